@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Rigid transforms, quaternions and the fixed turn between optical and body axes.
+
+A transform `a_T_b` is a (4, 4) float64 matrix that takes points of frame b to frame a:
+p_a = a_T_b @ p_b, so names cancel: map_T_camera = map_T_world @ world_T_camera.
+`camera` is an optical frame (x right, y down, z forward), `map` and bodies are x forward,
+y left, z up (REP 103). Quaternions are x y z w.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+BODY_T_OPTICAL: Array = np.array(
+    [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+)
+BODY_T_OPTICAL.setflags(write=False)
+
+
+def transform(rotation: ArrayLike, translation: ArrayLike) -> Array:
+    """
+    Build transforms from rotations and translations.
+
+    :param rotation: (..., 3, 3) rotation matrices.
+    :param translation: (..., 3) metres.
+    :returns: (..., 4, 4) float64.
+    """
+    rotation = np.asarray(rotation, dtype=np.float64)
+    result = np.zeros((*rotation.shape[:-2], 4, 4))
+    result[..., :3, :3] = rotation
+    result[..., :3, 3] = translation
+    result[..., 3, 3] = 1.0
+    return result
+
+
+def invert(a_T_b: Array) -> Array:
+    """
+    Invert rigid transforms.
+
+    :param a_T_b: (..., 4, 4), rotation and translation only.
+    :returns: (..., 4, 4) b_T_a.
+    """
+    b_R_a = np.swapaxes(a_T_b[..., :3, :3], -1, -2)
+    return transform(b_R_a, -(b_R_a @ a_T_b[..., :3, 3:])[..., 0])
+
+
+def transform_points(a_T_b: Array, points_b: NDArray[np.floating]) -> NDArray[np.floating]:
+    """
+    Take points of frame b to frame a.
+
+    :param a_T_b: (4, 4).
+    :param points_b: (..., 3), metres; its precision is kept.
+    :returns: (..., 3), metres, of the same dtype.
+    """
+    rotation = a_T_b[:3, :3].astype(points_b.dtype)
+    return points_b @ rotation.T + a_T_b[:3, 3].astype(points_b.dtype)
+
+
+def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
+    """
+    Turn quaternions into rotation matrices.
+
+    :param quaternion_xyzw: (..., 4), of any length but 0.
+    :returns: (..., 3, 3).
+    :raises ValueError: when a quaternion is zero or not finite.
+    """
+    q = np.asarray(quaternion_xyzw, dtype=np.float64)
+    norm = np.linalg.norm(q, axis=-1)
+    if not (np.isfinite(norm).all() and (norm > 1e-12).all()):
+        raise ValueError('a quaternion is zero or not finite')
+    x, y, z, w = np.moveaxis(q / norm[..., None], -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def quaternion_from_rotation(rotation: ArrayLike) -> Array:
+    """
+    Turn rotation matrices into unit quaternions with w >= 0.
+
+    The largest eigenvector of the symmetric matrix of Bar-Itzhack (2000): it needs no case
+    distinction and gives the nearest quaternion to a matrix that is slightly off.
+
+    :param rotation: (..., 3, 3).
+    :returns: (..., 4) x y z w.
+    """
+    r = np.asarray(rotation, dtype=np.float64)
+    k = np.empty((*r.shape[:-2], 4, 4))
+    trace = np.trace(r, axis1=-2, axis2=-1)[..., None, None]
+    k[..., :3, :3] = r + np.swapaxes(r, -1, -2) - trace * np.eye(3)
+    axis = np.stack(
+        [
+            r[..., 2, 1] - r[..., 1, 2],
+            r[..., 0, 2] - r[..., 2, 0],
+            r[..., 1, 0] - r[..., 0, 1],
+        ],
+        axis=-1,
+    )
+    k[..., :3, 3] = k[..., 3, :3] = axis
+    k[..., 3, 3] = trace[..., 0, 0]
+    q = np.linalg.eigh(k)[1][..., -1]
+    return np.where(q[..., 3:] < 0, -q, q)
+
+
+def rotation_angle(rotation: ArrayLike) -> Array:
+    """
+    Give the angle of each rotation, exact for small angles too.
+
+    :param rotation: (..., 3, 3).
+    :returns: (...) radians, 0 to pi.
+    """
+    q = quaternion_from_rotation(rotation)
+    return 2.0 * np.arctan2(np.linalg.norm(q[..., :3], axis=-1), q[..., 3])
+
+
+def rotation_about(axis: ArrayLike, angle: float) -> Array:
+    """
+    Rotate about an axis (right-handed).
+
+    :param axis: (3,), of any length but 0.
+    :param angle: radians.
+    :returns: (3, 3).
+    """
+    unit = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
+    half = 0.5 * angle
+    return rotation_from_quaternion([*(np.sin(half) * unit), np.cos(half)])
