@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How an image of any size becomes one that the network takes, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.errors import UserError
+
+Pixels = NDArray[np.uint8]
+
+
+class BadImage(UserError):
+    """An array is no image that can be used."""
+
+
+def check_image(rgb: Pixels) -> None:
+    """
+    Refuse what is not an 8 bit colour image.
+
+    :param rgb: anything; good is (H, W, 3) uint8, not empty.
+    :raises BadImage: saying what came.
+    """
+    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8:
+        kind = rgb.dtype if isinstance(rgb, np.ndarray) else type(rgb).__name__
+        raise BadImage(f'an image must be a numpy array of uint8, not {kind}: convert it first')
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise BadImage(f'an image must have the shape (height, width, 3), not {rgb.shape}')
+
+
+@dataclass(frozen=True)
+class ImageFit:
+    """
+    One resize and one centred crop, the same for every image of a size.
+
+    original, resized: (width, height) before and after the resize. left, top: first column
+    and row of the resized image that are kept. width, height: of the fitted image. All pixels.
+    """
+
+    original: tuple[int, int]
+    resized: tuple[int, int]
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def for_image(
+        cls, width: int, height: int, size: int, patch: int, square: bool = False
+    ) -> ImageFit:
+        """
+        Decide the resize and the crop, as the published models were fed.
+
+        Usually the longest side becomes `size` and both sides are cropped to multiples of the
+        patch; what would be square is cropped to 4:3. Models of square images (the published
+        224) get their short side resized and the middle cut out.
+
+        :param width: of the original image, pixels.
+        :param height: of the original image, pixels.
+        :param size: side of the images that the model was trained with, pixels.
+        :param patch: side of a patch, pixels.
+        :param square: whether the model takes square images only.
+        :raises BadImage: when no whole patch would be left, or the image is a mere line.
+        """
+        if width < 1 or height < 1:
+            raise BadImage(f'image size {width}x{height} is empty')
+        longest, shortest = max(width, height), min(width, height)
+        target = round(size * longest / shortest) if square else size
+        # Python's round, half to even, on both sides: the published models need just that.
+        resized = round(width * target / longest), round(height * target / longest)
+        columns, rows = (patch * (side // 2 * 2 // patch) for side in resized)
+        if square:
+            columns = rows = min(columns, rows)
+        elif resized[0] == resized[1]:
+            rows = patch * round(3 * columns / 4 / patch)
+        if min(columns, rows) < 1 or target * patch > size * size:
+            raise BadImage(
+                f'an image of {width}x{height} is too narrow: at {size} pixels its sides may '
+                f'differ by a factor of {size / patch:g} at most; crop it first'
+            )
+        left, top = resized[0] // 2 - columns // 2, resized[1] // 2 - rows // 2
+        return cls((width, height), resized, left, top, columns, rows)
+
+    @property
+    def scale(self) -> float:
+        """Give the original pixels per fitted pixel, along the longest side."""
+        return max(self.original) / max(self.resized)
+
+    def apply(self, rgb: Pixels) -> Pixels:
+        """
+        Resize and crop an image.
+
+        :param rgb: (H, W, 3) uint8 of the original size.
+        :returns: (h, w, 3) uint8 of the fitted size, C-contiguous.
+        :raises BadImage: when the image has another size or kind.
+        """
+        check_image(rgb)
+        if rgb.shape[1::-1] != self.original:
+            raise BadImage(
+                f'an image of {rgb.shape[1]}x{rgb.shape[0]} came where '
+                f'{self.original[0]}x{self.original[1]} was announced'
+            )
+        if self.resized != self.original:
+            shrinks = max(self.original) > max(self.resized)
+            smooth = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+            rgb = np.asarray(Image.fromarray(rgb).resize(self.resized, smooth))
+        bottom, right = self.top + self.height, self.left + self.width
+        return np.ascontiguousarray(rgb[self.top : bottom, self.left : right])
+
+    def to_original(
+        self, u: NDArray[np.floating], v: NDArray[np.floating]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """
+        Take pixels of the fitted image to the original one; centres are at integers.
+
+        :param u: columns, pixels of the fitted image, any shape.
+        :param v: rows, of the same shape.
+        :returns: columns and rows, pixels of the original image.
+        """
+        sx, sy = (a / b for a, b in zip(self.original, self.resized))
+        return (u + self.left + 0.5) * sx - 0.5, (v + self.top + 0.5) * sy - 0.5
+
+    def intrinsics(self, camera: CameraIntrinsics) -> CameraIntrinsics:
+        """
+        Give the intrinsics of the fitted image.
+
+        :param camera: intrinsics of the original image.
+        :raises CalibrationError: when they belong to another image size.
+        """
+        if (camera.width, camera.height) != self.original:
+            raise CalibrationError(
+                f'the calibration is for {camera.width}x{camera.height}, the image is '
+                f'{self.original[0]}x{self.original[1]}: calibrate at the size that is used'
+            )
+        return camera.resized(*self.resized).cropped(self.left, self.top, self.width, self.height)
