@@ -45,7 +45,7 @@ def test_the_published_512_model_gets_the_sizes_it_was_checked_with(original, re
     ],
 )
 def test_a_square_model_gets_the_middle_of_the_short_side(original, resized, box):
-    fit = ImageFit.for_image(*original, size=224, patch=16, square=True)
+    fit = ImageFit.for_image(*original, size=224, patch=16, square_crop=True)
 
     assert fit.resized == resized
     assert (fit.left, fit.top, fit.left + fit.width, fit.top + fit.height) == box
@@ -73,7 +73,7 @@ def test_a_square_image_becomes_4_to_3_in_whole_patches():
 @pytest.mark.parametrize('square', [False, True])
 def test_an_image_without_room_for_a_patch_is_refused(original, square):
     with pytest.raises(BadImage, match='empty|too narrow'):
-        ImageFit.for_image(*original, size=512, patch=16, square=square)
+        ImageFit.for_image(*original, size=512, patch=16, square_crop=square)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class ImageFit:
 
     @classmethod
     def for_image(
-        cls, width: int, height: int, size: int, patch: int, square: bool = False
+        cls, width: int, height: int, size: int, patch: int, square_crop: bool = False
     ) -> ImageFit:
         """
         Decide the resize and the crop, as the published models were fed.
@@ -66,17 +66,17 @@ class ImageFit:
         :param height: of the original image, pixels.
         :param size: side of the images that the model was trained with, pixels.
         :param patch: side of a patch, pixels.
-        :param square: whether the model takes square images only.
+        :param square_crop: whether the model takes square images only.
         :raises BadImage: when no whole patch would be left, or the image is a mere line.
         """
         if width < 1 or height < 1:
             raise BadImage(f'image size {width}x{height} is empty')
         longest, shortest = max(width, height), min(width, height)
-        target = round(size * longest / shortest) if square else size
+        target = round(size * longest / shortest) if square_crop else size
         # Python's round, half to even, on both sides: the published models need just that.
         resized = round(width * target / longest), round(height * target / longest)
         columns, rows = (patch * (side // 2 * 2 // patch) for side in resized)
-        if square:
+        if square_crop:
             columns = rows = min(columns, rows)
         elif resized[0] == resized[1]:
             rows = patch * round(3 * columns / 4 / patch)
