@@ -12,7 +12,7 @@ from ttt3r_ros.model.image_input import BadImage, ImageFit
 
 
 @pytest.mark.parametrize(
-    'original, resized, box',
+    ('original', 'resized', 'box'),
     [
         ((640, 480), (512, 384), (0, 0, 512, 384)),
         ((480, 640), (384, 512), (0, 0, 384, 512)),
@@ -36,7 +36,7 @@ def test_the_published_512_model_gets_the_sizes_it_was_checked_with(original, re
 
 
 @pytest.mark.parametrize(
-    'original, resized, box',
+    ('original', 'resized', 'box'),
     [
         ((640, 480), (299, 224), (37, 0, 261, 224)),
         ((480, 640), (224, 299), (0, 37, 224, 261)),
@@ -58,8 +58,9 @@ def test_sides_are_always_whole_patches_inside_the_resized_image(size, patch, or
     fit = ImageFit.for_image(*original, size=size, patch=patch)
 
     assert fit.width % patch == fit.height % patch == 0
-    assert 0 <= fit.left and fit.left + fit.width <= fit.resized[0] <= size
-    assert 0 <= fit.top and fit.top + fit.height <= fit.resized[1] <= size
+    assert min(fit.left, fit.top) >= 0
+    assert fit.left + fit.width <= fit.resized[0] <= size
+    assert fit.top + fit.height <= fit.resized[1] <= size
     assert fit.width > size - 2 * patch or fit.height > size - 2 * patch
 
 
@@ -72,12 +73,12 @@ def test_a_square_image_becomes_4_to_3_in_whole_patches():
 @pytest.mark.parametrize('original', [(0, 5), (2048, 31), (9, 2048), (40000, 1)])
 @pytest.mark.parametrize('square', [False, True])
 def test_an_image_without_room_for_a_patch_is_refused(original, square):
-    with pytest.raises(BadImage, match='empty|too narrow'):
+    with pytest.raises(BadImage, match=r'empty|too narrow'):
         ImageFit.for_image(*original, size=512, patch=16, square_crop=square)
 
 
 @pytest.mark.parametrize(
-    'original, smooth',
+    ('original', 'smooth'),
     [((900, 700), Image.Resampling.LANCZOS), ((90, 71), Image.Resampling.BICUBIC)],
 )
 def test_pixels_equal_the_published_resize_then_crop(original, smooth):
