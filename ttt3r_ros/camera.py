@@ -106,9 +106,7 @@ class CameraIntrinsics:
         :param width: columns kept.
         :param height: rows kept.
         """
-        return replace(
-            self, width=width, height=height, cx=self.cx - left, cy=self.cy - top
-        )
+        return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
 
     def rays(self) -> NDArray[np.float32]:
         """
@@ -171,4 +169,6 @@ class CameraIntrinsics:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, CalibrationError):
                 raise
-            raise CalibrationError(f'the calibration is incomplete or malformed: {error!r}')
+            raise CalibrationError(
+                f'the calibration is incomplete or malformed: {error!r}'
+            ) from error

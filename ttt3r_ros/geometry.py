@@ -59,7 +59,8 @@ def transform_points(a_T_b: Array, points_b: NDArray[np.floating]) -> NDArray[np
     :returns: (..., 3), metres, of the same dtype.
     """
     rotation = a_T_b[:3, :3].astype(points_b.dtype)
-    return points_b @ rotation.T + a_T_b[:3, 3].astype(points_b.dtype)
+    points_a: NDArray[np.floating] = points_b @ rotation.T
+    return points_a + a_T_b[:3, 3].astype(points_b.dtype)
 
 
 def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
@@ -119,7 +120,8 @@ def rotation_angle(rotation: ArrayLike) -> Array:
     :returns: (...) radians, 0 to pi.
     """
     q = quaternion_from_rotation(rotation)
-    return 2.0 * np.arctan2(np.linalg.norm(q[..., :3], axis=-1), q[..., 3])
+    angle: Array = 2.0 * np.arctan2(np.linalg.norm(q[..., :3], axis=-1), q[..., 3])
+    return angle
 
 
 def rotation_about(axis: ArrayLike, angle: float) -> Array:

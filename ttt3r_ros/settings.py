@@ -88,7 +88,8 @@ class ModelSettings(Checked):
     """How the network is loaded and how its state is written."""
 
     checkpoint: str = knob(
-        '', 'Checkpoint: a file (.safetensors, .pth) or a name (small, 512, 224); empty: best here.'
+        '',
+        'Checkpoint: a file (.safetensors, .pth) or a name (small, 512, 224); empty: best here.',
     )
     device: str = knob('auto', 'Where the network runs: auto, cpu, cuda or cuda:N.')
     precision: str = knob(
@@ -126,6 +127,12 @@ class MappingSettings(Checked):
     )
     voxel_size: float = knob(0.05, 'Edge of one voxel of the map.', 'm', 0.001, 10.0)
     max_voxels: int = knob(
-        2_000_000, 'Most voxels kept; beyond it the oldest are dropped.', 'voxels', 1000, 100_000_000
+        2_000_000,
+        'Most voxels kept; beyond it the oldest are dropped.',
+        'voxels',
+        1000,
+        100_000_000,
     )
-    max_range: float = knob(20.0, 'Points farther from the camera stay out of the map.', 'm', 0.1, 1e4)
+    max_range: float = knob(
+        20.0, 'Points farther from the camera stay out of the map.', 'm', 0.1, 1e4
+    )
