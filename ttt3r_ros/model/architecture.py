@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Every size of the network, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ttt3r_ros.errors import UserError
+
+
+class ArchitectureError(UserError):
+    """The sizes of a network do not fit together."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """
+    The sizes of one network. The defaults are those of the public 512 checkpoint.
+
+    image_size is the longer side of the images it was trained on (the shorter side where
+    square_crop is set). ray_encoder, world_head, rgb_head and pose_memory say which optional
+    parts exist. stem_widths puts strided 3x3 convolutions before the patch embedding; empty is
+    the published plain embedding. dpt_layer_widths belong to the four levels of a DPT head,
+    from fine to coarse.
+    """
+
+    image_size: int = 512
+    square_crop: bool = False
+    patch_size: int = 16
+    stem_widths: tuple[int, ...] = ()
+    encoder_width: int = 1024
+    encoder_depth: int = 24
+    encoder_heads: int = 16
+    half_rotation: bool = True
+    ray_encoder: bool = True
+    ray_encoder_depth: int = 2
+    ray_encoder_heads: int = 16
+    decoder_width: int = 768
+    decoder_depth: int = 12
+    decoder_heads: int = 12
+    state_heads: int = 16
+    state_tokens: int = 768
+    pose_memory: bool = True
+    memory_rows: int = 256
+    memory_depth: int = 2
+    mlp_ratio: int = 4
+    rotary_base: float = 100.0
+    head: str = 'dpt'
+    dpt_width: int = 256
+    dpt_last_width: int = 128
+    dpt_layer_widths: tuple[int, ...] = (96, 192, 384, 768)
+    world_head: bool = True
+    world_depth: int = 2
+    rgb_head: bool = True
+
+    def __post_init__(self) -> None:
+        """
+        Refuse sizes that do not fit together.
+
+        :raises ArchitectureError: naming the sizes.
+        """
+        if self.head not in ('dpt', 'linear'):
+            raise ArchitectureError(f'head is {self.head!r}, it must be dpt or linear')
+        if len(self.dpt_layer_widths) != 4:
+            raise ArchitectureError('dpt_layer_widths needs four widths')
+        if self.decoder_depth < 2:
+            raise ArchitectureError('heads read half of the decoder: decoder_depth must be >= 2')
+        if self.head == 'dpt' and self.patch_size != 16:
+            raise ArchitectureError('a DPT head enlarges by 16: patch_size must be 16')
+        if self.patch_size % self.stem_stride:
+            raise ArchitectureError('each stem convolution halves: they do not fit patch_size')
+        for name, width, heads in self._attentions():
+            if width % heads or (name != 'memory' and (width // heads) % 4):
+                raise ArchitectureError(
+                    f'{name}: width {width} over {heads} heads is no multiple of 4 for each'
+                )
+
+    def _attentions(self) -> list[tuple[str, int, int]]:
+        parts = [
+            ('encoder', self.encoder_width, self.encoder_heads),
+            ('decoder', self.decoder_width, self.decoder_heads),
+            ('state decoder', self.decoder_width, self.state_heads),
+        ]
+        if self.ray_encoder:
+            parts.append(('ray encoder', self.encoder_width, self.ray_encoder_heads))
+        if self.pose_memory:
+            parts.append(('memory', 2 * self.decoder_width, self.decoder_heads))
+        return parts
+
+    @property
+    def stem_stride(self) -> int:
+        """Give the factor by which the stem makes the image smaller."""
+        return int(2 ** len(self.stem_widths))
+
+    @classmethod
+    def published_512(cls) -> Architecture:
+        """Give the sizes of cut3r_512_dpt_4_64."""
+        return cls()
+
+    @classmethod
+    def published_224(cls) -> Architecture:
+        """Give the sizes of cut3r_224_linear_4."""
+        return cls(image_size=224, square_crop=True, head='linear')
+
+    @classmethod
+    def small(cls) -> Architecture:
+        """Give the sizes of the checkpoint that ships with this package."""
+        return cls(
+            image_size=224,
+            stem_widths=(32, 64),
+            encoder_width=256,
+            encoder_depth=6,
+            encoder_heads=4,
+            half_rotation=False,
+            ray_encoder=False,
+            decoder_width=256,
+            decoder_depth=4,
+            decoder_heads=4,
+            state_heads=4,
+            state_tokens=128,
+            memory_rows=32,
+            dpt_width=64,
+            dpt_last_width=32,
+            dpt_layer_widths=(32, 64, 96, 128),
+            world_head=False,
+            rgb_head=False,
+        )
+
+    @classmethod
+    def tiny(cls) -> Architecture:
+        """Give sizes for tests: every part exists, nothing is large."""
+        return cls(
+            image_size=64,
+            encoder_width=64,
+            encoder_depth=2,
+            encoder_heads=4,
+            ray_encoder_heads=16,
+            decoder_width=32,
+            decoder_depth=4,
+            decoder_heads=2,
+            state_heads=4,
+            state_tokens=20,
+            memory_rows=12,
+            dpt_width=16,
+            dpt_last_width=8,
+            dpt_layer_widths=(8, 12, 16, 24),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Give plain values, fit for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Architecture:
+        """
+        Read what to_record gave.
+
+        :raises ArchitectureError: on an unknown name or a value of a wrong kind.
+        """
+        kinds = {field.name: type(field.default) for field in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in record.items():
+            if name not in kinds:
+                raise ArchitectureError(f'unknown size {name!r} in the architecture')
+            if kinds[name] is tuple and isinstance(value, list):
+                value = tuple(value)
+            if kinds[name] is float and type(value) is int:
+                value = float(value)
+            if type(value) is not kinds[name]:
+                raise ArchitectureError(f'{name} must be {kinds[name].__name__}, not {value!r}')
+            values[name] = value
+        return cls(**values)
+
+    @classmethod
+    def from_published_config(cls, config: dict[str, Any]) -> Architecture:
+        """
+        Read the keywords under which published checkpoints name their sizes.
+
+        Sizes that the keywords do not mention are those of the published 512 checkpoint.
+
+        :param config: for example {'enc_embed_dim': 1024, 'head_type': 'dpt', ...}; keywords
+            that do not change the network's shape or arithmetic at inference are passed over.
+        :raises ArchitectureError: on a value this network cannot follow.
+        """
+        for keyword, needed in _NEEDED_CONFIG.items():
+            if config.get(keyword, needed) != needed:
+                raise ArchitectureError(
+                    f'this network needs {keyword}={needed!r}, the checkpoint has '
+                    f'{config[keyword]!r}'
+                )
+        record = {
+            ours: config[theirs] for theirs, ours in _PUBLISHED_NAMES.items() if theirs in config
+        }
+        linear = record.get('head') == 'linear'
+        size = config.get('img_size', 224 if linear else 512)
+        record['image_size'] = max(size) if isinstance(size, (tuple, list)) else size
+        record['square_crop'] = linear
+        if 'dpt_feature_dim' in config:
+            record.setdefault('dpt_last_width', config['dpt_feature_dim'] // 2)
+        return cls.from_record(record)
+
+
+_NEEDED_CONFIG = {'state_pe': '2d', 'pos_embed': 'RoPE100', 'pose_head': True}
+
+_PUBLISHED_NAMES = {
+    'enc_embed_dim': 'encoder_width',
+    'enc_depth': 'encoder_depth',
+    'enc_num_heads': 'encoder_heads',
+    'ray_enc_depth': 'ray_encoder_depth',
+    'dec_embed_dim': 'decoder_width',
+    'dec_depth': 'decoder_depth',
+    'dec_num_heads': 'decoder_heads',
+    'state_dec_num_heads': 'state_heads',
+    'state_size': 'state_tokens',
+    'local_mem_size': 'memory_rows',
+    'patch_size': 'patch_size',
+    'head_type': 'head',
+    'rgb_head': 'rgb_head',
+    'dpt_feature_dim': 'dpt_width',
+    'dpt_last_dim': 'dpt_last_width',
+    'dpt_layer_dims': 'dpt_layer_widths',
+}

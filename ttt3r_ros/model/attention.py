@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Self- and cross-attention, fused: no attention logits ever exist in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn, Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from ttt3r_ros.model.layers import Linear
+from ttt3r_ros.model.rotary import Rotary, rotate
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """Take (B, N, C) to (B, heads, N, C / heads)."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """Take (B, heads, N, C / heads) to (B, N, C)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """
+    Tokens attend to each other.
+
+    half_rotation imitates the image encoder of the public checkpoint, which was run with
+    queries and keys rounded to float16 before and after their rotation.
+    """
+
+    def __init__(self, width: int, heads: int, half_rotation: bool = False) -> None:
+        """Make it for `width` channels."""
+        super().__init__()
+        self.heads = heads
+        self.half_rotation = half_rotation
+        self.qkv = Linear(width, 3 * width)
+        self.proj = Linear(width, width)
+
+    def forward(self, x: Tensor, turn: Rotary | None) -> Tensor:
+        """
+        Attend.
+
+        :param x: (B, N, C).
+        :param turn: rotation of the N tokens, or None for attention without positions.
+        :returns: (B, N, C).
+        """
+        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
+        if turn is not None:
+            q, k = self._rotate(q, turn), self._rotate(k, turn)
+        attended = scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        y: Tensor = self.proj(join_heads(attended))
+        return y
+
+    def _rotate(self, x: Tensor, turn: Rotary) -> Tensor:
+        if self.half_rotation:
+            return rotate(x.to(torch.float16), turn).to(torch.float16)
+        return rotate(x, turn)
+
+
+class CrossAttention(nn.Module):
+    """Tokens attend to a context of other tokens."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        """Make it for `width` channels on both sides."""
+        super().__init__()
+        self.heads = heads
+        self.projq = Linear(width, width)
+        self.projk = Linear(width, width)
+        self.projv = Linear(width, width)
+        self.proj = Linear(width, width)
+
+    def forward(
+        self, x: Tensor, context: Tensor, x_turn: Rotary | None, context_turn: Rotary | None
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Let every token attend to the whole context.
+
+        :param x: (B, S, C).
+        :param context: (B, N, C).
+        :param x_turn: rotation of the S tokens, or None for attention without positions.
+        :param context_turn: rotation of the N tokens, or None.
+        :returns: (B, S, C) attended tokens; (B, S) float32 attention logit averaged over heads
+            and context, the match strength behind TTT3R's gain (arXiv 2509.26645).
+        """
+        q = split_heads(self.projq(x), self.heads)
+        k = split_heads(self.projk(context), self.heads)
+        v = split_heads(self.projv(context), self.heads)
+        if x_turn is not None and context_turn is not None:
+            q, k = rotate(q, x_turn), rotate(k, context_turn)
+        attended = scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        # A mean of dot products is a dot product with the mean key, so the (S, N) logits are
+        # never stored and the fused kernel above stays usable.
+        mean_key = k.float().mean(dim=2, keepdim=True)
+        match = (q.float() * mean_key).sum(dim=-1).mean(dim=1) * q.shape[-1] ** -0.5
+        return self.proj(join_heads(attended)), match

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The transformer blocks. The residual stream is float32 in every precision."""
+
+from __future__ import annotations
+
+from torch import nn, Tensor
+
+from ttt3r_ros.model.attention import CrossAttention, SelfAttention
+from ttt3r_ros.model.layers import LayerNorm, Linear, Mlp
+from ttt3r_ros.model.rotary import Rotary
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention, then an MLP."""
+
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: int, half_rotation: bool = False
+    ) -> None:
+        """Make it for `width` channels."""
+        super().__init__()
+        self.norm1 = LayerNorm(width)
+        self.attn = SelfAttention(width, heads, half_rotation)
+        self.norm2 = LayerNorm(width)
+        self.mlp = Mlp(width, mlp_ratio * width)
+
+    def forward(self, x: Tensor, turn: Rotary) -> Tensor:
+        """Map (B, N, C) to (B, N, C)."""
+        x = x + self.attn(self.norm1(x), turn)
+        return x + self.mlp(self.norm2(x))
+
+
+class DecoderBlock(nn.Module):
+    """Self-attention, cross-attention to a context, then an MLP."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        """Make it for `width` channels on both sides."""
+        super().__init__()
+        self.norm1 = LayerNorm(width)
+        self.attn = SelfAttention(width, heads)
+        self.cross_attn = CrossAttention(width, heads)
+        self.norm2 = LayerNorm(width)
+        self.norm3 = LayerNorm(width)
+        self.mlp = Mlp(width, mlp_ratio * width)
+        self.norm_y = LayerNorm(width)
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor,
+        x_turn: Rotary | None = None,
+        context_turn: Rotary | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Update x from itself and from the context.
+
+        :param x: (B, S, C).
+        :param context: (B, N, C), not normalised: the block does it.
+        :param x_turn: rotation of the S tokens, or None for a block without positions.
+        :param context_turn: rotation of the N tokens, or None.
+        :returns: (B, S, C); (B, S) mean cross-attention logit, see CrossAttention.
+        """
+        x = x + self.attn(self.norm1(x), x_turn)
+        attended, match = self.cross_attn(
+            self.norm2(x), self.norm_y(context), x_turn, context_turn
+        )
+        x = x + attended
+        return x + self.mlp(self.norm3(x)), match
+
+
+class ModulatedNorm(nn.Module):
+    """A layer norm whose scale and shift depend on a condition."""
+
+    def __init__(self, width: int) -> None:
+        """Make it for `width` channels of both."""
+        super().__init__()
+        self.norm = LayerNorm(width)
+        self.mlp = nn.Sequential(nn.SiLU(), Linear(width, 2 * width))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise x (B, N, C) under a condition (B, C)."""
+        shift, scale = self.mlp(condition)[:, None].float().chunk(2, dim=-1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class ModulatedBlock(nn.Module):
+    """An encoder block under a condition: the pose token."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        """Make it for `width` channels."""
+        super().__init__()
+        self.norm1 = ModulatedNorm(width)
+        self.attn = SelfAttention(width, heads)
+        self.norm2 = ModulatedNorm(width)
+        self.mlp = Mlp(width, mlp_ratio * width)
+
+    def forward(self, x: Tensor, condition: Tensor, turn: Rotary) -> Tensor:
+        """Map x (B, N, C) under a condition (B, C) to (B, N, C)."""
+        x = x + self.attn(self.norm1(x, condition), turn)
+        return x + self.mlp(self.norm2(x, condition))

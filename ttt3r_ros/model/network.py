@@ -1,0 +1,359 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+CUT3R (arXiv 2501.12387): one image and a recurrent state in, points and a new state out.
+
+Parameters carry their published names, so a published checkpoint loads as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import nn, Tensor
+
+from ttt3r_ros.model.architecture import Architecture
+from ttt3r_ros.model.blocks import DecoderBlock, EncoderBlock
+from ttt3r_ros.model.heads import DptHead, Heads, Levels
+from ttt3r_ros.model.layers import Conv2d, LayerNorm, Linear
+from ttt3r_ros.model.pose_memory import PoseMemory
+from ttt3r_ros.model.rotary import grid_positions, POSE_TOKEN_POSITION, Rotary, rotary
+from ttt3r_ros.model.state import RecurrentState
+from ttt3r_ros.model.state_update import Candidate, Ttt3r, UpdateRule
+
+IMAGE_CHANNELS = 3
+RAY_CHANNELS = 6
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which heads to run."""
+
+    points: bool = True
+    pose: bool = True
+    world_points: bool = False
+    rgb: bool = False
+
+
+@dataclass(frozen=True)
+class FramePrediction:
+    """
+    What one frame told. Fields of heads that did not run are None.
+
+    gain: (B, S) what was written of each state token, 0 to 1.
+    points_camera: (B, H, W, 3) metres, this camera; confidence: (B, H, W) > 1.
+    translation: (B, 3) metres and quaternion_xyzw: (B, 4): world_T_camera, the world being the
+    first camera of the segment. points_world, confidence_world: the same in the world.
+    rgb: (B, H, W, 3) in (-1, 1).
+    """
+
+    gain: Tensor
+    points_camera: Tensor | None = None
+    confidence: Tensor | None = None
+    translation: Tensor | None = None
+    quaternion_xyzw: Tensor | None = None
+    points_world: Tensor | None = None
+    confidence_world: Tensor | None = None
+    rgb: Tensor | None = None
+
+
+class ImageTokens(NamedTuple):
+    """What the encoder made of one frame: (B, N, E) tokens of a height x width grid."""
+
+    tokens: Tensor
+    height: int
+    width: int
+
+
+class Decoded(NamedTuple):
+    """What the decoders made of one frame: the levels for the heads and the pose token (B, D)."""
+
+    levels: Levels
+    pose_token: Tensor
+
+
+class PatchEmbedding(nn.Module):
+    """Pixels to tokens: one strided convolution, behind an optional convolutional stem."""
+
+    def __init__(self, architecture: Architecture, channels: int) -> None:
+        """Make it for an architecture and a number of input channels."""
+        super().__init__()
+        stem: list[nn.Module] = []
+        for width in architecture.stem_widths:
+            stem += [Conv2d(channels, width, 3, stride=2, padding=1), nn.GELU()]
+            channels = width
+        self.stem = nn.Sequential(*stem)
+        patch = architecture.patch_size // architecture.stem_stride
+        self.proj = Conv2d(channels, architecture.encoder_width, patch, stride=patch)
+
+    def forward(self, pixels: Tensor) -> ImageTokens:
+        """Map (B, channels, H, W) to tokens, row by row."""
+        grid = self.proj(self.stem(pixels)).float()
+        return ImageTokens(grid.flatten(2).transpose(1, 2), *grid.shape[2:])
+
+
+class Network(nn.Module):
+    """The whole network. It keeps nothing between calls: the state goes in and comes out."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Make it with random weights."""
+        super().__init__()
+        a = self.architecture = architecture
+        self.patch_embed = PatchEmbedding(a, IMAGE_CHANNELS)
+        self.enc_blocks = nn.ModuleList(
+            EncoderBlock(a.encoder_width, a.encoder_heads, a.mlp_ratio, a.half_rotation)
+            for _ in range(a.encoder_depth)
+        )
+        self.enc_norm = LayerNorm(a.encoder_width)
+        if a.ray_encoder:
+            self.patch_embed_ray_map = PatchEmbedding(a, RAY_CHANNELS)
+            self.enc_blocks_ray_map = nn.ModuleList(
+                EncoderBlock(a.encoder_width, a.ray_encoder_heads, a.mlp_ratio)
+                for _ in range(a.ray_encoder_depth)
+            )
+            self.enc_norm_ray_map = LayerNorm(a.encoder_width)
+            # Training hides inputs behind these; they are here because checkpoints hold them.
+            self.masked_img_token = nn.Parameter(torch.randn(1, a.encoder_width) * 0.02)
+            self.masked_ray_map_token = nn.Parameter(torch.randn(1, a.encoder_width) * 0.02)
+        self.register_tokens = nn.Embedding(a.state_tokens, a.encoder_width)
+        self.decoder_embed_state = Linear(a.encoder_width, a.decoder_width)
+        self.decoder_embed = Linear(a.encoder_width, a.decoder_width)
+        self.pose_token = nn.Parameter(torch.randn(1, 1, a.decoder_width) * 0.02)
+        if a.pose_memory:
+            self.pose_retriever = PoseMemory(a)
+        self.dec_blocks_state = nn.ModuleList(
+            DecoderBlock(a.decoder_width, a.state_heads, a.mlp_ratio)
+            for _ in range(a.decoder_depth)
+        )
+        self.dec_blocks = nn.ModuleList(
+            DecoderBlock(a.decoder_width, a.decoder_heads, a.mlp_ratio)
+            for _ in range(a.decoder_depth)
+        )
+        self.dec_norm_state = LayerNorm(a.decoder_width)
+        self.dec_norm = LayerNorm(a.decoder_width)
+        self.downstream_head = Heads(a)
+
+    def initial_state(self, batch_size: int = 1) -> RecurrentState:
+        """Give the state before the first frame of a segment."""
+        tokens = self.decoder_embed_state(self.register_tokens.weight[None]).float()
+        if self.architecture.pose_memory:
+            memory = self.pose_retriever.mem
+        else:
+            memory = tokens.new_zeros(1, 0, 2 * self.architecture.decoder_width)
+        return RecurrentState(
+            tokens.expand(batch_size, -1, -1), memory.expand(batch_size, -1, -1)
+        )
+
+    def step(
+        self,
+        image: Tensor | None,
+        state: RecurrentState,
+        *,
+        ray_map: Tensor | None = None,
+        rule: UpdateRule = Ttt3r(),
+        outputs: Outputs = Outputs(),
+        write: bool = True,
+    ) -> tuple[FramePrediction, RecurrentState]:
+        """
+        Take one frame.
+
+        :param image: (B, 3, H, W) float32 in [-1, 1], H and W multiples of the patch size; or
+            None for a frame that is only a ray map: it is predicted and not written.
+        :param state: of the same batch size; it is not changed.
+        :param ray_map: (B, 6, H, W) float32, or None.
+        :param rule: how the frame is written into the state.
+        :param outputs: which heads to run.
+        :param write: False leaves the state tokens and the memory as they are.
+        :returns: the prediction, which does not depend on `write`, and the next state.
+        """
+        encoded = self.encode(image, ray_map)
+        decoded, gain, state = self.advance(
+            encoded, state, rule=rule, write=write and image is not None
+        )
+        return self.predict(decoded, gain, outputs), state
+
+    def encode(self, image: Tensor | None, ray_map: Tensor | None = None) -> ImageTokens:
+        """
+        Encode a frame alone, without any state.
+
+        :param image: (B, 3, H, W) in [-1, 1], or None.
+        :param ray_map: (B, 6, H, W), or None.
+        :raises ValueError: when both are None.
+        """
+        if image is None and ray_map is None:
+            raise ValueError('a frame needs an image, a ray map or both')
+        if ray_map is None:
+            return self._encode_image(image)
+        of_rays = self._encode_ray_map(ray_map)
+        if image is None:
+            return of_rays
+        of_image = self._encode_image(image)
+        return of_image._replace(tokens=of_image.tokens + of_rays.tokens)
+
+    def advance(
+        self, encoded: ImageTokens, state: RecurrentState, *, rule: UpdateRule, write: bool
+    ) -> tuple[Decoded, Tensor, RecurrentState]:
+        """
+        Let an encoded frame and the state read each other.
+
+        :returns: the decoded frame, (B, S) the gain that was written, and the next state.
+        """
+        look = encoded.tokens.mean(dim=1, keepdim=True)
+        pose_query = self._pose_query(look, state)
+        decoded, proposed, match = self._decode(encoded, pose_query, state.tokens)
+        seen = replace(state, frames_seen=state.frames_seen + 1)
+        if not write:
+            return decoded, torch.zeros_like(match), seen
+        if state.fresh:
+            gain, rule_memory = torch.ones_like(match), rule.start(proposed)
+            tokens = proposed
+        else:
+            # The rule has no memory yet where the first frame was not written.
+            rule_memory = state.rule_memory or rule.start(state.tokens)
+            gain, rule_memory = rule.gain(Candidate(state.tokens, proposed, match), rule_memory)
+            tokens = state.tokens + gain[..., None] * (proposed - state.tokens)
+        memory = state.memory
+        if self.architecture.pose_memory:
+            memory = self.pose_retriever.write(look, decoded.pose_token[:, None], memory)
+        return decoded, gain, replace(
+            seen, tokens=tokens, memory=memory, rule_memory=rule_memory
+        )
+
+    def predict(self, decoded: Decoded, gain: Tensor, outputs: Outputs) -> FramePrediction:
+        """
+        Run the heads that are asked for.
+
+        :param decoded: from advance.
+        :param gain: (B, S) from advance.
+        """
+        levels, pose_token = decoded
+        prediction = FramePrediction(gain)
+        if outputs.points:
+            points, confidence = self.downstream_head.camera_points(levels)
+            prediction = replace(prediction, points_camera=points, confidence=confidence)
+        if outputs.pose:
+            translation, quaternion = self.downstream_head.pose_head(pose_token)
+            prediction = replace(prediction, translation=translation, quaternion_xyzw=quaternion)
+        if outputs.world_points:
+            turn = self._turn(
+                grid_positions(levels.height, levels.width, pose_token.device),
+                self.architecture.decoder_heads,
+            )
+            points, confidence = self.downstream_head.world_points(levels, pose_token, turn)
+            prediction = replace(prediction, points_world=points, confidence_world=confidence)
+        if outputs.rgb:
+            prediction = replace(prediction, rgb=self.downstream_head.colors(levels))
+        return prediction
+
+    def published_state_dict(self) -> dict[str, Tensor]:
+        """Give the parameters under their published names, the duplicates included."""
+        named: dict[str, Tensor] = dict(self.state_dict())
+        for name, tensor in list(named.items()):
+            for level in range(1, 5):
+                head, found, _ = name.partition(f'.scratch.layer{level}_rn.weight')
+                if found:
+                    named[f'{head}.scratch.layer_rn.{level - 1}.weight'] = tensor
+        return named
+
+    def use_bfloat16(self) -> Network:
+        """
+        Let the layers that bear it work in bfloat16, in place.
+
+        Norms, the residual streams, the state, rotations, the gain, the pose head and the last
+        convolution of every dense head stay in float32.
+        """
+        heads = self.downstream_head
+        exact = set(heads.pose_head.modules())
+        exact |= {head.head[-1] for head in heads.modules() if isinstance(head, DptHead)}
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                if module not in exact:
+                    module.to(torch.bfloat16)
+        return self
+
+    def _encode_image(self, image: Tensor | None) -> ImageTokens:
+        encoded: ImageTokens = self.patch_embed(image)
+        return self._run_encoder(
+            encoded, self.enc_blocks, self.enc_norm, self.architecture.encoder_heads
+        )
+
+    def _encode_ray_map(self, ray_map: Tensor) -> ImageTokens:
+        if not self.architecture.ray_encoder:
+            raise ValueError('this network has no ray-map encoder')
+        return self._run_encoder(
+            self.patch_embed_ray_map(ray_map),
+            self.enc_blocks_ray_map,
+            self.enc_norm_ray_map,
+            self.architecture.ray_encoder_heads,
+        )
+
+    def _run_encoder(
+        self, encoded: ImageTokens, blocks: nn.ModuleList, norm: LayerNorm, heads: int
+    ) -> ImageTokens:
+        x, height, width = encoded
+        head_width = self.architecture.encoder_width // heads
+        positions = grid_positions(height, width, x.device)
+        turn = rotary(positions, head_width, self.architecture.rotary_base)
+        for block in blocks:
+            x = block(x, turn)
+        return ImageTokens(norm(x), height, width)
+
+    def _pose_query(self, look: Tensor, state: RecurrentState) -> Tensor:
+        if state.fresh or not self.architecture.pose_memory:
+            return self.pose_token.expand(len(look), -1, -1)
+        return self.pose_retriever.read(look, state.memory)
+
+    def _decode(
+        self, encoded: ImageTokens, pose_query: Tensor, state_tokens: Tensor
+    ) -> tuple[Decoded, Tensor, Tensor]:
+        """
+        Run both decoders in lock-step, each reading the other's previous layer.
+
+        :returns: the decoded frame; (B, S, D) proposed state; (B, S) match.
+        """
+        a = self.architecture
+        tokens, height, width = encoded
+        positions = grid_positions(height, width, tokens.device)
+        pose_position = torch.full_like(positions[:1], POSE_TOKEN_POSITION)
+        positions = torch.cat([pose_position, positions])
+        state_positions = self._state_positions(tokens.device)
+        image_turn = self._turn(positions, a.decoder_heads)
+        image_turn_in_state = self._turn(positions, a.state_heads)
+        state_turn = self._turn(state_positions, a.state_heads)
+        state_turn_in_image = self._turn(state_positions, a.decoder_heads)
+
+        x = torch.cat([pose_query, self.decoder_embed(tokens)], dim=1)
+        s = state_tokens
+        match = torch.zeros_like(s[..., 0])
+        layers = []
+        for state_block, image_block in zip(self.dec_blocks_state, self.dec_blocks):
+            s_next, layer_match = state_block(s, x, state_turn, image_turn_in_state)
+            x, _ = image_block(x, s, image_turn, state_turn_in_image)
+            s = s_next
+            match = match + layer_match / a.decoder_depth
+            layers.append(x)
+        last = self.dec_norm(x)
+        levels = Levels(
+            encoder=tokens,
+            middle=layers[a.decoder_depth // 2 - 1][:, 1:],
+            late=layers[a.decoder_depth * 3 // 4 - 1][:, 1:],
+            last=last[:, 1:],
+            height=height,
+            width=width,
+        )
+        return Decoded(levels, last[:, 0]), self.dec_norm_state(s), match
+
+    def _state_positions(self, device: torch.device) -> Tensor:
+        """Lay the state tokens out on a nearly square grid of even width: (S, 2)."""
+        count = self.architecture.state_tokens
+        width = int(count**0.5)
+        width += width % 2
+        index = torch.arange(count, device=device)
+        return torch.stack([index // width, index % width], dim=-1)
+
+    def _turn(self, positions: Tensor, heads: int) -> Rotary:
+        head_width = self.architecture.decoder_width // heads
+        return rotary(positions, head_width, self.architecture.rotary_base)

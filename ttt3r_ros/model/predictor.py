@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The network as the mapper sees it: numpy in, numpy out, on one device in one precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import rotation_from_quaternion, transform
+from ttt3r_ros.model.architecture import Architecture
+from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
+from ttt3r_ros.model.network import FramePrediction, Network, Outputs
+from ttt3r_ros.model.state import RecurrentState
+from ttt3r_ros.model.state_update import update_rule, UpdateRule
+from ttt3r_ros.settings import ModelSettings
+
+RANDOM_CHECKPOINT = 'random'
+
+
+class DeviceError(UserError):
+    """The device asked for does not exist or cannot be used."""
+
+
+@dataclass(frozen=True)
+class HostPrediction:
+    """
+    What one frame told, on the host.
+
+    points_camera: (h, w, 3) float32 metres, camera frame. confidence: (h, w) float32 > 1.
+    world_T_camera: (4, 4) float64, the world being the first camera of the segment; all NaN
+    where the network gave no finite pose. gain_mean, gain_min, gain_max: over the state tokens.
+    """
+
+    points_camera: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    world_T_camera: NDArray[np.float64]
+    gain_mean: float
+    gain_min: float
+    gain_max: float
+
+
+class Predictor:
+    """A network on a device, with the rule by which its state is written."""
+
+    def __init__(
+        self,
+        network: Network,
+        checkpoint: CheckpointInfo | None = None,
+        *,
+        device: torch.device = torch.device('cpu'),
+        rule: UpdateRule = update_rule('ttt3r'),
+    ) -> None:
+        """
+        Take over a network that is on `device` and in its precision already.
+
+        :param checkpoint: where the weights came from; None for random ones.
+        """
+        self._network = network.eval()
+        self._rule = rule
+        self.device = device
+        self.checkpoint = checkpoint
+
+    @property
+    def architecture(self) -> Architecture:
+        """Give the network's sizes."""
+        return self._network.architecture
+
+    @property
+    def image_size(self) -> int:
+        """Give the side that images are resized to, pixels; see ImageFit."""
+        return self.architecture.image_size
+
+    @property
+    def patch(self) -> int:
+        """Give the number that both sides of an image must be multiples of."""
+        return self.architecture.patch_size
+
+    @property
+    def square_crop(self) -> bool:
+        """Tell whether images are cropped to a square; see ImageFit."""
+        return self.architecture.square_crop
+
+    @property
+    def checkpoint_name(self) -> str:
+        """Name the weights."""
+        return RANDOM_CHECKPOINT if self.checkpoint is None else self.checkpoint.name
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """Give the hash of the weights' file, empty for random ones."""
+        return '' if self.checkpoint is None else self.checkpoint.sha256
+
+    @torch.inference_mode()
+    def initial_state(self) -> RecurrentState:
+        """Give the state before the first frame of a segment."""
+        return self._network.initial_state()
+
+    @torch.inference_mode()
+    def step(
+        self, rgb: NDArray[np.uint8], state: RecurrentState
+    ) -> tuple[HostPrediction, RecurrentState]:
+        """
+        Take one fitted image.
+
+        :param rgb: (h, w, 3) uint8, both sides multiples of `patch`.
+        :param state: from initial_state or from the last step; it is not changed.
+        """
+        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
+        image = (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+        prediction, state = self._network.step(image, state, rule=self._rule, outputs=Outputs())
+        return to_host(prediction), state
+
+
+def to_host(prediction: FramePrediction) -> HostPrediction:
+    """
+    Bring a prediction of one image with points and pose to the host, in one copy.
+
+    :raises ValueError: when the points or the pose were not computed.
+    """
+    points, confidence = prediction.points_camera, prediction.confidence
+    translation, quaternion = prediction.translation, prediction.quaternion_xyzw
+    if points is None or confidence is None or translation is None or quaternion is None:
+        raise ValueError('the host needs points and pose: ask the network for both')
+    gain = prediction.gain
+    numbers: list[Tensor] = [
+        points.flatten(),
+        confidence.flatten(),
+        translation.flatten(),
+        quaternion.flatten(),
+        torch.stack([gain.mean(), gain.min(), gain.max()]),
+    ]
+    flat: NDArray[np.float32] = torch.cat(numbers).cpu().numpy()
+    height, width = confidence.shape[1:]
+    count = height * width
+    pose, gains = flat[4 * count : 4 * count + 7].astype(np.float64), flat[-3:]
+    return HostPrediction(
+        flat[: 3 * count].reshape(height, width, 3),
+        flat[3 * count : 4 * count].reshape(height, width),
+        _pose_matrix(pose),
+        *(float(g) for g in gains),
+    )
+
+
+def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not np.isfinite(pose).all() or not pose[3:].any():
+        return np.full((4, 4), np.nan)
+    return transform(rotation_from_quaternion(pose[3:]), pose[:3])
+
+
+def choose_device(name: str) -> torch.device:
+    """
+    Turn a setting into a device that exists.
+
+    :param name: auto, cpu, cuda or cuda:N.
+    :raises DeviceError: when it does not exist.
+    """
+    if name == 'auto':
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    kind, _, index = name.partition(':')
+    if kind not in ('cpu', 'cuda') or (index and not index.isdigit()):
+        raise DeviceError(f'device {name!r} is not one of auto, cpu, cuda, cuda:N')
+    if kind == 'cuda':
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(index or 0) >= count:
+            raise DeviceError(
+                f'device {name} was asked for, but this machine has {count} CUDA devices: '
+                'use --device cpu, or install a driver and a CUDA build of torch'
+            )
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """
+    Turn a setting into strict or fast.
+
+    :param name: auto, strict or fast.
+    :param device: where the network will run.
+    """
+    if name != 'auto':
+        return name
+    if device.type == 'cuda':
+        return 'fast' if torch.cuda.is_bf16_supported() else 'strict'
+    return 'strict'
+
+
+def load_predictor(settings: ModelSettings) -> Predictor:
+    """
+    Load a checkpoint as the settings say.
+
+    The name `random` gives a small network with fixed random weights: it shows the path of
+    the data, not a map.
+
+    :raises UserError: when the device or the checkpoint cannot be used.
+    """
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    rule = update_rule(settings.update_rule, settings.gain_scale)
+    if settings.checkpoint == RANDOM_CHECKPOINT:
+        network, info = random_network(device, precision), None
+    else:
+        path = resolve_checkpoint(settings.checkpoint)
+        network, info = load_network(path, device, precision)
+    return Predictor(network, info, device=device, rule=rule)
+
+
+def random_network(device: torch.device, precision: str) -> Network:
+    """Make a tiny network with fixed random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Network(Architecture.tiny()).to(device)
+    return network.use_bfloat16() if precision == 'fast' else network

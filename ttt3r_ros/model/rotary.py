@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Rotary position embedding of tokens on a grid (RoPE-2D, arXiv 2104.09864)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+POSE_TOKEN_POSITION = -1
+
+
+class Rotary(NamedTuple):
+    """Cosine and sine by which each token's features turn: (N, head width) float32 each."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def grid_positions(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """
+    Give the positions of a grid of tokens, row by row.
+
+    :returns: (height * width, 2) int64, row and column.
+    """
+    rows = torch.arange(height, device=device)
+    columns = torch.arange(width, device=device)
+    return torch.cartesian_prod(rows, columns).view(-1, 2)
+
+
+def rotary(positions: Tensor, head_width: int, base: float) -> Rotary:
+    """
+    Give the turn of every token.
+
+    In closed form, so that positions may be negative: the pose token sits at (-1, -1).
+
+    :param positions: (N, 2) row and column.
+    :param head_width: features per head, a multiple of 4: the first half turns with the row,
+        the second with the column, and within each half feature i pairs with i + quarter.
+    :param base: wavelength base.
+    """
+    quarter = head_width // 4
+    index = torch.arange(quarter, device=positions.device, dtype=torch.float32)
+    frequency = base ** (-index / quarter)
+    angles = positions[:, :, None].float() * frequency  # (N, 2, quarter)
+    angles = angles.repeat(1, 1, 2).flatten(1)  # (N, head width)
+    return Rotary(angles.cos(), angles.sin())
+
+
+def rotate(features: Tensor, turn: Rotary) -> Tensor:
+    """
+    Turn each token's features by its position, in float32.
+
+    :param features: (..., N, head width).
+    :returns: the same shape, float32.
+    """
+    features = features.float()
+    u_row, v_row, u_column, v_column = features.chunk(4, dim=-1)
+    partner = torch.cat([-v_row, u_row, -v_column, u_column], dim=-1)
+    return features * turn.cos + partner * turn.sin

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The recurrent state: a value that can be copied, saved, restored and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ttt3r_ros.model.state_update import RuleMemory
+
+
+@dataclass(frozen=True)
+class RecurrentState:
+    """
+    All that the network carries from frame to frame; nothing writes into its tensors.
+
+    tokens: (B, S, D) float32 state tokens. memory: (B, M, V) float32 pose memory (no rows where
+    the network has none). rule_memory: what the update rule remembers, empty before the first
+    frame. frames_seen: frames since the segment began, those not written included.
+    """
+
+    tokens: Tensor
+    memory: Tensor
+    rule_memory: RuleMemory = ()
+    frames_seen: int = 0
+
+    @property
+    def fresh(self) -> bool:
+        """Tell whether the next frame is the first of a segment."""
+        return self.frames_seen == 0
+
+    def clone(self) -> RecurrentState:
+        """Copy every tensor."""
+        return self._each(Tensor.clone)
+
+    def to(self, device: torch.device | str) -> RecurrentState:
+        """Move every tensor to a device."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Give named tensors, fit for a safetensors file."""
+        named = {f'rule_memory.{i}': tensor for i, tensor in enumerate(self.rule_memory)}
+        counter = torch.tensor(self.frames_seen)
+        return {'tokens': self.tokens, 'memory': self.memory, 'frames_seen': counter, **named}
+
+    @classmethod
+    def from_tensors(cls, named: dict[str, Tensor]) -> RecurrentState:
+        """Read what to_tensors gave."""
+        count = sum(name.startswith('rule_memory.') for name in named)
+        return cls(
+            named['tokens'],
+            named['memory'],
+            tuple(named[f'rule_memory.{i}'] for i in range(count)),
+            int(named['frames_seen']),
+        )
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> RecurrentState:
+        return replace(
+            self,
+            tokens=change(self.tokens),
+            memory=change(self.memory),
+            rule_memory=tuple(change(tensor) for tensor in self.rule_memory),
+        )
