@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import io
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.tools.tum import (
+    nanoseconds,
+    read_trajectory,
+    seconds_text,
+    Trajectory,
+    TrajectoryError,
+    write_trajectory,
+)
+
+
+@pytest.mark.parametrize(
+    ('stamp_ns', 'text'),
+    [
+        (1305031229528748123, '1305031229.528748123'),
+        (0, '0.000000000'),
+        (5, '0.000000005'),
+        (-1500000000, '-1.500000000'),
+    ],
+)
+def test_stamps_keep_every_nanosecond(stamp_ns, text):
+    assert seconds_text(stamp_ns) == text
+    assert nanoseconds(text) == stamp_ns
+
+
+def test_stamps_with_an_exponent_are_read():
+    assert nanoseconds('1.305e9') == 1_305_000_000_000_000_000
+
+
+@pytest.mark.parametrize('text', ['soon', 'nan', 'inf', ''])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(ValueError):
+        nanoseconds(text)
+
+
+def test_a_written_trajectory_is_read_back():
+    poses = transform([rotation_about([1, 0, 2], a) for a in (0.1, 3.0)], [[1, 2, 3], [4, 5, 6]])
+    file = io.BytesIO()
+
+    write_trajectory(file, Trajectory(np.array([7, 1305031229528748123]), poses))
+
+    lines = file.getvalue().decode().splitlines()
+    assert lines[2].split()[:4] == [
+        '1305031229.528748123',
+        '4.000000000',
+        '5.000000000',
+        '6.000000000',
+    ]
+    # x y z w of half the angle about the axis.
+    half = np.array([np.sin(0.05) / 5**0.5, 0, 2 * np.sin(0.05) / 5**0.5, np.cos(0.05)])
+    np.testing.assert_allclose([float(w) for w in lines[1].split()[4:]], half, atol=1e-9)
+
+
+def test_a_folder_is_searched_for_its_file_and_poses_are_sorted_by_time(tmp_path):
+    (tmp_path / 'groundtruth.txt').write_text('# a\n2 0 0 2 0 0 0 1\n\n1.5 0 0 1 0 0 0 2\n')
+
+    trajectory = read_trajectory(tmp_path, 'groundtruth.txt')
+
+    assert trajectory.stamps_ns.tolist() == [1_500_000_000, 2_000_000_000]
+    assert trajectory.world_T_camera[:, 2, 3].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('1 2 3\n', 'line 1'),
+        ('# fine\n1 0 0 0 0 0 0 one\n', 'line 2'),
+        ('1 nan 0 0 0 0 0 1\n', 'line 1'),
+        ('1 0 0 0 0 0 0 0\n', 'quaternion'),
+        ('# nothing\n', 'no pose'),
+    ],
+)
+def test_a_malformed_trajectory_is_refused_with_the_place(tmp_path, text, message):
+    path = tmp_path / 'path.txt'
+    path.write_text(text)
+
+    with pytest.raises(TrajectoryError, match=message):
+        read_trajectory(path)
+
+
+def test_a_missing_trajectory_is_named(tmp_path):
+    with pytest.raises(TrajectoryError, match=r'no file .*gone\.txt'):
+        read_trajectory(tmp_path / 'gone.txt')

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The `ttt3r` command: it picks a command and imports only that one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import importlib
+import sys
+
+from ttt3r_ros.errors import UserError
+
+# Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> int`.
+COMMANDS = {
+    'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
+    'evaluate': 'measure a trajectory, and depth, against ground truth',
+    'simulate': 'film a procedural indoor world with exact depth and poses',
+    'weights': 'fetch, convert, show and verify checkpoints',
+}
+
+USER_ERROR = 1
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    :param argv: the words after `ttt3r`; by default those of the command line.
+    :returns: the exit code: 0 done, 1 the user can put it right, 130 interrupted; a wrong use
+        of the options leaves with 2.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name = _chosen_command(argv)
+    command = importlib.import_module(f'ttt3r_ros.tools.{name}')
+    parser = argparse.ArgumentParser(
+        prog=f'ttt3r {name}',
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    arguments = parser.parse_args(argv[1:])
+    try:
+        return int(command.run(arguments))
+    except UserError as error:
+        print(f'{parser.prog}: error: {error}', file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print(f'{parser.prog}: interrupted', file=sys.stderr)
+        return INTERRUPTED
+
+
+def _chosen_command(argv: list[str]) -> str:
+    """Read the first word; help, version and mistakes end the program here."""
+    parser = argparse.ArgumentParser(
+        prog='ttt3r',
+        description='One camera in, a metric map and a trajectory out.',
+        epilog='commands:\n'
+        + ''.join(f'  {name:<10} {sentence}\n' for name, sentence in COMMANDS.items())
+        + '\n`ttt3r COMMAND --help` explains one.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='store_true', help='print the version and exit')
+    parser.add_argument('command', nargs='?', choices=list(COMMANDS), metavar='COMMAND')
+    arguments = parser.parse_args(argv[:1])
+    if arguments.version:
+        from importlib.metadata import version
+
+        print(f'ttt3r_ros {version("ttt3r_ros")}')
+        parser.exit()
+    if arguments.command is None:
+        parser.error(f'a command is needed: {", ".join(COMMANDS)}')
+    return str(arguments.command)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
