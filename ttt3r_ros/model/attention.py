@@ -15,7 +15,7 @@ from ttt3r_ros.model.rotary import Rotary, rotate
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """Take (B, N, C) to (B, heads, N, C / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return torch.unflatten(x, -1, (heads, -1)).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:

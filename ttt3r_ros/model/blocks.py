@@ -28,7 +28,8 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor, turn: Rotary) -> Tensor:
         """Map (B, N, C) to (B, N, C)."""
         x = x + self.attn(self.norm1(x), turn)
-        return x + self.mlp(self.norm2(x))
+        x = x + self.mlp(self.norm2(x))
+        return x
 
 
 class DecoderBlock(nn.Module):
@@ -81,7 +82,8 @@ class ModulatedNorm(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Normalise x (B, N, C) under a condition (B, C)."""
         shift, scale = self.mlp(condition)[:, None].float().chunk(2, dim=-1)
-        return self.norm(x) * (1 + scale) + shift
+        y: Tensor = self.norm(x) * (1 + scale) + shift
+        return y
 
 
 class ModulatedBlock(nn.Module):
@@ -98,4 +100,5 @@ class ModulatedBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor, turn: Rotary) -> Tensor:
         """Map x (B, N, C) under a condition (B, C) to (B, N, C)."""
         x = x + self.attn(self.norm1(x, condition), turn)
-        return x + self.mlp(self.norm2(x, condition))
+        x = x + self.mlp(self.norm2(x, condition))
+        return x

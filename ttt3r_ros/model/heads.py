@@ -47,7 +47,8 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W)."""
-        return x + self.conv2(self.conv1(x.relu()).relu())
+        y: Tensor = x + self.conv2(self.conv1(x.relu()).relu())
+        return y
 
 
 class Fusion(nn.Module):
@@ -88,10 +89,10 @@ class Scratch(nn.Module):
         :param levels: four of (B, level width, H / 2^i, W / 2^i), from fine to coarse.
         :returns: (B, width, 2 H, 2 W).
         """
-        reduced = [
+        reduced: list[Tensor] = [
             self.get_submodule(f'layer{level}_rn')(x) for level, x in enumerate(levels, start=1)
         ]
-        x = self.get_submodule('refinenet4')(reduced[3], None)
+        x: Tensor = self.get_submodule('refinenet4')(reduced[3], None)
         # An odd grid was rounded up when it was halved.
         x = x[:, :, : reduced[2].shape[2], : reduced[2].shape[3]]
         for level in (3, 2, 1):
@@ -142,7 +143,7 @@ class DptHead(nn.Module):
         grid = (levels.height, levels.width)
         tokens = (levels.encoder, levels.middle, levels.late, levels.last)
         maps = [
-            project(x.transpose(1, 2).unflatten(2, grid))
+            project(torch.unflatten(x.transpose(1, 2), 2, grid))
             for project, x in zip(self.act_postprocess, tokens)
         ]
         y: Tensor = self.head(self.scratch(maps))
@@ -165,7 +166,7 @@ class LinearHead(Mlp):
         :returns: (B, channels, H, W) float32, H and W `patch` times the token grid.
         """
         values = super().forward(levels.last).transpose(1, 2)
-        grid = values.unflatten(2, (levels.height, levels.width))
+        grid = torch.unflatten(values, 2, (levels.height, levels.width))
         return pixel_shuffle(grid, self.patch).float()
 
 
@@ -185,7 +186,7 @@ class PoseHead(nn.Module):
         :param pose_token: (B, D).
         :returns: (B, 3) metres; (B, 4) unit quaternion x y z w with w >= 0.
         """
-        raw = self.mlp(pose_token).float()
+        raw: Tensor = self.mlp(pose_token).float()
         quaternion_wxyz = nn.functional.normalize(raw[:, 3:], dim=-1, eps=1e-12)
         w = quaternion_wxyz[:, :1]
         quaternion_wxyz = torch.where(w < 0, -quaternion_wxyz, quaternion_wxyz)
@@ -198,7 +199,7 @@ def stretch(vectors: Tensor) -> Tensor:
 
     :param vectors: (..., 3) float32.
     """
-    length = vectors.norm(dim=-1, keepdim=True)
+    length: Tensor = vectors.norm(dim=-1, keepdim=True)
     return vectors / length.clamp_min(1e-8) * length.expm1()
 
 
@@ -262,5 +263,5 @@ class Heads(nn.Module):
 
         :returns: (B, H, W, 3) in (-1, 1).
         """
-        raw = self.get_submodule(self.rgb_name)(levels).movedim(1, -1)
+        raw: Tensor = self.get_submodule(self.rgb_name)(levels).movedim(1, -1)
         return ((raw.sigmoid() * (1 - 2e-6) + 1e-6) - 0.5) * 2

@@ -143,9 +143,7 @@ class Network(nn.Module):
             memory = self.pose_retriever.mem
         else:
             memory = tokens.new_zeros(1, 0, 2 * self.architecture.decoder_width)
-        return RecurrentState(
-            tokens.expand(batch_size, -1, -1), memory.expand(batch_size, -1, -1)
-        )
+        return RecurrentState(tokens.expand(batch_size, -1, -1), memory.expand(batch_size, -1, -1))
 
     def step(
         self,
@@ -218,9 +216,7 @@ class Network(nn.Module):
         memory = state.memory
         if self.architecture.pose_memory:
             memory = self.pose_retriever.write(look, decoded.pose_token[:, None], memory)
-        return decoded, gain, replace(
-            seen, tokens=tokens, memory=memory, rule_memory=rule_memory
-        )
+        return decoded, gain, replace(seen, tokens=tokens, memory=memory, rule_memory=rule_memory)
 
     def predict(self, decoded: Decoded, gain: Tensor, outputs: Outputs) -> FramePrediction:
         """
@@ -269,9 +265,9 @@ class Network(nn.Module):
         exact = set(heads.pose_head.modules())
         exact |= {head.head[-1] for head in heads.modules() if isinstance(head, DptHead)}
         for module in self.modules():
-            if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-                if module not in exact:
-                    module.to(torch.bfloat16)
+            weighted = isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
+            if weighted and module not in exact:
+                module.to(torch.bfloat16)
         return self
 
     def _encode_image(self, image: Tensor | None) -> ImageTokens:
