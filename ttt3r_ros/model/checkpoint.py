@@ -1,0 +1,485 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Load and save networks.
+
+Our own files are safetensors whose metadata holds, as strings: ``architecture`` (JSON of
+Architecture.to_record), ``tensors_sha256`` (see hash_tensors) and what the maker added
+(``source``, ``source_sha256``, ``licence``, ...). The published ``.pth`` files are read too, see
+pth_file. Names in a file are the published ones; every name must be there and none besides.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from contextlib import suppress
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open, SafetensorError
+from safetensors.torch import save_file
+import torch
+from torch import Tensor
+
+from ttt3r_ros.model.architecture import Architecture, ArchitectureError
+from ttt3r_ros.model.network import Network
+from ttt3r_ros.model.pth_file import CheckpointError as CheckpointError
+from ttt3r_ros.model.pth_file import read_pth
+
+PUBLISHED_NAMES = {'512': 'cut3r_512_dpt_4_64', '224': 'cut3r_224_linear_4'}
+STORAGE_DTYPES = {
+    'float32': torch.float32,
+    'bfloat16': torch.bfloat16,
+    'float16': torch.float16,
+}
+_SHIPPED = Path(__file__).parents[1] / 'weights' / 'small.safetensors'
+
+# Keyword of the published config string -> field of Architecture.
+_SIZES_IN_CONFIG = {
+    'patch_size': 'patch_size',
+    'enc_embed_dim': 'encoder_width',
+    'enc_depth': 'encoder_depth',
+    'enc_num_heads': 'encoder_heads',
+    'ray_enc_depth': 'ray_encoder_depth',
+    'dec_embed_dim': 'decoder_width',
+    'dec_depth': 'decoder_depth',
+    'dec_num_heads': 'decoder_heads',
+    'state_dec_num_heads': 'state_heads',
+    'state_size': 'state_tokens',
+    'local_mem_size': 'memory_rows',
+    'mlp_ratio': 'mlp_ratio',
+    'head_type': 'head',
+    'rgb_head': 'rgb_head',
+}
+# Keywords that change what the network computes, with the only values that are built here.
+_FIXED_IN_CONFIG = {
+    'state_pe': '2d',
+    'pose_head': True,
+    'depth_mode': ('exp', -math.inf, math.inf),
+    'conf_mode': ('exp', 1, math.inf),
+    'pose_mode': ('exp', -math.inf, math.inf),
+}
+_MAX_CONFIG_LENGTH = 4000  # the published ones have about 600 characters
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """Where a network came from. The hash of the file is computed when first asked for."""
+
+    name: str
+    path: Path
+    architecture: Architecture
+    metadata: Mapping[str, str]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Give the SHA-256 of the file, in hexadecimal."""
+        return hash_file(self.path)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An open checkpoint: its tensors lie in the memory-mapped file, as stored."""
+
+    info: CheckpointInfo
+    tensors: dict[str, Tensor]
+
+
+def resolve_checkpoint(name_or_path: str) -> Path:
+    """
+    Find the file that a name or a path means.
+
+    :param name_or_path: empty or 'small' for the file that ships with the package, '512' or
+        '224' for a published one that was fetched, otherwise a path.
+    :returns: an existing file.
+    :raises CheckpointError: when there is none, saying how to get it.
+    """
+    if name_or_path in ('', 'small'):
+        if not _SHIPPED.is_file():
+            raise CheckpointError(
+                f'the small checkpoint is missing from this installation ({_SHIPPED}): install '
+                'the package again, or get a published one with: ttt3r weights fetch 512'
+            )
+        return _SHIPPED
+    if name_or_path in PUBLISHED_NAMES:
+        for suffix in ('.safetensors', '.pth'):
+            path = weights_folder() / (PUBLISHED_NAMES[name_or_path] + suffix)
+            if path.is_file():
+                return path
+        raise CheckpointError(
+            f'checkpoint {name_or_path} is not on this machine: ttt3r weights fetch {name_or_path}'
+        )
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(
+            f'there is no checkpoint file {path}; give a .safetensors or .pth file, or one of '
+            'the names small, 512, 224 (the last two after: ttt3r weights fetch)'
+        )
+    return path
+
+
+def weights_folder() -> Path:
+    """Give the folder of the fetched checkpoints of this user."""
+    data_home = os.environ.get('XDG_DATA_HOME') or Path.home() / '.local' / 'share'
+    return Path(data_home) / 'ttt3r_ros'
+
+
+def load_network(
+    path: Path | str, device: torch.device | str, precision: str
+) -> tuple[Network, CheckpointInfo]:
+    """
+    Build the network of a checkpoint, ready to run.
+
+    :param path: a .safetensors or .pth file.
+    :param device: where the network shall be.
+    :param precision: 'strict' for float32 throughout, 'fast' for bfloat16 in the layers that
+        bear it; what the file stores is converted.
+    :returns: the network in evaluation mode, and where it came from.
+    :raises CheckpointError: when the file is damaged or does not fit the network.
+    """
+    checkpoint = _read(Path(path))
+    _check_recorded_hash(checkpoint)
+    network = _fitting_network(checkpoint)
+    if precision == 'fast':
+        network.use_bfloat16()
+    wanted = network.state_dict()
+    # Copied, so that a file that changes later cannot change a network at work.
+    loaded = {
+        name: tensor.to(device, wanted[name].dtype, copy=True)
+        for name, tensor in checkpoint.tensors.items()
+    }
+    network.load_state_dict(loaded, strict=True, assign=True)
+    return network.eval(), checkpoint.info
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """
+    Open a checkpoint and check that it holds just the tensors of its network.
+
+    :param path: a .safetensors file of ours, or a published .pth file.
+    :returns: the tensors under the names of Network.state_dict, memory-mapped.
+    :raises CheckpointError: when it is no checkpoint or does not fit.
+    """
+    checkpoint = _read(path)
+    _fitting_network(checkpoint)
+    return checkpoint
+
+
+def save_checkpoint(
+    path: Path,
+    network: Network | Mapping[str, Tensor],
+    architecture: Architecture,
+    metadata: Mapping[str, str],
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """
+    Write a checkpoint; the file appears complete or not at all.
+
+    :param path: where to, ending in .safetensors.
+    :param network: a network, or its tensors under the published names.
+    :param architecture: its sizes.
+    :param metadata: what else the file shall say about itself, as strings.
+    :param dtype: how numbers are stored: float32, bfloat16 or float16.
+    :raises CheckpointError: when a number is not finite in dtype, or the file cannot be written.
+    """
+    if path.suffix != '.safetensors':
+        raise CheckpointError(f'{path} must end in .safetensors')
+    tensors = network.state_dict() if isinstance(network, Network) else dict(network)
+    tensors = _without_aliases(path, tensors)
+    _fitting_network(Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors))
+    stored = {
+        name: tensor.detach().to('cpu', dtype).contiguous() for name, tensor in tensors.items()
+    }
+    check_finite(path, stored)
+    record = {
+        **metadata,
+        'architecture': json.dumps(architecture.to_record()),
+        'tensors_sha256': hash_tensors(stored),
+    }
+    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(stored, unfinished, record)
+        unfinished.chmod(0o644)  # safetensors leaves it to its owner alone
+        with unfinished.open('rb') as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f'cannot write {path}: {error}') from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """
+    Refuse tensors that hold a NaN or an infinity.
+
+    :raises CheckpointError: naming the first one.
+    """
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            dtype = str(tensor.dtype).removeprefix('torch.')
+            raise CheckpointError(f'{path}: {name} holds numbers that are not finite in {dtype}')
+
+
+def hash_file(path: Path) -> str:
+    """
+    Give the SHA-256 of a file, in hexadecimal.
+
+    :raises CheckpointError: when it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open('rb') as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError as error:
+        raise CheckpointError(f'cannot read {path}: {error}') from None
+    return digest.hexdigest()
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """
+    Give one SHA-256 of the names, dtypes, shapes and bytes of tensors, in the order of names.
+
+    Unlike the hash of a file it can be written into that file.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Checkpoint:
+    if path.suffix == '.safetensors':
+        tensors, metadata = _read_safetensors(path)
+        architecture = _recorded_architecture(path, metadata)
+    else:
+        published = read_pth(path)
+        tensors = _with_state_decoder(_without_prefix(published.tensors))
+        metadata = {} if published.config is None else {'config': published.config}
+        architecture = _published_architecture(path, tensors, published.config)
+    tensors = _without_aliases(path, tensors)
+    return Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors)
+
+
+def _check_recorded_hash(checkpoint: Checkpoint) -> None:
+    recorded = checkpoint.info.metadata.get('tensors_sha256')
+    if recorded is not None and recorded != hash_tensors(checkpoint.tensors):
+        raise CheckpointError(
+            f'{checkpoint.info.path} is damaged: its tensors do not have the SHA-256 that it '
+            'records; fetch, copy or convert it again'
+        )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework='pt', device='cpu') as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except SafetensorError as error:
+        raise CheckpointError(
+            f'{path} is cut short or not a safetensors file ({error}); fetch or copy it again'
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f'cannot read {path}: {error}') from None
+
+
+def _recorded_architecture(path: Path, metadata: Mapping[str, str]) -> Architecture:
+    if 'architecture' not in metadata:
+        raise CheckpointError(
+            f'{path} does not say its architecture: it was not made by this program; '
+            'make one with: ttt3r weights convert FILE.pth'
+        )
+    try:
+        record = json.loads(metadata['architecture'])
+        if not isinstance(record, dict):
+            raise ArchitectureError('it is not a JSON object')
+        return Architecture.from_record(record)
+    except (json.JSONDecodeError, RecursionError, ArchitectureError) as error:
+        raise CheckpointError(
+            f'{path} has an architecture that this version cannot build: {error}; '
+            'use a newer version, or fetch or convert it again'
+        ) from None
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop what data-parallel training puts before every name."""
+    if all(name.startswith('module.') for name in tensors):
+        return {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _with_state_decoder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Start the state decoder from the image decoder where a file knows just that one."""
+    if any(name.startswith('dec_blocks_state') for name in tensors):
+        return tensors
+    copies = {
+        name.replace('dec_blocks', 'dec_blocks_state', 1): tensor.clone()
+        for name, tensor in tensors.items()
+        if name.startswith('dec_blocks')
+    }
+    return {**tensors, **copies}
+
+
+def _without_aliases(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the second names of the DPT's first layers, after a look that they are no more."""
+    kept = {}
+    for name, tensor in tensors.items():
+        prefix, is_alias, level = name.partition('.scratch.layer_rn.')
+        if not is_alias:
+            kept[name] = tensor
+            continue
+        index = level.removesuffix('.weight')
+        original = (
+            f'{prefix}.scratch.layer{int(index) + 1 if index.isdecimal() else "?"}_rn.weight'
+        )
+        if original not in tensors or not torch.equal(tensor, tensors[original]):
+            raise CheckpointError(f'{path}: {name} must equal {original}; fetch or copy it again')
+    return kept
+
+
+def _fitting_network(checkpoint: Checkpoint) -> Network:
+    """
+    Build the network of a checkpoint on the meta device: sizes and dtypes, no storage.
+
+    :raises CheckpointError: when the tensors of the checkpoint are not just those of it.
+    """
+    path, tensors = checkpoint.info.path, checkpoint.tensors
+    with torch.device('meta'):
+        network = Network(checkpoint.info.architecture)
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in tensors]
+    extra = [name for name in tensors if name not in wanted]
+    if missing or extra:
+        faults = [
+            f'{len(names)} {kind} ({_first_three(names)})'
+            for names, kind in ((missing, 'missing'), (extra, 'not known'))
+            if names
+        ]
+        raise CheckpointError(
+            f'{path} has not the tensors of its architecture: {", ".join(faults)}; '
+            'it is another network, or was saved in part: fetch or convert it again'
+        )
+    wrong = [
+        f'{name} is {tuple(tensors[name].shape)}, not {tuple(wanted[name].shape)}'
+        for name in wanted
+        if tensors[name].shape != wanted[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f'{path} has {len(wrong)} tensors of a wrong shape ({_first_three(wrong)}): '
+            'it is another network than its architecture says'
+        )
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise CheckpointError(f'{path}: {name} is {tensor.dtype}, not floating-point numbers')
+    return network
+
+
+def _first_three(names: list[str]) -> str:
+    return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
+
+
+def _published_architecture(
+    path: Path, tensors: Mapping[str, Tensor], config: str | None
+) -> Architecture:
+    """
+    Find the sizes of a .pth file: from its config string, else as a published one.
+
+    :raises CheckpointError: when the config asks for what is not built here, or there is no
+        readable config and no published network looks like this.
+    """
+    keywords = None if config is None else parse_config(config)
+    if keywords is not None:
+        try:
+            return _configured_architecture(keywords, tensors)
+        except ArchitectureError as error:
+            raise CheckpointError(f'{path} holds a network not built here: {error}') from None
+    if any(name.startswith('downstream_head.dpt_self.') for name in tensors):
+        return Architecture.published_512()
+    if any(name.startswith('downstream_head.proj.') for name in tensors):
+        return Architecture.published_224()
+    raise CheckpointError(
+        f'{path} has no readable config and is no published network; known are '
+        f'{" and ".join(PUBLISHED_NAMES.values())}'
+    )
+
+
+def parse_config(config: str) -> dict[str, Any] | None:
+    """
+    Read the keyword arguments out of a published config string; nothing is evaluated.
+
+    :param config: ``Model(Config(a=1, b='x', c=('exp', -inf, inf)))`` or ``Model(a=1, ...)``.
+    :returns: the keywords of the innermost call, or None when it is anything else.
+    """
+    if len(config) > _MAX_CONFIG_LENGTH:
+        return None
+    try:
+        call = ast.parse(config.strip(), mode='eval').body
+        while isinstance(call, ast.Call) and len(call.args) == 1 and not call.keywords:
+            call = call.args[0]
+        if not isinstance(call, ast.Call) or call.args:
+            return None
+        return {
+            keyword.arg: ast.literal_eval(_NamesInfinity().visit(keyword.value))
+            for keyword in call.keywords
+            if keyword.arg is not None
+        }
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+
+
+class _NamesInfinity(ast.NodeTransformer):
+    """Turns the name inf into the number; every other name stays for literal_eval to refuse."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Replace one name."""
+        return ast.Constant(math.inf) if node.id == 'inf' else node
+
+
+def _configured_architecture(
+    keywords: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Architecture:
+    for keyword, built in _FIXED_IN_CONFIG.items():
+        if keywords.get(keyword, built) != built:
+            raise ArchitectureError(f'{keyword} is {keywords[keyword]!r}, only {built!r} is known')
+    record = dataclasses.replace(Architecture(), **_dpt_sizes(tensors)).to_record()
+    for keyword, field in _SIZES_IN_CONFIG.items():
+        if keyword in keywords:
+            record[field] = keywords[keyword]
+    positions = keywords.get('pos_embed', 'RoPE100')
+    if not isinstance(positions, str) or not positions.removeprefix('RoPE').isdecimal():
+        raise ArchitectureError(f'pos_embed is {positions!r}, only RoPE with a number is known')
+    record['rotary_base'] = float(positions.removeprefix('RoPE'))
+    size = keywords.get('img_size', record['image_size'])
+    record['image_size'] = max(size) if isinstance(size, tuple) and size else size
+    record['square_crop'] = record['image_size'] == 224  # as MODEL_SPEC section 1 has it
+    return Architecture.from_record(record)
+
+
+def _dpt_sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Read the widths of a DPT head from its tensors; no config string mentions them."""
+    head = 'downstream_head.dpt_self.'
+    levels = [tensors.get(f'{head}scratch.layer{level}_rn.weight') for level in range(1, 5)]
+    last = tensors.get(f'{head}head.2.weight')
+    found = [tensor for tensor in (*levels, last) if tensor is not None and tensor.ndim == 4]
+    if len(found) < 5:
+        return {}
+    return {
+        'dpt_width': found[0].shape[0],
+        'dpt_last_width': found[4].shape[0],
+        'dpt_layer_widths': tuple(level.shape[1] for level in found[:4]),
+    }
