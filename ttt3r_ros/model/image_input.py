@@ -98,7 +98,7 @@ class ImageFit:
         Resize and crop an image.
 
         :param rgb: (H, W, 3) uint8 of the original size.
-        :returns: (h, w, 3) uint8 of the fitted size, C-contiguous.
+        :returns: (h, w, 3) uint8 of the fitted size, a copy in C order.
         :raises BadImage: when the image has another size or kind.
         """
         check_image(rgb)
@@ -112,7 +112,7 @@ class ImageFit:
             smooth = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
             rgb = np.asarray(Image.fromarray(rgb).resize(self.resized, smooth))
         bottom, right = self.top + self.height, self.left + self.width
-        return np.ascontiguousarray(rgb[self.top : bottom, self.left : right])
+        return np.array(rgb[self.top : bottom, self.left : right], order='C')
 
     def to_original(
         self, u: NDArray[np.floating], v: NDArray[np.floating]
