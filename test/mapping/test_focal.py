@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.mapping.focal import estimate_focal
+
+
+@pytest.mark.parametrize('focal', [30.0, 60.0, 250.0])
+def test_an_exact_pinhole_gives_its_focal_length(focal):
+    depth = np.random.default_rng(0).uniform(0.5, 5, (48, 64)).astype(np.float32)
+    rays = CameraIntrinsics(64, 48, focal, focal, 32, 24).rays()
+
+    assert estimate_focal(rays * depth[..., None]) == pytest.approx(focal, rel=1e-5)
+
+
+def test_a_fifth_of_wild_points_does_not_move_the_focal_length():
+    rng = np.random.default_rng(1)
+    points = CameraIntrinsics(64, 48, 60.0, 60.0, 32, 24).rays()
+    wild = rng.uniform(size=(48, 64)) < 0.2
+    points[wild, :2] = rng.uniform(-0.5, 0.5, (wild.sum(), 2))
+
+    assert estimate_focal(points) == pytest.approx(60.0, rel=1e-3)  # least squares: 46
+
+
+def test_points_without_depth_do_not_break_the_estimate():
+    points = CameraIntrinsics(64, 48, 60.0, 60.0, 32, 24).rays()
+    points[3, 4:9, 2] = 0
+
+    assert estimate_focal(points) == pytest.approx(60.0, rel=1e-4)
+
+
+def test_rays_that_are_all_the_axis_give_zero():
+    assert estimate_focal(np.full((8, 8, 3), [0, 0, 1], np.float32)) == 0.0
+
+
+def test_the_published_estimates_are_reproduced(shared_data):
+    bundle = np.load(shared_data / 'reference' / 'tiny_ref.npz', allow_pickle=False)
+
+    ours = [estimate_focal(p) for p in bundle['cut3r.pts3d_in_self_view']]
+    test_case = estimate_focal(bundle['focal_test.pts'][0])
+
+    np.testing.assert_allclose(ours, bundle['cut3r.focal_weiszfeld'], rtol=1e-5)
+    np.testing.assert_allclose([test_case], bundle['focal_test.weiszfeld'], rtol=1e-5)

@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The focal length that a map of points implies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROUNDS = 10
+SMALLEST_RESIDUAL = 1e-8  # pixels; keeps the weights of exact pixels finite
+
+
+def estimate_focal(points_camera: NDArray[np.float32]) -> float:
+    """
+    Fit one focal length to all pixels by Weiszfeld's robust mean, as the published demo does.
+
+    Minimises the sum of |pixel - focal * (x/z, y/z)| with the principal point in the middle.
+
+    :param points_camera: (h, w, 3) float32, camera frame; points at z = 0 count as (0, 0).
+    :returns: focal length in pixels of this map, >= 0; 0 when every ray is the optical axis.
+    """
+    height, width = points_camera.shape[:2]
+    u = np.arange(width, dtype=np.float32) - width // 2  # (w,)
+    v = (np.arange(height, dtype=np.float32) - height // 2)[:, None]  # (h, 1)
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        slopes = points_camera[..., :2] / points_camera[..., 2:]
+    x, y = np.moveaxis(np.nan_to_num(slopes, nan=0.0, posinf=0.0, neginf=0.0), -1, 0).copy()
+    along, square = x * u + y * v, x * x + y * y  # (h, w) each
+    if not square.any():
+        return 0.0
+    focal = along.mean() / square.mean()
+    for _ in range(ROUNDS):
+        residual = np.sqrt((u - focal * x) ** 2 + (v - focal * y) ** 2)
+        weight = 1.0 / np.maximum(residual, SMALLEST_RESIDUAL)
+        focal = (weight * along).mean() / (weight * square).mean()
+    return max(float(focal), 0.0)
