@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a known camera adds: straight images, and points along the true rays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import functools
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.model.image_input import ImageFit, Pixels
+
+FloatImage = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """
+    The tables of one calibrated camera and one fit.
+
+    column, row: (H, W) float32, where each pixel of the straight image lies in the distorted
+    one. rays: (h, w, 3) float32 at depth 1. seen: (h, w) bool, whether the camera saw it.
+    """
+
+    column: FloatImage
+    row: FloatImage
+    rays: FloatImage
+    seen: NDArray[np.bool_]
+
+    def undistort(self, rgb: Pixels) -> Pixels:
+        """
+        Straighten an image; its pinhole stays the same.
+
+        What the camera did not see repeats the nearest edge: the network then meets no
+        contour that is not there. Those pixels lose their confidence in `rebuild`.
+
+        :param rgb: (H, W, 3) uint8 as the camera gave it.
+        :returns: (H, W, 3) uint8.
+        """
+        straight = cv2.remap(
+            rgb, self.column, self.row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(straight, dtype=np.uint8)
+
+    def rebuild(
+        self, points_camera: FloatImage, confidence: FloatImage
+    ) -> tuple[FloatImage, FloatImage]:
+        """
+        Put the points at their predicted depth on the true rays.
+
+        :param points_camera: (h, w, 3) float32, only z is used.
+        :param confidence: (h, w) float32, 1 means none.
+        :returns: the points, (h, w, 3), and the confidence, 1 where the camera saw nothing.
+        """
+        return self.rays * points_camera[..., 2:], np.where(self.seen, confidence, np.float32(1))
+
+
+@functools.lru_cache(maxsize=2)
+def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
+    """
+    Compute the tables of a camera; those of the last two are kept.
+
+    :param camera: intrinsics of the original image.
+    :param fit: resize and crop of the straight image.
+    :raises CalibrationError: when the calibration is for another size, or its coefficients
+        are too few or too many.
+    """
+    straight = camera.without_distortion()
+    fitted = fit.intrinsics(straight)
+    column, row = _rectify_map(camera)
+    u, v = fit.to_original(*np.meshgrid(np.arange(1.0 * fit.width), np.arange(1.0 * fit.height)))
+    at = u.astype(np.float32), v.astype(np.float32)
+    seen_column, seen_row = (cv2.remap(t, *at, cv2.INTER_LINEAR) for t in (column, row))
+    seen = (seen_column >= -0.5) & (seen_column <= camera.width - 0.5)
+    seen &= (seen_row >= -0.5) & (seen_row <= camera.height - 0.5)
+    return Lens(column, row, fitted.rays(), seen)
+
+
+def _rectify_map(camera: CameraIntrinsics) -> tuple[FloatImage, FloatImage]:
+    matrix, coefficients = camera.matrix, np.array(camera.distortion)
+    size = camera.width, camera.height
+    allowed = {
+        'none': (0,),
+        'plumb_bob': (0, 4, 5),
+        'rational_polynomial': (8,),
+        'equidistant': (4,),
+    }[camera.distortion_model]
+    if len(coefficients) not in allowed:
+        raise CalibrationError(
+            f'{camera.distortion_model} takes {" or ".join(map(str, allowed))} coefficients, '
+            f'not {len(coefficients)}'
+        )
+    if camera.distortion_model == 'equidistant':
+        maps = cv2.fisheye.initUndistortRectifyMap(
+            matrix, coefficients, np.eye(3), matrix, size, cv2.CV_32FC1
+        )
+    else:
+        maps = cv2.initUndistortRectifyMap(matrix, coefficients, None, matrix, size, cv2.CV_32FC1)
+    column, row = (np.asarray(table, dtype=np.float32) for table in maps)
+    return column, row
