@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.geometry import (
+    invert,
+    rotation_about,
+    rotation_angle,
+    rotation_from_quaternion,
+    transform,
+)
+from ttt3r_ros.mapping.segments import join_poses, next_segment, Segment, View
+
+
+def random_poses(rng, count, turn=3.0):
+    rotations = [rotation_about(rng.normal(size=3), rng.uniform(0, turn)) for _ in range(count)]
+    return transform(rotations, rng.normal(size=(count, 3)))
+
+
+def test_one_shared_camera_joins_by_its_two_poses():
+    rng = np.random.default_rng(0)
+    a_T_camera, b_T_camera = random_poses(rng, 2)
+
+    a_T_b = join_poses(a_T_camera[None], b_T_camera[None])
+
+    np.testing.assert_allclose(a_T_b, a_T_camera @ np.linalg.inv(b_T_camera), atol=1e-14)
+
+
+def test_exact_shared_cameras_join_exactly():
+    rng = np.random.default_rng(1)
+    a_T_b, *b_T_camera = random_poses(rng, 6)
+
+    np.testing.assert_allclose(
+        join_poses(a_T_b @ np.stack(b_T_camera), np.stack(b_T_camera)), a_T_b, atol=1e-13
+    )
+
+
+def test_one_wrong_translation_among_five_is_outvoted():
+    rng = np.random.default_rng(2)
+    a_T_b, *b_T_camera = random_poses(rng, 6)
+    a_T_camera = a_T_b @ np.stack(b_T_camera)
+    a_T_camera[3, :3, 3] += 10.0
+
+    np.testing.assert_allclose(join_poses(a_T_camera, np.stack(b_T_camera)), a_T_b, atol=1e-13)
+
+
+def test_opposite_rotation_errors_cancel():
+    a_T_camera = transform(
+        [rotation_about([0, 0, 1], angle) for angle in (0.3, 0.5)], np.zeros((2, 3))
+    )
+
+    joined = join_poses(a_T_camera, np.stack([np.eye(4)] * 2))
+
+    np.testing.assert_allclose(joined[:3, :3], rotation_about([0, 0, 1], 0.4), atol=1e-14)
+
+
+def test_a_long_chain_stays_a_rotation():
+    rng = np.random.default_rng(3)
+    step = random_poses(rng, 2).astype(np.float32).astype(np.float64)  # as a network gives them
+    segment = Segment(0, np.eye(4))
+    depth = np.ones((2, 2), np.float32)
+    before, after = (View(None, depth, depth, pose) for pose in step)
+
+    for _ in range(2000):
+        segment = next_segment(segment, [before], [after], 'auto', 1)
+
+    rotation = segment.map_T_world[:3, :3]
+    assert segment.number == 2000
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-11)
+
+
+def test_the_published_chain_is_reproduced_when_the_repeat_is_the_origin(shared_data):
+    bundle = np.load(shared_data / 'reference' / 'tiny_ref.npz', allow_pickle=False)
+    (run,) = (r for r in json.loads(str(bundle['runs'])) if r['name'] == 'demo_interval3')
+    poses = bundle['demo_interval3.camera_pose'].astype(np.float64)
+    world_T_camera = transform(rotation_from_quaternion(poses[:, [4, 5, 6, 3]]), poses[:, :3])
+    depth = np.ones((2, 2), np.float32)
+    origin = View(None, depth, depth, np.eye(4))
+
+    segment, chained = Segment(0, np.eye(4)), []
+    for pose, ends in zip(world_T_camera, run['reset']):
+        chained.append(segment.map_T_camera(pose))
+        if ends:
+            segment = next_segment(segment, [View(None, depth, depth, pose)], [origin], 'auto', 1)
+
+    kept = np.stack(chained)[bundle['demo_interval3.keep']]
+    expected = bundle['demo_interval3.chained_c2w'].astype(np.float64)
+    np.testing.assert_allclose(kept, expected, atol=2e-6)
+    assert rotation_angle((invert(kept[0]) @ kept[-1])[:3, :3]) > 1e-3
+
+
+@pytest.mark.parametrize('scale', [0.8, 1.25])
+def test_a_scale_multiplies_over_segments(scale):
+    depth, confidence = np.full((8, 8), 2.0, np.float32), np.full((8, 8), 2.0, np.float32)
+    before = View(None, depth, confidence, transform(np.eye(3), [1.0, 0, 0]))
+    after = View(None, depth / scale, confidence, transform(np.eye(3), [0.5, 0, 0]))
+
+    second = next_segment(Segment(0, np.eye(4)), [before], [after], 'auto', 1)
+    third = next_segment(second, [before], [after], 'auto', 1)
+
+    assert third.scale == pytest.approx(scale**2, rel=1e-6)
+    # The shared camera is at 1 m for the first segment and at `scale` / 2 for the second.
+    np.testing.assert_allclose(second.map_T_world[:3, 3], [1 - scale / 2, 0, 0], atol=1e-6)

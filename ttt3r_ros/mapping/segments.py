@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How a chain of segments shares one map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.geometry import (
+    Array,
+    quaternion_from_rotation,
+    rotation_from_quaternion,
+    transform,
+)
+from ttt3r_ros.mapping.scale import estimate_scale
+from ttt3r_ros.model.image_input import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """
+    What one segment says about one image, in the segment's own unit of length.
+
+    image: (h, w, 3) uint8, fitted. depth: (h, w) float32. confidence: (h, w) float32.
+    world_T_camera: (4, 4).
+    """
+
+    image: Pixels
+    depth: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    world_T_camera: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """
+    Where a segment lies in the map.
+
+    map_T_world: (4, 4) rigid. scale: metres of the map per unit of the segment.
+    """
+
+    number: int
+    map_T_world: Array
+    scale: float = 1.0
+
+    def map_T_camera(self, world_T_camera: Array) -> Array:
+        """
+        Take a pose of this segment to the map.
+
+        :param world_T_camera: (..., 4, 4), translation in units of the segment.
+        :returns: (..., 4, 4), metres.
+        """
+        pose: Array = self.map_T_world @ scaled(world_T_camera, self.scale)
+        return pose
+
+
+def next_segment(
+    old: Segment,
+    before: Sequence[View],
+    after: Sequence[View],
+    segment_scale: str,
+    independent_pixels: int,
+) -> Segment:
+    """
+    Join a new segment to the old one through the images that both have seen.
+
+    :param old: the segment that ends.
+    :param before: the shared images as the old segment saw them, at least one.
+    :param after: the same images as the new segment sees them.
+    :param segment_scale: auto, fixed or free, as in the settings.
+    :param independent_pixels: pixels whose depth errors go together.
+    """
+    step = estimate_scale(
+        [(a.depth, b.depth) for a, b in zip(before, after)],
+        [np.minimum(a.confidence, b.confidence) for a, b in zip(before, after)],
+        independent_pixels,
+    ).chosen(segment_scale)
+    scale = old.scale * step
+    map_T_camera = old.map_T_camera(np.stack([view.world_T_camera for view in before]))
+    world_T_camera = scaled(np.stack([view.world_T_camera for view in after]), scale)
+    return Segment(old.number + 1, join_poses(map_T_camera, world_T_camera), scale)
+
+
+def join_poses(a_T_camera: Array, b_T_camera: Array) -> Array:
+    """
+    Find the transform between two frames that saw the same cameras.
+
+    For one camera it is a_T_camera * inv(b_T_camera). For several, the rotation is the mean
+    in the chordal sense and the translation the median of what each camera says then.
+
+    :param a_T_camera: (K, 4, 4), K >= 1.
+    :param b_T_camera: (K, 4, 4), the same cameras.
+    :returns: (4, 4) a_T_b, a proper rotation to the last digit.
+    """
+    rotations = a_T_camera[:, :3, :3] @ np.swapaxes(b_T_camera[:, :3, :3], -1, -2)
+    rotation = rotation_from_quaternion(quaternion_from_rotation(rotations.mean(axis=0)))
+    turned = (rotation @ b_T_camera[:, :3, 3:])[..., 0]  # (K, 3)
+    return transform(rotation, np.median(a_T_camera[:, :3, 3] - turned, axis=0))
+
+
+def scaled(a_T_b: Array, scale: float) -> Array:
+    """
+    Change the unit of length of poses.
+
+    :param a_T_b: (..., 4, 4).
+    :param scale: new units per old unit.
+    :returns: (..., 4, 4).
+    """
+    return transform(a_T_b[..., :3, :3], scale * a_T_b[..., :3, 3])
