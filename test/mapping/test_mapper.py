@@ -1,0 +1,344 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
+from ttt3r_ros.mapping.mapper import BadPrediction, BadStamp, OnlineMapper
+from ttt3r_ros.model.image_input import BadImage
+from ttt3r_ros.settings import MappingSettings
+
+WIDTH, HEIGHT, FOCAL = 32, 24, 28.0
+BROKEN = 250
+FIRST_POSE = transform(rotation_about([1, 2, 3], 0.2), [0.1, -0.05, 0.02])
+
+
+@dataclass(frozen=True)
+class Prediction:
+    points_camera: np.ndarray
+    confidence: np.ndarray
+    world_T_camera: np.ndarray
+    gain_mean: float = 0.5
+    gain_min: float = 0.25
+    gain_max: float = 0.75
+
+
+class ExactPredictor:
+    """
+    Knows where camera i stood, and takes image i, which is plainly of colour i, for it.
+
+    The state is the number of the first image since it was fresh and how many came; a segment
+    that began with image i has its own unit of length, `scales[i]` per metre.
+    """
+
+    image_size, patch, square_crop = WIDTH, 8, False
+
+    def __init__(self, scales=None, noise=0.0, broken_start=()):
+        rng = np.random.default_rng(7)
+        turns = [rotation_about(rng.normal(size=3), 0.1 * i) for i in range(256)]
+        self.truth = transform(turns, 0.2 * np.cumsum(rng.normal(size=(256, 3)), axis=0))
+        self.scales, self.noise, self.broken_start = scales or {}, noise, broken_start
+        self.rng = np.random.default_rng(8)
+
+    def depth(self, number, shape):
+        v, u = np.indices(shape)
+        return 2 + np.sin(number + u / 9) + 0.5 * np.cos(v / 7)
+
+    def initial_state(self):
+        return None
+
+    def step(self, rgb_fitted, state):
+        number = int(rgb_fitted[0, 0, 0])
+        fresh = state is None
+        state = (number, 1) if fresh else (state[0], state[1] + 1)
+        scale = self.scales.get(state[0], 1.0)
+        shape = rgb_fitted.shape[:2]
+        patches = self.rng.normal(0, self.noise, (shape[0] // 8, shape[1] // 8))
+        depth = scale * self.depth(number, shape) * np.exp(np.kron(patches, np.ones((8, 8))))
+        rays = CameraIntrinsics(shape[1], shape[0], FOCAL, FOCAL, shape[1] // 2, shape[0] // 2)
+        pose = FIRST_POSE @ invert(self.truth[state[0]]) @ self.truth[number]
+        pose[:3, 3] *= scale
+        points = (rays.rays() * depth[..., None]).astype(np.float32)
+        if number == BROKEN or (fresh and number in self.broken_start):
+            points[3, 5, 1] = np.nan
+        return Prediction(points, np.full(shape, 3, np.float32), pose), state
+
+    def expected_pose(self, number, first=0):
+        """Chain by hand: the map begins where the network put the first camera."""
+        scale = self.scales.get(first, 1.0)
+        start = FIRST_POSE.copy()
+        relative = invert(self.truth[first]) @ self.truth[number]
+        relative[:3, 3] *= scale
+        start[:3, 3] *= scale
+        return BODY_T_OPTICAL @ start @ relative
+
+
+def picture(number, width=WIDTH, height=HEIGHT):
+    return np.full((height, width, 3), number, np.uint8)
+
+
+def run(mapper, numbers):
+    return [mapper.add_frame(picture(n), 1000 + 10 * n) for n in numbers]
+
+
+def assert_same(frames, others):
+    assert len(frames) == len(others)
+    for frame, other in zip(frames, others):
+        for field in dataclasses.fields(frame):
+            np.testing.assert_array_equal(
+                getattr(frame, field.name), getattr(other, field.name), field.name
+            )
+
+
+def test_the_first_frame_lies_in_the_map_as_predicted():
+    predictor = ExactPredictor()
+    (frame,) = run(OnlineMapper(predictor, MappingSettings()), [4])
+
+    np.testing.assert_allclose(frame.map_T_camera, BODY_T_OPTICAL @ FIRST_POSE, atol=1e-15)
+    rays = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH // 2, HEIGHT // 2).rays()
+    points = rays * predictor.depth(4, (HEIGHT, WIDTH))[..., None]
+    np.testing.assert_allclose(frame.points_camera, points, atol=1e-6)
+    homogeneous = np.concatenate([points, np.ones((HEIGHT, WIDTH, 1))], axis=-1)
+    on_map = np.einsum('ij,hwj->hwi', frame.map_T_camera, homogeneous)[..., :3]
+    np.testing.assert_allclose(frame.points_map(), on_map, atol=1e-5)
+    assert (frame.index, frame.stamp_ns, frame.segment, frame.scale) == (0, 1040, 0, 1.0)
+    assert (frame.gain_mean, frame.gain_min, frame.gain_max) == (0.5, 0.25, 0.75)
+    np.testing.assert_array_equal(frame.colors, picture(4))
+
+
+@pytest.mark.parametrize(('interval', 'overlap'), [(0, 1), (5, 1), (5, 3), (1, 1), (2, 4)])
+def test_a_chain_of_exact_segments_is_exact(interval, overlap):
+    predictor = ExactPredictor()
+    settings = MappingSettings(reset_interval=interval, overlap_frames=overlap)
+
+    frames = run(OnlineMapper(predictor, settings), range(23))
+
+    assert [f.index for f in frames] == list(range(23))
+    assert [f.segment for f in frames] == [i // interval if interval else 0 for i in range(23)]
+    assert {f.scale for f in frames} == {1.0}
+    for number, frame in enumerate(frames):
+        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-12)
+
+
+@pytest.mark.parametrize('overlap', [1, 3])
+@pytest.mark.parametrize('first_scale', [1.0, 0.5])
+def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_scale):
+    # Segments begin by repeating images 5 - overlap and 10 - overlap.
+    scales = {0: first_scale, 5 - overlap: 0.8 * first_scale, 10 - overlap: 1.25 * first_scale}
+    predictor = ExactPredictor(scales)
+    settings = MappingSettings(reset_interval=5, overlap_frames=overlap)
+
+    frames = run(OnlineMapper(predictor, settings), range(15))
+
+    np.testing.assert_allclose([frames[i].scale for i in (0, 5, 10)], [1, 1.25, 0.8], rtol=1e-6)
+    for number, frame in enumerate(frames):
+        depth = first_scale * predictor.depth(number, (HEIGHT, WIDTH))
+        np.testing.assert_allclose(frame.points_camera[..., 2], depth, rtol=1e-5)
+        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-5)
+
+
+def test_a_fixed_scale_ignores_the_evidence():
+    settings = MappingSettings(reset_interval=5, segment_scale='fixed')
+
+    frames = run(OnlineMapper(ExactPredictor({4: 0.8}), settings), range(8))
+
+    assert frames[-1].segment == 1
+    assert {f.scale for f in frames} == {1.0}
+
+
+@pytest.mark.parametrize('overlap', [1, 4])
+def test_noise_of_the_depth_starts_no_scale(overlap):
+    settings = MappingSettings(reset_interval=2, overlap_frames=overlap)
+    predictor = ExactPredictor(noise=0.05)
+
+    frames = run(OnlineMapper(predictor, settings), range(200))
+
+    assert frames[-1].segment == 99
+    assert {f.scale for f in frames} == {1.0}
+
+
+def test_a_segment_starts_on_demand_and_only_once():
+    predictor = ExactPredictor()
+    mapper = OnlineMapper(predictor, MappingSettings())
+    mapper.start_segment()  # of nothing yet
+
+    frames = run(mapper, range(3))
+    mapper.start_segment()
+    mapper.start_segment()
+    frames += run(mapper, range(3, 6))
+
+    assert [f.segment for f in frames] == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(frames[-1].map_T_camera, predictor.expected_pose(5), atol=1e-12)
+
+
+@pytest.mark.parametrize('moment', range(1, 9))
+def test_restoring_a_snapshot_repeats_history_exactly(moment):
+    settings = MappingSettings(reset_interval=3, overlap_frames=2)
+    mapper = OnlineMapper(ExactPredictor({2: 0.8}), settings)
+
+    run(mapper, range(moment))
+    if moment == 4:
+        mapper.start_segment()
+    snapshot = mapper.snapshot()
+    once = run(mapper, range(moment, 12))
+    mapper.restore(snapshot)
+    twice = run(mapper, range(moment, 12))
+    other = OnlineMapper(ExactPredictor({2: 0.8}), settings)
+    other.restore(snapshot)
+
+    assert_same(once, twice)
+    assert_same(once, run(other, range(moment, 12)))
+
+
+def test_reset_starts_from_nothing():
+    settings = MappingSettings(reset_interval=3)
+    mapper = OnlineMapper(ExactPredictor(), settings)
+    once = run(mapper, range(8))
+
+    mapper.reset()
+
+    assert_same(once, run(mapper, range(8)))
+
+
+@pytest.mark.parametrize('moment', [0, 2, 3, 4])
+@pytest.mark.parametrize(
+    ('offer', 'error'),
+    [
+        (lambda m: m.add_frame(picture(BROKEN), 10**6), BadPrediction),
+        (lambda m: m.add_frame(picture(9).astype(float), 10**6), BadImage),
+        (lambda m: m.add_frame(picture(9)[..., 0], 10**6), BadImage),
+        (lambda m: m.add_frame(picture(9, 300, 4), 10**6), BadImage),
+        (
+            lambda m: m.add_frame(picture(9), 10**6, CameraIntrinsics(9, 9, 5.0, 5.0, 4.0, 4.0)),
+            CalibrationError,
+        ),
+    ],
+)
+def test_a_refused_frame_leaves_no_trace(offer, error, moment):
+    settings = MappingSettings(reset_interval=3)
+    mapper = OnlineMapper(ExactPredictor(), settings)
+    frames = run(mapper, range(moment))
+    before = mapper.snapshot()
+
+    with pytest.raises(error):
+        offer(mapper)
+
+    assert mapper.snapshot() is before
+    frames += run(mapper, range(moment, 9))
+    assert_same(frames, run(OnlineMapper(ExactPredictor(), settings), range(9)))
+
+
+@pytest.mark.parametrize('stamp', [1030, 1029, 0])
+def test_a_stamp_that_does_not_increase_is_refused(stamp):
+    mapper = OnlineMapper(ExactPredictor(), MappingSettings())
+    run(mapper, range(4))
+    before = mapper.snapshot()
+
+    with pytest.raises(BadStamp, match='1030'):
+        mapper.add_frame(picture(4), stamp)
+
+    assert mapper.snapshot() is before
+
+
+@pytest.mark.parametrize('name', ['confidence', 'world_T_camera'])
+def test_every_part_of_a_prediction_must_be_finite(name):
+    class Infinite(ExactPredictor):
+        def step(self, rgb_fitted, state):
+            prediction, state = super().step(rgb_fitted, state)
+            broken = np.full_like(getattr(prediction, name), np.inf)
+            return dataclasses.replace(prediction, **{name: broken}), state
+
+    with pytest.raises(BadPrediction, match=name):
+        run(OnlineMapper(Infinite(), MappingSettings()), [0])
+
+
+def test_a_segment_that_cannot_start_waits_for_the_next_image():
+    predictor = ExactPredictor(broken_start=(2, 3))
+
+    frames = run(OnlineMapper(predictor, MappingSettings(reset_interval=3)), range(8))
+
+    assert [f.segment for f in frames] == [0, 0, 0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(frames[-1].map_T_camera, predictor.expected_pose(7), atol=1e-12)
+
+
+def test_the_size_of_the_images_may_change():
+    predictor = ExactPredictor()
+    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=2))
+    sizes = [(64, 48), (48, 64), (32, 24), (128, 64), (100, 100)]
+
+    frames = [mapper.add_frame(picture(i, *size), i) for i, size in enumerate(sizes)]
+
+    shapes = [(24, 32), (32, 24), (24, 32), (16, 32), (24, 32)]
+    assert [f.confidence.shape for f in frames] == shapes
+    for number, frame in enumerate(frames):
+        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-12)
+        # The network's focal length, in pixels of the original image.
+        factor = max(sizes[number]) / WIDTH
+        assert frame.focal_px == pytest.approx(FOCAL * factor, rel=1e-4)
+
+
+def test_with_intrinsics_points_lie_on_the_true_rays():
+    camera = CameraIntrinsics(64, 48, 70.0, 71.0, 30.0, 25.0, 'plumb_bob', (-0.1, 0.0, 0.0, 0.0))
+    predictor = ExactPredictor()
+    frame = OnlineMapper(predictor, MappingSettings()).add_frame(picture(1, 64, 48), 1, camera)
+
+    x, y, z = np.moveaxis(frame.points_camera, -1, 0)
+    v, u = np.indices((HEIGHT, WIDTH))
+    np.testing.assert_allclose(z, predictor.depth(1, (HEIGHT, WIDTH)), rtol=1e-6)
+    # Half the size: the centre of pixel u lies at 2 u + 0.5 of the original image.
+    np.testing.assert_allclose(70.0 * x / z + 30.0, 2 * u + 0.5, atol=1e-4)
+    np.testing.assert_allclose(71.0 * y / z + 25.0, 2 * v + 0.5, atol=1e-4)
+    assert frame.focal_px == 70.0
+
+
+def test_kept_points_are_confident_in_front_and_near():
+    (frame,) = run(OnlineMapper(ExactPredictor(), MappingSettings()), [0])
+    points = np.zeros((1, 6, 3), np.float32)
+    points[0] = [[0, 0, 2], [0, 0, 2], [0, 0, -2], [3, 0, 4], [3, 0, 4.1], [np.nan, 0, 2]]
+    confidence = np.array([[1.6, 1.5, 9, 9, 9, 9]], np.float32)
+    frame = dataclasses.replace(frame, points_camera=points, confidence=confidence)
+
+    kept = frame.kept(threshold=1.5, max_range=5.0)
+
+    np.testing.assert_array_equal(kept, [[True, False, False, True, False, False]])
+
+
+def test_the_mapper_is_not_fooled_by_a_buffer_that_is_used_again():
+    predictor = ExactPredictor()
+    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=2))
+    buffer = picture(0)
+
+    for number in range(6):
+        buffer[:] = number
+        frame = mapper.add_frame(buffer, number)
+
+    np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(5), atol=1e-12)
+
+
+def test_memory_does_not_grow_with_the_number_of_frames():
+    mapper = OnlineMapper(ExactPredictor(), MappingSettings(reset_interval=7, overlap_frames=3))
+    stamps = iter(range(10**6))
+
+    def drive(count):
+        for _ in range(count):
+            stamp = next(stamps)
+            mapper.add_frame(picture(stamp % BROKEN), stamp)
+
+    tracemalloc.start()
+    drive(200)
+    early = tracemalloc.get_traced_memory()[0]
+    drive(800)
+    late = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    one_frame = WIDTH * HEIGHT * (12 + 4 + 3)
+    assert late - early < one_frame
+    assert len(mapper.snapshot().views) == 3

@@ -1,0 +1,229 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From images to poses and points: the whole data path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import Array, BODY_T_OPTICAL
+from ttt3r_ros.mapping.focal import estimate_focal
+from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.mapping.segments import next_segment, Segment, View
+from ttt3r_ros.mapping.undistort import lens_of
+from ttt3r_ros.model.image_input import check_image, ImageFit, Pixels
+from ttt3r_ros.settings import MappingSettings
+
+
+class BadStamp(UserError):
+    """The time of an image does not lie after that of the image before."""
+
+
+class BadPrediction(UserError):
+    """The network gave numbers that are not finite."""
+
+
+class Prediction(Protocol):
+    """What a network says about one image; HostPrediction is one."""
+
+    @property
+    def points_camera(self) -> NDArray[np.float32]: ...
+    @property
+    def confidence(self) -> NDArray[np.float32]: ...
+    @property
+    def world_T_camera(self) -> Array: ...
+    @property
+    def gain_mean(self) -> float: ...
+    @property
+    def gain_min(self) -> float: ...
+    @property
+    def gain_max(self) -> float: ...
+
+
+class FramePredictor(Protocol):
+    """A network with its device and rule; its state is a value that is never changed."""
+
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def patch(self) -> int: ...
+    @property
+    def square_crop(self) -> bool: ...
+    def initial_state(self) -> Any: ...
+    def step(self, rgb_fitted: Pixels, state: Any) -> tuple[Prediction, Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class MapperSnapshot:
+    """
+    Everything that the mapper remembers from frame to frame; a value.
+
+    state: of the network. segment: the current one. views: its last images, newest last, as
+    many as the next segment needs. frames, segment_frames: images mapped since the reset and
+    in this segment. segment_ends: whether the next image begins a new one. last_stamp_ns: of
+    the newest image, or None.
+    """
+
+    state: Any
+    segment: Segment
+    views: tuple[View, ...] = ()
+    frames: int = 0
+    segment_frames: int = 0
+    segment_ends: bool = False
+    last_stamp_ns: int | None = None
+
+
+class OnlineMapper:
+    """
+    Map one image after the other, in constant memory.
+
+    A frame that is refused, for whatever reason, leaves no trace.
+    """
+
+    def __init__(
+        self,
+        predictor: FramePredictor,
+        settings: MappingSettings,
+        map_T_world: Array = BODY_T_OPTICAL,
+    ) -> None:
+        """
+        Begin with an empty memory.
+
+        :param predictor: the network.
+        :param settings: of the room.
+        :param map_T_world: (4, 4), where the first camera stands in the map.
+        """
+        self._predictor = predictor
+        self._settings = settings
+        self._map_T_world = map_T_world
+        self._memory: MapperSnapshot
+        self.reset()
+
+    def add_frame(
+        self, rgb: Pixels, stamp_ns: int, intrinsics: CameraIntrinsics | None = None
+    ) -> MappedFrame:
+        """
+        Map one image.
+
+        :param rgb: (H, W, 3) uint8; the size may change from image to image.
+        :param stamp_ns: when it was taken, nanoseconds; must increase.
+        :param intrinsics: of this image, where they are known: it is undistorted, and the
+            points lie on the true rays.
+        :raises UserError: BadImage, BadStamp, CalibrationError or BadPrediction.
+        """
+        check_image(rgb)
+        self._check_stamp(stamp_ns)
+        network = self._predictor
+        height, width = rgb.shape[:2]
+        fit = ImageFit.for_image(
+            width, height, network.image_size, network.patch, network.square_crop
+        )
+        lens = lens_of(intrinsics, fit) if intrinsics else None
+        image = fit.apply(lens.undistort(rgb) if lens else rgb)
+
+        memory = self._in_due_segment(self._memory)
+        prediction, state = self._predict(image, memory.state)
+        points, confidence = prediction.points_camera, prediction.confidence
+        if lens:
+            points, confidence = lens.rebuild(points, confidence)
+        view = View(image, points[..., 2].copy(), confidence, prediction.world_T_camera)
+        segment = memory.segment
+        frame = MappedFrame(
+            index=memory.frames,
+            stamp_ns=stamp_ns,
+            segment=segment.number,
+            scale=segment.scale,
+            map_T_camera=segment.map_T_camera(prediction.world_T_camera),
+            points_camera=points * np.float32(segment.scale),
+            confidence=confidence,
+            colors=image,
+            focal_px=intrinsics.fx if intrinsics else estimate_focal(points) * fit.scale,
+            gain_mean=prediction.gain_mean,
+            gain_min=prediction.gain_min,
+            gain_max=prediction.gain_max,
+        )
+        self._memory = replace(
+            memory,
+            state=state,
+            views=(*memory.views, view)[-self._settings.overlap_frames :],
+            frames=memory.frames + 1,
+            segment_frames=memory.segment_frames + 1,
+            last_stamp_ns=stamp_ns,
+        )
+        return frame
+
+    def reset(self) -> None:
+        """Forget everything; the next image is the first one again."""
+        self._memory = MapperSnapshot(
+            self._predictor.initial_state(), Segment(0, self._map_T_world)
+        )
+
+    def start_segment(self) -> None:
+        """Let the next image begin a new segment, joined to this one."""
+        self._memory = replace(self._memory, segment_ends=self._memory.segment_frames > 0)
+
+    def snapshot(self) -> MapperSnapshot:
+        """Give everything that is remembered now."""
+        return self._memory
+
+    def restore(self, snapshot: MapperSnapshot) -> None:
+        """
+        Go back: all that follows is as if it came right after the snapshot.
+
+        :param snapshot: of this mapper, or of another one with the same network.
+        """
+        self._memory = snapshot
+
+    def _check_stamp(self, stamp_ns: int) -> None:
+        last = self._memory.last_stamp_ns
+        if last is not None and stamp_ns <= last:
+            raise BadStamp(
+                f'an image of {stamp_ns} ns came after one of {last} ns: stamps must increase; '
+                'reset the mapper when time jumps back'
+            )
+
+    def _in_due_segment(self, memory: MapperSnapshot) -> MapperSnapshot:
+        """Begin the next segment if it is time: its network sees the last images again."""
+        interval = self._settings.reset_interval
+        if not (memory.segment_ends or 0 < interval <= memory.segment_frames):
+            return memory
+        state, views = self._predictor.initial_state(), []
+        for old in memory.views:
+            try:
+                prediction, state = self._predict(old.image, state)
+            except BadPrediction:
+                # The old segment goes on; the next frame offers another image to begin with.
+                return memory
+            # No surer than before: that keeps what the camera did not see without weight.
+            confidence = np.minimum(old.confidence, prediction.confidence)
+            depth = prediction.points_camera[..., 2].copy()
+            views.append(View(old.image, depth, confidence, prediction.world_T_camera))
+        segment = next_segment(
+            memory.segment,
+            memory.views,
+            views,
+            self._settings.segment_scale,
+            self._predictor.patch**2,
+        )
+        return replace(
+            memory,
+            state=state,
+            segment=segment,
+            views=tuple(views),
+            segment_frames=0,
+            segment_ends=False,
+        )
+
+    def _predict(self, image: Pixels, state: Any) -> tuple[Prediction, Any]:
+        prediction, state = self._predictor.step(image, state)
+        for name in ('points_camera', 'confidence', 'world_T_camera'):
+            if not np.isfinite(getattr(prediction, name)).all():
+                raise BadPrediction(f'the network gave {name} that are not finite: frame refused')
+        return prediction, state
