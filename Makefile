@@ -1,0 +1,57 @@
+# `make` or `make help` tells what there is. Every target sets up what it needs by itself.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Text for pytest, for example: make test ARGS='test/mapping -k voxel'
+ARGS ?=
+# SLOW=1 runs the slow tests too.
+PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
+CODE := ttt3r_ros test benchmark training scripts setup.py
+
+.PHONY: help setup test demo lint format lock clean distclean
+
+help:
+	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
+	@echo 'make demo       film a simulated drive, map it, compare with the truth; see demo/'
+	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
+	@echo 'make format     let ruff put the code into shape'
+	@echo 'make setup      only the set-up: $(VENV) with everything in it'
+	@echo 'make lock       resolve requirements/*.in to pinned versions again'
+	@echo 'make clean      remove what was built; make distclean: $(VENV) too'
+	@echo 'PYTHON=/path/to/python chooses the interpreter (3.10 to 3.13).'
+
+setup:
+	@scripts/set_up.sh $(VENV)
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
+
+demo: setup
+	@scripts/demo.sh $(BIN) demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/flake8
+	$(BIN)/pydocstyle $(wildcard $(CODE))
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup
+	$(BIN)/pip install --quiet uv
+	@for name in product develop with-ros; do \
+	    echo requirements/$$name.txt; \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads \
+	        --no-annotate --no-header --upgrade requirements/$$name.in -o requirements/$$name.txt \
+	        $$([ $$name = develop ] && echo -c requirements/product.txt) || exit 1; \
+	done
+
+clean:
+	rm -rf build install log demo *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Build the ament_python package."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+package_name = 'ttt3r_ros'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    packages=find_packages(include=[package_name, f'{package_name}.*']),
+    package_data={package_name: ['py.typed', 'weights/*.safetensors', 'weights/*.md']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
+        (f'share/{package_name}', ['package.xml']),
+        (f'share/{package_name}/launch', glob('launch/*.launch.py')),
+        (f'share/{package_name}/config', glob('config/*')),
+    ],
+    python_requires='>=3.10',
+    # The dependencies are those of package.xml (ROS 2) and requirements/ (without ROS 2).
+    install_requires=['setuptools'],
+    extras_require={'test': ['pytest']},
+    zip_safe=False,
+    maintainer='The ttt3r_ros authors',
+    maintainer_email='maintainers@ttt3r-ros.invalid',
+    description='One camera in, a live metric map out: CUT3R with the TTT3R state update.',
+    license='Apache-2.0',
+    entry_points={'console_scripts': ['ttt3r = ttt3r_ros.tools.main:main']},
+)

@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What tests of several rooms share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='session')
+def repository() -> Path:
+    """Give the root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """Give the folder of recordings and references; skip, saying so, where it is missing."""
+    folder = Path(os.environ.get('TTT3R_SHARED', REPOSITORY.parent / 'shared'))
+    if not folder.is_dir():
+        pytest.skip(f'no shared recordings at {folder} (TTT3R_SHARED names another place)')
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `gpu` where there is no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker('gpu')]
+    if marked and not _has_cuda():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

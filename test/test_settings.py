@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+import pytest
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.settings import Checked, knob, MappingSettings, ModelSettings, SettingsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Oven(Checked):
+    heat: float = knob(180.0, 'How hot it is.', 'degC', 30.0, 250.0)
+    trays: int = knob(2, 'How many trays are in it.', '', 1, 4)
+    mode: str = knob('fan', 'What heats.', choices=('fan', 'grill'))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'said'),
+    [
+        ({'heat': 250.1}, 'heat is 250.1, allowed is 30.0 to 250.0 degC'),
+        ({'heat': float('nan')}, 'heat is nan, allowed is 30.0 to 250.0 degC'),
+        ({'heat': 'hot'}, "heat must be float, not 'hot' (str)"),
+        ({'trays': 0}, 'trays is 0, allowed is 1 to 4'),
+        ({'trays': 1.0}, 'trays must be int, not 1.0 (float)'),
+        ({'trays': True}, 'trays must be int, not True (bool)'),
+        ({'mode': 'steam'}, "mode must be one of fan, grill, not 'steam'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_reason(wrong, said):
+    with pytest.raises(SettingsError) as caught:
+        Oven(**wrong)
+    assert str(caught.value) == said
+
+
+def test_a_user_can_put_a_wrong_setting_right():
+    with pytest.raises(UserError):
+        Oven(trays=9)
+
+
+def test_the_ends_of_a_range_and_whole_numbers_for_floats_are_allowed():
+    assert Oven(heat=30, trays=4).heat == 30
+    assert Oven(heat=250.0, trays=1).trays == 1
+
+
+@pytest.mark.parametrize('room', [ModelSettings, MappingSettings])
+def test_every_knob_has_a_sentence_and_a_default_that_is_allowed(room):
+    room()
+    for field in dataclasses.fields(room):
+        sentence = field.metadata['sentence']
+        assert sentence[0].isupper()
+        assert sentence.endswith('.'), f'{field.name}: {sentence}'
+
+
+def test_settings_cannot_be_changed_behind_the_back_of_the_check():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MappingSettings().voxel_size = -1.0
