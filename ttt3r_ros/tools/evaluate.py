@@ -26,6 +26,7 @@ from ttt3r_ros.tools.evaluation import (
     median_scale,
     TrajectoryErrors,
 )
+from ttt3r_ros.tools.options import positive_float, positive_int
 from ttt3r_ros.tools.tum import read_trajectory, Trajectory
 
 EXAMPLES = """examples:
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--max-difference',
-        type=float,
+        type=positive_float,
         default=0.02,
         metavar='S',
         help='most seconds between two stamps of one moment (default: %(default)s)',
@@ -79,25 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ('estimate', 'groundtruth'):
         depth.add_argument(
             f'--depth-scale-{name}',
-            type=float,
+            type=positive_float,
             metavar='X',
             help='PNG value of one metre (default: depth_scale_per_m of the camera.json there)',
         )
     parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw paths and errors')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers')
-
-
-def positive_int(text: str) -> int:
-    """
-    Read a whole number above 0, for argparse.
-
-    :param text: as typed.
-    :raises ValueError: when it is none.
-    """
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
-    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -236,4 +224,4 @@ def _read_depth(path: Path, per_metre: float) -> NDArray[np.float32]:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 2:
         raise EvaluationError(f'{path} is no 16 bit depth image of one channel')
-    return pixels.astype(np.float32) / np.float32(per_metre)
+    return np.asarray(pixels / np.float32(per_metre), dtype=np.float32)

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images as files, streams and ROS messages hold them, turned into 8 bit RGB."""
+
+from __future__ import annotations
+
+from typing import Any, IO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ttt3r_ros.errors import UserError
+
+Pixels = NDArray[np.uint8]
+
+# Larger images are refused before they are decoded: a small file may claim any size.
+MAX_PIXELS = 100_000_000
+
+
+class UnsupportedImage(UserError):
+    """An image is damaged, or of a kind that has no colours to show."""
+
+
+# Name in sensor_msgs -> (type of a value, values a pixel, OpenCV's conversion to RGB).
+# OpenCV names a Bayer pattern after its second row, second and third column.
+RAW_ENCODINGS: dict[str, tuple[type[np.unsignedinteger[Any]], int, int | None]] = {
+    'rgb8': (np.uint8, 3, None),
+    'bgr8': (np.uint8, 3, cv2.COLOR_BGR2RGB),
+    '8UC3': (np.uint8, 3, cv2.COLOR_BGR2RGB),
+    'rgba8': (np.uint8, 4, cv2.COLOR_RGBA2RGB),
+    'bgra8': (np.uint8, 4, cv2.COLOR_BGRA2RGB),
+    '8UC4': (np.uint8, 4, cv2.COLOR_BGRA2RGB),
+    'mono8': (np.uint8, 1, cv2.COLOR_GRAY2RGB),
+    '8UC1': (np.uint8, 1, cv2.COLOR_GRAY2RGB),
+    'rgb16': (np.uint16, 3, None),
+    'bgr16': (np.uint16, 3, cv2.COLOR_BGR2RGB),
+    'rgba16': (np.uint16, 4, cv2.COLOR_RGBA2RGB),
+    'bgra16': (np.uint16, 4, cv2.COLOR_BGRA2RGB),
+    'mono16': (np.uint16, 1, cv2.COLOR_GRAY2RGB),
+    'yuv422': (np.uint8, 2, cv2.COLOR_YUV2RGB_UYVY),
+    'uyvy': (np.uint8, 2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuv422_yuy2': (np.uint8, 2, cv2.COLOR_YUV2RGB_YUY2),
+    'yuyv': (np.uint8, 2, cv2.COLOR_YUV2RGB_YUY2),
+    'bayer_rggb8': (np.uint8, 1, cv2.COLOR_BayerBG2RGB),
+    'bayer_bggr8': (np.uint8, 1, cv2.COLOR_BayerRG2RGB),
+    'bayer_gbrg8': (np.uint8, 1, cv2.COLOR_BayerGR2RGB),
+    'bayer_grbg8': (np.uint8, 1, cv2.COLOR_BayerGB2RGB),
+    'bayer_rggb16': (np.uint16, 1, cv2.COLOR_BayerBG2RGB),
+    'bayer_bggr16': (np.uint16, 1, cv2.COLOR_BayerRG2RGB),
+    'bayer_gbrg16': (np.uint16, 1, cv2.COLOR_BayerGR2RGB),
+    'bayer_grbg16': (np.uint16, 1, cv2.COLOR_BayerGB2RGB),
+}
+
+
+def rgb_from_raw(
+    data: bytes | bytearray | memoryview | Pixels,
+    width: int,
+    height: int,
+    step: int,
+    encoding: str,
+    is_bigendian: bool,
+) -> Pixels:
+    """
+    Decode the fields of a sensor_msgs/Image. Of 16 bit values the upper 8 are kept.
+
+    :param data: height rows of step bytes.
+    :param width: pixels.
+    :param height: pixels.
+    :param step: bytes of a row, padding included.
+    :param encoding: one of RAW_ENCODINGS.
+    :param is_bigendian: whether the upper byte of a 16 bit value comes first.
+    :returns: (height, width, 3) uint8.
+    :raises UnsupportedImage: when the encoding is none of these or the sizes disagree.
+    """
+    if encoding not in RAW_ENCODINGS:
+        raise UnsupportedImage(
+            f'encoding {encoding!r} is not one of {", ".join(RAW_ENCODINGS)}: convert it first'
+        )
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise UnsupportedImage(f'an image of {width}x{height} pixels cannot be used')
+    kind, channels, conversion = RAW_ENCODINGS[encoding]
+    row_bytes = width * channels * np.dtype(kind).itemsize
+    values = np.frombuffer(data, dtype=np.uint8)
+    if step < row_bytes or len(values) != step * height:
+        raise UnsupportedImage(
+            f'{len(values)} bytes in rows of {step} are no {encoding} image of {width}x{height}'
+        )
+    if (encoding.startswith('bayer') and min(width, height) < 2) or (channels == 2 and width % 2):
+        raise UnsupportedImage(f'an {encoding} image cannot have {width}x{height} pixels')
+    pixels = np.ascontiguousarray(values.reshape(height, step)[:, :row_bytes])
+    if kind is np.uint16:
+        high_byte = 0 if is_bigendian else 1
+        pixels = np.ascontiguousarray(pixels[:, high_byte::2])
+    pixels = pixels.reshape(height, width, channels)
+    if conversion is None:
+        return pixels
+    return np.asarray(cv2.cvtColor(pixels, conversion), dtype=np.uint8)
+
+
+def rgb_from_encoded(file: IO[bytes]) -> Pixels:
+    """
+    Decode a JPEG, PNG or other image file, upright as its EXIF orientation says.
+
+    Grey, palette and transparent images become RGB; of 16 bit values the upper 8 are kept.
+
+    :param file: open for binary reading.
+    :returns: (H, W, 3) uint8.
+    :raises UnsupportedImage: when it is damaged, too large or no image.
+    """
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnsupportedImage(
+                    f'an image of {image.width}x{image.height} pixels is too large'
+                )
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith('I'):  # 16 bit grey, which Pillow would clip
+                wide = np.asarray(upright).astype(np.int64) >> 8
+                grey = Image.fromarray(wide.clip(0, 255).astype(np.uint8))
+                return np.array(grey.convert('RGB'), dtype=np.uint8)
+            if upright.mode == 'F':
+                raise UnsupportedImage('an image of floating point numbers has no colours')
+            return np.array(upright.convert('RGB'), dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, UnsupportedImage):
+            raise
+        reason = str(error).replace('\n', ' ') or type(error).__name__
+        raise UnsupportedImage(f'not a readable image: {reason}') from error

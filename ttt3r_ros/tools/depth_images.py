@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Depth as 16 bit PNG files, at the size of the images that it belongs to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.tools.atomic import atomic_file, OutputError
+
+PER_METRE = 1000
+
+
+class DepthFolder:
+    """A folder of depth images, named by the index of their frame; 0 is unknown."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Make the folder, with a camera.json that holds the unit.
+
+        :param folder: its parent exists.
+        :raises OutputError: when it cannot be made.
+        """
+        self._folder = folder
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f'cannot make the folder {folder}: {error.strerror}') from error
+        with atomic_file(folder / 'camera.json') as file:
+            file.write((json.dumps({'depth_scale_per_m': PER_METRE}) + '\n').encode())
+
+    def write(self, index: int, depth: NDArray[np.float32], fit: ImageFit) -> None:
+        """
+        Write the depth of one frame.
+
+        :param index: of the frame in its source.
+        :param depth: (h, w) metres, of the fitted image.
+        :param fit: from the original image to the fitted one.
+        """
+        encoded = cv2.imencode('.png', millimetres(original_size(depth, fit)))[1]
+        with atomic_file(self._folder / f'{index:06d}.png') as file:
+            file.write(encoded.tobytes())
+
+
+def original_size(depth: NDArray[np.float32], fit: ImageFit) -> NDArray[np.float32]:
+    """
+    Give the nearest depth of each pixel of the original image, 0 where it was cropped off.
+
+    :param depth: (h, w) of the fitted image.
+    :param fit: from the original image to the fitted one.
+    :returns: (H, W) of the original image.
+    """
+    sx, sy = (a / b for a, b in zip(fit.resized, fit.original))
+    fitted_T_original = np.array(
+        [[sx, 0, 0.5 * sx - 0.5 - fit.left], [0, sy, 0.5 * sy - 0.5 - fit.top]]
+    )
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(depth, fitted_T_original, fit.original, flags=flags)
+    return np.asarray(warped, dtype=np.float32)
+
+
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """
+    Round to the values of the files; what does not fit in becomes 0, unknown.
+
+    :param depth: metres.
+    """
+    scaled = np.nan_to_num(depth * PER_METRE, nan=0.0, posinf=0.0, neginf=0.0).round()
+    return np.where((scaled > 0) & (scaled <= 65535), scaled, 0).astype(np.uint16)

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images recorded in a rosbag2 (sqlite3 or mcap), read without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import io
+from pathlib import Path
+import sqlite3
+import struct
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.serde import SerdeError
+from rosbags.typesys import get_typestore, Stores
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.image_formats import Pixels, rgb_from_encoded, rgb_from_raw
+from ttt3r_ros.tools.inputs.intrinsics import intrinsics_from_camera_info
+from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+
+RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+
+# A damaged bag shows in its index, its SQL, its chunks or its fields.
+DAMAGE = (ReaderError, SerdeError, sqlite3.Error, OSError, ValueError, LookupError, struct.error)
+
+
+class BagSource:
+    """
+    The images of one topic of a bag, with the calibration recorded beside it.
+
+    Their stamps are those of the headers, or of the recording where a header has none.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, topic: str = '', with_intrinsics: bool = True) -> None:
+        """
+        Find the images in a bag.
+
+        :param path: a bag's folder, or one of its files.
+        :param topic: of the images; empty when there is only one.
+        :param with_intrinsics: whether to look for the CameraInfo.
+        :raises InputError: when the bag cannot be read or the topic is not clear.
+        """
+        self._path = path
+        self._types = get_typestore(Stores.LATEST)
+        try:
+            with Reader(path) as reader:
+                chosen = _choose_topic(path, reader.connections, topic)
+                self._topic = chosen.topic
+                self.name = f'{path} {chosen.topic}'
+                self.length: int | None = sum(
+                    c.msgcount for c in reader.connections if c.topic == chosen.topic
+                )
+                self.intrinsics = self._camera_info(reader) if with_intrinsics else None
+        except DAMAGE as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f'cannot read the bag {path}: {_one_line(error)}') from error
+
+    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+        """
+        Read the bag from its beginning.
+
+        :param step: take every step-th image.
+        """
+        index = 0
+        try:
+            with Reader(self._path) as reader:
+                images = [c for c in reader.connections if c.topic == self._topic]
+                for index, (connection, recorded_ns, data) in enumerate(reader.messages(images)):
+                    if index % step == 0:
+                        yield self._frame(index, connection.msgtype, recorded_ns, data)
+        except DAMAGE as error:
+            yield BadFrame(f'the bag is damaged after image {index}: {_one_line(error)}')
+
+    def _frame(
+        self, index: int, message_type: str, recorded_ns: int, data: bytes
+    ) -> InputFrame | BadFrame:
+        try:
+            message: Any = self._types.deserialize_cdr(data, message_type)
+            rgb = _rgb(message, message_type)
+        except DAMAGE as error:
+            return BadFrame(f'image {index}: {_one_line(error)}')
+        stamp = message.header.stamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        return InputFrame(index, stamp_ns or recorded_ns, rgb)
+
+    def _camera_info(self, reader: Reader) -> CameraIntrinsics | None:
+        """Read the first CameraInfo of the images' namespace."""
+        namespace, _, name = self._topic.rpartition('/')
+        topics = {f'{namespace}/camera_info'}
+        if name.startswith('compressed'):
+            namespace, _, name = namespace.rpartition('/')
+            topics.add(f'{namespace}/camera_info')
+        infos = [c for c in reader.connections if c.msgtype == CAMERA_INFO and c.topic in topics]
+        if not infos:
+            return None
+        first = next(reader.messages(infos), None)
+        if first is None:
+            return None
+        info: Any = self._types.deserialize_cdr(first[2], CAMERA_INFO)
+        if name.startswith('image_rect'):  # undistorted already: its camera is P
+            k = [info.p[i] for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)]
+            return intrinsics_from_camera_info(info.width, info.height, '', [], k)
+        return intrinsics_from_camera_info(
+            info.width, info.height, info.distortion_model, info.d.tolist(), info.k.tolist()
+        )
+
+
+def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Connection:
+    images = {
+        c.topic: c
+        for c in connections
+        if c.msgtype in (RAW, COMPRESSED) and not c.topic.endswith('/compressedDepth')
+    }
+    listed = ', '.join(sorted(images)) or 'none'
+    if topic:
+        if topic not in images:
+            raise InputError(f'{path} has no image topic {topic}; its image topics: {listed}')
+        return images[topic]
+    if not images:
+        others = ', '.join(sorted({c.topic for c in connections})) or 'none'
+        raise InputError(f'{path} has no image topic; its topics: {others}')
+    if len(images) > 1:
+        raise InputError(f'{path} has several image topics, choose one with --topic: {listed}')
+    return next(iter(images.values()))
+
+
+def _rgb(message: Any, message_type: str) -> Pixels:
+    if message_type == COMPRESSED:
+        return rgb_from_encoded(io.BytesIO(message.data.tobytes()))
+    return rgb_from_raw(
+        message.data,
+        message.width,
+        message.height,
+        message.step,
+        message.encoding,
+        bool(message.is_bigendian),
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__

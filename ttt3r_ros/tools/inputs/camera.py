@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A camera that is plugged in: the newest image wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import itertools
+import threading
+import time
+
+import cv2
+import numpy as np
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+
+PATIENCE_S = 5.0
+
+
+class CameraSource:
+    """
+    The images of a camera, for as long as it gives some.
+
+    A thread takes every image as it comes and keeps only the newest, so the camera's own
+    queue never delays the map.
+    """
+
+    live = True
+    length = None
+
+    def __init__(
+        self,
+        number: int,
+        fps: float | None = None,
+        intrinsics: CameraIntrinsics | None = None,
+    ) -> None:
+        """
+        Open a camera.
+
+        :param number: as the system counts them, from 0.
+        :param fps: images a second to ask it for.
+        :param intrinsics: of its images.
+        :raises InputError: when there is no such camera or it gives no image.
+        """
+        self.name = f'camera {number}'
+        self.intrinsics = intrinsics
+        self._capture = cv2.VideoCapture(number)
+        if fps is not None:
+            self._capture.set(cv2.CAP_PROP_FPS, fps)
+        if not (self._capture.isOpened() and self._capture.read()[0]):
+            self._capture.release()
+            raise InputError(
+                f'{self.name} cannot be opened: check that it is plugged in, that no other '
+                'program uses it and that you may read it'
+            )
+        self._changed = threading.Condition()
+        self._newest: InputFrame | None = None
+        self._stopped = False
+
+    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+        """
+        Wait for images until the camera is silent for some seconds.
+
+        :param step: take every step-th image that the camera gives.
+        """
+        grabber = threading.Thread(target=self._grab, args=(step,), name='camera', daemon=True)
+        grabber.start()
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._newest or self._stopped, PATIENCE_S)
+                    newest, self._newest = self._newest, None
+                if newest is None:
+                    yield BadFrame(f'{self.name} gives no more images')
+                    return
+                yield newest
+        finally:
+            self._stopped = True
+            grabber.join(PATIENCE_S)
+            self._capture.release()
+
+    def _grab(self, step: int) -> None:
+        for index in itertools.count():
+            arrived, bgr = self._capture.read()
+            stamp_ns = time.time_ns()
+            with self._changed:
+                if self._stopped or not arrived:
+                    self._stopped = True
+                    self._changed.notify()
+                    return
+                if index % step == 0:
+                    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+                    self._newest = InputFrame(index, stamp_ns, rgb)
+                    self._changed.notify()

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Folders of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+import re
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.image_formats import rgb_from_encoded, UnsupportedImage
+from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+
+SUFFIXES = frozenset(
+    ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
+)
+
+
+class ImageFolderSource:
+    """The images of a folder, in natural order: 2.jpg comes before 10.jpg."""
+
+    live = False
+
+    def __init__(
+        self,
+        folder: Path,
+        files: Sequence[Path],
+        stamps_ns: Sequence[int],
+        intrinsics: CameraIntrinsics | None = None,
+    ) -> None:
+        """
+        Take some files.
+
+        :param folder: for people.
+        :param files: the images, in order.
+        :param stamps_ns: nanoseconds, one for each file.
+        :param intrinsics: of all images.
+        """
+        self.name = str(folder)
+        self.length = len(files)
+        self.intrinsics = intrinsics
+        self._files = files
+        self._stamps_ns = stamps_ns
+
+    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+        """
+        Read one file after the other.
+
+        :param step: take every step-th image.
+        """
+        for index in range(0, len(self._files), step):
+            path = self._files[index]
+            try:
+                with path.open('rb') as file:
+                    rgb = rgb_from_encoded(file)
+            except (OSError, UnsupportedImage) as error:
+                yield BadFrame(f'{path.name}: {error}')
+            else:
+                yield InputFrame(index, self._stamps_ns[index], rgb)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """
+    List the images of a folder in natural order.
+
+    :param folder: is searched, its subfolders are not.
+    :raises InputError: when there is none.
+    """
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
+    ]
+    if not files:
+        raise InputError(
+            f'the folder {folder} holds no image (looked for {", ".join(sorted(SUFFIXES))})'
+        )
+    return sorted(files, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r'([0-9]+)', path.name.lower())
+    return [(int(part), '') if i % 2 else (0, part) for i, part in enumerate(parts)]

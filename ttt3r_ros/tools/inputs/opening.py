@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Find out what kind of input somebody named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import re
+
+from ttt3r_ros.tools.inputs.image_folder import image_files, ImageFolderSource, SUFFIXES
+from ttt3r_ros.tools.inputs.sequence import is_sequence, open_sequence
+from ttt3r_ros.tools.inputs.source import ImageSource, InputError
+from ttt3r_ros.tools.inputs.video import VideoSource
+
+BAG_SUFFIXES = ('.db3', '.mcap')
+DEFAULT_IMAGE_FPS = 1.0
+
+
+def open_source(
+    name: str, topic: str = '', fps: float | None = None, with_intrinsics: bool = True
+) -> ImageSource:
+    """
+    Open a video, a folder of images, a sequence, a rosbag2 or a camera.
+
+    :param name: a path, or the number of a camera.
+    :param topic: of the images in a bag; empty when there is only one.
+    :param fps: images a second: of a folder, of a video in place of its clock, of a camera.
+    :param with_intrinsics: whether to use a calibration that lies in the input.
+    :raises InputError: when it is none of these, or cannot be read.
+    """
+    path = Path(name)
+    camera = re.fullmatch(r'(?:/dev/video)?([0-9]+)', name)
+    if camera and not path.is_file() and not path.is_dir():
+        from ttt3r_ros.tools.inputs.camera import CameraSource
+
+        return CameraSource(int(camera[1]), fps)
+    if not path.exists():
+        raise InputError(
+            f'there is no {name}: needed is a video, a folder of images, a rosbag2 or the '
+            'number of a camera'
+        )
+    if path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file():
+        return _open_bag(path, topic, with_intrinsics)
+    if topic:
+        raise InputError(f'--topic is for bags, {name} is none')
+    if path.is_dir():
+        return _open_folder(path, fps, with_intrinsics)
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(f'{name} is a single image: give the folder, or a video')
+    return VideoSource(path, fps)
+
+
+def _open_bag(path: Path, topic: str, with_intrinsics: bool) -> ImageSource:
+    try:
+        from ttt3r_ros.tools.inputs.bag import BagSource
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'reading bags needs the Python package {error.name}: pip install rosbags'
+        ) from error
+    return BagSource(path, topic, with_intrinsics)
+
+
+def _open_folder(path: Path, fps: float | None, with_intrinsics: bool) -> ImageSource:
+    if is_sequence(path):
+        return open_sequence(path, with_intrinsics)
+    if any(file.suffix in BAG_SUFFIXES for file in path.iterdir()):
+        raise InputError(
+            f'{path} is a bag without metadata.yaml: run `ros2 bag reindex {path}` or give one '
+            'of its files'
+        )
+    files = image_files(path)
+    rate = fps or DEFAULT_IMAGE_FPS
+    return ImageFolderSource(path, files, [round(i * 1e9 / rate) for i in range(len(files))])

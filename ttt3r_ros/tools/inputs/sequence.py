@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Recorded sequences: a folder with timestamps.txt beside video.mp4 or frames/.
+
+timestamps.txt holds `frame_index seconds` lines, camera.json the intrinsics if known. It is
+the layout that `ttt3r simulate` writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ttt3r_ros.tools.inputs.image_folder import image_files, ImageFolderSource
+from ttt3r_ros.tools.inputs.intrinsics import read_intrinsics
+from ttt3r_ros.tools.inputs.source import InputError
+from ttt3r_ros.tools.inputs.video import VideoSource
+from ttt3r_ros.tools.tum import nanoseconds
+
+
+def is_sequence(folder: Path) -> bool:
+    """
+    Tell whether a folder has the layout of a sequence.
+
+    :param folder: exists.
+    """
+    has_images = (folder / 'video.mp4').is_file() or (folder / 'frames').is_dir()
+    return has_images and (folder / 'timestamps.txt').is_file()
+
+
+def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | ImageFolderSource:
+    """
+    Open a sequence with its own times and, where known, intrinsics.
+
+    :param folder: is_sequence.
+    :param with_intrinsics: whether to read camera.json.
+    :raises InputError: when a file of it is damaged.
+    """
+    stamps_ns = read_stamps(folder / 'timestamps.txt')
+    camera = folder / 'camera.json'
+    intrinsics = read_intrinsics(camera) if with_intrinsics and camera.is_file() else None
+    if (folder / 'video.mp4').is_file():
+        return VideoSource(folder / 'video.mp4', stamps_ns=stamps_ns, intrinsics=intrinsics)
+    files = image_files(folder / 'frames')
+    try:
+        times = [stamps_ns[_index(path, i)] for i, path in enumerate(files)]
+    except KeyError as error:
+        raise InputError(f'{folder / "timestamps.txt"} has no time of frame {error}') from error
+    return ImageFolderSource(folder, files, times, intrinsics)
+
+
+def _index(path: Path, position: int) -> int:
+    return int(path.stem) if path.stem.isdecimal() else position
+
+
+def read_stamps(path: Path) -> dict[int, int]:
+    """
+    Read the times of a sequence.
+
+    :param path: timestamps.txt.
+    :returns: nanoseconds of each frame index.
+    :raises InputError: naming the line that is wrong.
+    """
+    stamps: dict[int, int] = {}
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'cannot read {path}: {error}') from error
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words or words[0].startswith('#'):
+            continue
+        try:
+            stamps[int(words[0])] = nanoseconds(words[1])
+        except (ValueError, IndexError):
+            raise InputError(
+                f'{path}, line {number}: needed is `frame_index seconds`, not {line!r}'
+            ) from None
+    return stamps

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every source of images offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_formats import Pixels
+
+
+class InputError(UserError):
+    """What was given as input cannot be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputFrame:
+    """
+    One image.
+
+    index: its place in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
+    """
+
+    index: int
+    stamp_ns: int
+    rgb: Pixels
+
+
+@dataclass(frozen=True)
+class BadFrame:
+    """An image that could not be read: which, and why, in one line."""
+
+    reason: str
+
+
+class ImageSource(Protocol):
+    """
+    A source, checked when it is made, so that most mistakes show before long work begins.
+
+    name: for people. length: images in it, or None when nobody knows. intrinsics: of all its
+    images, or None. live: whether it never ends by itself.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def intrinsics(self) -> CameraIntrinsics | None: ...
+    @property
+    def live(self) -> bool: ...
+
+    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+        """
+        Read the images once; closing the iterator early is fine.
+
+        :param step: take every step-th image, at least 1.
+        """
+        ...

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Video files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+
+# What containers announce may be a frame or two off; more means that the end is missing.
+ANNOUNCED_TOLERANCE = 2
+
+
+class VideoSource:
+    """
+    The images of a video file.
+
+    Their stamps are those of the table where there is one, else index / fps where a rate was
+    given, else the clock of the video. The decoder leaves out what it cannot decode; with a
+    table, which belongs to a video of constant rate, the gap is found and reported.
+    """
+
+    live = False
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float | None = None,
+        stamps_ns: Mapping[int, int] | None = None,
+        intrinsics: CameraIntrinsics | None = None,
+    ) -> None:
+        """
+        Open a video.
+
+        :param path: the file.
+        :param fps: images a second, in place of the clock of the video.
+        :param stamps_ns: nanoseconds of each image index.
+        :param intrinsics: of all images.
+        :raises InputError: when it holds no image that can be decoded.
+        """
+        self._path = path
+        self._fps = fps
+        self._stamps_ns = stamps_ns
+        self.name = str(path)
+        self.intrinsics = intrinsics
+        capture = _open(path)
+        self._own_fps = capture.get(cv2.CAP_PROP_FPS)
+        announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.length = announced if announced > 0 else None
+        decodable = capture.read()[0]
+        capture.release()
+        if not decodable:
+            raise InputError(f'no image of {path} can be decoded: the video is damaged or empty')
+
+    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+        """
+        Decode the video from its beginning.
+
+        :param step: take every step-th image.
+        """
+        capture = _open(self._path)
+        try:
+            expected = 0
+            while capture.grab():
+                clock_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+                index = expected
+                if self._stamps_ns is not None:
+                    index = max(expected, round(clock_s * self._own_fps))
+                yield from _missing(expected, index, step)
+                expected = index + 1
+                if index % step == 0:
+                    yield self._frame(capture, index, clock_s)
+            end = self.length or 0
+            if end > expected + ANNOUNCED_TOLERANCE:
+                yield from _missing(expected, end, step)
+        finally:
+            capture.release()
+
+    def _frame(
+        self, capture: cv2.VideoCapture, index: int, clock_s: float
+    ) -> InputFrame | BadFrame:
+        decoded, bgr = capture.retrieve()
+        if not decoded:
+            return BadFrame(f'frame {index} cannot be decoded')
+        if self._stamps_ns is not None:
+            if index not in self._stamps_ns:
+                return BadFrame(f'frame {index} has no time in timestamps.txt')
+            stamp_ns = self._stamps_ns[index]
+        elif self._fps is not None:
+            stamp_ns = round(index * 1e9 / self._fps)
+        else:
+            stamp_ns = round(clock_s * 1e9)
+        return InputFrame(index, stamp_ns, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)))
+
+
+def _missing(first: int, end: int, step: int) -> Iterator[BadFrame]:
+    for index in range(first, end):
+        if index % step == 0:
+            yield BadFrame(f'frame {index} is missing or cannot be decoded')
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    # FFmpeg prints its own complaints, many lines of them, unless told to be quiet.
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise InputError(
+            f'{path} is no video that can be opened: it is damaged or of an unknown format'
+        )
+    return capture

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Turn images into a map and a trajectory."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.tools.atomic import output_folder
+from ttt3r_ros.tools.inputs.intrinsics import read_intrinsics
+from ttt3r_ros.tools.inputs.opening import open_source
+from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
+from ttt3r_ros.tools.stop import stop_on_signal
+
+EXAMPLES = """examples:
+  ttt3r map video.mp4 --output out
+  ttt3r map photos/ --output out --fps 2 --intrinsics camera.json
+  ttt3r map bag/ --output out --topic /camera/image_raw --frame-step 3
+  ttt3r map 0 --output out                   the first camera, until Ctrl-C
+
+writes into the output folder
+  trajectory.txt  stamp tx ty tz qx qy qz qw of each frame (map_T_camera, TUM format)
+  map.ply         points with colour and confidence, metres, x forward, y left, z up
+  summary.json    frames, speed, memory, checkpoint, settings and versions
+  preview.png     the map from above with the path, some frames beside their depth
+
+Ctrl-C ends the run after the current frame and writes everything it has; the exit code is
+then 130, or 0 for a camera, which has no other end."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the options.
+
+    :param parser: takes them.
+    """
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        'input',
+        metavar='INPUT',
+        help='a video, a folder of images, a recorded sequence (timestamps.txt beside video.mp4 '
+        'or frames/), a rosbag2 or the number of a camera',
+    )
+    parser.add_argument(
+        '--output', type=Path, required=True, metavar='DIR', help='made if missing'
+    )
+    parser.add_argument('--topic', default='', help='of the images, where a bag has several')
+    parser.add_argument(
+        '--fps',
+        type=positive_float,
+        metavar='X',
+        help='images a second: of a folder (default 1), of a video in place of its clock, to ask '
+        'a camera for',
+    )
+    parser.add_argument(
+        '--frame-step', type=positive_int, default=1, metavar='N', help='take every N-th image'
+    )
+    parser.add_argument(
+        '--max-frames', type=positive_int, metavar='N', help='stop after N mapped images'
+    )
+    calibration = parser.add_mutually_exclusive_group()
+    calibration.add_argument(
+        '--intrinsics', type=Path, metavar='FILE', help="camera.json or ROS' camera_info YAML"
+    )
+    calibration.add_argument(
+        '--no-intrinsics', action='store_true', help='ignore the calibration found in the input'
+    )
+    parser.add_argument(
+        '--depth',
+        action='store_true',
+        help='write depth/NNNNNN.png too: 16 bit, millimetres, at the size of the images '
+        '(undistorted where the camera is calibrated)',
+    )
+    add_settings(parser, 'network', ModelSettings)
+    add_settings(parser, 'mapping', MappingSettings)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Map the input and write the results.
+
+    :param arguments: the parsed options.
+    :returns: 0, or 130 when Ctrl-C cut a recording short.
+    """
+    model_settings = read_settings(arguments, ModelSettings)
+    mapping_settings = read_settings(arguments, MappingSettings)
+    own_intrinsics = not (arguments.no_intrinsics or arguments.intrinsics)
+    source = open_source(arguments.input, arguments.topic, arguments.fps, own_intrinsics)
+    calibration = (
+        read_intrinsics(arguments.intrinsics) if arguments.intrinsics else source.intrinsics
+    )
+    with output_folder(arguments.output) as folder, stop_on_signal() as stop:
+        # Here, not at the top: all that may be wrong above is told before torch is loaded.
+        from ttt3r_ros.tools.depth_images import DepthFolder
+        from ttt3r_ros.tools.mapping_run import MappingRun
+
+        mapping = MappingRun(model_settings, mapping_settings, calibration)
+        depth = DepthFolder(folder / 'depth') if arguments.depth else None
+        mapping.map(source, arguments.frame_step, arguments.max_frames, depth, stop)
+        mapping.write(folder, source.name, stop)
+        print(mapping.report(), f'-> {folder}')
+    if stop.signal_number and not source.live:
+        return 128 + stop.signal_number
+    return 0

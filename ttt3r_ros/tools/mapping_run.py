@@ -1,0 +1,279 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One run of the mapper over a source of images, and the files that it leaves."""
+
+from __future__ import annotations
+
+from contextlib import closing, ExitStack
+from dataclasses import asdict
+from importlib import metadata
+import json
+import math
+from pathlib import Path
+import platform
+import resource
+import sys
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL
+import torch
+from tqdm import tqdm
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.predictor import load_predictor
+from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.tools.atomic import atomic_file
+from ttt3r_ros.tools.depth_images import DepthFolder
+from ttt3r_ros.tools.evaluation import path_length
+from ttt3r_ros.tools.inputs.source import BadFrame, ImageSource, InputError, InputFrame
+from ttt3r_ros.tools.ply import write_ply
+from ttt3r_ros.tools.preview import draw_preview
+from ttt3r_ros.tools.recording import Recording
+from ttt3r_ros.tools.stop import StopRequest
+from ttt3r_ros.tools.tum import write_trajectory
+
+# So many skipped frames are explained, the others are only counted.
+MOST_EXPLANATIONS = 20
+
+# A calibration may be for another size of the same picture, with sides this much alike.
+ASPECT_TOLERANCE = 0.01
+
+
+class MappingRun:
+    """From images to files; used once: map, write, report."""
+
+    def __init__(
+        self,
+        model_settings: ModelSettings,
+        mapping_settings: MappingSettings,
+        calibration: CameraIntrinsics | None,
+    ) -> None:
+        """
+        Load the network.
+
+        :param model_settings: of the network.
+        :param mapping_settings: of the mapper and the map.
+        :param calibration: of all images, or None.
+        """
+        self._model_settings = model_settings
+        self._mapping_settings = mapping_settings
+        self._calibration = calibration
+        self._predictor = load_predictor(model_settings)
+        self._mapper = OnlineMapper(self._predictor, mapping_settings)
+        self._recording = Recording(mapping_settings)
+        self._skipped = 0
+        self._last_reason = ''
+        self._seconds = 0.0
+
+    def map(
+        self,
+        source: ImageSource,
+        step: int,
+        most_frames: int | None,
+        depth: DepthFolder | None,
+        stop: StopRequest,
+    ) -> None:
+        """
+        Map image after image; a bad one is skipped, counted and explained in one line.
+
+        :param source: of the images.
+        :param step: take every step-th image.
+        :param most_frames: end after so many mapped images, or None.
+        :param depth: takes the depth of each image, or None.
+        :param stop: ends the run after the current image.
+        :raises UserError: when no image at all could be mapped.
+        """
+        total = None if source.length is None else math.ceil(source.length / step)
+        if most_frames is not None:
+            total = most_frames if total is None else min(total, most_frames)
+        began = time.perf_counter()
+        progress = tqdm(
+            total=total,
+            unit='frame',
+            desc='mapping',
+            dynamic_ncols=True,
+            mininterval=0.2 if sys.stderr.isatty() else 10.0,
+        )
+        with progress, closing(source.frames(step)) as items:  # type: ignore[type-var]
+            for item in items:
+                self._take(item, depth)
+                progress.update()
+                if stop.signal_number or len(self._recording) == most_frames:
+                    break
+        self._seconds = time.perf_counter() - began
+        if not len(self._recording):
+            if stop.signal_number:
+                raise KeyboardInterrupt
+            why = f'{self._skipped} skipped, the last: {self._last_reason}'
+            raise InputError(
+                f'no image of {source.name} could be mapped'
+                + (f' ({why})' if self._skipped else ': it holds none')
+            )
+
+    def _take(self, item: InputFrame | BadFrame, depth: DepthFolder | None) -> None:
+        if isinstance(item, BadFrame):
+            self._skip(item.reason)
+            return
+        began = time.perf_counter()
+        height, width = item.rgb.shape[:2]
+        try:
+            intrinsics = intrinsics_for(self._calibration, width, height)
+            frame = self._mapper.add_frame(item.rgb, item.stamp_ns, intrinsics)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f'{self._predictor.device} has not enough memory for this network: use a smaller '
+                '--checkpoint, --precision fast or --device cpu'
+            ) from error
+        except UserError as error:
+            if isinstance(error, CalibrationError) and not len(self._recording):
+                raise
+            self._skip(f'frame {item.index}: {error}')
+            return
+        self._recording.add(frame, time.perf_counter() - began)
+        if depth is not None:
+            network = self._predictor
+            fit = ImageFit.for_image(
+                width, height, network.image_size, network.patch, network.square_crop
+            )
+            depth.write(item.index, frame.points_camera[..., 2], fit)
+
+    def _skip(self, reason: str) -> None:
+        self._skipped += 1
+        self._last_reason = reason
+        if self._skipped <= MOST_EXPLANATIONS:
+            tqdm.write(f'skipped: {reason}', file=sys.stderr)
+        if self._skipped == MOST_EXPLANATIONS:
+            tqdm.write('further skipped frames are only counted', file=sys.stderr)
+
+    def write(self, folder: Path, input_name: str, stop: StopRequest) -> None:
+        """
+        Write trajectory.txt, map.ply, preview.png and summary.json: all of them or none.
+
+        :param folder: exists.
+        :param input_name: for people.
+        :param stop: whether the run was cut short.
+        """
+        trajectory = self._recording.trajectory()
+        cloud = self._recording.voxels.points()
+        summary = self.summary(input_name, bool(stop.signal_number))
+        title = (
+            f'{Path(input_name).name}: {summary["frames"]} frames, '
+            f'{summary["path_m"]:.2f} m, {summary["fps"]:.1f} fps, '
+            f'{summary["checkpoint"]["name"]}, {summary["update_rule"]}'
+        )
+        with ExitStack() as files:
+            # Each file moves to its place when all are written, the last one first.
+            opened = {
+                name: files.enter_context(atomic_file(folder / name))
+                for name in ('summary.json', 'preview.png', 'map.ply', 'trajectory.txt')
+            }
+            opened['summary.json'].write((json.dumps(summary, indent=2) + '\n').encode())
+            write_trajectory(opened['trajectory.txt'], trajectory)
+            write_ply(opened['map.ply'], cloud)
+            draw_preview(
+                opened['preview.png'],
+                title,
+                cloud,
+                trajectory,
+                self._recording.samples,
+                self._mapping_settings.voxel_size,
+            )
+
+    def summary(self, input_name: str, interrupted: bool) -> dict[str, Any]:
+        """
+        Give the numbers of the run; needs a frame.
+
+        :param input_name: for people.
+        :param interrupted: whether the run was cut short.
+        """
+        recording, trajectory = self._recording, self._recording.trajectory()
+        return {
+            'input': input_name,
+            'frames': len(recording),
+            'skipped': self._skipped,
+            'interrupted': interrupted,
+            'seconds': round(self._seconds, 3),
+            'fps': round(len(recording) / self._seconds, 3),
+            'latency_ms': recording.latency_ms(),
+            'peak_memory_mb': self._peak_memory_mb(),
+            'segments': recording.segments,
+            'path_m': path_length(trajectory.world_T_camera),
+            'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / 1e9,
+            'voxels': len(recording.voxels),
+            'focal_px': recording.focal_px(),
+            'focal_from': 'estimate' if self._calibration is None else 'calibration',
+            'intrinsics': None if self._calibration is None else self._calibration.to_record(),
+            'checkpoint': {
+                'name': self._predictor.checkpoint_name,
+                'sha256': self._predictor.checkpoint_sha256,
+            },
+            'device': str(self._predictor.device),
+            'update_rule': self._model_settings.update_rule,
+            'settings': {
+                'model': asdict(self._model_settings),
+                'mapping': asdict(self._mapping_settings),
+            },
+            'versions': versions(),
+        }
+
+    def _peak_memory_mb(self) -> dict[str, float]:
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        unit = 1 if sys.platform == 'darwin' else 1024
+        peak = {'resident': round(resident * unit / 2**20, 1)}
+        device = self._predictor.device
+        if device.type == 'cuda':
+            peak['gpu'] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+        return peak
+
+    def report(self) -> str:
+        """Say in one line what came out."""
+        recording = self._recording
+        skipped = f', {self._skipped} skipped' if self._skipped else ''
+        return (
+            f'{len(recording)} frames{skipped} in {self._seconds:.1f} s '
+            f'({len(recording) / self._seconds:.1f} fps), {len(recording.voxels)} voxels'
+        )
+
+
+def intrinsics_for(
+    calibration: CameraIntrinsics | None, width: int, height: int
+) -> CameraIntrinsics | None:
+    """
+    Fit a calibration to the size of an image; binned and scaled images keep their edges.
+
+    :param calibration: or None.
+    :param width: of the image, pixels.
+    :param height: of the image, pixels.
+    :raises CalibrationError: when the image has another shape, so it was cropped or turned.
+    """
+    if calibration is None or (calibration.width, calibration.height) == (width, height):
+        return calibration
+    if abs(width * calibration.height / (height * calibration.width) - 1) > ASPECT_TOLERANCE:
+        raise CalibrationError(
+            f'the calibration is for {calibration.width}x{calibration.height}, the image is '
+            f'{width}x{height}: give one that fits with --intrinsics, or use --no-intrinsics'
+        )
+    return calibration.resized(width, height)
+
+
+def versions() -> dict[str, str]:
+    """Name the versions that numbers may depend on."""
+    try:
+        own = metadata.version('ttt3r_ros')
+    except metadata.PackageNotFoundError:  # run from a source tree
+        own = 'unknown'
+    return {
+        'ttt3r_ros': own,
+        'python': platform.python_version(),
+        'torch': torch.__version__,
+        'numpy': np.__version__,
+        'opencv': cv2.__version__,
+        'pillow': PIL.__version__,
+    }
