@@ -14,16 +14,25 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 import sys
+import textwrap
 from typing import Any
 import zipfile
+import zlib
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model import Architecture, Network, Outputs, RecurrentState, update_rule
-from ttt3r_ros.model.network import FramePrediction
+from ttt3r_ros.model import (
+    Architecture,
+    FramePrediction,
+    Network,
+    Outputs,
+    RecurrentState,
+    update_rule,
+)
+from ttt3r_ros.model.state_update import UpdateRule
 
 # Largest absolute errors that separate right from wrong.
 TOLERANCES = {
@@ -40,18 +49,82 @@ TOLERANCES = {
 }
 WORLD_OUTPUTS = ('pts3d_in_other_view', 'conf')
 
+# Published names of what the heads predict, and ours.
+STORED_FIELDS = {
+    'pts3d_in_self_view': 'points_camera',
+    'conf_self': 'confidence',
+    'pts3d_in_other_view': 'points_world',
+    'conf': 'confidence_world',
+    'rgb': 'rgb',
+}
+
+# What reading a file that is not what it should be may raise.
+_MALFORMED = (
+    OSError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 class BundleError(UserError):
     """The file is not a bundle of recorded runs."""
 
 
 @dataclass(frozen=True)
+class Run:
+    """
+    What the published code was given, and what it made of that.
+
+    images: (T, H, W, 3) u8 in the order of the frames. resets, writes: one flag per frame.
+    stored: names of the outputs that were kept, of the frames stored_frames. expected: what came
+    out, under the names of TOLERANCES.
+    """
+
+    name: str
+    images: np.ndarray
+    rule: UpdateRule
+    resets: list[bool]
+    writes: list[bool]
+    stored: list[str]
+    stored_frames: list[int]
+    expected: dict[str, np.ndarray]
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Run:
+        """Read one of the records called `runs`; a malformed one raises what Python raises."""
+        name = record['name']
+        frames, stored = record['frames'], record['stored']
+        images = arrays[record['images']][frames]
+        resets = record.get('reset') or [False] * len(frames)
+        writes = record.get('update_flags') or [True] * len(frames)
+        if not frames or images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f'run {name} needs images (T, H, W, 3)')
+        if not len(frames) == len(resets) == len(writes):
+            raise ValueError(f'run {name} needs a reset and an update flag per frame')
+        if not all(0 <= frame < len(frames) for frame in record['stored_frames']):
+            raise ValueError(f'run {name} stored frames that it does not have')
+        expected = {
+            output: arrays[f'{name}.{output}']
+            for output in TOLERANCES
+            if output in stored or f'{name}.{output}' in arrays
+        }
+        if not expected or not set(stored) <= set(STORED_FIELDS):
+            raise ValueError(f'run {name} holds no output, or one that is not known: {stored}')
+        rule = update_rule(record['update'])
+        return cls(name, images, rule, resets, writes, stored, record['stored_frames'], expected)
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """A network's weights and configuration, images, and what the published code made of them."""
+    """A network and what the published code made of runs with its weights."""
 
     network: Network
-    runs: list[dict[str, Any]]
-    arrays: Any
+    runs: list[Run]
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
@@ -61,81 +134,71 @@ class Bundle:
         :raises BundleError: when the file is missing or something is missing from it.
         """
         try:
-            arrays = np.load(path, allow_pickle=False)
+            with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
             config = json.loads(str(arrays['config']))
-            runs = json.loads(str(arrays['runs']))
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise BundleError(f'{path} is no bundle of recorded runs: {error}') from error
-        network = Network(Architecture.from_published_config(config)).eval()
-        named = {
-            name[3:]: torch.from_numpy(arrays[name]).float()
-            for name in arrays.files
-            if name.startswith('sd:') and '.layer_rn.' not in name
-        }
-        try:
+            records = json.loads(str(arrays['runs']))
+            if not isinstance(config, dict) or not isinstance(records, list) or not records:
+                raise ValueError('it needs a config and runs')
+            network = Network(Architecture.from_published_config(config)).eval()
+            runs = [Run.from_record(record, arrays) for record in records]
+            named = {
+                name[3:]: torch.from_numpy(array).float()
+                for name, array in arrays.items()
+                if name.startswith('sd:') and '.layer_rn.' not in name
+            }
             network.load_state_dict(named, strict=True)
-        except RuntimeError as error:
-            raise BundleError(f'{path}: the weights do not fit its configuration: {error}')
-        return cls(network, runs, arrays)
+        except _MALFORMED as error:
+            reason = textwrap.shorten(f'{type(error).__name__}: {error}', 300)
+            raise BundleError(f'{path} is no bundle of recorded runs: {reason}') from error
+        return cls(network, runs)
 
 
 @torch.inference_mode()
-def replay(bundle: Bundle, run: dict[str, Any]) -> dict[str, np.ndarray]:
+def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
     """
     Run the network as a recorded run did.
 
-    :returns: arrays under the names of the bundle, without the run's name.
+    :returns: arrays under the names of TOLERANCES.
     """
-    pixels = torch.from_numpy(bundle.arrays[run['images']]).float()
-    images = (pixels / 255 - 0.5) / 0.5
-    rule = update_rule(run['update'])
+    images = (torch.from_numpy(run.images).float() / 255 - 0.5) / 0.5
     outputs = Outputs(
-        world_points=any(name in WORLD_OUTPUTS for name in run['stored']),
-        rgb='rgb' in run['stored'],
+        world_points=any(name in WORLD_OUTPUTS for name in run.stored),
+        rgb='rgb' in run.stored,
     )
-    frames = run['frames']
-    resets = run['reset'] or [False] * len(frames)
-    writes = run['update_flags'] or [True] * len(frames)
-    state = bundle.network.initial_state()
+    state = network.initial_state()
     states, predictions = [state], []
-    for frame, reset, write in zip(frames, resets, writes):
-        image = images[frame].movedim(-1, 0)[None]
-        prediction, state = bundle.network.step(
-            image, state, rule=rule, outputs=outputs, write=write
+    for image, reset, write in zip(images, run.resets, run.writes):
+        prediction, state = network.step(
+            image.movedim(-1, 0)[None], state, rule=run.rule, outputs=outputs, write=write
         )
         if reset:
-            state = bundle.network.initial_state()
+            state = network.initial_state()
         predictions.append(prediction)
         states.append(state)
     return _record(run, predictions, states)
 
 
 def _record(
-    run: dict[str, Any], predictions: list[FramePrediction], states: list[RecurrentState]
+    run: Run, predictions: list[FramePrediction], states: list[RecurrentState]
 ) -> dict[str, np.ndarray]:
-    recorded: dict[str, Any] = {
+    recorded: dict[str, Tensor] = {
         'camera_pose': torch.cat([_published_pose(p) for p in predictions]),
         'state': states[-1].tokens,
         'mem': states[-1].memory,
         'states': torch.stack([state.tokens for state in states]),
         'mems': torch.stack([state.memory for state in states]),
     }
-    fields = {
-        'pts3d_in_self_view': 'points_camera',
-        'conf_self': 'confidence',
-        'pts3d_in_other_view': 'points_world',
-        'conf': 'confidence_world',
-        'rgb': 'rgb',
-    }
-    for name in run['stored']:
-        kept = [getattr(predictions[i], fields[name]) for i in run['stored_frames']]
+    for name in run.stored:
+        kept = [getattr(predictions[i], STORED_FIELDS[name]) for i in run.stored_frames]
         recorded[name] = torch.cat(kept)
     return {name: tensor.numpy() for name, tensor in recorded.items()}
 
 
 def _published_pose(prediction: FramePrediction) -> Tensor:
     """Give (B, 7): translation, then the quaternion as w x y z."""
-    assert prediction.translation is not None and prediction.quaternion_xyzw is not None
+    assert prediction.translation is not None
+    assert prediction.quaternion_xyzw is not None
     return torch.cat([prediction.translation, prediction.quaternion_xyzw.roll(1, -1)], dim=-1)
 
 
@@ -143,27 +206,23 @@ def compare(bundle: Bundle) -> list[tuple[str, str, float, float]]:
     """
     Replay every run.
 
-    :returns: a row per run and output: run, output, worst absolute error, tolerance. An output
-        of the wrong shape, or one that is not finite, has an infinite error.
+    :returns: a row per run and output: run, output, worst absolute error, tolerance.
     """
     rows = []
     for run in bundle.runs:
-        ours = replay(bundle, run)
-        prefix = run['name'] + '.'
-        for name, tolerance in TOLERANCES.items():
-            if prefix + name in bundle.arrays.files:
-                error = worst_error(ours.get(name), bundle.arrays[prefix + name])
-                rows.append((run['name'], name, error, tolerance))
-    if not rows:
-        raise BundleError('the bundle holds no runs')
+        ours = replay(bundle.network, run)
+        for name, theirs in run.expected.items():
+            error = worst_error(ours[name], theirs)
+            rows.append((run.name, name, error, TOLERANCES[name]))
     return rows
 
 
-def worst_error(ours: np.ndarray | None, theirs: np.ndarray) -> float:
+def worst_error(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Give the worst absolute error; infinity where the arrays cannot be compared."""
-    if ours is None or ours.shape != theirs.shape or not np.isfinite(ours).all():
+    if ours.shape != theirs.shape:
         return float('inf')
-    return float(np.abs(ours.astype(np.float64) - theirs).max())
+    worst = float(np.abs(ours.astype(np.float64) - theirs).max(initial=0.0))
+    return worst if np.isfinite(worst) else float('inf')
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -179,10 +238,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f'check_numerics: error: {error}', file=sys.stderr)
         return 1
     print(f'{"run":20} {"output":20} {"worst error":>12} {"tolerance":>10}')
-    for run, name, error, tolerance in rows:
-        verdict = 'ok' if error <= tolerance else 'BEYOND'
-        print(f'{run:20} {name:20} {error:12.2e} {tolerance:10.0e}  {verdict}')
-    return int(any(error > tolerance for _, _, error, tolerance in rows))
+    for run, name, worst, tolerance in rows:
+        verdict = 'ok' if worst <= tolerance else 'BEYOND'
+        print(f'{run:20} {name:20} {worst:12.2e} {tolerance:10.0e}  {verdict}')
+    return int(any(worst > tolerance for _, _, worst, tolerance in rows))
 
 
 if __name__ == '__main__':
