@@ -107,3 +107,12 @@ def test_a_scale_multiplies_over_segments(scale):
     assert third.scale == pytest.approx(scale**2, rel=1e-6)
     # The shared camera is at 1 m for the first segment and at `scale` / 2 for the second.
     np.testing.assert_allclose(second.map_T_world[:3, 3], [1 - scale / 2, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize('unsure', [0, 1])
+def test_pixels_of_which_one_segment_is_unsure_do_not_vote_on_the_scale(unsure):
+    depth, confidence = np.full((2, 8, 8), 2.0, np.float32), np.full((2, 8, 8), 2.0, np.float32)
+    depth[unsure, :6], confidence[unsure, :6] = 5.0, 1.0
+    before, after = (View(None, d, c, np.eye(4)) for d, c in zip(depth, confidence))
+
+    assert next_segment(Segment(0, np.eye(4)), [before], [after], 'free', 1).scale == 1.0

@@ -111,9 +111,22 @@ def test_a_voxel_that_is_seen_again_outlives_those_that_are_not():
         points = np.concatenate([here, new])
         voxels.add(points, np.zeros((2, 3), np.uint8), np.ones(2, np.float32))
 
-    points = voxels.points().points
-    assert (points == here).all(axis=1).sum() == 1
-    assert (points == new).all(axis=1).sum() == 1
+    cloud = voxels.points()
+    (row,) = np.flatnonzero((cloud.points == here).all(axis=1))
+    assert cloud.confidence[row] == 500  # it was never dropped in between
+
+
+def test_of_voxels_last_seen_together_the_older_go_first():
+    voxels = VoxelMap(1.0, 300)
+    old, new = (np.mgrid[0:200, y : y + 1, 0:1].reshape(3, -1).T + 0.5 for y in (9, 0))
+    both = np.concatenate([old, new]).astype(np.float32)
+
+    for points in (both[:200], both):
+        voxels.add(points, np.zeros_like(points, np.uint8), np.ones(len(points), np.float32))
+
+    rows = voxels.points().points[:, 1]
+    # 400 are too many: 300 - 300 / 8 stay.
+    assert ((rows < 1).sum(), (rows > 1).sum()) == (200, 63)
 
 
 def test_a_frame_larger_than_the_map_still_leaves_it_bounded():

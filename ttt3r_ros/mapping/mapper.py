@@ -133,7 +133,6 @@ class OnlineMapper:
         points, confidence = prediction.points_camera, prediction.confidence
         if lens:
             points, confidence = lens.rebuild(points, confidence)
-        view = View(image, points[..., 2].copy(), confidence, prediction.world_T_camera)
         segment = memory.segment
         frame = MappedFrame(
             index=memory.frames,
@@ -152,7 +151,7 @@ class OnlineMapper:
         self._memory = replace(
             memory,
             state=state,
-            views=(*memory.views, view)[-self._settings.overlap_frames :],
+            views=(*memory.views, _view(image, prediction))[-self._settings.overlap_frames :],
             frames=memory.frames + 1,
             segment_frames=memory.segment_frames + 1,
             last_stamp_ns=stamp_ns,
@@ -201,10 +200,7 @@ class OnlineMapper:
             except BadPrediction:
                 # The old segment goes on; the next frame offers another image to begin with.
                 return memory
-            # No surer than before: that keeps what the camera did not see without weight.
-            confidence = np.minimum(old.confidence, prediction.confidence)
-            depth = prediction.points_camera[..., 2].copy()
-            views.append(View(old.image, depth, confidence, prediction.world_T_camera))
+            views.append(_view(old.image, prediction))
         segment = next_segment(
             memory.segment,
             memory.views,
@@ -227,3 +223,8 @@ class OnlineMapper:
             if not np.isfinite(getattr(prediction, name)).all():
                 raise BadPrediction(f'the network gave {name} that are not finite: frame refused')
         return prediction, state
+
+
+def _view(image: Pixels, prediction: Prediction) -> View:
+    depth = prediction.points_camera[..., 2].copy()
+    return View(image, depth, prediction.confidence, prediction.world_T_camera)
