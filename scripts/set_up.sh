@@ -15,6 +15,7 @@ fail() {
     exit 1
 }
 pip() { "$python" -m pip --disable-pip-version-check --no-input "$@"; }
+only_news() { sed -u '/^Ignoring \|^Requirement already\|^WARNING: Location/d'; }
 
 # A ROS 2 installation brings its own numpy, OpenCV and messages; those are used as they are.
 ros_is_sourced() { [ -n "${ROS_DISTRO:-}" ] && python3 -c 'import rclpy' 2>/dev/null; }
@@ -41,23 +42,27 @@ find_python() {
         '(or name one: make PYTHON=/path/to/python3.12)'
 }
 
+# An environment of the same Python at the same place is kept and brought up to date.
 make_venv() {
-    local base=$1 version options=(--clear)
+    local base=$1 version options=(--clear) made_for
     version=$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    made_for="Python $version at $PWD with ROS ${ROS_DISTRO:-none}"
+    if [ -x "$python" ] && [ "$(cat "$venv/.made-for" 2>/dev/null)" = "$made_for" ]; then return; fi
     "$base" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "Python's venv module is missing; install it: sudo apt install python$version-venv"
     if ros_is_sourced; then options+=(--system-site-packages); fi
     step "Python $version -> $venv"
     "$base" -m venv "${options[@]}" "$venv"
+    echo "$made_for" >"$venv/.made-for"
 }
 
 install_libraries() {
     if ros_is_sourced; then
         step "Libraries that ROS 2 $ROS_DISTRO does not bring"
-        pip install -r requirements/with-ros.txt
+        pip install -r requirements/with-ros.txt 2>&1 | only_news
     else
         step 'Libraries (about 200 MB to download the first time)'
-        pip install -r requirements/product.txt -r requirements/develop.txt
+        pip install -r requirements/product.txt -r requirements/develop.txt 2>&1 | only_news
     fi
 }
 
@@ -88,15 +93,14 @@ install_package() {
     pip install --quiet --no-deps --no-build-isolation --editable .
 }
 
-# What the environment was made from; a moved checkout counts as a change, for scripts in
-# bin/ hold its path.
+# What the environment was made from: nothing to do while that is unchanged.
 fingerprint() {
     echo "$PWD ${PYTHON:-} ${ROS_DISTRO:-}"
     cat requirements/*.txt scripts/set_up.sh setup.py setup.cfg
 }
 stamp=$venv/.set-up
 wanted=$(fingerprint | sha256sum)
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -x "$python" ]; then exit 0; fi
+if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
 
 base=$(find_python)
 make_venv "$base"
