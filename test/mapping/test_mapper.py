@@ -9,11 +9,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
 from ttt3r_ros.mapping.mapper import BadPrediction, BadStamp, OnlineMapper
 from ttt3r_ros.model.image_input import BadImage
+from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.settings import MappingSettings
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 28.0
@@ -342,3 +344,21 @@ def test_memory_does_not_grow_with_the_number_of_frames():
     one_frame = WIDTH * HEIGHT * (12 + 4 + 3)
     assert late - early < one_frame
     assert len(mapper.snapshot().views) == 3
+
+
+def test_the_memory_of_a_real_network_is_a_value_too():
+    torch.set_num_threads(1)
+    predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
+    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=2))
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 120, 160, 3), dtype=np.uint8)
+
+    for number in range(3):
+        mapper.add_frame(rgb[number], number)
+    snapshot = mapper.snapshot()
+    once = [mapper.add_frame(rgb[number], number) for number in range(3, 6)]
+    mapper.restore(snapshot)
+    twice = [mapper.add_frame(rgb[number], number) for number in range(3, 6)]
+
+    assert_same(once, twice)
+    assert [f.segment for f in once] == [1, 2, 2]
+    assert once[0].points_camera.shape == (48, 64, 3)

@@ -57,7 +57,7 @@ class FramePredictor(Protocol):
     @property
     def square_crop(self) -> bool: ...
     def initial_state(self) -> Any: ...
-    def step(self, rgb_fitted: Pixels, state: Any) -> tuple[Prediction, Any]: ...
+    def step(self, rgb_fitted: Pixels, state: Any, /) -> tuple[Prediction, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,5 +226,6 @@ class OnlineMapper:
 
 
 def _view(image: Pixels, prediction: Prediction) -> View:
-    depth = prediction.points_camera[..., 2].copy()
-    return View(image, depth, prediction.confidence, prediction.world_T_camera)
+    # Copies, because a prediction may be cut out of one large array, which would stay.
+    depth, confidence = prediction.points_camera[..., 2].copy(), prediction.confidence.copy()
+    return View(image, depth, confidence, prediction.world_T_camera)
