@@ -72,23 +72,22 @@ class Architecture:
             raise ArchitectureError('a DPT head enlarges by 16: patch_size must be 16')
         if self.patch_size % self.stem_stride:
             raise ArchitectureError('each stem convolution halves: they do not fit patch_size')
-        for name, width, heads in self._attentions():
-            if width % heads or (name != 'memory' and (width // heads) % 4):
-                raise ArchitectureError(
-                    f'{name}: width {width} over {heads} heads is no multiple of 4 for each'
-                )
+        _check_heads('encoder', self.encoder_width, self.encoder_heads)
+        _check_heads('decoder', self.decoder_width, self.decoder_heads)
+        _check_heads('state decoder', self.decoder_width, self.state_heads)
 
-    def _attentions(self) -> list[tuple[str, int, int]]:
-        parts = [
-            ('encoder', self.encoder_width, self.encoder_heads),
-            ('decoder', self.decoder_width, self.decoder_heads),
-            ('state decoder', self.decoder_width, self.state_heads),
-        ]
-        if self.ray_encoder:
-            parts.append(('ray encoder', self.encoder_width, self.ray_encoder_heads))
-        if self.pose_memory:
-            parts.append(('memory', 2 * self.decoder_width, self.decoder_heads))
-        return parts
+    def check_ray_encoder(self) -> None:
+        """
+        Refuse ray maps where this network cannot take them.
+
+        Asked when the first one comes: published networks have 16 heads there whatever the
+        width, and images never meet them.
+
+        :raises ArchitectureError: when there is no encoder for them, or its heads do not fit.
+        """
+        if not self.ray_encoder:
+            raise ArchitectureError('this network has no ray-map encoder')
+        _check_heads('ray encoder', self.encoder_width, self.ray_encoder_heads)
 
     @property
     def stem_stride(self) -> int:
@@ -125,6 +124,30 @@ class Architecture:
             dpt_width=64,
             dpt_last_width=32,
             dpt_layer_widths=(32, 64, 96, 128),
+            world_head=False,
+            rgb_head=False,
+        )
+
+    @classmethod
+    def mini(cls) -> Architecture:
+        """Give sizes that two CPU cores can train in an hour or two."""
+        return cls(
+            image_size=128,
+            stem_widths=(16, 32, 64),
+            encoder_width=128,
+            encoder_depth=4,
+            encoder_heads=4,
+            half_rotation=False,
+            ray_encoder=False,
+            decoder_width=128,
+            decoder_depth=4,
+            decoder_heads=4,
+            state_heads=4,
+            state_tokens=64,
+            pose_memory=False,
+            dpt_width=32,
+            dpt_last_width=16,
+            dpt_layer_widths=(16, 24, 32, 48),
             world_head=False,
             rgb_head=False,
         )
@@ -201,6 +224,13 @@ class Architecture:
         if 'dpt_feature_dim' in config:
             record.setdefault('dpt_last_width', config['dpt_feature_dim'] // 2)
         return cls.from_record(record)
+
+
+def _check_heads(name: str, width: int, heads: int) -> None:
+    if width % heads or (width // heads) % 4:
+        raise ArchitectureError(
+            f'{name}: width {width} over {heads} heads is no multiple of 4 for each'
+        )
 
 
 _NEEDED_CONFIG = {'state_pe': '2d', 'pos_embed': 'RoPE100', 'pose_head': True}

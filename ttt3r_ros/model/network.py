@@ -277,8 +277,7 @@ class Network(nn.Module):
         )
 
     def _encode_ray_map(self, ray_map: Tensor) -> ImageTokens:
-        if not self.architecture.ray_encoder:
-            raise ValueError('this network has no ray-map encoder')
+        self.architecture.check_ray_encoder()
         return self._run_encoder(
             self.patch_embed_ray_map(ray_map),
             self.enc_blocks_ray_map,
