@@ -27,7 +27,11 @@ test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
 
 demo: setup
-	@scripts/demo.sh $(BIN) demo
+	rm -rf demo
+	$(BIN)/ttt3r simulate --family S --seed 7 --seconds 20 --output demo/drive
+	$(BIN)/ttt3r map demo/drive --output demo/map
+	$(BIN)/ttt3r evaluate demo/map/trajectory.txt demo/drive/groundtruth.txt --plot demo/error.png
+	@echo 'Look at demo/map/preview.png (the map from above) and demo/error.png (the error).'
 
 lint: setup
 	$(BIN)/ruff check .
