@@ -35,18 +35,19 @@ class RecurrentState:
         return self.frames_seen == 0
 
     def clone(self) -> RecurrentState:
-        """Copy every tensor."""
-        return self._each(Tensor.clone)
+        """Copy every tensor, into memory of its own."""
+        return self._each(lambda tensor: tensor.clone(memory_format=torch.contiguous_format))
 
     def to(self, device: torch.device | str) -> RecurrentState:
         """Move every tensor to a device."""
         return self._each(lambda tensor: tensor.to(device))
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Give named tensors, fit for a safetensors file."""
-        named = {f'rule_memory.{i}': tensor for i, tensor in enumerate(self.rule_memory)}
+        """Give named copies of the tensors, fit for a safetensors file."""
+        copy = self.clone()
+        named = {f'rule_memory.{i}': tensor for i, tensor in enumerate(copy.rule_memory)}
         counter = torch.tensor(self.frames_seen)
-        return {'tokens': self.tokens, 'memory': self.memory, 'frames_seen': counter, **named}
+        return {'tokens': copy.tokens, 'memory': copy.memory, 'frames_seen': counter, **named}
 
     @classmethod
     def from_tensors(cls, named: dict[str, Tensor]) -> RecurrentState:
