@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ttt3r_ros.model.attention import CrossAttention, SelfAttention
+from ttt3r_ros.model.rotary import rotary, rotate
+
+WIDTH = 32
+
+
+def turns(count, heads):
+    torch.manual_seed(count)
+    return rotary(torch.randint(-1, 20, (count, 2)), WIDTH // heads, 100.0)
+
+
+def heads_of(x, heads):
+    """Give (B, N, C) as a list of (B, N, C / heads), contiguous features each."""
+    size = x.shape[-1] // heads
+    return [x[..., h * size : (h + 1) * size] for h in range(heads)]
+
+
+@pytest.mark.parametrize('heads', [1, 4])
+def test_the_match_is_the_mean_of_all_logits(heads):
+    torch.manual_seed(0)
+    layer = CrossAttention(WIDTH, heads)
+    state, image = torch.randn(2, 5, WIDTH), torch.randn(2, 7, WIDTH)
+    state_turn, image_turn = turns(5, heads), turns(7, heads)
+
+    _, match = layer(state, image, state_turn, image_turn)
+
+    q, k = heads_of(layer.projq(state), heads), heads_of(layer.projk(image), heads)
+    logits = [  # as published: every logit exists
+        rotate(q[h], state_turn) @ rotate(k[h], image_turn).mT * (WIDTH // heads) ** -0.5
+        for h in range(heads)
+    ]
+    torch.testing.assert_close(match, torch.stack(logits).mean(dim=(0, 3)))
+
+
+@pytest.mark.parametrize('heads', [1, 4])
+@pytest.mark.parametrize('with_positions', [True, False])
+def test_cross_attention_is_a_softmax_over_the_context(heads, with_positions):
+    torch.manual_seed(0)
+    layer = CrossAttention(WIDTH, heads)
+    x, context = torch.randn(2, 5, WIDTH), torch.randn(2, 7, WIDTH)
+    x_turn, context_turn = turns(5, heads), turns(7, heads)
+    if not with_positions:
+        x_turn = context_turn = None
+
+    attended, _ = layer(x, context, x_turn, context_turn)
+
+    values = []
+    q, k, v = (
+        heads_of(y, heads) for y in (layer.projq(x), layer.projk(context), layer.projv(context))
+    )
+    for h in range(heads):
+        a = rotate(q[h], x_turn) if with_positions else q[h]
+        b = rotate(k[h], context_turn) if with_positions else k[h]
+        values.append((a @ b.mT * (WIDTH // heads) ** -0.5).softmax(-1) @ v[h])
+    torch.testing.assert_close(attended, layer.proj(torch.cat(values, -1)))
+
+
+@pytest.mark.parametrize('half_rotation', [False, True])
+def test_self_attention_is_a_softmax_over_all_tokens(half_rotation):
+    torch.manual_seed(0)
+    heads = 4
+    layer = SelfAttention(WIDTH, heads, half_rotation)
+    x, turn = torch.randn(2, 6, WIDTH), turns(6, heads)
+
+    attended = layer(x, turn)
+
+    joint = torch.nn.functional.linear(x, layer.qkv.weight, layer.qkv.bias)
+    q, k, v = (heads_of(joint[..., i * WIDTH : (i + 1) * WIDTH], heads) for i in range(3))
+    values = []
+    for h in range(heads):
+        if half_rotation:
+            a, b = (rotate(y[h].half().float(), turn).half().float() for y in (q, k))
+        else:
+            a, b = (rotate(y[h], turn) for y in (q, k))
+        values.append((a @ b.mT * (WIDTH // heads) ** -0.5).softmax(-1) @ v[h])
+    torch.testing.assert_close(attended, layer.proj(torch.cat(values, -1)))
+
+
+def test_half_rotation_rounds_but_only_a_little():
+    torch.manual_seed(0)
+    exact, rounded = SelfAttention(WIDTH, 4), SelfAttention(WIDTH, 4, half_rotation=True)
+    rounded.load_state_dict(exact.state_dict())
+    x, turn = torch.randn(1, 6, WIDTH), turns(6, 4)
+
+    error = (exact(x, turn) - rounded(x, turn)).abs().max()
+
+    assert 0 < error < 1e-3
+
+
+def test_the_match_is_float32_when_the_weights_are_bfloat16():
+    layer = CrossAttention(WIDTH, 4).to(torch.bfloat16)
+    state_turn, image_turn = turns(5, 4), turns(7, 4)
+
+    attended, match = layer(
+        torch.randn(1, 5, WIDTH), torch.randn(1, 7, WIDTH), state_turn, image_turn
+    )
+
+    assert (attended.dtype, match.dtype) == (torch.bfloat16, torch.float32)
