@@ -147,7 +147,7 @@ def load_network(
     :raises CheckpointError: when the file is damaged or does not fit the network.
     """
     checkpoint = _read(Path(path))
-    _check_recorded_hash(checkpoint)
+    check_recorded_hash(checkpoint)
     network = _fitting_network(checkpoint)
     if precision == 'fast':
         network.use_bfloat16()
@@ -232,6 +232,24 @@ def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise CheckpointError(f'{path}: {name} holds numbers that are not finite in {dtype}')
 
 
+def check_recorded_hash(checkpoint: Checkpoint) -> bool:
+    """
+    Compare the tensors with the SHA-256 that their file records.
+
+    :returns: whether it records one.
+    :raises CheckpointError: when it is another.
+    """
+    recorded = checkpoint.info.metadata.get('tensors_sha256')
+    if recorded is None:
+        return False
+    if recorded != hash_tensors(checkpoint.tensors):
+        raise CheckpointError(
+            f'{checkpoint.info.path} is damaged: its tensors do not have the SHA-256 that it '
+            'records; fetch, copy or convert it again'
+        )
+    return True
+
+
 def hash_file(path: Path) -> str:
     """
     Give the SHA-256 of a file, in hexadecimal.
@@ -273,15 +291,6 @@ def _read(path: Path) -> Checkpoint:
         architecture = _published_architecture(path, tensors, published.config)
     tensors = _without_aliases(path, tensors)
     return Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors)
-
-
-def _check_recorded_hash(checkpoint: Checkpoint) -> None:
-    recorded = checkpoint.info.metadata.get('tensors_sha256')
-    if recorded is not None and recorded != hash_tensors(checkpoint.tensors):
-        raise CheckpointError(
-            f'{checkpoint.info.path} is damaged: its tensors do not have the SHA-256 that it '
-            'records; fetch, copy or convert it again'
-        )
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

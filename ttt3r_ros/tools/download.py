@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Download one large file whose size and hash are known, from servers that may do anything.
+
+What arrived is kept in ``NAME.part`` and continued, by the next attempt, the next source or the
+next run; as the hash of the whole decides in the end, it does not matter which source a byte
+came from.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+import hashlib
+from http.client import HTTPException, HTTPResponse
+import os
+from pathlib import Path
+import re
+import ssl
+import time
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from ttt3r_ros.errors import UserError
+
+_BLOCK_BYTES = 2**18
+_PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_RANGE_NOT_SATISFIABLE = 416
+_PARTIAL_CONTENT = 206
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+class DownloadError(UserError):
+    """A file could not be downloaded."""
+
+
+class _SourceFailed(Exception):
+    """A source will not give the file, however often it is asked."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as it must be in the end, and where it may be found, the best place first."""
+
+    name: str
+    size: int
+    sha256: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """
+    How long a source is tried.
+
+    timeout_seconds: without a byte. attempts: in a row that brought none. first_pause_seconds:
+    after the first of them; it doubles from one to the next.
+    """
+
+    timeout_seconds: float = 30.0
+    attempts: int = 5
+    first_pause_seconds: float = 1.0
+
+
+def partial_path(target: Path) -> Path:
+    """Give the place of what has arrived of a file that is not complete."""
+    return target.with_name(f'{target.name}.part')
+
+
+def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) -> None:
+    """
+    Download a file; it appears complete and verified or not at all.
+
+    :param remote: what to download and from where.
+    :param target: where it shall be; its folder exists.
+    :param patience: how long a source is tried.
+    :raises DownloadError: when no source gave it, or it cannot be written.
+    """
+    failures = []
+    partial = _Partial(partial_path(target), remote)
+    try:
+        for url in remote.urls:
+            try:
+                _complete(url, partial, patience)
+                partial.finish(target)
+                return
+            except _SourceFailed as failure:
+                failures.append(f'{urlsplit(url).hostname}: {failure}')
+    finally:
+        partial.close()
+    kept = f'; {partial.size} bytes are kept, run it again to go on' if partial.size else ''
+    raise DownloadError(f'{remote.name} could not be downloaded ({"; ".join(failures)}){kept}')
+
+
+def _complete(url: str, partial: _Partial, patience: Patience) -> None:
+    """Complete the file from one source, without what was kept if that proves wrong."""
+    has_older_bytes = partial.size > 0
+    _try_source(url, partial, patience)
+    if has_older_bytes and not partial.is_right():
+        partial.note('what was kept from before is wrong; starting again')
+        partial.restart()
+        _try_source(url, partial, patience)
+
+
+class _Partial:
+    """The bytes of a file that have arrived so far, and their hash."""
+
+    def __init__(self, path: Path, remote: RemoteFile) -> None:
+        self.remote = remote
+        self._path = path
+        try:
+            self._file = path.open('a+b')
+        except OSError as error:
+            raise DownloadError(f'cannot write {path}: {error}') from None
+        self._bar = tqdm(
+            desc=remote.name, total=remote.size, unit='B', unit_scale=True, disable=None
+        )
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._read_again()
+
+    def _read_again(self) -> None:
+        self._file.seek(0)
+        while block := self._file.read(_BLOCK_BYTES):
+            self._digest.update(block)
+            self.size += len(block)
+        if self.size > self.remote.size:
+            self.restart()
+        self._bar.reset()
+        self._bar.initial = self.size  # so that the rate counts only what this run brings
+        self._bar.update(self.size)
+
+    def append(self, block: bytes) -> None:
+        """Add what came next."""
+        try:
+            self._file.write(block)
+        except OSError as error:
+            raise DownloadError(f'cannot write {self._path}: {error}') from None
+        self._digest.update(block)
+        self.size += len(block)
+        self._bar.update(len(block))
+
+    def restart(self) -> None:
+        """Forget everything that has arrived."""
+        self._file.truncate(0)
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self._bar.reset()
+
+    def note(self, text: str) -> None:
+        """Tell the user something above the progress bar."""
+        self._bar.write(text)
+
+    def is_right(self) -> bool:
+        """Tell whether the hash is the wanted one."""
+        return self._digest.hexdigest() == self.remote.sha256
+
+    def finish(self, target: Path) -> None:
+        """
+        Check the hash and give the file its name.
+
+        :raises _SourceFailed: when the hash is wrong; the bytes are deleted.
+        """
+        if not self.is_right():
+            found = self._digest.hexdigest()
+            self.restart()
+            raise _SourceFailed(
+                f'the bytes are wrong: sha256 is {found}, not {self.remote.sha256}; deleted'
+            )
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._path.replace(target)
+        except OSError as error:
+            raise DownloadError(f'cannot write {target}: {error}') from None
+
+    def close(self) -> None:
+        """Close the file and the bar; leave no empty file."""
+        self._bar.close()
+        with suppress(OSError):  # a full disk was told of before
+            self._file.close()
+        if self.size == 0:
+            self._path.unlink(missing_ok=True)
+
+
+def _try_source(url: str, partial: _Partial, patience: Patience) -> None:
+    """
+    Ask one source until everything has arrived.
+
+    :raises _SourceFailed: when it does not give the file, or gives nothing any more.
+    """
+    host = urlsplit(url).hostname
+    fruitless = 0
+    etag: str | None = None
+    while partial.size < partial.remote.size:
+        before = partial.size
+        try:
+            with _request(url, partial.size, etag, patience.timeout_seconds) as response:
+                etag = response.headers.get('ETag')
+                _check_offer(response, partial)
+                _receive(response, partial)
+            reason = f'the connection ended after {partial.size} of {partial.remote.size} bytes'
+        except HTTPError as error:
+            if error.code == _RANGE_NOT_SATISFIABLE:
+                partial.restart()
+            elif error.code not in _PASSING_STATUS:
+                raise _SourceFailed(f'HTTP {error.code} {error.reason}') from None
+            reason = f'HTTP {error.code} {error.reason}'
+        except (OSError, HTTPException) as error:
+            cause = error.reason if isinstance(error, URLError) else error
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise _SourceFailed(str(cause)) from None
+            reason = str(cause) or type(cause).__name__
+        if partial.size == partial.remote.size:
+            return
+        fruitless = 0 if partial.size > before else fruitless + 1
+        if fruitless >= patience.attempts:
+            raise _SourceFailed(reason)
+        pause = min(patience.first_pause_seconds * 2**fruitless, _LONGEST_PAUSE_SECONDS)
+        partial.note(f'{host}: {reason}; trying again in {pause:.0f} s')
+        time.sleep(pause)
+
+
+def _request(url: str, start: int, etag: str | None, timeout: float) -> HTTPResponse:
+    headers = {'User-Agent': 'ttt3r_ros', 'Accept-Encoding': 'identity'}
+    if start:
+        headers['Range'] = f'bytes={start}-'
+        if etag is not None and not etag.startswith('W/'):
+            headers['If-Range'] = etag
+    response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=timeout)
+    return response
+
+
+def _check_offer(response: HTTPResponse, partial: _Partial) -> None:
+    """
+    Look at the headers before a byte is taken; start again where the source ignores Range.
+
+    :raises _SourceFailed: when it offers something else.
+    """
+    if response.headers.get_content_type() == 'text/html':
+        raise _SourceFailed('it sent a web page instead of the file (a quota may be used up)')
+    wanted = partial.remote.size
+    if response.status == _PARTIAL_CONTENT:
+        offered = re.fullmatch(
+            r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '').strip()
+        )
+        if offered is None or int(offered[1]) != partial.size:
+            raise _SourceFailed('it sent another part of the file than it was asked for')
+        if offered[2] not in ('*', str(wanted)):
+            raise _SourceFailed(f'its file has {offered[2]} bytes instead of {wanted}')
+        return
+    length = response.headers.get('Content-Length')
+    if length is not None and length.strip() != str(wanted):
+        raise _SourceFailed(f'its file has {length} bytes instead of {wanted}')
+    partial.restart()
+
+
+def _receive(response: HTTPResponse, partial: _Partial) -> None:
+    while block := response.read1(_BLOCK_BYTES):
+        if partial.size == 0 and block.lstrip().startswith(b'<'):
+            raise _SourceFailed('it sent a web page instead of the file')
+        if partial.size + len(block) > partial.remote.size:
+            partial.restart()
+            raise _SourceFailed(f'it sends more than the {partial.remote.size} bytes of the file')
+        partial.append(block)
