@@ -17,7 +17,7 @@ from ttt3r_ros.errors import UserError
 Pixels = NDArray[np.uint8]
 
 # Larger images are refused before they are decoded: a small file may claim any size.
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 80_000_000
 
 
 class UnsupportedImage(UserError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import importlib
+import os
 import sys
 
 from ttt3r_ros.errors import UserError
@@ -19,6 +20,10 @@ COMMANDS = {
     'simulate': 'film a procedural indoor world with exact depth and poses',
     'weights': 'fetch, convert, show and verify checkpoints',
 }
+
+# OpenCV and its FFmpeg print many lines of their own about a damaged file, unless told not to
+# before they are loaded.
+QUIET = {'OPENCV_LOG_LEVEL': 'ERROR', 'OPENCV_FFMPEG_LOGLEVEL': '-8'}
 
 USER_ERROR = 1
 INTERRUPTED = 130
@@ -32,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit code: 0 done, 1 the user can put it right, 130 interrupted; a wrong use
         of the options leaves with 2.
     """
+    for name, level in QUIET.items():
+        os.environ.setdefault(name, level)
     argv = sys.argv[1:] if argv is None else list(argv)
     name = _chosen_command(argv)
     command = importlib.import_module(f'ttt3r_ros.tools.{name}')

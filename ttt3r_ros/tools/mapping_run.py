@@ -69,6 +69,7 @@ class MappingRun:
         self._mapper = OnlineMapper(self._predictor, mapping_settings)
         self._recording = Recording(mapping_settings)
         self._skipped = 0
+        self._explanations = 0
         self._last_reason = ''
         self._seconds = 0.0
 
@@ -103,9 +104,11 @@ class MappingRun:
         )
         with progress, closing(source.frames(step)) as items:  # type: ignore[type-var]
             for item in items:
+                if stop.signal_number:
+                    break
                 self._take(item, depth)
-                progress.update()
-                if stop.signal_number or len(self._recording) == most_frames:
+                progress.update(item.count if isinstance(item, BadFrame) else 1)
+                if len(self._recording) == most_frames:
                     break
         self._seconds = time.perf_counter() - began
         if not len(self._recording):
@@ -119,7 +122,7 @@ class MappingRun:
 
     def _take(self, item: InputFrame | BadFrame, depth: DepthFolder | None) -> None:
         if isinstance(item, BadFrame):
-            self._skip(item.reason)
+            self._skip(item.reason, item.count)
             return
         began = time.perf_counter()
         height, width = item.rgb.shape[:2]
@@ -134,7 +137,7 @@ class MappingRun:
         except UserError as error:
             if isinstance(error, CalibrationError) and not len(self._recording):
                 raise
-            self._skip(f'frame {item.index}: {error}')
+            self._skip(f'image {item.index}: {error}')
             return
         self._recording.add(frame, time.perf_counter() - began)
         if depth is not None:
@@ -144,12 +147,13 @@ class MappingRun:
             )
             depth.write(item.index, frame.points_camera[..., 2], fit)
 
-    def _skip(self, reason: str) -> None:
-        self._skipped += 1
+    def _skip(self, reason: str, count: int = 1) -> None:
+        self._skipped += count
+        self._explanations += 1
         self._last_reason = reason
-        if self._skipped <= MOST_EXPLANATIONS:
+        if self._explanations <= MOST_EXPLANATIONS:
             tqdm.write(f'skipped: {reason}', file=sys.stderr)
-        if self._skipped == MOST_EXPLANATIONS:
+        if self._explanations == MOST_EXPLANATIONS:
             tqdm.write('further skipped frames are only counted', file=sys.stderr)
 
     def write(self, folder: Path, input_name: str, stop: StopRequest) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import IO
 
 from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def draw_preview(
     :param voxel_size: of the map, metres.
     """
     figure = Figure(figsize=(12.5, 7), dpi=100, layout='constrained')
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, width_ratios=[1.55, 1], squeeze=False)[0]
     _draw_map(left.subplots(), cloud, trajectory.world_T_camera[:, :3, 3], voxel_size)
@@ -57,9 +58,10 @@ def draw_preview(
         row.set_axis_off()
     for row, which in zip(grid, chosen):
         _draw_sample(row[0], row[1], samples[which])
-    canvas.draw()
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format='png')
     # A palette makes the file a third as large, and hardly shows.
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert('RGB')
+    picture = Image.open(drawn).convert('RGB')
     picture.quantize(256, Image.Quantize.MEDIANCUT).save(file, format='PNG', optimize=True)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 import io
 from pathlib import Path
-import sqlite3
 import struct
 from typing import Any
 
+import apsw
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
@@ -20,13 +20,28 @@ from rosbags.typesys import get_typestore, Stores
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import Pixels, rgb_from_encoded, rgb_from_raw
 from ttt3r_ros.tools.inputs.intrinsics import intrinsics_from_camera_info
-from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.tools.inputs.source import (
+    BadFrame,
+    InputError,
+    InputFrame,
+    missing_frames,
+)
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
-# A damaged bag shows in its index, its SQL, its chunks or its fields.
-DAMAGE = (ReaderError, SerdeError, sqlite3.Error, OSError, ValueError, LookupError, struct.error)
+# A damaged bag shows in its index, its SQL, its chunks, its sizes or its fields.
+DAMAGE = (
+    ReaderError,
+    SerdeError,
+    apsw.Error,
+    OSError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
 
 
 class BagSource:
@@ -54,7 +69,7 @@ class BagSource:
                 chosen = _choose_topic(path, reader.connections, topic)
                 self._topic = chosen.topic
                 self.name = f'{path} {chosen.topic}'
-                self.length: int | None = sum(
+                self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
                 )
                 self.intrinsics = self._camera_info(reader) if with_intrinsics else None
@@ -69,15 +84,18 @@ class BagSource:
 
         :param step: take every step-th image.
         """
-        index = 0
+        expected = 0
+        why = 'missing'
         try:
             with Reader(self._path) as reader:
                 images = [c for c in reader.connections if c.topic == self._topic]
-                for index, (connection, recorded_ns, data) in enumerate(reader.messages(images)):
+                for connection, recorded_ns, data in reader.messages(images):
+                    index, expected = expected, expected + 1
                     if index % step == 0:
                         yield self._frame(index, connection.msgtype, recorded_ns, data)
         except DAMAGE as error:
-            yield BadFrame(f'the bag is damaged after image {index}: {_one_line(error)}')
+            why = f'the bag is damaged: {_one_line(error)}'
+        yield from missing_frames(expected, self.length, step, why)
 
     def _frame(
         self, index: int, message_type: str, recorded_ns: int, data: bytes

@@ -56,7 +56,7 @@ class ImageFolderSource:
                 with path.open('rb') as file:
                     rgb = rgb_from_encoded(file)
             except (OSError, UnsupportedImage) as error:
-                yield BadFrame(f'{path.name}: {error}')
+                yield BadFrame(f'image {path.name}: {error}')
             else:
                 yield InputFrame(index, self._stamps_ns[index], rgb)
 

@@ -33,9 +33,29 @@ class InputFrame:
 
 @dataclass(frozen=True)
 class BadFrame:
-    """An image that could not be read: which, and why, in one line."""
+    """
+    Images that could not be read.
+
+    reason: which and why, in one line. count: how many.
+    """
 
     reason: str
+    count: int = 1
+
+
+def missing_frames(first: int, end: int, step: int, why: str) -> Iterator[BadFrame]:
+    """
+    Report a gap in a source as one, unless no image of it was wanted.
+
+    :param first: index of the first image that is missing.
+    :param end: index of the next that is there.
+    :param step: every step-th image is wanted.
+    :param why: the end of the sentence that begins with the images.
+    """
+    count = len(range(-(-first // step) * step, end, step))
+    if count:
+        which = f'image {first}' if end == first + 1 else f'images {first} to {end - 1}'
+        yield BadFrame(f'{which}: {why}', count)
 
 
 class ImageSource(Protocol):

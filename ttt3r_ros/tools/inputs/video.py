@@ -6,17 +6,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ttt3r_ros.camera import CameraIntrinsics
-from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.tools.inputs.source import (
+    BadFrame,
+    InputError,
+    InputFrame,
+    missing_frames,
+)
 
 # What containers announce may be a frame or two off; more means that the end is missing.
 ANNOUNCED_TOLERANCE = 2
+
+# The decoder fails a few times in a row where a video is damaged; at its end, for ever.
+MOST_FAILURES = 100
+
+LOST = 'missing or cannot be decoded'
 
 
 class VideoSource:
@@ -24,8 +33,8 @@ class VideoSource:
     The images of a video file.
 
     Their stamps are those of the table where there is one, else index / fps where a rate was
-    given, else the clock of the video. The decoder leaves out what it cannot decode; with a
-    table, which belongs to a video of constant rate, the gap is found and reported.
+    given, else the clock of the video. Where the video is damaged, the gap is found by that clock
+    and reported; so is a gap in a video with a table, which has a constant rate.
     """
 
     live = False
@@ -68,19 +77,23 @@ class VideoSource:
         """
         capture = _open(self._path)
         try:
-            expected = 0
-            while capture.grab():
+            expected = failures = 0
+            while failures < MOST_FAILURES:
+                if not capture.grab():
+                    failures += 1
+                    continue
                 clock_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
                 index = expected
-                if self._stamps_ns is not None:
+                if failures or self._stamps_ns is not None:
                     index = max(expected, round(clock_s * self._own_fps))
-                yield from _missing(expected, index, step)
+                failures = 0
+                yield from missing_frames(expected, index, step, LOST)
                 expected = index + 1
                 if index % step == 0:
                     yield self._frame(capture, index, clock_s)
             end = self.length or 0
             if end > expected + ANNOUNCED_TOLERANCE:
-                yield from _missing(expected, end, step)
+                yield from missing_frames(expected, end, step, LOST)
         finally:
             capture.release()
 
@@ -89,10 +102,10 @@ class VideoSource:
     ) -> InputFrame | BadFrame:
         decoded, bgr = capture.retrieve()
         if not decoded:
-            return BadFrame(f'frame {index} cannot be decoded')
+            return BadFrame(f'image {index}: cannot be decoded')
         if self._stamps_ns is not None:
             if index not in self._stamps_ns:
-                return BadFrame(f'frame {index} has no time in timestamps.txt')
+                return BadFrame(f'image {index}: has no time in timestamps.txt')
             stamp_ns = self._stamps_ns[index]
         elif self._fps is not None:
             stamp_ns = round(index * 1e9 / self._fps)
@@ -101,15 +114,7 @@ class VideoSource:
         return InputFrame(index, stamp_ns, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)))
 
 
-def _missing(first: int, end: int, step: int) -> Iterator[BadFrame]:
-    for index in range(first, end):
-        if index % step == 0:
-            yield BadFrame(f'frame {index} is missing or cannot be decoded')
-
-
 def _open(path: Path) -> cv2.VideoCapture:
-    # FFmpeg prints its own complaints, many lines of them, unless told to be quiet.
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise InputError(

@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.tools.inputs.camera import CameraSource
+from ttt3r_ros.tools.inputs.opening import open_source
+from ttt3r_ros.tools.inputs.source import (
+    BadFrame,
+    InputError,
+    InputFrame,
+    missing_frames,
+)
+
+WIDTH, HEIGHT = 64, 48
+
+
+def brightness(i):
+    return 10 + 12 * i
+
+
+def write_images(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        Image.new('RGB', (WIDTH, HEIGHT), (brightness(i),) * 3).save(folder / name)
+
+
+def write_video(path, count, fps=10):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, (WIDTH, HEIGHT))
+    for i in range(count):
+        writer.write(np.full((HEIGHT, WIDTH, 3), brightness(i), np.uint8))
+    writer.release()
+    return path
+
+
+def shown(frames):
+    """Tell which of the written images each frame shows."""
+    return [round((f.rgb.mean() - 10) / 12) for f in frames]
+
+
+def test_a_folder_is_read_in_natural_order_with_stamps_of_its_rate(tmp_path):
+    write_images(tmp_path, ['2.png', '10.png', '11.png'])
+    (tmp_path / 'notes.txt').write_text('no image')
+    (tmp_path / '.1.png').write_text('hidden')
+
+    source = open_source(str(tmp_path), fps=4)
+    frames = list(source.frames(1))
+
+    assert source.length == 3
+    assert shown(frames) == [0, 1, 2]
+    assert [f.stamp_ns for f in frames] == [0, 250_000_000, 500_000_000]
+
+
+def test_a_step_keeps_the_stamps_and_indices_of_the_images_it_takes(tmp_path):
+    write_images(tmp_path, [f'{i}.png' for i in range(7)])
+
+    frames = list(open_source(str(tmp_path)).frames(3))
+
+    assert [f.index for f in frames] == [0, 3, 6]
+    assert [f.stamp_ns for f in frames] == [0, 3_000_000_000, 6_000_000_000]
+
+
+def test_an_unreadable_image_is_reported_in_its_place(tmp_path):
+    write_images(tmp_path, ['0.png', '1.png', '2.png'])
+    (tmp_path / '1.png').write_bytes(b'not a png')
+
+    frames = list(open_source(str(tmp_path)).frames(1))
+
+    assert [type(f) for f in frames] == [InputFrame, BadFrame, InputFrame]
+    assert '1.png' in frames[1].reason
+
+
+def test_a_video_gives_its_images_with_the_stamps_of_its_clock(tmp_path):
+    source = open_source(str(write_video(tmp_path / 'v.mp4', 5, fps=10)))
+
+    frames = list(source.frames(1))
+
+    assert source.length == 5
+    assert shown(frames) == [0, 1, 2, 3, 4]
+    assert [f.stamp_ns for f in frames] == [100_000_000 * i for i in range(5)]
+    assert frames[0].rgb.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_a_given_rate_replaces_the_clock_of_a_video(tmp_path):
+    source = open_source(str(write_video(tmp_path / 'v.mp4', 5, fps=10)), fps=2)
+
+    assert [f.stamp_ns for f in source.frames(2)] == [0, 1_000_000_000, 2_000_000_000]
+
+
+def test_a_video_is_red_where_it_was_red(tmp_path):
+    path = tmp_path / 'v.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (WIDTH, HEIGHT))
+    writer.write(np.full((HEIGHT, WIDTH, 3), (0, 0, 220), np.uint8))
+    writer.release()
+
+    rgb = next(open_source(str(path)).frames(1)).rgb
+
+    red, green, blue = rgb.reshape(-1, 3).mean(axis=0)
+    assert red > 180
+    assert max(green, blue) < 40
+
+
+def write_sequence(folder, stamps, camera=True):
+    lines = ''.join(f'{i} {stamp}\n' for i, stamp in enumerate(stamps))
+    (folder / 'timestamps.txt').write_text('# frame_index seconds\n' + lines)
+    if camera:
+        (folder / 'camera.json').write_text(
+            '{"width": 64, "height": 48, "fx": 60, "fy": 60, "cx": 31.5, "cy": 23.5}'
+        )
+
+
+def test_a_sequence_of_a_video_has_its_own_stamps_and_intrinsics(tmp_path):
+    write_video(tmp_path / 'video.mp4', 3)
+    write_sequence(tmp_path, ['1305031229.528748', '1305031229.564425', '1305031230.000000001'])
+
+    source = open_source(str(tmp_path))
+
+    assert source.intrinsics == CameraIntrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
+    assert [f.stamp_ns for f in source.frames(1)] == [
+        1305031229528748000,
+        1305031229564425000,
+        1305031230000000001,
+    ]
+
+
+def test_a_sequence_of_images_is_paired_with_its_stamps_by_number(tmp_path):
+    write_images(tmp_path / 'frames', ['000000.png', '000002.png'])
+    write_sequence(tmp_path, [5, 6, 7], camera=False)
+
+    source = open_source(str(tmp_path))
+
+    assert source.intrinsics is None
+    assert [f.stamp_ns for f in source.frames(1)] == [5_000_000_000, 7_000_000_000]
+
+
+def test_the_intrinsics_of_a_sequence_can_be_ignored(tmp_path):
+    write_video(tmp_path / 'video.mp4', 2)
+    write_sequence(tmp_path, [0, 1])
+
+    assert open_source(str(tmp_path), with_intrinsics=False).intrinsics is None
+
+
+def test_a_frame_without_a_time_is_reported_in_its_place(tmp_path):
+    write_video(tmp_path / 'video.mp4', 3)
+    (tmp_path / 'timestamps.txt').write_text('0 0.0\n2 0.2\n')
+
+    frames = list(open_source(str(tmp_path)).frames(1))
+
+    assert [type(f) for f in frames] == [InputFrame, BadFrame, InputFrame]
+    assert frames[2].stamp_ns == 200_000_000
+
+
+def test_a_video_that_ends_early_says_which_images_are_missing(tmp_path, monkeypatch):
+    path = write_video(tmp_path / 'v.mp4', 4)
+    source = open_source(str(path))
+    source.length = 8  # as its header would say
+
+    frames = list(source.frames(1))
+
+    assert [type(f) for f in frames] == [InputFrame] * 4 + [BadFrame]
+    assert frames[4].count == 4
+    assert 'images 4 to 7' in frames[4].reason
+
+
+@pytest.mark.parametrize(
+    ('first', 'end', 'step', 'wanted'),
+    [(3, 3, 1, 0), (3, 4, 1, 1), (3, 9, 1, 6), (3, 9, 3, 2), (4, 6, 3, 0), (0, 1, 5, 1)],
+)
+def test_a_gap_counts_the_images_that_were_wanted(first, end, step, wanted):
+    by_hand = [i for i in range(first, end) if i % step == 0]
+
+    reported = list(missing_frames(first, end, step, 'lost'))
+
+    assert sum(f.count for f in reported) == len(by_hand) == wanted
+
+
+@pytest.mark.parametrize('name', ['timestamps.txt', 'camera.json'])
+def test_a_damaged_file_of_a_sequence_is_named(tmp_path, name):
+    write_video(tmp_path / 'video.mp4', 2)
+    write_sequence(tmp_path, [0, 1])
+    (tmp_path / name).write_text('0 soon')
+
+    with pytest.raises(ValueError, match=name):
+        open_source(str(tmp_path))
+
+
+class FakeCapture:
+    """A camera that gives a few images at once and is then unplugged."""
+
+    def __init__(self, number):
+        self.left = 4 if number == 0 else 0
+        self.released = False
+
+    def isOpened(self):
+        return self.left > 0
+
+    def set(self, key, value):
+        pass
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, np.full((HEIGHT, WIDTH, 3), (1, 2, 3), np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera_gives_its_newest_image_until_it_is_unplugged(monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', FakeCapture)
+    source = open_source('0')
+
+    items = list(source.frames(1))
+
+    assert isinstance(source, CameraSource)
+    assert source.live
+    *frames, last = items
+    assert isinstance(last, BadFrame)
+    # The opening took one image to see that there are any; three were left.
+    assert len(frames) <= 3
+    assert all((f.rgb == (3, 2, 1)).all() for f in frames)
+    assert source._capture.released
+
+
+def test_a_camera_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', FakeCapture)
+
+    with pytest.raises(InputError, match='camera 7 cannot be opened'):
+        open_source('7')
+
+
+def test_a_video_goes_on_after_a_damaged_part(shared_data, tmp_path):
+    # A real one: what the tests can encode has no frames that depend on each other.
+    good = (shared_data / 'data/handheld_dog_nogt/video.mp4').read_bytes()
+    start = 3 * len(good) // 10
+    noise = np.random.default_rng(1).bytes(40_000)
+    path = tmp_path / 'v.mp4'
+    path.write_bytes(good[:start] + noise + good[start + len(noise) :])
+
+    items = list(open_source(str(path)).frames(1))
+
+    gaps = [item for item in items if isinstance(item, BadFrame)]
+    frames = [item for item in items if isinstance(item, InputFrame)]
+    assert gaps
+    assert len(frames) > 100
+    assert len(frames) + sum(gap.count for gap in gaps) == 122
+    assert frames[-1].index == 121
+    assert frames[-1].stamp_ns == pytest.approx(121e9 / 29.97, abs=1e6)

@@ -1,0 +1,348 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.tools import atomic, mapping_run
+from ttt3r_ros.tools.main import main
+from ttt3r_ros.tools.mapping_run import intrinsics_for
+
+RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png'}
+SEQUENCES = (
+    'driving_kitti07',
+    'handheld_dog_nogt',
+    'images_fountain_p11',
+    'images_lund_door',
+    'indoor_hololens_office',
+    'indoor_tum_fr1_rpy',
+)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Make a folder of five different images."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(5):
+        pixels = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((160, 120)).save(folder / f'{i}.png')
+    return folder
+
+
+def run_map(source, output, *options):
+    """Map with a small random network: it shows the path of the data, not a map."""
+    return main(['map', str(source), '--output', str(output), '--checkpoint', 'random', *options])
+
+
+def summary_of(output):
+    return json.loads((output / 'summary.json').read_text())
+
+
+def poses_of(output):
+    return np.loadtxt(output / 'trajectory.txt', ndmin=2)
+
+
+@pytest.mark.parametrize('name', SEQUENCES)
+def test_every_shared_sequence_goes_through(shared_data, tmp_path, name):
+    source = shared_data / 'data' / name
+
+    assert run_map(source, tmp_path, '--max-frames', '8') == 0
+
+    assert {path.name for path in tmp_path.iterdir()} == RESULTS
+    assert summary_of(tmp_path)['frames'] == 8
+    assert summary_of(tmp_path)['skipped'] == 0
+    poses = poses_of(tmp_path)
+    times = np.loadtxt(source / 'timestamps.txt')[:8, 1]
+    np.testing.assert_allclose(poses[:, 0], times, atol=1e-9, rtol=0)
+    np.testing.assert_allclose(np.linalg.norm(poses[:, 4:], axis=1), 1.0, atol=1e-6)
+    calibrated = 'fx' in json.loads((source / 'camera.json').read_text())
+    assert summary_of(tmp_path)['focal_from'] == ('calibration' if calibrated else 'estimate')
+
+
+def test_a_run_leaves_four_whole_files(images, tmp_path, capsys):
+    output = tmp_path / 'deep' / 'out'
+
+    assert run_map(images, output, '--confidence-threshold', '1') == 0
+
+    assert {path.name for path in output.iterdir()} == RESULTS
+    summary = summary_of(output)
+    assert (summary['frames'], summary['skipped'], summary['segments']) == (5, 0, 1)
+    assert summary['settings']['mapping']['confidence_threshold'] == 1.0
+    assert summary['latency_ms']['p50'] <= summary['latency_ms']['p99']
+    assert summary['peak_memory_mb']['resident'] > 10
+    header, body = (output / 'map.ply').read_bytes().split(b'end_header\n')
+    assert f'element vertex {summary["voxels"]}\n'.encode() in header
+    assert len(body) == summary['voxels'] * struct.calcsize('<fffBBBf')
+    assert summary['voxels'] > 0
+    preview = output / 'preview.png'
+    assert cv2.imread(str(preview)).shape[1] > 1000
+    assert preview.stat().st_size < 500_000
+    assert '5 frames' in capsys.readouterr().out
+
+
+def test_the_options_reach_the_mapper(images, tmp_path):
+    run_map(images, tmp_path / 'a', '--reset-interval', '2', '--fps', '10', '--frame-step', '2')
+
+    summary = summary_of(tmp_path / 'a')
+    assert summary['frames'] == 3
+    assert summary['segments'] == 2
+    assert summary['settings']['mapping']['reset_interval'] == 2
+    np.testing.assert_allclose(poses_of(tmp_path / 'a')[:, 0], [0, 0.2, 0.4])
+
+
+def test_two_runs_give_the_same_path(images, tmp_path):
+    for name in 'ab':
+        run_map(images, tmp_path / name)
+
+    assert (tmp_path / 'a/trajectory.txt').read_bytes() == (
+        tmp_path / 'b/trajectory.txt'
+    ).read_bytes()
+
+
+def test_an_intrinsics_file_is_used_and_follows_the_size_of_the_images(images, tmp_path):
+    camera = CameraIntrinsics.from_field_of_view(320, 240, 70)
+    path = tmp_path / 'camera.json'
+    path.write_text(json.dumps(camera.to_record()))
+
+    run_map(images, tmp_path / 'out', '--intrinsics', str(path))
+
+    assert summary_of(tmp_path / 'out')['focal_from'] == 'calibration'
+    assert summary_of(tmp_path / 'out')['focal_px'] == pytest.approx(camera.fx / 2)
+
+
+def test_depth_is_written_at_the_size_of_the_images_for_evaluate(images, tmp_path, capsys):
+    out = tmp_path / 'out'
+    run_map(images, out, '--depth', '--frame-step', '2')
+
+    depth = cv2.imread(str(out / 'depth/000002.png'), cv2.IMREAD_UNCHANGED)
+    assert depth.dtype == np.uint16
+    assert depth.shape == (120, 160)
+    both = ['--depth-estimate', str(out / 'depth'), '--depth-groundtruth', str(out / 'depth')]
+    assert main(['evaluate', str(out), str(out / 'trajectory.txt'), *both]) == 0
+    assert 'AbsRel 0.0000   delta<1.25 1.0000' in capsys.readouterr().out
+
+
+def test_one_bad_image_in_the_middle_is_skipped_and_counted(images, tmp_path, capsys):
+    (images / '2.png').write_bytes(b'broken')
+
+    assert run_map(images, tmp_path / 'out') == 0
+
+    assert summary_of(tmp_path / 'out')['frames'] == 4
+    assert summary_of(tmp_path / 'out')['skipped'] == 1
+    np.testing.assert_allclose(poses_of(tmp_path / 'out')[:, 0], [0, 1, 3, 4])
+    skipped = [line for line in capsys.readouterr().err.splitlines() if 'skipped' in line]
+    assert len(skipped) == 1
+    assert '2.png' in skipped[0]
+
+
+def test_an_image_of_another_shape_than_the_calibration_is_skipped(images, tmp_path):
+    camera = CameraIntrinsics.from_field_of_view(160, 120, 70)
+    (tmp_path / 'camera.json').write_text(json.dumps(camera.to_record()))
+    Image.new('RGB', (120, 160)).save(images / '3.png')
+
+    run_map(images, tmp_path / 'out', '--intrinsics', str(tmp_path / 'camera.json'))
+
+    assert summary_of(tmp_path / 'out')['skipped'] == 1
+
+
+def test_a_calibration_keeps_its_edges_or_is_refused():
+    camera = CameraIntrinsics(640, 480, 500.0, 510.0, 320.0, 240.0)
+
+    assert intrinsics_for(camera, 640, 480) is camera
+    assert intrinsics_for(None, 640, 480) is None
+    assert intrinsics_for(camera, 320, 240).fx == 250.0
+    with pytest.raises(CalibrationError, match='640x480, the image is 480x640'):
+        intrinsics_for(camera, 480, 640)
+
+
+def broken_video(tmp_path):
+    path = tmp_path / 'v.mp4'
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    return path
+
+
+def truncated_video(tmp_path):
+    path = tmp_path / 'v.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (64, 48))
+    for _ in range(20):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3])
+    return path
+
+
+def empty_folder(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    return tmp_path / 'empty'
+
+
+def unreadable_images(tmp_path):
+    (tmp_path / 'bad').mkdir()
+    for i in range(3):
+        (tmp_path / 'bad' / f'{i}.jpg').write_bytes(b'no')
+    return tmp_path / 'bad'
+
+
+def empty_file(tmp_path):
+    (tmp_path / 'v.avi').write_bytes(b'')
+    return tmp_path / 'v.avi'
+
+
+BAD_INPUTS = {
+    'missing file': (lambda tmp_path: tmp_path / 'gone.mp4', 'there is no'),
+    'empty folder': (empty_folder, 'holds no image'),
+    'noise as a video': (broken_video, 'no video that can be opened'),
+    'truncated video': (truncated_video, 'no video that can be opened'),
+    'empty video': (empty_file, 'no video that can be opened'),
+    'images that are none': (unreadable_images, 'no image of'),
+    'a single image': (lambda tmp_path: single_image(tmp_path), 'single image'),
+}
+
+
+def single_image(tmp_path):
+    Image.new('RGB', (64, 48)).save(tmp_path / 'a.png')
+    return tmp_path / 'a.png'
+
+
+@pytest.mark.parametrize('name', BAD_INPUTS)
+def test_a_bad_input_ends_with_one_clear_line_and_no_output(tmp_path, capfd, name):
+    make, message = BAD_INPUTS[name]
+
+    assert run_map(make(tmp_path), tmp_path / 'out') == 1
+
+    errors = [line for line in capfd.readouterr().err.splitlines() if 'error' in line.lower()]
+    assert len(errors) == 1
+    assert errors[0].startswith('ttt3r map: error: ')
+    assert message in errors[0]
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--device', 'cuda:63'], 'cuda:63'),
+        (['--device', 'toaster'], 'toaster'),
+        (['--checkpoint', 'gone.safetensors'], 'gone.safetensors'),
+        (['--voxel-size', '-1'], 'voxel_size is -1.0'),
+        (['--gain-scale', 'nan'], 'gain_scale is nan'),
+        (['--topic', '/image'], '--topic is for bags'),
+        (['--intrinsics', 'gone.json'], 'gone.json'),
+    ],
+)
+def test_a_bad_option_ends_with_one_clear_line_and_no_output(
+    images, tmp_path, capsys, options, message
+):
+    assert run_map(images, tmp_path / 'out', *options) == 1
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    'options', [['--frame-step', '0'], ['--fps', '-1'], ['--update-rule', 'x']]
+)
+def test_an_impossible_value_is_a_wrong_use(images, tmp_path, options):
+    with pytest.raises(SystemExit) as ended:
+        run_map(images, tmp_path / 'out', *options)
+
+    assert ended.value.code == 2
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_network_loads(
+    images, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(mapping_run, 'load_predictor', None)
+    (tmp_path / 'file').write_text('in the way')
+
+    assert run_map(images, tmp_path / 'file' / 'out') == 1
+
+    assert 'cannot write into the folder' in capsys.readouterr().err
+
+
+def test_a_read_only_output_is_refused(images, tmp_path, capsys, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(13, 'Permission denied', str(dir))
+
+    # Root may write anywhere, so the refusal of the system is played.
+    monkeypatch.setattr(atomic.tempfile, 'TemporaryFile', refuse)
+
+    assert run_map(images, tmp_path / 'locked') == 1
+    assert 'Permission denied; choose another' in capsys.readouterr().err
+    assert not (tmp_path / 'locked').exists()
+
+
+def test_a_failure_while_writing_leaves_the_old_results_whole(images, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    run_map(images, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full_disk(*arguments):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(mapping_run, 'draw_preview', full_disk)
+
+    assert run_map(images, out, '--max-frames', '2') == 1
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_the_command_line_reports_errors_without_a_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-m', 'ttt3r_ros.tools.main', 'map', 'gone', '--output', str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith('ttt3r map: error: there is no gone')
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_keeps_what_was_mapped(images, tmp_path, monkeypatch, number, code):
+    mapped = []
+    add = mapping_run.Recording.add
+
+    def add_and_interrupt(self, frame, latency_s):
+        add(self, frame, latency_s)
+        mapped.append(frame)
+        if len(mapped) == 2:
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(mapping_run.Recording, 'add', add_and_interrupt)
+
+    assert run_map(images, tmp_path / 'out') == code
+
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == RESULTS
+    assert summary_of(tmp_path / 'out')['interrupted'] is True
+    assert len(poses_of(tmp_path / 'out')) == 2
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(images, tmp_path, monkeypatch):
+    for path in images.iterdir():
+        path.write_bytes(b'bad')
+
+    def interrupt(self, reason, count=1):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(mapping_run.MappingRun, '_skip', interrupt)
+
+    assert run_map(images, tmp_path / 'out') == 130
+    assert not (tmp_path / 'out').exists()
