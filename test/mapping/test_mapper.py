@@ -57,10 +57,11 @@ class ExactPredictor:
     def initial_state(self):
         return None
 
-    def step(self, rgb_fitted, state):
+    def step(self, rgb_fitted, state, write=True):
         number = int(rgb_fitted[0, 0, 0])
         fresh = state is None
-        state = (number, 1) if fresh else (state[0], state[1] + 1)
+        if write:
+            state = (number, 1) if fresh else (state[0], state[1] + 1)
         scale = self.scales.get(state[0], 1.0)
         shape = rgb_fitted.shape[:2]
         patches = self.rng.normal(0, self.noise, (shape[0] // 8, shape[1] // 8))
@@ -253,8 +254,8 @@ def test_a_stamp_that_does_not_increase_is_refused(stamp):
 @pytest.mark.parametrize('name', ['confidence', 'world_T_camera'])
 def test_every_part_of_a_prediction_must_be_finite(name):
     class Infinite(ExactPredictor):
-        def step(self, rgb_fitted, state):
-            prediction, state = super().step(rgb_fitted, state)
+        def step(self, rgb_fitted, state, write=True):
+            prediction, state = super().step(rgb_fitted, state, write)
             broken = np.full_like(getattr(prediction, name), np.inf)
             return dataclasses.replace(prediction, **{name: broken}), state
 
@@ -269,6 +270,45 @@ def test_a_segment_that_cannot_start_waits_for_the_next_image():
 
     assert [f.segment for f in frames] == [0, 0, 0, 0, 0, 1, 1, 1]
     np.testing.assert_allclose(frames[-1].map_T_camera, predictor.expected_pose(7), atol=1e-12)
+
+
+def test_looking_without_writing_gives_the_pose_and_changes_nothing():
+    predictor = ExactPredictor()
+    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=3))
+    run(mapper, range(3))
+    state = mapper.snapshot().state
+
+    frames = [mapper.add_frame(picture(n), 1000 + 10 * n, write=False) for n in range(3, 9)]
+
+    assert mapper.snapshot().state is state
+    assert {f.segment for f in frames} == {0}
+    for number, frame in enumerate(frames, start=3):
+        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-12)
+
+
+@pytest.mark.parametrize('first_scale', [1.0, 0.5])
+def test_a_placed_camera_takes_its_segment_along(first_scale):
+    predictor = ExactPredictor({0: 1.0, 3: first_scale})
+    settings = MappingSettings(reset_interval=4, overlap_frames=1)
+    mapper = OnlineMapper(predictor, settings)
+    run(mapper, range(6))
+    place = transform(rotation_about([1, 2, 3], 0.7), [4, 5, 6])
+
+    mapper.place_camera(place)
+    frame = mapper.add_frame(picture(6), 10**6)
+
+    step = invert(predictor.truth[5]) @ predictor.truth[6]
+    np.testing.assert_allclose(frame.map_T_camera, place @ step, atol=1e-5)
+
+
+def test_the_first_camera_can_be_placed_before_any_image():
+    mapper = OnlineMapper(ExactPredictor(), MappingSettings())
+    place = transform(rotation_about([1, 2, 3], 0.7), [4, 5, 6])
+
+    mapper.place_camera(place)
+
+    (frame,) = run(mapper, [0])
+    np.testing.assert_allclose(frame.map_T_camera, place @ FIRST_POSE, atol=1e-12)
 
 
 def test_the_size_of_the_images_may_change():

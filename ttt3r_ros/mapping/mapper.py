@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL
+from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
 from ttt3r_ros.mapping.focal import estimate_focal
 from ttt3r_ros.mapping.frame import MappedFrame
-from ttt3r_ros.mapping.segments import next_segment, Segment, View
+from ttt3r_ros.mapping.segments import next_segment, scaled, Segment, View
 from ttt3r_ros.mapping.undistort import lens_of
 from ttt3r_ros.model.image_input import check_image, ImageFit, Pixels
 from ttt3r_ros.settings import MappingSettings
@@ -57,7 +57,9 @@ class FramePredictor(Protocol):
     @property
     def square_crop(self) -> bool: ...
     def initial_state(self) -> Any: ...
-    def step(self, rgb_fitted: Pixels, state: Any, /) -> tuple[Prediction, Any]: ...
+    def step(
+        self, rgb_fitted: Pixels, state: Any, /, write: bool = True
+    ) -> tuple[Prediction, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,12 @@ class OnlineMapper:
         self.reset()
 
     def add_frame(
-        self, rgb: Pixels, stamp_ns: int, intrinsics: CameraIntrinsics | None = None
+        self,
+        rgb: Pixels,
+        stamp_ns: int,
+        intrinsics: CameraIntrinsics | None = None,
+        *,
+        write: bool = True,
     ) -> MappedFrame:
         """
         Map one image.
@@ -116,6 +123,8 @@ class OnlineMapper:
         :param stamp_ns: when it was taken, nanoseconds; must increase.
         :param intrinsics: of this image, where they are known: it is undistorted, and the
             points lie on the true rays.
+        :param write: False only looks where the camera is: the network's state stays as it is,
+            and no segment begins.
         :raises UserError: BadImage, BadStamp, CalibrationError or BadPrediction.
         """
         check_image(rgb)
@@ -128,8 +137,8 @@ class OnlineMapper:
         lens = lens_of(intrinsics, fit) if intrinsics else None
         image = fit.apply(lens.undistort(rgb) if lens else rgb)
 
-        memory = self._in_due_segment(self._memory)
-        prediction, state = self._predict(image, memory.state)
+        memory = self._in_due_segment(self._memory) if write else self._memory
+        prediction, state = self._predict(image, memory.state, write)
         points, confidence = prediction.points_camera, prediction.confidence
         if lens:
             points, confidence = lens.rebuild(points, confidence)
@@ -167,6 +176,21 @@ class OnlineMapper:
     def start_segment(self) -> None:
         """Let the next image begin a new segment, joined to this one."""
         self._memory = replace(self._memory, segment_ends=self._memory.segment_frames > 0)
+
+    def place_camera(self, map_T_camera: Array) -> None:
+        """
+        Move the current segment so that its newest camera stands elsewhere in the map.
+
+        Without an image in this segment it is the place of its first camera's world.
+
+        :param map_T_camera: (4, 4).
+        """
+        memory, segment = self._memory, self._memory.segment
+        world_T_camera = memory.views[-1].world_T_camera if memory.views else np.eye(4)
+        camera_T_world = invert(scaled(world_T_camera, segment.scale))
+        self._memory = replace(
+            memory, segment=replace(segment, map_T_world=map_T_camera @ camera_T_world)
+        )
 
     def snapshot(self) -> MapperSnapshot:
         """Give everything that is remembered now."""
@@ -217,8 +241,8 @@ class OnlineMapper:
             segment_ends=False,
         )
 
-    def _predict(self, image: Pixels, state: Any) -> tuple[Prediction, Any]:
-        prediction, state = self._predictor.step(image, state)
+    def _predict(self, image: Pixels, state: Any, write: bool = True) -> tuple[Prediction, Any]:
+        prediction, state = self._predictor.step(image, state, write=write)
         for name in ('points_camera', 'confidence', 'world_T_camera'):
             if not np.isfinite(getattr(prediction, name)).all():
                 raise BadPrediction(f'the network gave {name} that are not finite: frame refused')

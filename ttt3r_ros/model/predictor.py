@@ -104,17 +104,20 @@ class Predictor:
 
     @torch.inference_mode()
     def step(
-        self, rgb: NDArray[np.uint8], state: RecurrentState
+        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool = True
     ) -> tuple[HostPrediction, RecurrentState]:
         """
         Take one fitted image.
 
         :param rgb: (h, w, 3) uint8, both sides multiples of `patch`.
         :param state: from initial_state or from the last step; it is not changed.
+        :param write: False leaves what the network remembers as it is.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
         image = (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
-        prediction, state = self._network.step(image, state, rule=self._rule, outputs=Outputs())
+        prediction, state = self._network.step(
+            image, state, rule=self._rule, outputs=Outputs(), write=write
+        )
         return to_host(prediction), state
 
 
