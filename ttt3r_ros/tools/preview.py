@@ -70,7 +70,7 @@ def _draw_map(
 ) -> None:
     low, high = _limits(cloud.points[:, :2], positions[:, :2])
     pixel = max(voxel_size, float(np.max(high - low)) / MAP_PIXELS)
-    picture = _seen_from_above(cloud, low, high, pixel, positions[:, 2].max() + HEADROOM_M)
+    picture = seen_from_above(cloud, low, high, pixel, positions[:, 2].max() + HEADROOM_M)
     rows, columns = picture.shape[:2]
     extent = (low[0], low[0] + columns * pixel, low[1], low[1] + rows * pixel)
     axes.imshow(picture, origin='lower', extent=extent, interpolation='nearest')
@@ -98,7 +98,7 @@ def _limits(
     return low - margin, high + margin
 
 
-def _seen_from_above(
+def seen_from_above(
     cloud: VoxelCloud,
     low: NDArray[np.float64],
     high: NDArray[np.float64],
@@ -108,6 +108,11 @@ def _seen_from_above(
     """
     Look down on the points below the ceiling; the highest one covers the others.
 
+    :param cloud: the map.
+    :param low: (2,) least x and y of the picture, metres.
+    :param high: (2,) largest x and y.
+    :param pixel: its side, metres.
+    :param ceiling: largest z that is seen, metres.
     :returns: (rows, columns, 4) uint8, transparent where there is nothing, y upwards.
     """
     columns, rows = (np.ceil((high - low) / pixel).astype(int)).tolist()

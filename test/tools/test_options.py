@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import argparse
+import dataclasses
+
+import pytest
+
+from ttt3r_ros.settings import MappingSettings, ModelSettings, SettingsError
+from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
+
+
+def parser_of(kind):
+    parser = argparse.ArgumentParser()
+    add_settings(parser, 'settings', kind)
+    return parser
+
+
+@pytest.mark.parametrize('kind', [ModelSettings, MappingSettings])
+def test_without_options_the_settings_are_the_defaults(kind):
+    assert read_settings(parser_of(kind).parse_args([]), kind) == kind()
+
+
+@pytest.mark.parametrize('kind', [ModelSettings, MappingSettings])
+def test_the_help_explains_every_setting(kind):
+    text = ' '.join(parser_of(kind).format_help().split())
+
+    for field in dataclasses.fields(kind):
+        assert f'--{field.name.replace("_", "-")} ' in text
+        assert ' '.join(field.metadata['sentence'].split()) in text
+
+
+def test_the_help_names_unit_range_and_default():
+    text = ' '.join(parser_of(MappingSettings).format_help().split())
+
+    assert 'Edge of one voxel of the map. [0.001 to 10 m, default 0.05]' in text
+
+
+def test_options_keep_the_type_of_their_setting():
+    arguments = parser_of(MappingSettings).parse_args(
+        ['--voxel-size', '1', '--max-voxels', '5000']
+    )
+
+    settings = read_settings(arguments, MappingSettings)
+
+    assert (settings.voxel_size, settings.max_voxels) == (1.0, 5000)
+
+
+def test_a_value_out_of_range_is_refused():
+    arguments = parser_of(MappingSettings).parse_args(['--max-range', '-3'])
+
+    with pytest.raises(SettingsError, match='max_range'):
+        read_settings(arguments, MappingSettings)
+
+
+@pytest.mark.parametrize(
+    ('read', 'text'),
+    [
+        (positive_int, '0'),
+        (positive_int, '-2'),
+        (positive_float, '0'),
+        (positive_float, 'nan'),
+        (positive_float, 'inf'),
+    ],
+)
+def test_numbers_that_must_be_above_zero_are(read, text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        read(text)

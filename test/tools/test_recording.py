@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import io
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tools.preview import draw_preview, seen_from_above
+from ttt3r_ros.tools.recording import Recording, SAMPLES
+
+
+def frame(index, segment=0, points=None, confidence=5.0):
+    """Return a frame whose camera stands at (index, 0, 0), turned by index / 10."""
+    if points is None:
+        points = np.array([[[0.0, 0, 1], [0, 0, 2]]])
+    height, width = points.shape[:2]
+    return MappedFrame(
+        index=index,
+        stamp_ns=1_000_000_000 + index,
+        segment=segment,
+        scale=1.0,
+        map_T_camera=transform(rotation_about([0, 0, 1], index / 10), [index, 0, 0]),
+        points_camera=points.astype(np.float32),
+        confidence=np.full((height, width), confidence, np.float32),
+        colors=np.full((height, width, 3), 80, np.uint8),
+        focal_px=500.0 + index,
+        gain_mean=0.5,
+        gain_min=0.1,
+        gain_max=0.9,
+    )
+
+
+def test_the_path_and_the_numbers_are_those_of_the_frames():
+    recording = Recording(MappingSettings())
+    for i in range(5):
+        recording.add(frame(i, segment=i // 3), latency_s=0.010 * (i + 1))
+
+    trajectory = recording.trajectory()
+
+    assert trajectory.stamps_ns.tolist() == [1_000_000_000 + i for i in range(5)]
+    for i in range(5):
+        np.testing.assert_array_equal(trajectory.world_T_camera[i], frame(i).map_T_camera)
+    assert recording.segments == 2
+    assert recording.focal_px() == 502.0
+    assert recording.latency_ms()['p50'] == pytest.approx(30.0)
+    assert recording.latency_ms()['max'] == pytest.approx(50.0)
+
+
+def test_unsure_and_far_points_stay_out_of_the_map():
+    recording = Recording(MappingSettings(confidence_threshold=3.0, max_range=1.5))
+
+    recording.add(frame(0, confidence=2.9), 0.0)
+    assert len(recording.voxels) == 0
+    recording.add(frame(0), 0.0)
+    assert recording.voxels.points().points.tolist() == [[0, 0, 1]]
+
+
+@pytest.mark.parametrize('count', [1, 7, 100, 1000])
+def test_the_samples_stay_few_and_cover_the_whole_run(count):
+    recording = Recording(MappingSettings())
+    for i in range(count):
+        recording.add(frame(i), 0.0)
+
+    indices = [sample.index for sample in recording.samples]
+
+    assert min(count, SAMPLES) <= len(indices) < 2 * SAMPLES
+    assert indices[0] == 0
+    assert len(set(np.diff(indices))) <= 1
+    assert count - indices[-1] <= max(1, count / SAMPLES)
+
+
+@pytest.mark.parametrize('empty', [False, True])
+def test_the_preview_draws_a_map_and_also_an_empty_one(empty):
+    recording = Recording(MappingSettings())
+    points = np.random.default_rng(0).uniform([-2, -1, 1], [2, 1, 4], (30, 40, 3))
+    recording.add(frame(0, points=points, confidence=1.0 if empty else 5.0), 0.0)
+    file = io.BytesIO()
+
+    draw_preview(
+        file,
+        'a title',
+        recording.voxels.points(),
+        recording.trajectory(),
+        recording.samples,
+        0.05,
+    )
+
+    file.seek(0)
+    assert Image.open(file).width > 1000
+
+
+def test_the_preview_shows_the_highest_point_in_its_true_colour_and_place():
+    # A blue floor with a green box on it, seen at 5 cm a pixel; the red ceiling is left out.
+    x, y = np.meshgrid(np.arange(0, 2, 0.05), np.arange(0, 1, 0.05))
+    floor = np.stack([x, y, np.full_like(x, -1)], axis=-1).reshape(-1, 3)
+    box = floor[(floor[:, 0] < 0.5)] + [0, 0, 0.7]
+    ceiling = floor + [0, 0, 3]
+    cloud = VoxelCloud(
+        np.concatenate([ceiling, box, floor]).astype(np.float32),
+        np.repeat([[255, 0, 0], [0, 255, 0], [0, 0, 255]], [len(floor), len(box), len(floor)], 0),
+        np.ones(2 * len(floor) + len(box), np.float32),
+    )
+
+    picture = seen_from_above(cloud, np.array([-0.025, -0.025]), np.array([2, 1]), 0.05, 0.3)
+
+    assert picture.shape == (21, 41, 4)
+    seen = picture[:20, :40, :3]
+    assert (seen[:, :10] == [0, 255, 0]).all()
+    assert (seen[:, 10:] == [0, 0, 255]).all()
+    assert not picture[20:, :, 3].any()
