@@ -10,6 +10,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# The networks of the tests are tiny: a second thread costs them more than it saves, ten times
+# the whole where other programs keep the cores busy. Read when torch is imported.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 
 @pytest.fixture(scope='session')
 def repository() -> Path:
