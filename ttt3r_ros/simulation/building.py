@@ -1,0 +1,499 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Buildings from a seed: rooms, doors, furniture, pictures and lamps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+import functools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.simulation.furniture import AT_WALL, block, FREE_STANDING, Part, Piece, post
+from ttt3r_ros.simulation.materials import Palette, random_palette
+from ttt3r_ros.simulation.world import (
+    BOX,
+    CELL_AMBIENT,
+    CELL_COLUMNS,
+    CELL_GROUPS,
+    CELL_HIGH,
+    CELL_LIGHT,
+    CELL_LIGHT_COLOR,
+    CELL_LOW,
+    CELL_MATERIALS,
+    CELL_PORTALS,
+    CELL_SKIRTING,
+    GROUP_COLUMNS,
+    GROUP_HIGH,
+    GROUP_LOW,
+    GROUP_PARTS,
+    PART_CENTER,
+    PART_COLUMNS,
+    PART_COS,
+    PART_HALF,
+    PART_KIND,
+    PART_MATERIAL,
+    PART_OFFSET,
+    PART_SIN,
+    PORTAL_BOTTOM,
+    PORTAL_CELL,
+    PORTAL_COLUMNS,
+    PORTAL_FACE,
+    PORTAL_HIGH,
+    PORTAL_LOW,
+    PORTAL_TOP,
+    World,
+)
+
+WALL = 0.16  # metres, thickness of inner walls
+SMALLEST_ROOM = 2.4  # metres, shortest side
+PASSAGE = 0.85  # metres, free width kept between things
+DOOR_DEPTH = 0.9  # metres, floor kept free before a door
+
+
+@dataclass(frozen=True)
+class Family:
+    """
+    What a family of worlds leaves to the seed.
+
+    size: least and most width and depth of the building, metres. room_area: square metres a
+    room, least and most. freedom: of materials, see `random_palette`. light: spread of the
+    light's strength and colour.
+    """
+
+    rooms: int | None
+    size: tuple[float, float]
+    room_area: tuple[float, float]
+    layout_varies: bool
+    palette_varies: bool
+    freedom: float
+    light: float
+
+
+FAMILIES = {
+    'S': Family(8, (11.0, 12.5), (16.0, 16.0), False, False, 0.1, 0.1),
+    'M': Family(None, (6.5, 13.0), (12.0, 18.0), True, False, 0.1, 0.15),
+    'L': Family(None, (5.5, 15.0), (9.0, 26.0), True, True, 0.5, 0.4),
+}
+
+
+class UnknownFamilyError(UserError):
+    """There is no such family of worlds."""
+
+
+def build_world(family: str, seed: int) -> World:
+    """
+    Build a world.
+
+    :param family: 'S', one building, the same for every seed; 'M', every seed another layout,
+        materials of one fixed palette; 'L', everything varies.
+    :param seed: which world of the family.
+    :returns: the same for the same family and seed.
+    :raises UnknownFamilyError: when there is no such family.
+    """
+    if family not in FAMILIES:
+        raise UnknownFamilyError(
+            f'there is no family {family!r} of worlds: choose one of {", ".join(FAMILIES)}'
+        )
+    return _build(family, seed if FAMILIES[family].layout_varies else 0)
+
+
+@functools.lru_cache(maxsize=4)
+def _build(name: str, seed: int) -> World:
+    family = FAMILIES[name]
+    number = list(FAMILIES).index(name)
+    layout_rng = np.random.default_rng([2, number, seed])
+    palette_rng = layout_rng if family.palette_varies else np.random.default_rng([1])
+    palette = random_palette(palette_rng, family.freedom)
+    return _Builder(layout_rng, palette, family).build()
+
+
+@dataclass
+class _Room:
+    """A room: low and high corner (x, y), height, and what stands in it."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    height: float
+    pieces: list[list[Part]] = field(default_factory=list)
+    taken: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
+    doors: list[_Door] = field(default_factory=list)
+    light: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass
+class _Door:
+    """An opening between rooms a and b; b lies on the high side of a along `axis` (0 x, 1 y)."""
+
+    a: int
+    b: int
+    axis: int
+    near: float  # end of a along the axis
+    far: float  # start of b
+    low: float  # along the other axis
+    high: float
+    height: float
+
+    @property
+    def low_corner(self) -> tuple[float, float]:
+        return (self.near, self.low) if self.axis == 0 else (self.low, self.near)
+
+    @property
+    def high_corner(self) -> tuple[float, float]:
+        return (self.far, self.high) if self.axis == 0 else (self.high, self.far)
+
+
+class _Builder:
+    """Builds one world; every step takes its numbers from one generator, in order."""
+
+    def __init__(self, rng: np.random.Generator, palette: Palette, family: Family) -> None:
+        self.rng, self.palette, self.family = rng, palette, family
+
+    def build(self) -> World:
+        self.rooms = self._divide()
+        self.doors = self._join()
+        for room in self.rooms:
+            self._furnish(room)
+        return self._tables()
+
+    def _divide(self) -> list[_Room]:
+        """Split a rectangle along its longer sides until there are enough rooms."""
+        width, depth = self.rng.uniform(*self.family.size, 2)
+        area = self.rng.uniform(*self.family.room_area)
+        wanted = self.family.rooms or max(2, round(width * depth / area))
+        rooms = [(np.zeros(2), np.array([width, depth]))]
+        while len(rooms) < wanted:
+            order = sorted(range(len(rooms)), key=lambda i: -np.prod(rooms[i][1] - rooms[i][0]))
+            for i in order:
+                low, high = rooms[i]
+                axis = int(np.argmax(high - low))
+                room_for = high[axis] - low[axis] - WALL - 2 * SMALLEST_ROOM
+                if room_for > 0:
+                    break
+            else:
+                break
+            cut = low[axis] + SMALLEST_ROOM + room_for * self.rng.uniform(0.2, 0.8)
+            first_high, second_low = high.copy(), low.copy()
+            first_high[axis], second_low[axis] = cut, cut + WALL
+            rooms[i : i + 1] = [(low, first_high), (second_low, high)]
+        return [_Room(low, high, self.rng.uniform(2.35, 3.1)) for low, high in rooms]
+
+    def _join(self) -> list[_Door]:
+        """Open doors until every room can be reached, and some more, so that there are loops."""
+        possible = []
+        for a, first in enumerate(self.rooms):
+            for b, second in enumerate(self.rooms):
+                for axis in (0, 1):
+                    other = 1 - axis
+                    low = max(first.low[other], second.low[other])
+                    high = min(first.high[other], second.high[other])
+                    touching = abs(second.low[axis] - first.high[axis] - WALL) < 1e-6
+                    if touching and high - low > 1.3:
+                        possible.append((a, b, axis, low + 0.15, high - 0.15))
+        group = list(range(len(self.rooms)))
+        doors = []
+        for k in self.rng.permutation(len(possible)):
+            a, b, axis, low, high = possible[k]
+            if group[a] == group[b] and self.rng.random() < 0.5:
+                continue
+            group = [group[a] if g == group[b] else g for g in group]
+            width = min(self.rng.choice([0.95, 1.1, 1.8], p=[0.4, 0.4, 0.2]), high - low)
+            start = self.rng.uniform(low, high - width)
+            door = _Door(
+                a, b, axis, self.rooms[a].high[axis], self.rooms[b].low[axis],
+                start, start + width, self.rng.uniform(2.0, 2.2),
+            )  # fmt: skip
+            doors.append(door)
+            self.rooms[a].doors.append(door)
+            self.rooms[b].doors.append(door)
+        return doors
+
+    # What stands in a room.
+
+    def _furnish(self, room: _Room) -> None:
+        frame = self.palette.pick(self.rng, 'trim')
+        for door in room.doors:
+            self._frame_door(room, door, frame)
+            low = np.array(door.low_corner)
+            high = np.array(door.high_corner)
+            low[door.axis] -= DOOR_DEPTH
+            high[door.axis] += DOOR_DEPTH
+            room.taken.append((-2, low, high))
+        self._hang_lamp(room)
+        size = room.high - room.low
+        tries = round(2.2 * float(size.sum()))
+        for _ in range(tries):
+            self._place_at_wall(room, self.rng.choice(np.array(AT_WALL)))
+        for _ in range(round(0.35 * float(size.prod()))):
+            self._place_free(room, self.rng.choice(np.array(FREE_STANDING)))
+        for wall in range(4):
+            self._decorate(room, wall)
+
+    def _frame_door(self, room: _Room, door: _Door, material: int) -> None:
+        inside_a = room is self.rooms[door.a]
+        edge = door.near if inside_a else door.far
+        back, front = (edge - 0.025, edge) if inside_a else (edge, edge + 0.025)
+        trim = 0.07
+        bars = [
+            (door.low - trim, door.low, 0.0, door.height + trim),
+            (door.high, door.high + trim, 0.0, door.height + trim),
+            (door.low, door.high, door.height, door.height + trim),
+        ]
+        parts = []
+        for start, end, bottom, top in bars:
+            low, high = (back, start), (front, end)
+            if door.axis == 1:
+                low, high = low[::-1], high[::-1]
+            parts.append(block((*low, bottom), (*high, top), material))
+        room.pieces.append(parts)
+
+    def _hang_lamp(self, room: _Room) -> None:
+        self_lit = self.palette.pick(self.rng, 'lamp')
+        x, y = room.low + (room.high - room.low) * self.rng.uniform(0.35, 0.65, 2)
+        drop = self.rng.choice([0.0, 0.25])
+        z = room.height - drop
+        wide = self.rng.uniform(0.12, 0.3)
+        lamp = post(x, y, wide, z - 0.06, z - 0.005, self_lit)
+        if self.rng.random() < 0.4:
+            lamp = block(
+                (x - 2 * wide, y - 0.1, z - 0.05), (x + 2 * wide, y + 0.1, z - 0.005), self_lit
+            )
+        parts = [lamp]
+        if drop:
+            parts.append(
+                post(
+                    x,
+                    y,
+                    0.012,
+                    z - 0.005,
+                    room.height - 0.005,
+                    self.palette.pick(self.rng, 'metal'),
+                )
+            )
+        room.pieces.append(parts)
+        self_light = np.array([x, y, z - 0.1])
+        room.light = self_light
+
+    def _is_free(
+        self, room: _Room, wall: int, low: NDArray[np.float64], high: NDArray[np.float64]
+    ) -> bool:
+        """Check that a rectangle leaves a passage to all that is there; wall is -1 off walls."""
+        for other_wall, other_low, other_high in room.taken:
+            gap = np.maximum(low - other_high, other_low - high)
+            needed = 0.0 if other_wall == -2 else PASSAGE
+            if wall >= 0 and wall == other_wall:
+                needed = 0.04
+            if float(np.hypot(*np.maximum(gap, 0.0))) < needed or (gap < 0).all():
+                return False
+        return True
+
+    def _place_at_wall(self, room: _Room, make: object) -> None:
+        piece: Piece = make(self.rng, self.palette)  # type: ignore[operator]
+        wall = int(self.rng.integers(4))
+        axis = 0 if wall >= 2 else 1  # along the wall
+        start, end = room.low[axis], room.high[axis]
+        across = room.high[1 - axis] - room.low[1 - axis]
+        if end - start < piece.width + 0.02 or across < piece.depth + 1.2:
+            return
+        along = self.rng.uniform(start + piece.width / 2 + 0.01, end - piece.width / 2 - 0.01)
+        origin = _on_wall(room, wall, along, 0.003)
+        yaw = WALL_YAW[wall]
+        low, high = _footprint(piece, origin, yaw)
+        if self._is_free(room, wall, low, high):
+            room.taken.append((wall, low, high))
+            room.pieces.append(_moved(piece.parts, origin, yaw))
+
+    def _place_free(self, room: _Room, make: object) -> None:
+        piece: Piece = make(self.rng, self.palette)  # type: ignore[operator]
+        yaw = self.rng.uniform(-math.pi, math.pi)
+        middle = self.rng.uniform(room.low, room.high)
+        turned = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+        origin = middle - turned @ np.array([0.0, piece.depth / 2])
+        low, high = _footprint(piece, origin, yaw)
+        inside = (low - room.low > PASSAGE).all() and (room.high - high > PASSAGE).all()
+        if inside and self._is_free(room, -1, low, high):
+            room.taken.append((-1, low, high))
+            room.pieces.append(_moved(piece.parts, origin, yaw))
+
+    def _decorate(self, room: _Room, wall: int) -> None:
+        """Hang pictures, now and then a window, on what a wall has left between its doors."""
+        axis = 0 if wall >= 2 else 1
+        low, high = room.low[axis] + 0.1, room.high[axis] - 0.1
+        hung: list[tuple[float, float]] = [
+            (door.low - 0.1, door.high + 0.1) for door in room.doors
+            if door.axis != axis and (room is self.rooms[door.a]) == (wall % 2 == 1)
+        ]  # fmt: skip
+        for _ in range(round(1.6 * (high - low))):
+            window = self.rng.random() < 0.12
+            w = self.rng.uniform(0.9, 1.5) if window else self.rng.uniform(0.25, 0.9)
+            h = self.rng.uniform(0.9, 1.2) if window else w * self.rng.uniform(0.6, 1.6)
+            h = min(h, room.height - 1.1)
+            if high - low <= w:
+                continue
+            along = self.rng.uniform(low + w / 2, high - w / 2)
+            if any(along - w / 2 < b and along + w / 2 > a for a, b in hung):
+                continue
+            hung.append((along - w / 2 - 0.08, along + w / 2 + 0.08))
+            z = self.rng.uniform(
+                0.95 + h / 2, max(0.96 + h / 2, min(2.1, room.height - h / 2 - 0.1))
+            )
+            z = min(z, room.height - h / 2 - 0.05)
+            material = self.palette.pick(self.rng, 'window' if window else 'poster')
+            frame = self.palette.pick(self.rng, 'trim')
+            parts = [
+                Part(BOX, (0.0, 0.006, z), (w / 2 + 0.03, 0.005, h / 2 + 0.03), frame),
+                Part(BOX, (0.0, 0.012, z), (w / 2, 0.008, h / 2), material),
+            ]
+            room.pieces.append(_moved(parts, _on_wall(room, wall, along, 0.0), WALL_YAW[wall]))
+
+    # The tables.
+
+    def _tables(self) -> World:
+        cells: list[NDArray[np.float32]] = []
+        portals: list[NDArray[np.float32]] = []
+        groups: list[NDArray[np.float32]] = []
+        parts: list[NDArray[np.float32]] = []
+        for number, room in enumerate(self.rooms):
+            cell = np.zeros(CELL_COLUMNS, dtype=np.float32)
+            cell[CELL_LOW : CELL_LOW + 3] = [*room.low, 0.0]
+            cell[CELL_HIGH : CELL_HIGH + 3] = [*room.high, room.height]
+            cell[CELL_GROUPS] = len(groups)
+            for piece in room.pieces:
+                groups.append(_group(piece, len(parts)))
+                parts.extend(_row(part, self.rng) for part in piece)
+            cell[CELL_GROUPS + 1] = len(groups)
+            cell[CELL_PORTALS] = len(portals)
+            for door in room.doors:
+                portals.append(self._portal(door, room is self.rooms[door.a]))
+            cell[CELL_PORTALS + 1] = len(portals)
+            self._finish_room(cell, room)
+            cells.append(cell)
+        for door in self.doors:
+            cells.append(self._doorway(door, cells, portals))
+        return World(
+            cells=np.stack(cells),
+            portals=np.array(portals, dtype=np.float32).reshape(-1, PORTAL_COLUMNS),
+            groups=np.stack(groups),
+            parts=np.stack(parts),
+            materials=np.stack(self.palette.materials),
+            images=np.stack(self.palette.images),
+        )
+
+    def _finish_room(self, cell: NDArray[np.float32], room: _Room) -> None:
+        """Choose the materials of a room and its light."""
+        wall = self.palette.pick(self.rng, 'wall')
+        walls = [wall] * 4
+        if self.rng.random() < 0.6:  # one wall of its own, as people like it
+            walls[int(self.rng.integers(4))] = self.palette.pick(self.rng, 'wall')
+        floor, ceiling = (
+            self.palette.pick(self.rng, 'floor'),
+            self.palette.pick(self.rng, 'ceiling'),
+        )
+        cell[CELL_MATERIALS : CELL_MATERIALS + 6] = [*walls, floor, ceiling]
+        spread = self.family.light
+        strength = math.exp(self.rng.normal(0.0, spread))
+        tint = np.exp(self.rng.normal(0.0, 0.3 * spread, 3)) * [1.04, 1.0, 0.94]
+        shared = self.rng.uniform(0.35, 0.6)
+        cell[CELL_LIGHT : CELL_LIGHT + 3] = room.light
+        cell[CELL_LIGHT_COLOR : CELL_LIGHT_COLOR + 3] = 2.6 * (1 - shared) * strength * tint
+        cell[CELL_AMBIENT : CELL_AMBIENT + 3] = 1.15 * shared * strength * tint
+        cell[CELL_SKIRTING] = self.rng.choice([0.0, 0.06, 0.1])
+
+    def _portal(self, door: _Door, from_a: bool) -> NDArray[np.float32]:
+        portal = np.zeros(PORTAL_COLUMNS, dtype=np.float32)
+        portal[PORTAL_FACE] = 2 * door.axis + (1 if from_a else 0)
+        portal[[PORTAL_LOW, PORTAL_HIGH]] = door.low, door.high
+        portal[[PORTAL_BOTTOM, PORTAL_TOP]] = 0.0, door.height
+        portal[PORTAL_CELL] = len(self.rooms) + self.doors.index(door)
+        return portal
+
+    def _doorway(
+        self, door: _Door, rooms: list[NDArray[np.float32]], portals: list[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Make the cell in the thickness of a wall; adds its two portals."""
+        a, b = rooms[door.a], rooms[door.b]
+        cell = np.zeros(CELL_COLUMNS, dtype=np.float32)
+        cell[CELL_LOW : CELL_LOW + 3] = [*door.low_corner, 0.0]
+        cell[CELL_HIGH : CELL_HIGH + 3] = [*door.high_corner, door.height]
+        cell[CELL_PORTALS] = len(portals)
+        for face, room in ((2 * door.axis, door.a), (2 * door.axis + 1, door.b)):
+            portal = self._portal(door, False)
+            portal[PORTAL_FACE], portal[PORTAL_CELL] = face, room
+            portals.append(portal)
+        cell[CELL_PORTALS + 1] = len(portals)
+        trim = self.palette.by_role['trim'][0]
+        floor = a[CELL_MATERIALS + 4]
+        cell[CELL_MATERIALS : CELL_MATERIALS + 6] = [trim, trim, trim, trim, floor, trim]
+        cell[CELL_LIGHT : CELL_LIGHT + 3] = 0.5 * (
+            cell[CELL_LOW : CELL_LOW + 3] + cell[CELL_HIGH : CELL_HIGH + 3]
+        )
+        ambient = slice(CELL_AMBIENT, CELL_AMBIENT + 3)
+        cell[ambient] = 0.8 * (a[ambient] + b[ambient])
+        return cell
+
+
+# A piece's y axis points out of the wall; walls are -x, +x, -y, +y.
+WALL_YAW = (-math.pi / 2, math.pi / 2, 0.0, math.pi)
+
+
+def _on_wall(room: _Room, wall: int, along: float, gap: float) -> NDArray[np.float64]:
+    """Give the foot of a wall, a gap away from it."""
+    axis = wall // 2
+    across = room.low[axis] + gap if wall % 2 == 0 else room.high[axis] - gap
+    return np.array([across, along] if axis == 0 else [along, across])
+
+
+def _footprint(
+    piece: Piece, origin: NDArray[np.float64], yaw: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the low and high corner (x, y) around a placed piece."""
+    x, y = 0.5 * piece.width, piece.depth
+    corners = np.array([[-x, 0.0], [x, 0.0], [x, y], [-x, y]])
+    turned = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+    placed = corners @ turned.T + origin
+    return placed.min(axis=0), placed.max(axis=0)
+
+
+def _moved(parts: list[Part], origin: NDArray[np.float64], yaw: float) -> list[Part]:
+    """Turn parts about z and put them at an origin on the floor."""
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    moved = []
+    for part in parts:
+        x, y, z = part.center
+        center = (cos * x - sin * y + origin[0], sin * x + cos * y + origin[1], z)
+        moved.append(Part(part.kind, center, part.half, part.material, part.yaw + yaw))
+    return moved
+
+
+def _group(parts: list[Part], first: int) -> NDArray[np.float32]:
+    """Bound the parts of a piece."""
+    group = np.zeros(GROUP_COLUMNS, dtype=np.float32)
+    lows, highs = [], []
+    for part in parts:
+        half = np.array(part.half)
+        if part.kind == BOX:
+            cos, sin = abs(math.cos(part.yaw)), abs(math.sin(part.yaw))
+            half = np.array(
+                [cos * half[0] + sin * half[1], sin * half[0] + cos * half[1], half[2]]
+            )
+        lows.append(np.array(part.center) - half)
+        highs.append(np.array(part.center) + half)
+    group[GROUP_LOW : GROUP_LOW + 3] = np.min(lows, axis=0) - 1e-4
+    group[GROUP_HIGH : GROUP_HIGH + 3] = np.max(highs, axis=0) + 1e-4
+    group[[GROUP_PARTS, GROUP_PARTS + 1]] = first, first + len(parts)
+    return group
+
+
+def _row(part: Part, rng: np.random.Generator) -> NDArray[np.float32]:
+    row = np.zeros(PART_COLUMNS, dtype=np.float32)
+    row[PART_KIND] = part.kind
+    row[PART_CENTER : PART_CENTER + 3] = part.center
+    row[PART_HALF : PART_HALF + 3] = part.half
+    row[[PART_COS, PART_SIN]] = math.cos(part.yaw), math.sin(part.yaw)
+    row[PART_MATERIAL] = part.material
+    row[PART_OFFSET] = rng.uniform(0.0, 50.0)
+    return row

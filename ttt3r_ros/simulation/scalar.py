@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+How the scalar description of the world is compiled.
+
+The functions of `textures` and `raycast` work on single numbers. numba compiles each of them
+for the CPU, and again for CUDA where a CUDA kernel calls it; so there is one description of
+the world and two machines that show it. The machine code is kept in numba's cache; numba does
+not see that a function of another file has changed, so delete `__pycache__` after an edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast, TypeVar
+
+import numba
+import numpy as np
+
+Function = TypeVar('Function', bound=Callable[..., Any])
+
+# Literals are double precision to numba; f32(0.5) keeps a formula in single precision.
+f32 = cast('Callable[[float], float]', np.float32)
+
+
+def scalar(function: Function) -> Function:
+    """
+    Compile a function of single numbers and flat arrays.
+
+    :param function: code that both numba targets accept: no allocation, no exceptions.
+    """
+    return cast(Function, numba.njit(cache=True, nogil=True, fastmath=True)(function))

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an image sensor does to a perfect picture: exposure, colour, vignetting, blur, noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.simulation.scalar import f32, scalar
+from ttt3r_ros.simulation.textures import clamp01, MASK
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """
+    An imperfect image sensor.
+
+    gain: factor on the grey levels of red, green and blue. contrast: exponent on grey levels,
+    1 keeps them. vignetting: share of light lost in the corners. blur: standard deviation of
+    the lens blur, pixels, up to about 1. noise: standard deviation, grey levels of 255, in
+    mid-grey.
+    """
+
+    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    contrast: float = 1.0
+    vignetting: float = 0.1
+    blur: float = 0.4
+    noise: float = 2.0
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> Sensor:
+        """
+        Draw a sensor, for training.
+
+        :param rng: where the numbers come from.
+        """
+        exposure = math.exp(rng.normal(0.0, 0.18))
+        tint = np.exp(rng.normal(0.0, 0.05, 3))
+        return cls(
+            gain=(exposure * tint[0], exposure * tint[1], exposure * tint[2]),
+            contrast=math.exp(rng.normal(0.0, 0.12)),
+            vignetting=rng.uniform(0.0, 0.35),
+            blur=rng.uniform(0.0, 0.7),
+            noise=rng.uniform(0.0, 5.0),
+        )
+
+    def capture(self, rgb: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
+        """
+        Take the picture of perfect pictures.
+
+        :param rgb: (T, H, W, 3) as rendered.
+        :param seed: of the noise; the same seed gives the same noise.
+        :returns: (T, H, W, 3).
+        """
+        taken = np.empty_like(rgb)
+        side = math.exp(-0.5 / max(self.blur, 1e-3) ** 2)
+        settings = np.array(
+            [*self.gain, self.contrast, self.vignetting, side / (1 + 2 * side), self.noise],
+            dtype=np.float32,
+        )
+        capture_frames(np.ascontiguousarray(rgb), settings, seed, taken)
+        return taken
+
+
+@scalar
+def noise_of_pixel(seed: int, frame: int, place: int) -> float:
+    """Draw a number of about normal distribution, mean 0, standard deviation 1."""
+    h = (seed * 0x9E3779B1 + frame * 0x85EBCA77 + place * 0xC2B2AE3D) & MASK
+    h = ((h ^ (h >> 15)) * 0x2C1B3C6D) & MASK
+    h = ((h ^ (h >> 12)) * 0x297A2D39) & MASK
+    h = h ^ (h >> 15)
+    # The sum of four uniform bytes has variance 4 (256^2 - 1) / 12.
+    total = (h & 255) + ((h >> 8) & 255) + ((h >> 16) & 255) + (h >> 24)
+    return (f32(total) - f32(510.0)) * f32(1.0 / 147.8)
+
+
+@scalar
+def capture_pixel(
+    rgb: NDArray[np.uint8],
+    settings: NDArray[np.float32],
+    seed: int,
+    frame: int,
+    row: int,
+    column: int,
+    channel: int,
+) -> float:
+    """Give one value of the picture taken, 0 to 255."""
+    height, width = rgb.shape[1], rgb.shape[2]
+    side = settings[5]
+    if side > f32(1e-3):
+        level = f32(0.0)
+        for i in range(-1, 2):
+            y = min(max(row + i, 0), height - 1)
+            share = side if i != 0 else f32(1.0) - f32(2.0) * side
+            left = f32(rgb[frame, y, max(column - 1, 0), channel])
+            right = f32(rgb[frame, y, min(column + 1, width - 1), channel])
+            here = f32(rgb[frame, y, column, channel])
+            level += share * (side * (left + right) + (f32(1.0) - f32(2.0) * side) * here)
+    else:
+        level = f32(rgb[frame, row, column, channel])
+    x = f32(2.0) * f32(column) / f32(width) - f32(1.0)
+    y_ = f32(2.0) * f32(row) / f32(height) - f32(1.0)
+    level *= settings[channel] * (f32(1.0) - settings[4] * f32(0.5) * (x * x + y_ * y_))
+    level = clamp01(level * f32(1.0 / 255.0))
+    if settings[3] != f32(1.0):
+        level = level ** settings[3]
+    # Shot noise grows with the light: more in the bright parts, some in the dark ones.
+    strength = settings[6] * (f32(0.6) + f32(0.8) * level)
+    place = (row * width + column) * 3 + channel
+    return f32(255.0) * level + strength * noise_of_pixel(seed, frame, place)
+
+
+@scalar
+def capture_frames(
+    rgb: NDArray[np.uint8], settings: NDArray[np.float32], seed: int, taken: NDArray[np.uint8]
+) -> None:
+    """Fill `taken` from `rgb`, both (T, H, W, 3)."""
+    for frame in range(rgb.shape[0]):
+        for row in range(rgb.shape[1]):
+            for column in range(rgb.shape[2]):
+                for channel in range(3):
+                    level = capture_pixel(rgb, settings, seed, frame, row, column, channel)
+                    taken[frame, row, column, channel] = int(
+                        min(max(level + f32(0.5), f32(0.0)), f32(255.0))
+                    )

@@ -1,0 +1,314 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Procedural textures: a material and a place on a surface give a colour.
+
+A material is one row of `World.materials`; the MATERIAL_ constants name its columns. Places
+are metres along the surface (u, v). `footprint` is the width in metres that one pixel covers
+there: detail finer than it fades to its mean, which keeps distant surfaces from flickering.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.simulation.scalar import f32, scalar
+
+PLAIN, BRICKS, PLANKS, TILES, STRIPES, BLOTCHES, BOOKS, DOTS, WEAVE, IMAGE = range(10)
+
+MATERIAL_KIND = 0
+MATERIAL_COLOR = 1  # three linear RGB colours: ground, second, third
+MATERIAL_SCALE_U = 10  # metres per repetition
+MATERIAL_SCALE_V = 11
+MATERIAL_NOISE = 12  # relative amplitude of the noise over everything
+MATERIAL_GRAIN = 13  # metres per cell of that noise, first octave
+MATERIAL_SEED = 14
+MATERIAL_GLOSS = 15  # strength of the highlight
+MATERIAL_GLOW = 16  # light of its own
+MATERIAL_IMAGE = 17  # row of `World.images` for IMAGE
+MATERIAL_COLUMNS = 18
+
+MASK = 0xFFFFFFFF
+
+
+@scalar
+def clamp01(x: float) -> float:
+    """Limit to 0 to 1."""
+    return min(max(x, f32(0.0)), f32(1.0))
+
+
+@scalar
+def random01(x: int, y: int, seed: int) -> float:
+    """Hash a lattice place to a number of [0, 1)."""
+    h = (x * 0x8DA6B343 + y * 0xD8163841 + seed * 0xCB1AB31F) & MASK
+    h = ((h ^ (h >> 15)) * 0x2C1B3C6D) & MASK
+    h = ((h ^ (h >> 12)) * 0x297A2D39) & MASK
+    h = h ^ (h >> 15)
+    return f32(h >> 8) * f32(1.0 / 16777216.0)
+
+
+@scalar
+def value_noise(x: float, y: float, seed: int) -> float:
+    """Interpolate smoothly between random numbers on the integer lattice; -1 to 1."""
+    i, j = math.floor(x), math.floor(y)
+    fx, fy = x - f32(i), y - f32(j)
+    fx = fx * fx * (f32(3.0) - f32(2.0) * fx)
+    fy = fy * fy * (f32(3.0) - f32(2.0) * fy)
+    low = random01(i, j, seed) * (f32(1.0) - fx) + random01(i + 1, j, seed) * fx
+    high = random01(i, j + 1, seed) * (f32(1.0) - fx) + random01(i + 1, j + 1, seed) * fx
+    return f32(2.0) * (low + (high - low) * fy) - f32(1.0)
+
+
+@scalar
+def visible(period: float, footprint: float) -> float:
+    """Say how much of a pattern survives the pixel: 1 all of it, 0 only its mean."""
+    return clamp01(f32(1.6) - f32(1.6) * footprint / period)
+
+
+@scalar
+def line(distance: float, half_width: float, footprint: float) -> float:
+    """Cover of a pixel by a line whose middle is `distance` away, 0 to 1."""
+    edge = max(footprint, f32(0.002))
+    return clamp01((half_width - distance) / edge + f32(0.5))
+
+
+@scalar
+def rough(u: float, v: float, grain: float, seed: int, footprint: float) -> float:
+    """Sum octaves of noise, coarse to fine, about -1 to 1, as far as the pixel shows them."""
+    total = f32(0.55) * value_noise(u / grain, v / grain, seed)
+    seen = visible(f32(0.27) * grain, footprint)
+    if seen > f32(0.0):
+        size = f32(0.27) * grain
+        total += f32(0.35) * seen * value_noise(u / size, v / size, seed + 1)
+        seen = visible(f32(0.07) * grain, footprint)
+        if seen > f32(0.0):
+            size = f32(0.07) * grain
+            total += f32(0.3) * seen * value_noise(u / size, v / size, seed + 2)
+    return total
+
+
+@scalar
+def bricks(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Lay a running bond: share of the second colour (mortar), of the third, brightness."""
+    row = math.floor(v / size_v)
+    shifted = u / size_u + f32(0.5) * f32(row & 1)
+    column = math.floor(shifted)
+    fu = (shifted - f32(column)) * size_u
+    fv = v - f32(row) * size_v
+    to_edge = min(min(fu, size_u - fu), min(fv, size_v - fv))
+    gap = f32(0.035) * min(size_u, f32(3.0) * size_v)
+    mortar = line(to_edge, gap, footprint) * visible(size_v, footprint)
+    tone = random01(column, row, seed)
+    seen = visible(size_u, footprint)
+    shade = f32(1.0) + f32(0.4) * (tone - f32(0.5)) * seen
+    return mortar, (f32(1.0) - mortar) * random01(column, row, seed + 7) * f32(0.7), shade
+
+
+@scalar
+def planks(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Lay boards of random offset along u, with grain: shares and brightness as `bricks`."""
+    row = math.floor(v / size_v)
+    shifted = u / size_u + random01(row, 3, seed) * f32(5.0)
+    column = math.floor(shifted)
+    fu = (shifted - f32(column)) * size_u
+    fv = v - f32(row) * size_v
+    to_edge = min(min(fu, size_u - fu), min(fv, size_v - fv))
+    seen = visible(size_v, footprint)
+    gap = line(to_edge, f32(0.006), footprint) * seen
+    tone = random01(column, row, seed)
+    grain = value_noise(u / (f32(3.0) * size_v), f32(9.0) * v / size_v, seed + row + 31 * column)
+    shade = f32(1.0) + seen * (f32(0.45) * (tone - f32(0.5)) + f32(0.14) * grain)
+    third = (f32(1.0) - gap) * random01(column, row, seed + 5) * f32(0.6)
+    return gap, third, shade
+
+
+@scalar
+def tiles(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Lay a chequered grid with grout: shares and brightness as `bricks`."""
+    column, row = math.floor(u / size_u), math.floor(v / size_v)
+    fu, fv = u - f32(column) * size_u, v - f32(row) * size_v
+    to_edge = min(min(fu, size_u - fu), min(fv, size_v - fv))
+    seen = visible(min(size_u, size_v), footprint)
+    grout = line(to_edge, f32(0.006), footprint) * seen
+    odd = f32((column + row) & 1) * seen + f32(0.5) * (f32(1.0) - seen)
+    shade = f32(1.0) + f32(0.22) * (random01(column, row, seed) - f32(0.5)) * seen
+    return odd * (f32(1.0) - grout), grout, shade
+
+
+@scalar
+def stripes(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Paint stripes along v, thin lines of the third colour between some of them."""
+    column = math.floor(u / size_u)
+    fu = u - f32(column) * size_u
+    seen = visible(size_u, footprint)
+    width = size_u * (f32(0.3) + f32(0.4) * random01(3, 5, seed))
+    band = clamp01((width - fu) / max(footprint, f32(0.004)) + f32(0.5))
+    thin = line(abs(fu - f32(0.8) * size_u), f32(0.04) * size_u, footprint)
+    if column & 1:
+        thin = f32(0.0)
+    mix = band * seen + f32(0.5) * (f32(1.0) - seen)
+    return mix * (f32(1.0) - thin), thin * seen, f32(1.0)
+
+
+@scalar
+def blotches(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Warp noise into the veins and clouds of stone, leather and camouflage."""
+    warp = value_noise(u / size_u, v / size_v, seed)
+    second = value_noise(f32(1.9) * u / size_u + warp, f32(1.9) * v / size_v - warp, seed + 1)
+    sharp = f32(1.0) + f32(6.0) * random01(1, 2, seed)
+    mix = clamp01(f32(0.5) + sharp * second * f32(0.5))
+    vein = clamp01(f32(1.0) - f32(9.0) * abs(warp + f32(0.5) * second))
+    return mix * (f32(1.0) - vein), vein * visible(size_u * f32(0.2), footprint), f32(1.0)
+
+
+@scalar
+def books(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Stand books of random colour, thickness and height side by side."""
+    column = math.floor(u / size_u)
+    fu = u / size_u - f32(column)
+    split = f32(0.3) + f32(0.4) * random01(column, 9, seed)
+    book = 2 * column
+    to_edge = min(abs(fu - split), min(fu, f32(1.0) - fu)) * size_u
+    if fu > split:
+        book += 1
+    row = math.floor(v / size_v)
+    height = v / size_v - f32(row)
+    tone = random01(book, row, seed)
+    dark = line(to_edge, f32(0.0015), footprint)
+    label = f32(0.0)
+    middle = f32(0.25) + f32(0.5) * random01(book, row, seed + 4)
+    if abs(height - middle) < f32(0.07):
+        label = f32(0.8)
+    shade = (f32(0.45) + f32(1.1) * random01(book, row, seed + 3)) * (f32(1.0) - f32(0.7) * dark)
+    if height > f32(0.8) + f32(0.2) * random01(book, row, seed + 2):
+        shade = f32(0.15)
+    seen = visible(f32(0.6) * size_u, footprint)
+    first = (tone * (f32(1.0) - label)) * seen + f32(0.4) * (f32(1.0) - seen)
+    third = max(label, f32(0.6) * random01(book, row, seed + 6)) * seen
+    return first * (f32(1.0) - third), third, shade * seen + f32(0.75) * (f32(1.0) - seen)
+
+
+@scalar
+def dots(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Paint staggered dots of the second and the third colour."""
+    row = math.floor(v / size_v)
+    shifted = u / size_u + f32(0.5) * f32(row & 1)
+    column = math.floor(shifted)
+    du = (shifted - f32(column) - f32(0.5)) * size_u
+    dv = v - (f32(row) + f32(0.5)) * size_v
+    radius = f32(0.28) * min(size_u, size_v) * (f32(0.6) + f32(0.7) * random01(row, column, seed))
+    cover = line(math.sqrt(du * du + dv * dv), radius, footprint) * visible(size_u, footprint)
+    third = f32(0.0)
+    if random01(column, row, seed + 1) > f32(0.6):
+        third = cover
+    return cover - third, third, f32(1.0)
+
+
+@scalar
+def weave(
+    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+) -> tuple[float, float, float]:
+    """Weave a cloth with coloured bands in both directions."""
+    seen = visible(size_u, footprint)
+    wide = random01(math.floor(u / size_u), 1, seed)
+    high = random01(math.floor(v / size_v), 2, seed)
+    thread = random01(math.floor(f32(8.0) * u / size_u), math.floor(f32(8.0) * v / size_v), seed)
+    fine = visible(f32(0.125) * size_u, footprint)
+    shade = f32(1.0) + f32(0.3) * (thread - f32(0.5)) * fine
+    return wide * seen * f32(0.9), high * (f32(1.0) - f32(0.9) * wide * seen) * seen, shade
+
+
+@scalar
+def image_texel(images: NDArray[np.uint8], row: int, su: float, sv: float, channel: int) -> float:
+    """Read one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
+    height, width = images.shape[1], images.shape[2]
+    x = clamp01(su) * f32(width - 1)
+    y = (f32(1.0) - clamp01(sv)) * f32(height - 1)
+    i, j = min(math.floor(x), width - 2), min(math.floor(y), height - 2)
+    fx, fy = x - f32(i), y - f32(j)
+    top = f32(images[row, j, i, channel]) * (f32(1.0) - fx)
+    top += f32(images[row, j, i + 1, channel]) * fx
+    bottom = f32(images[row, j + 1, i, channel]) * (f32(1.0) - fx)
+    bottom += f32(images[row, j + 1, i + 1, channel]) * fx
+    value = (top + (bottom - top) * fy) * f32(1.0 / 255.0)
+    return value * value
+
+
+@scalar
+def albedo(
+    materials: NDArray[np.float32],
+    images: NDArray[np.uint8],
+    material: int,
+    u: float,
+    v: float,
+    su: float,
+    sv: float,
+    footprint: float,
+) -> tuple[float, float, float]:
+    """
+    Give the linear colour of a surface.
+
+    :param materials: (M, MATERIAL_COLUMNS).
+    :param images: (K, size, size, 3) pictures for IMAGE materials.
+    :param material: row of materials.
+    :param u: metres along the surface.
+    :param v: metres along the surface, upwards on walls.
+    :param su: u as a share of the face, 0 to 1.
+    :param sv: v as a share of the face, 0 to 1.
+    :param footprint: metres that one pixel covers.
+    :returns: red, green, blue, 0 to about 1.
+    """
+    row = materials[material]
+    kind = int(row[MATERIAL_KIND])
+    seed = int(row[MATERIAL_SEED])
+    size_u, size_v = row[MATERIAL_SCALE_U], row[MATERIAL_SCALE_V]
+    second, third, shade = f32(0.0), f32(0.0), f32(1.0)
+    if kind == BRICKS:
+        second, third, shade = bricks(u, v, size_u, size_v, seed, footprint)
+    elif kind == PLANKS:
+        second, third, shade = planks(u, v, size_u, size_v, seed, footprint)
+    elif kind == TILES:
+        second, third, shade = tiles(u, v, size_u, size_v, seed, footprint)
+    elif kind == STRIPES:
+        second, third, shade = stripes(u, v, size_u, size_v, seed, footprint)
+    elif kind == BLOTCHES:
+        second, third, shade = blotches(u, v, size_u, size_v, seed, footprint)
+    elif kind == BOOKS:
+        second, third, shade = books(u, v, size_u, size_v, seed, footprint)
+    elif kind == DOTS:
+        second, third, shade = dots(u, v, size_u, size_v, seed, footprint)
+    elif kind == WEAVE:
+        second, third, shade = weave(u, v, size_u, size_v, seed, footprint)
+    noise = row[MATERIAL_NOISE]
+    if noise > f32(0.0):
+        shade *= f32(1.0) + noise * rough(u, v, row[MATERIAL_GRAIN], seed + 11, footprint)
+    shade = max(shade, f32(0.0))
+    first = f32(1.0) - second - third
+    c = MATERIAL_COLOR
+    red = (row[c] * first + row[c + 3] * second + row[c + 6] * third) * shade
+    green = (row[c + 1] * first + row[c + 4] * second + row[c + 7] * third) * shade
+    blue = (row[c + 2] * first + row[c + 5] * second + row[c + 8] * third) * shade
+    if kind == IMAGE:
+        picture = int(row[MATERIAL_IMAGE])
+        red *= image_texel(images, picture, su, sv, 0)
+        green *= image_texel(images, picture, su, sv, 1)
+        blue *= image_texel(images, picture, su, sv, 2)
+    return red, green, blue
