@@ -42,13 +42,18 @@ def explanation(field: dataclasses.Field[Any]) -> str:
     low, high, unit = (field.metadata[key] for key in ('low', 'high', 'unit'))
     details = []
     if low is not None and high is not None:
-        details.append(f'{low:g} to {high:g} {unit}'.strip())
+        details.append(f'{_plain(low)} to {_plain(high)} {unit}'.strip())
     elif unit:
         details.append(unit)
     if field.default != '':
-        details.append(f'default {field.default}')
+        details.append(f'default {_plain(field.default)}')
     sentence = str(field.metadata['sentence'])
     return f'{sentence} [{", ".join(details)}]' if details else sentence
+
+
+def _plain(value: str | float) -> str:
+    """Write a value without an exponent: 1000000 and not 1e+06."""
+    return str(value) if isinstance(value, str) else f'{value:.10f}'.rstrip('0').rstrip('.')
 
 
 def read_settings(arguments: argparse.Namespace, kind: type[Settings]) -> Settings:
