@@ -40,13 +40,14 @@ def explanation(field: dataclasses.Field[Any]) -> str:
     :param field: made by `knob`.
     """
     low, high, unit = (field.metadata[key] for key in ('low', 'high', 'unit'))
+    default: Any = field.default
     details = []
     if low is not None and high is not None:
         details.append(f'{_plain(low)} to {_plain(high)} {unit}'.strip())
     elif unit:
         details.append(unit)
-    if field.default != '':
-        details.append(f'default {_plain(field.default)}')
+    if default != '':
+        details.append(f'default {_plain(default)}')
     sentence = str(field.metadata['sentence'])
     return f'{sentence} [{", ".join(details)}]' if details else sentence
 
