@@ -17,7 +17,7 @@ from torch import nn, Tensor
 
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.blocks import DecoderBlock, EncoderBlock
-from ttt3r_ros.model.heads import DptHead, Heads, Levels
+from ttt3r_ros.model.heads import DptHead, Heads, Levels, LinearHead
 from ttt3r_ros.model.layers import Conv2d, LayerNorm, Linear
 from ttt3r_ros.model.pose_memory import PoseMemory
 from ttt3r_ros.model.rotary import grid_positions, POSE_TOKEN_POSITION, Rotary, rotary
@@ -259,11 +259,12 @@ class Network(nn.Module):
         Let the layers that bear it work in bfloat16, in place.
 
         Norms, the residual streams, the state, rotations, the gain, the pose head and the last
-        convolution of every dense head stay in float32.
+        layer of every dense head stay in float32.
         """
         heads = self.downstream_head
         exact = set(heads.pose_head.modules())
         exact |= {head.head[-1] for head in heads.modules() if isinstance(head, DptHead)}
+        exact |= {head.fc2 for head in heads.modules() if isinstance(head, LinearHead)}
         for module in self.modules():
             weighted = isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
             if weighted and module not in exact:
