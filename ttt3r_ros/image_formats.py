@@ -55,6 +55,73 @@ RAW_ENCODINGS: dict[str, tuple[type[np.unsignedinteger[Any]], int, int | None]] 
 }
 
 
+def check_raw(size: int, width: int, height: int, step: int, encoding: str) -> None:
+    """
+    Refuse a sensor_msgs/Image whose fields do not go together.
+
+    :param size: bytes of its data.
+    :param width: pixels.
+    :param height: pixels.
+    :param step: bytes of a row, padding included.
+    :param encoding: good is one of RAW_ENCODINGS.
+    :raises UnsupportedImage: when the encoding is none of these or the sizes disagree.
+    """
+    if encoding not in RAW_ENCODINGS:
+        raise UnsupportedImage(
+            f'encoding {encoding!r} is not one of {", ".join(RAW_ENCODINGS)}: convert it first'
+        )
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise UnsupportedImage(f'an image of {width}x{height} pixels cannot be used')
+    kind, channels, _ = RAW_ENCODINGS[encoding]
+    if step < width * channels * np.dtype(kind).itemsize or size != step * height:
+        raise UnsupportedImage(
+            f'{size} bytes in rows of {step} are no {encoding} image of {width}x{height}'
+        )
+    if (encoding.startswith('bayer') and min(width, height) < 2) or (channels == 2 and width % 2):
+        raise UnsupportedImage(f'an {encoding} image cannot have {width}x{height} pixels')
+
+
+def tight_rows(
+    data: bytes | bytearray | memoryview | Pixels,
+    width: int,
+    height: int,
+    step: int,
+    encoding: str,
+    is_bigendian: bool,
+) -> NDArray[np.unsignedinteger[Any]]:
+    """
+    Give the values of an image without padding, in the order of bytes of this machine.
+
+    The parameters are those of rgb_from_raw, checked.
+
+    :returns: (height, width, channels) uint8 or uint16.
+    """
+    kind, channels, _ = RAW_ENCODINGS[encoding]
+    row_bytes = width * channels * np.dtype(kind).itemsize
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(height, step)[:, :row_bytes]
+    values = np.ascontiguousarray(rows).view(
+        np.dtype(kind).newbyteorder('>' if is_bigendian else '<')
+    )
+    return values.astype(kind, copy=False).reshape(height, width, channels)
+
+
+def rgb_from_values(values: NDArray[np.unsignedinteger[Any]], encoding: str) -> Pixels:
+    """
+    Turn the values of an image into colours. Of 16 bit values the upper 8 are kept.
+
+    :param values: (H, W) or (H, W, channels), in the type of the encoding.
+    :param encoding: one of RAW_ENCODINGS.
+    :returns: (H, W, 3) uint8.
+    """
+    kind, channels, conversion = RAW_ENCODINGS[encoding]
+    if kind is np.uint16:
+        values = (values >> 8).astype(np.uint8)
+    pixels = np.asarray(values, dtype=np.uint8).reshape(*values.shape[:2], channels)
+    if conversion is None:
+        return pixels
+    return np.asarray(cv2.cvtColor(pixels, conversion), dtype=np.uint8)
+
+
 def rgb_from_raw(
     data: bytes | bytearray | memoryview | Pixels,
     width: int,
@@ -75,29 +142,9 @@ def rgb_from_raw(
     :returns: (height, width, 3) uint8.
     :raises UnsupportedImage: when the encoding is none of these or the sizes disagree.
     """
-    if encoding not in RAW_ENCODINGS:
-        raise UnsupportedImage(
-            f'encoding {encoding!r} is not one of {", ".join(RAW_ENCODINGS)}: convert it first'
-        )
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise UnsupportedImage(f'an image of {width}x{height} pixels cannot be used')
-    kind, channels, conversion = RAW_ENCODINGS[encoding]
-    row_bytes = width * channels * np.dtype(kind).itemsize
-    values = np.frombuffer(data, dtype=np.uint8)
-    if step < row_bytes or len(values) != step * height:
-        raise UnsupportedImage(
-            f'{len(values)} bytes in rows of {step} are no {encoding} image of {width}x{height}'
-        )
-    if (encoding.startswith('bayer') and min(width, height) < 2) or (channels == 2 and width % 2):
-        raise UnsupportedImage(f'an {encoding} image cannot have {width}x{height} pixels')
-    pixels = np.ascontiguousarray(values.reshape(height, step)[:, :row_bytes])
-    if kind is np.uint16:
-        high_byte = 0 if is_bigendian else 1
-        pixels = np.ascontiguousarray(pixels[:, high_byte::2])
-    pixels = pixels.reshape(height, width, channels)
-    if conversion is None:
-        return pixels
-    return np.asarray(cv2.cvtColor(pixels, conversion), dtype=np.uint8)
+    check_raw(memoryview(data).nbytes, width, height, step, encoding)
+    values = tight_rows(data, width, height, step, encoding, is_bigendian)
+    return rgb_from_values(values, encoding)
 
 
 def rgb_from_encoded(file: IO[bytes]) -> Pixels:
