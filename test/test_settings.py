@@ -6,7 +6,14 @@ import dataclasses
 import pytest
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.settings import Checked, knob, MappingSettings, ModelSettings, SettingsError
+from ttt3r_ros.settings import (
+    Checked,
+    knob,
+    MappingSettings,
+    ModelSettings,
+    NodeSettings,
+    SettingsError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +51,7 @@ def test_the_ends_of_a_range_and_whole_numbers_for_floats_are_allowed():
     assert Oven(heat=250.0, trays=1).trays == 1
 
 
-@pytest.mark.parametrize('room', [ModelSettings, MappingSettings])
+@pytest.mark.parametrize('room', [ModelSettings, MappingSettings, NodeSettings])
 def test_every_knob_has_a_sentence_and_a_default_that_is_allowed(room):
     room()
     for field in dataclasses.fields(room):

@@ -23,6 +23,7 @@ def knob(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Any:
     """
     Declare one setting of a dataclass.
@@ -33,6 +34,7 @@ def knob(
     :param low: smallest value allowed, or None.
     :param high: largest value allowed, or None.
     :param choices: the only strings allowed; empty means any.
+    :param live: whether a running node may change it.
     :returns: a dataclass field that carries all of it as metadata.
     """
     return dataclasses.field(
@@ -43,6 +45,7 @@ def knob(
             'low': low,
             'high': high,
             'choices': choices,
+            'live': live,
         },
     )
 
@@ -123,7 +126,12 @@ class MappingSettings(Checked):
         choices=('auto', 'fixed', 'free'),
     )
     confidence_threshold: float = knob(
-        1.5, 'Points of a lower confidence stay out of the map.', '', 1.0, 1000.0
+        1.5,
+        'Points of a lower confidence stay out of the map.',
+        '',
+        1.0,
+        1000.0,
+        live=True,
     )
     voxel_size: float = knob(0.05, 'Edge of one voxel of the map.', 'm', 0.001, 10.0)
     max_voxels: int = knob(
@@ -134,5 +142,174 @@ class MappingSettings(Checked):
         100_000_000,
     )
     max_range: float = knob(
-        20.0, 'Points farther from the camera stay out of the map.', 'm', 0.1, 1e4
+        20.0,
+        'Points farther from the camera stay out of the map.',
+        'm',
+        0.1,
+        1e4,
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
+class NodeSettings(Checked):
+    """How the ROS 2 node meets the robot: topics, frames, stamps, rates and files."""
+
+    autostart: bool = knob(
+        True, 'Configure and activate by itself; false waits for a lifecycle manager.'
+    )
+    image_transport: str = knob(
+        'raw',
+        'Which topic brings images: raw is image, compressed is image/compressed.',
+        choices=('raw', 'compressed'),
+    )
+    image_qos: str = knob(
+        'sensor_data',
+        'Quality of service for images and camera_info: sensor_data is best effort and hears '
+        'every publisher, reliable asks for lost images again.',
+        choices=('sensor_data', 'reliable'),
+    )
+    require_camera_info: bool = knob(
+        False,
+        'Drop images without a usable calibration; false maps them with an estimated focal '
+        'length and says so.',
+        live=True,
+    )
+    bad_stamps: str = knob(
+        'refuse',
+        'What happens to an image whose stamp is 0 or farther from the clock than '
+        'stamp_tolerance: refuse drops it, restamp gives it the time of its arrival, accept '
+        'trusts it.',
+        choices=('refuse', 'restamp', 'accept'),
+        live=True,
+    )
+    stamp_tolerance: float = knob(
+        10.0,
+        'Largest difference between the stamp of an image and the clock.',
+        's',
+        0.01,
+        1e6,
+        live=True,
+    )
+    backward_jump: float = knob(
+        0.4,
+        'An image older than the newest one by more than this means that time went back, as '
+        'when a bag starts again: the map starts anew. Up to this it is only out of order.',
+        's',
+        0.0,
+        3600.0,
+        live=True,
+    )
+
+    map_frame: str = knob('map', 'Frame of the map, z up.')
+    odom_frame: str = knob('odom', 'Frame of the odometry; empty: there is none.')
+    base_frame: str = knob('base_link', 'Frame of the robot.')
+    camera_optical_frame: str = knob(
+        '', 'Optical frame of the camera; empty: the frame_id of the images.'
+    )
+    publish_map_to_odom_tf: bool = knob(
+        True,
+        "Broadcast map_frame to odom_frame (to base_frame without one); needs somebody's "
+        'odom_frame to base_frame, or publish_odom_to_base_tf.',
+    )
+    publish_odom_to_base_tf: bool = knob(
+        False, 'Be the odometry: broadcast odom_frame to base_frame and publish ~/odometry.'
+    )
+    tf_rate: float = knob(30.0, 'How often map_frame to odom_frame is sent.', 'Hz', 1.0, 100.0)
+    transform_tolerance: float = knob(
+        0.3,
+        'How far map_frame to odom_frame is dated ahead.',
+        's',
+        0.0,
+        10.0,
+        live=True,
+    )
+    tf_timeout: float = knob(
+        0.2,
+        'How long an image waits for the transforms of its stamp.',
+        's',
+        0.0,
+        10.0,
+        live=True,
+    )
+
+    points_stride: int = knob(
+        2,
+        'Every so many rows and columns of the image give a point of ~/points.',
+        '',
+        1,
+        32,
+        live=True,
+    )
+    map_cloud_period: float = knob(
+        1.0,
+        'Least time between two clouds of the whole map.',
+        's',
+        0.05,
+        3600.0,
+        live=True,
+    )
+    map_cloud_max_points: int = knob(
+        500_000,
+        'Most points of ~/map_cloud; a larger map is thinned evenly.',
+        '',
+        1,
+        10_000_000,
+        live=True,
+    )
+    path_step: float = knob(0.05, 'The path gets a pose after moving so far.', 'm', 0.0, 100.0)
+    path_max_poses: int = knob(
+        5000,
+        'Most poses of the path; beyond it the oldest go.',
+        '',
+        2,
+        1_000_000,
+        live=True,
+    )
+    position_deviation: float = knob(
+        0.1,
+        'Standard deviation that ~/pose and ~/odometry state, per axis.',
+        'm',
+        0.0,
+        100.0,
+        live=True,
+    )
+    rotation_deviation: float = knob(
+        0.05,
+        'Standard deviation that ~/pose and ~/odometry state, per axis.',
+        'rad',
+        0.0,
+        4.0,
+        live=True,
+    )
+
+    min_image_rate: float = knob(
+        1.0,
+        'Fewer mapped images than this are reported as a fault.',
+        'Hz',
+        0.0,
+        1000.0,
+        live=True,
+    )
+    stale_timeout: float = knob(
+        2.0,
+        'Without a mapped image for so long the pose counts as stale.',
+        's',
+        0.1,
+        3600.0,
+        live=True,
+    )
+
+    map_directory: str = knob(
+        '~/.ros/ttt3r_maps', 'The only folder in which maps are saved and looked for.'
+    )
+    map_file: str = knob(
+        'map.ttt3r',
+        'File of ~/save_map and ~/load_map, a path inside map_directory.',
+        live=True,
+    )
+    export_file: str = knob(
+        'map.ply',
+        'File of ~/export_cloud (.ply or .pcd), a path inside map_directory.',
+        live=True,
     )
