@@ -102,7 +102,8 @@ def tight_rows(
     values = np.ascontiguousarray(rows).view(
         np.dtype(kind).newbyteorder('>' if is_bigendian else '<')
     )
-    return values.astype(kind, copy=False).reshape(height, width, channels)
+    native: NDArray[np.unsignedinteger[Any]] = values.astype(kind, copy=False)
+    return native.reshape(height, width, channels)
 
 
 def rgb_from_values(values: NDArray[np.unsignedinteger[Any]], encoding: str) -> Pixels:
@@ -142,7 +143,7 @@ def rgb_from_raw(
     :returns: (height, width, 3) uint8.
     :raises UnsupportedImage: when the encoding is none of these or the sizes disagree.
     """
-    check_raw(memoryview(data).nbytes, width, height, step, encoding)
+    check_raw(np.frombuffer(data, dtype=np.uint8).size, width, height, step, encoding)
     values = tight_rows(data, width, height, step, encoding, is_bigendian)
     return rgb_from_values(values, encoding)
 
