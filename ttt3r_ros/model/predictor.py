@@ -216,6 +216,6 @@ def load_predictor(settings: ModelSettings) -> Predictor:
 def random_network(device: torch.device, precision: str) -> Network:
     """Make a tiny network with fixed random weights."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the CPU's alone, which alone is forked
         network = Network(Architecture.tiny()).to(device)
     return network.use_bfloat16() if precision == 'fast' else network
