@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The network in training is the network that ships."""
+
+import io
+
+import torch
+
+from training.learner import initialise, Learner
+from training.optimizer import Optimizer
+from ttt3r_ros.model import Architecture, Network, update_rule
+
+
+def test_a_sequence_in_training_equals_the_same_frames_one_by_one():
+    torch.manual_seed(0)
+    learner = Learner(Architecture.tiny()).eval()
+    images = torch.rand(2, 3, 3, 48, 64) * 2 - 1
+    rule = update_rule('cut3r')
+
+    with torch.no_grad():
+        sequence = learner(images, rule, dense=[0, 2], memory_frames=2)
+        state = learner.network.initial_state(2)
+        for t in range(3):
+            told, state = learner.network.step(images[:, t], state, rule=rule)
+            torch.testing.assert_close(sequence.translation[:, t], told.translation)
+            torch.testing.assert_close(sequence.quaternion_xyzw[:, t], told.quaternion_xyzw)
+            if t in (0, 2):
+                slot = t // 2
+                torch.testing.assert_close(sequence.points[:, slot], told.points_camera)
+                torch.testing.assert_close(sequence.confidence[:, slot], told.confidence)
+
+
+def test_no_gradient_goes_further_back_than_it_may():
+    torch.manual_seed(0)
+    learner = Learner(Architecture.tiny())
+
+    def gradient_at_first_image(memory_frames):
+        images = (torch.rand(1, 4, 3, 32, 32) * 2 - 1).requires_grad_()
+        told = learner(images, update_rule('cut3r'), dense=[3], memory_frames=memory_frames)
+        told.translation[:, 3].sum().backward()
+        return images.grad[:, 0].abs().max()
+
+    assert gradient_at_first_image(memory_frames=4) > 0
+    assert gradient_at_first_image(memory_frames=2) == 0
+
+
+def test_an_untrained_network_says_two_metres_and_no_motion():
+    torch.manual_seed(0)
+    network = Network(Architecture.mini())
+    initialise(network)
+
+    with torch.no_grad():
+        told, _ = network.step(torch.rand(1, 3, 96, 128) * 2 - 1, network.initial_state())
+
+    assert 1.0 < told.points_camera[..., 2].mean() < 4.0
+    assert told.translation.norm() < 0.3
+    assert told.quaternion_xyzw[0, 3] > 0.98
+
+
+def model_of_two_layers():
+    """Make a model with one matrix for each of the two optimizers."""
+    model = torch.nn.Module()
+    model.dec_blocks = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
+    model.last = torch.nn.Linear(4, 4, bias=False)
+    return model
+
+
+def test_small_steps_add_up_in_the_master_weights_of_a_bfloat16_network():
+    model = model_of_two_layers().to(torch.bfloat16)
+    with torch.no_grad():
+        model.last.weight.fill_(1.0)
+    optimizer = Optimizer(model, rate=1e-4, weight_decay=0.0)
+
+    for _ in range(100):
+        model.last.weight.sum().backward()
+        optimizer.step(1.0)
+
+    # Adam moves by its rate a step: 1 - 100 * 1e-4. One such step is lost in bfloat16.
+    torch.testing.assert_close(
+        optimizer.masters['last.weight'], torch.full((4, 4), 0.99), atol=1e-4, rtol=0
+    )
+    assert model.last.weight.dtype == torch.bfloat16
+    assert model.last.weight.float().max() < 1.0
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    model = model_of_two_layers()
+    optimizer = Optimizer(model, rate=0.1)
+    before = model.last.weight.detach().clone()
+
+    (model.last.weight.sum() * float('nan')).backward()
+    optimizer.step(1.0)
+
+    torch.testing.assert_close(model.last.weight.detach(), before)
+
+
+def test_a_run_that_was_saved_goes_on_as_if_it_never_stopped():
+    torch.manual_seed(0)
+    straight, stopped = model_of_two_layers(), model_of_two_layers()
+    stopped.load_state_dict(straight.state_dict())
+
+    def go_on(model, optimizer, steps):
+        for step in steps:
+            inputs = torch.full((1, 4), 0.1 * step)
+            model.last(model.dec_blocks[0](inputs)).square().sum().backward()
+            optimizer.step(1.0)
+
+    go_on(straight, Optimizer(straight, rate=0.01), range(6))
+    first = Optimizer(stopped, rate=0.01)
+    go_on(stopped, first, range(3))
+    saved = io.BytesIO()
+    torch.save(first.state_dict(), saved)
+    saved.seek(0)
+    resumed = model_of_two_layers()
+    second = Optimizer(resumed, rate=0.01)
+    second.load_state_dict(torch.load(saved, weights_only=True))
+    go_on(resumed, second, range(3, 6))
+
+    torch.testing.assert_close(resumed.state_dict(), straight.state_dict())

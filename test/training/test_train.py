@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A short real run of the training, from the command line to a checkpoint that loads."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from training.clips import ClipPool, ClipSettings, film
+from training.train import main
+from ttt3r_ros.model.checkpoint import load_network
+
+SETTINGS = ClipSettings(families='S', width=32, height=16, length=12)
+
+
+def rows(folder, kind):
+    lines = (folder / 'log.jsonl').read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row['kind'] == kind]
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """Train for a few seconds, stop, and go on for a few more."""
+    folder = tmp_path_factory.mktemp('run')
+    common = ['--preset', 'tiny', '--family', 'SL', '--device', 'cpu', '--out', str(folder)]
+    assert main([*common, '--minutes', '0.15']) == 0
+    first = rows(folder, 'validation')[-1]['frames']
+    assert main([*common, '--minutes', '0.3', '--resume']) == 0
+    return folder, first
+
+
+def test_a_run_goes_on_where_it_stopped(trained):
+    folder, frames_of_first_part = trained
+    checks = rows(folder, 'validation')
+
+    assert frames_of_first_part > 0
+    assert checks[-1]['frames'] > frames_of_first_part
+    assert checks[-1]['seconds'] >= 0.3 * 60
+    assert (folder / 'log.png').stat().st_size > 1000
+
+
+def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
+    folder, _ = trained
+    network, info = load_network(folder / 'best.safetensors', 'cpu', 'strict')
+
+    assert info.metadata['licence'] == 'Apache-2.0'
+    with torch.no_grad():
+        told, _ = network.step(torch.zeros(1, 3, 48, 64), network.initial_state())
+    assert torch.isfinite(told.points_camera).all()
+    assert not any('flow' in name for name in network.state_dict())
+
+
+def test_resuming_nothing_is_refused_in_one_line(tmp_path, capsys):
+    assert main(['--preset', 'tiny', '--minutes', '1', '--out', str(tmp_path), '--resume']) == 1
+
+    assert capsys.readouterr().err.startswith('training: error: nothing to resume')
+
+
+def test_a_seed_gives_one_film():
+    first, again = film('L', 5, SETTINGS), film('L', 5, SETTINGS)
+
+    np.testing.assert_array_equal(first.rgb, again.rgb)
+    np.testing.assert_array_equal(first.world_T_camera, again.world_T_camera)
+    assert not np.array_equal(first.rgb, film('L', 6, SETTINGS).rgb)
+
+
+def test_the_pool_stays_bounded_and_renews_itself():
+    pool = ClipPool(SETTINGS, capacity=3, seed=1, reuse=1.0, workers=0)
+    rng = np.random.default_rng(0)
+    drawn = [pool.draw(4, 3, rng) for _ in range(10)]
+
+    assert len(pool.clips) == 3
+    assert all(len(clip.rgb) == 3 for batch in drawn for clip in batch)
+    # 120 frames drawn at one use each: ten films of 12 frames were made, of which 3 are kept.
+    assert pool.frames_rendered == pytest.approx(120, abs=12)

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The network in training: its auxiliary flow head, and a run over whole sequences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn, Tensor
+from torch.nn.functional import pixel_shuffle
+
+from training.losses import SequencePrediction
+from ttt3r_ros.model import Architecture, Network, Outputs
+from ttt3r_ros.model.attention import CrossAttention, SelfAttention
+from ttt3r_ros.model.layers import Linear
+from ttt3r_ros.model.network import Decoded, ImageTokens
+from ttt3r_ros.model.state_update import UpdateRule
+
+FLOW_CELL = 4  # pixels
+NEIGHBOUR_BIAS = 1.0
+FIRST_DEPTH = 2.0  # metres: what an untrained network should say
+
+
+class Learner(nn.Module):
+    """A network and the flow head that is thrown away after training."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Make both with the weights that training starts from."""
+        super().__init__()
+        self.network = Network(architecture)
+        self.cells = architecture.patch_size // FLOW_CELL
+        self.flow_head = Linear(architecture.decoder_width, 4 * self.cells**2)
+        initialise(self.network)
+        nn.init.zeros_(self.flow_head.weight)
+
+    def forward(
+        self, images: Tensor, rule: UpdateRule, dense: list[int], memory_frames: int
+    ) -> SequencePrediction:
+        """
+        Run sequences.
+
+        :param images: (B, T, 3, H, W) in [-1, 1].
+        :param rule: how frames are written into the state.
+        :param dense: the frames whose points are predicted.
+        :param memory_frames: after so many frames no gradient goes further back in time.
+        """
+        network = self.network
+        batch, frames = images.shape[:2]
+        encoded = network.encode(images.flatten(0, 1))
+        tokens = encoded.tokens.unflatten(0, (batch, frames))
+        state = network.initial_state(batch)
+        decoded: list[Decoded] = []
+        for t in range(frames):
+            if t and t % memory_frames == 0:
+                state = replace(state, tokens=state.tokens.detach(), memory=state.memory.detach())
+            step, gain, state = network.advance(
+                encoded._replace(tokens=tokens[:, t]), state, rule=rule, write=True
+            )
+            decoded.append(step)
+        poses = torch.stack([step.pose_token for step in decoded], dim=1)
+        translation, quaternion = network.downstream_head.pose_head(poses.flatten(0, 1))
+        points = network.predict(_join([decoded[t] for t in dense]), gain, Outputs(pose=False))
+        last = torch.stack([step.levels.last for step in decoded], dim=1)
+        return SequencePrediction(
+            dense,
+            points.points_camera.unflatten(0, (len(dense), batch)).transpose(0, 1),
+            points.confidence.unflatten(0, (len(dense), batch)).transpose(0, 1),
+            translation.unflatten(0, (batch, frames)),
+            quaternion.unflatten(0, (batch, frames)),
+            self._flow(last, encoded),
+        )
+
+    def _flow(self, tokens: Tensor, grid: ImageTokens) -> Tensor:
+        """Map (B, T, N, D) tokens to (B, T, 2, h, w, 2) flow, in patches."""
+        values = self.flow_head(tokens).float().transpose(2, 3)
+        values = values.unflatten(3, (grid.height, grid.width))
+        cells = pixel_shuffle(values, self.cells)  # (B, T, 4, h, w)
+        return cells.unflatten(2, (2, 2)).movedim(3, -1)
+
+
+def _join(decoded: list[Decoded]) -> Decoded:
+    """Put frames side by side in the batch."""
+    first = decoded[0].levels
+    joined = {
+        name: torch.cat([getattr(step.levels, name) for step in decoded])
+        for name in ('encoder', 'middle', 'late', 'last')
+    }
+    return Decoded(first._replace(**joined), torch.cat([step.pose_token for step in decoded]))
+
+
+@torch.no_grad()
+def initialise(network: Network) -> None:
+    """
+    Set the weights that training starts from, in place.
+
+    A common bias on queries and keys lets every token start by looking at its neighbourhood:
+    rotated by position, equal vectors match best where they stand. The dense head starts at a
+    plausible depth and the pose head at no motion.
+    """
+    for module in network.modules():
+        if isinstance(module, (Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            if isinstance(module, Linear):
+                nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for name, module in network.named_modules():
+        if 'pose_retriever' in name:
+            continue
+        if isinstance(module, SelfAttention):
+            width = module.proj.out_features
+            module.qkv.bias[: 2 * width] = NEIGHBOUR_BIAS
+        if isinstance(module, CrossAttention):
+            module.projq.bias.fill_(NEIGHBOUR_BIAS)
+            module.projk.bias.fill_(NEIGHBOUR_BIAS)
+    network.register_tokens.weight.normal_(std=0.5)
+    pose_out = network.downstream_head.pose_head.mlp.fc2
+    pose_out.weight.mul_(0.1)
+    pose_out.bias.copy_(torch.tensor([0, 0, 0, 1.0, 0, 0, 0]))
+    dense_out = network.downstream_head.dpt_self.head[-1]
+    dense_out.weight.mul_(0.1)
+    dense_out.bias.copy_(torch.tensor([0, 0, float(np.log1p(FIRST_DEPTH)), 0]))

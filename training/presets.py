@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The recipes of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ttt3r_ros.model import Architecture
+
+
+@dataclass(frozen=True)
+class Preset:
+    """
+    One recipe.
+
+    frames_per_step: sequences times their length. stages: from which share of the run on, how
+    long sequences are, shortest and longest. dense_share: share of the frames whose points are
+    learnt from in a step; poses and flow are learnt from in all.
+    """
+
+    architecture: Architecture
+    width: int
+    height: int
+    frames_per_step: int
+    rate: float
+    pool_clips: int
+    reuse: float
+    dense_share: float
+    stages: tuple[tuple[float, int, int], ...] = ((0.0, 2, 4), (0.3, 4, 8), (0.75, 8, 16))
+    memory_frames: int = 8
+    average: float = 0.999
+
+
+PRESETS = {
+    # About 12 M parameters: for a GPU, where it sees some 10 M frames in 40 minutes.
+    'small': Preset(Architecture.small(), 224, 160, 512, 1e-3, 512, 4.0, 0.5),
+    # About 3.6 M parameters: what two CPU cores can teach in an hour or two.
+    'mini': Preset(Architecture.mini(), 128, 96, 64, 2e-3, 256, 6.0, 0.5),
+    # For the smoke test.
+    'tiny': Preset(Architecture.tiny(), 64, 48, 16, 1e-3, 4, 8.0, 1.0),
+}

@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One training run: draw, predict, step, and now and then measure and save."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+import math
+from pathlib import Path
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.attention import sdpa_kernel, SDPBackend
+from tqdm import tqdm
+
+from training.batch import Batch, collate, crop, flow_targets, mirror, recolor
+from training.clips import ClipPool, ClipSettings
+from training.learner import FLOW_CELL, Learner
+from training.log import TrainingLog
+from training.losses import LossWeights, sequence_loss
+from training.optimizer import Optimizer
+from training.presets import Preset
+from training.validate import validate, validation_films
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.model import update_rule
+from ttt3r_ros.model.checkpoint import save_checkpoint
+
+WARM_UP_STEPS = 200
+RESUME_FILE = 'resume.pt'
+
+
+class TrainingError(UserError):
+    """A run cannot start or go on as asked."""
+
+
+class Run:
+    """One training run in one folder: it can stop at any step and go on later."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        family: str,
+        minutes: float,
+        out: Path,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        """
+        Prepare a run from the start.
+
+        :param preset: the recipe.
+        :param family: letters of the families to train on.
+        :param minutes: how long the whole run takes, earlier parts of it included.
+        :param out: the run's folder.
+        :param device: where the network is trained.
+        :param seed: of weights and data.
+        """
+        torch.manual_seed(seed)
+        self.preset, self.out, self.device = preset, out, device
+        self.seconds_planned = 60 * minutes
+        self.clips = ClipSettings(family, preset.width, preset.height)
+        self.learner = Learner(preset.architecture).to(device)
+        self.optimizer = Optimizer(self.learner, rate=preset.rate, average=preset.average)
+        if device.type == 'cuda' or torch.backends.mkldnn.is_available():
+            self.learner.network.use_bfloat16()
+            self.learner.flow_head.to(torch.bfloat16)
+        self.log = TrainingLog(out)
+        self.rng = np.random.default_rng(seed)
+        self.seed = seed
+        self.steps = 0
+        self.frames_seen = 0
+        self.seconds_spent = 0.0
+        self.best_score = math.inf
+
+    def save(self) -> None:
+        """Write everything that is needed to go on; the old file stays until the new is whole."""
+        counters = {
+            name: getattr(self, name)
+            for name in ('steps', 'frames_seen', 'seconds_spent', 'best_score', 'seed')
+        }
+        part = self.out / (RESUME_FILE + '.part')
+        state = self.optimizer.state_dict()
+        torch.save({'counters': counters, 'optimizer': state}, part)
+        part.replace(self.out / RESUME_FILE)
+
+    def load(self) -> None:
+        """
+        Go on from the folder's last save.
+
+        :raises TrainingError: when there is none.
+        """
+        path = self.out / RESUME_FILE
+        if not path.exists():
+            raise TrainingError(f'nothing to resume: {path} does not exist')
+        saved = torch.load(path, map_location=self.device, weights_only=True)
+        for name, value in saved['counters'].items():
+            setattr(self, name, value)
+        self.optimizer.load_state_dict(saved['optimizer'])
+        self.rng = np.random.default_rng([self.seed, self.steps])
+
+    def train(self, check_every_s: float, workers: int) -> None:
+        """
+        Train until the planned time is spent or somebody interrupts.
+
+        :param check_every_s: seconds between validations, each with a save.
+        :param workers: processes that render.
+        """
+        films = validation_films(self.clips, count=8)
+        pool = ClipPool(
+            self.clips,
+            self.preset.pool_clips,
+            seed=self.seed + 7919 * self.steps,
+            reuse=self.preset.reuse,
+            workers=workers,
+        )
+        bar = tqdm(total=round(self.seconds_planned), initial=round(self.seconds_spent), unit='s')
+        last_check, started_at = self.seconds_spent, self.seconds_spent
+        begin = time.monotonic()
+        try:
+            while self.seconds_spent < self.seconds_planned:
+                row = self._step(pool)
+                self.seconds_spent = started_at + time.monotonic() - begin
+                bar.update(min(round(self.seconds_spent), bar.total) - bar.n)
+                if self.steps % 20 == 0:
+                    rate = self.frames_seen / self.seconds_spent
+                    self.log.add('train', self.frames_seen, {**row, 'frames_per_s': rate})
+                    bar.set_postfix(loss=f'{row["loss"]:.3f}', frames=self.frames_seen)
+                if self.seconds_spent - last_check >= check_every_s:
+                    self._check(films)
+                    last_check = self.seconds_spent
+        finally:
+            bar.close()
+            self._check(films)
+
+    def _step(self, pool: ClipPool) -> dict[str, float]:
+        done = self.seconds_spent / self.seconds_planned
+        frames = self._draw_length(done)
+        sequences = max(self.preset.frames_per_step // frames, 1)
+        batch = self._draw_batch(pool, sequences, frames)
+        dense_count = max(1, round(self.preset.dense_share * frames))
+        dense = sorted(self.rng.choice(frames, dense_count, replace=False).tolist())
+        # On a CPU the plain product is several times faster backwards than the fused kernel.
+        kernel = SDPBackend.MATH if self.device.type == 'cpu' else SDPBackend.FLASH_ATTENTION
+        with sdpa_kernel([kernel, SDPBackend.MATH]):
+            prediction = self.learner(
+                batch.images, update_rule('cut3r'), dense, self.preset.memory_frames
+            )
+        target = flow_targets(batch, FLOW_CELL, self.preset.architecture.patch_size)
+        loss, parts = sequence_loss(prediction, batch, target, LossWeights())
+        loss.backward()
+        warm = min(1.0, (self.steps + 1) / WARM_UP_STEPS)
+        norm = self.optimizer.step(warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) + 1e-3)
+        self.steps += 1
+        self.frames_seen += sequences * frames
+        values = {'loss': loss.detach(), 'gradient': norm, **parts}
+        return {name: round(float(value), 5) for name, value in values.items()}
+
+    def _draw_length(self, done: float) -> int:
+        low, high = [(low, high) for begin, low, high in self.preset.stages if done >= begin][-1]
+        return int(self.rng.integers(low, high + 1))
+
+    def _draw_batch(self, pool: ClipPool, sequences: int, frames: int) -> Batch:
+        batch = collate(pool.draw(sequences, frames, self.rng), self.device)
+        if self.rng.random() < 0.5:
+            batch = mirror(batch)
+        if self.rng.random() < 0.3:
+            patch = self.preset.architecture.patch_size
+            rows, columns = self.preset.height // patch, self.preset.width // patch
+            height = patch * int(self.rng.integers(max(rows // 2, 1), rows + 1))
+            width = patch * int(self.rng.integers(max(columns // 2, 1), columns + 1))
+            batch = crop(batch, height, width)
+        return recolor(batch, self.rng)
+
+    def _check(self, films: dict[str, Any]) -> None:
+        """Measure the averaged weights, keep the best, save, draw."""
+        self.optimizer.use_averages()
+        score = 0.0
+        for family, clips in films.items():
+            errors = validate(self.learner.network, clips, self.device)
+            weight = family in self.clips.families
+            score += weight * errors.score
+            values = {**asdict(errors), 'seconds': self.seconds_spent}
+            self.log.add('validation', self.frames_seen, {'family': family, **values})
+        if score < self.best_score:
+            self.best_score = score
+            self._export()
+        self.optimizer.use_masters()
+        self.log.draw()
+        self.save()
+
+    def _export(self) -> None:
+        metadata = {
+            'licence': 'Apache-2.0',
+            'training': f'families {self.clips.families}, {self.frames_seen} frames, '
+            f'{self.seconds_spent / 60:.0f} minutes on {self.device.type}, seed {self.seed}',
+        }
+        tensors = {
+            name.removeprefix('network.'): tensor
+            for name, tensor in self.optimizer.averages.items()
+            if name.startswith('network.')
+        }
+        architecture = self.preset.architecture
+        save_checkpoint(
+            self.out / 'best.safetensors', tensors, architecture, metadata, torch.float16
+        )

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Train a small network from scratch on the simulated world.
+
+Examples:
+  python -m training.train --preset small --family SML --minutes 40 --out runs/small
+  python -m training.train --preset small --family SML --minutes 40 --out runs/small --resume
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import signal
+import sys
+
+import torch
+
+from training.presets import PRESETS
+from training.run import Run
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.model.predictor import choose_device
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train, or go on training."""
+    parser = argparse.ArgumentParser(
+        prog='python -m training.train',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--preset', choices=sorted(PRESETS), default='small')
+    parser.add_argument('--family', default='SML', help='families to draw worlds from, e.g. SSL')
+    parser.add_argument('--minutes', type=float, required=True, help='of the whole run')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the run')
+    parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
+    parser.add_argument('--device', default='auto', help='auto, cpu or cuda')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--threads', type=int, default=1, help='of the network on a CPU')
+    parser.add_argument('--workers', type=int, default=1, help='processes that render')
+    parser.add_argument('--check-every', type=float, default=300.0, help='seconds')
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    torch.set_num_threads(arguments.threads)
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        run = Run(
+            PRESETS[arguments.preset],
+            arguments.family,
+            arguments.minutes,
+            arguments.out,
+            choose_device(arguments.device),
+            arguments.seed,
+        )
+        if arguments.resume:
+            run.load()
+        run.train(arguments.check_every, arguments.workers)
+    except UserError as error:
+        print(f'training: error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Errors on a fixed set of films of worlds that training never sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from training.batch import collate
+from training.clips import Clip, ClipSettings, film, FIRST_VALIDATION_SEED
+from ttt3r_ros.geometry import invert, rotation_angle, rotation_from_quaternion, transform
+from ttt3r_ros.model import Network, Outputs, update_rule
+from ttt3r_ros.tools.evaluation import (
+    evaluate_trajectory,
+    EvaluationError,
+    median_scale,
+    path_length,
+    relative_motion,
+)
+
+FRAMES = 8
+
+
+@dataclass(frozen=True)
+class ValidationErrors:
+    """
+    Means over the films of one family.
+
+    depth_metric, depth_scaled: mean absolute relative depth error, as it is and after one scale
+    a film. rotation_deg: of the motion between neighbouring frames; still_deg: the same for a
+    camera said not to move. ate_fraction: trajectory error after Sim(3) over the path's length.
+    """
+
+    depth_metric: float
+    depth_scaled: float
+    rotation_deg: float
+    still_deg: float
+    ate_fraction: float
+
+    @property
+    def score(self) -> float:
+        """Give one number to choose the best weights by; lower is better."""
+        return self.depth_scaled + self.rotation_deg / self.still_deg + self.ate_fraction
+
+
+def validation_films(settings: ClipSettings, count: int) -> dict[str, list[Clip]]:
+    """
+    Film the fixed set.
+
+    :param settings: of training; sizes are taken over, the length is FRAMES.
+    :param count: films of each family.
+    """
+    short = ClipSettings(
+        width=settings.width, height=settings.height, length=FRAMES, rates_hz=(7.5, 7.5)
+    )
+    return {
+        family: [film(family, FIRST_VALIDATION_SEED + i, short) for i in range(count)]
+        for family in 'SML'
+    }
+
+
+@torch.inference_mode()
+def validate(
+    network: Network, films: list[Clip], device: torch.device, rule_name: str = 'cut3r'
+) -> ValidationErrors:
+    """
+    Measure a network on films.
+
+    :param films: of one size.
+    :param rule_name: how frames are written into the state.
+    """
+    batch = collate(films, device)
+    state, rule = network.initial_state(len(films)), update_rule(rule_name)
+    depths, poses = [], []
+    for t in range(batch.images.shape[1]):
+        told, state = network.step(batch.images[:, t], state, rule=rule, outputs=Outputs())
+        depths.append(told.points_camera[..., 2].cpu().numpy())
+        rotation = rotation_from_quaternion(told.quaternion_xyzw.cpu().numpy())
+        poses.append(transform(rotation, told.translation.cpu().numpy()))
+    rows = [
+        _film_errors(np.stack(depth), np.stack(pose), clip)
+        for depth, pose, clip in zip(np.stack(depths, 1), np.stack(poses, 1), films)
+    ]
+    return ValidationErrors(*np.mean(rows, axis=0).tolist())
+
+
+def _film_errors(depth: np.ndarray, poses: np.ndarray, clip: Clip) -> list[float]:
+    truth, true_poses = clip.depth.astype(np.float32), clip.world_T_camera
+    scale = median_scale(depth, truth)
+    still = relative_motion(true_poses, 1)
+    wrong = invert(still) @ relative_motion(poses, 1)
+    return [
+        float(np.mean(np.abs(depth - truth) / truth)),
+        float(np.mean(np.abs(scale * depth - truth) / truth)),
+        _root_mean_square(np.degrees(rotation_angle(wrong[:, :3, :3]))),
+        _root_mean_square(np.degrees(rotation_angle(still[:, :3, :3]))),
+        _trajectory_error(poses, true_poses) / max(path_length(true_poses), 1e-6),
+    ]
+
+
+def _trajectory_error(poses: np.ndarray, truth: np.ndarray) -> float:
+    try:
+        return evaluate_trajectory(poses, truth, 'sim3').ate.rmse
+    except EvaluationError:
+        # An estimate that never moves is best aligned to the middle of the truth.
+        return _root_mean_square(np.linalg.norm(truth[:, :3, 3] - truth[:, :3, 3].mean(0), axis=1))
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
