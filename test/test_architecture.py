@@ -23,11 +23,12 @@ ROOMS = {
     'geometry': {'errors', 'settings'},
     'camera': {'errors', 'settings', 'geometry'},
     'image_formats': {'errors'},
+    'atomic': {'errors'},
     'model': FOUNDATION,
     'mapping': FOUNDATION | {'model'},
     'simulation': FOUNDATION,
-    'node': FOUNDATION | {'image_formats', 'model', 'mapping'},
-    'tools': FOUNDATION | {'image_formats', 'model', 'mapping', 'simulation', 'node'},
+    'node': FOUNDATION | {'image_formats', 'atomic', 'model', 'mapping'},
+    'tools': FOUNDATION | {'image_formats', 'atomic', 'model', 'mapping', 'simulation', 'node'},
 }
 LIBRARIES = {
     'errors': set(),
@@ -35,8 +36,24 @@ LIBRARIES = {
     'geometry': {'numpy'},
     'camera': {'numpy'},
     'image_formats': {'numpy', 'cv2', 'PIL'},
+    'atomic': set(),
 }
-ROS = {'rclpy', 'tf2_ros', 'cv_bridge', 'sensor_msgs', 'geometry_msgs', 'nav_msgs', 'std_msgs'}
+ROS = {
+    'rclpy',
+    'tf2_ros',
+    'tf_transformations',
+    'cv_bridge',
+    'sensor_msgs_py',
+    'builtin_interfaces',
+    'rcl_interfaces',
+    'lifecycle_msgs',
+    'sensor_msgs',
+    'geometry_msgs',
+    'nav_msgs',
+    'diagnostic_msgs',
+    'std_msgs',
+    'std_srvs',
+}
 ROOMS_WITH_ROS = {'node'}
 
 

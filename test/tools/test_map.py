@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from ttt3r_ros import atomic
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
-from ttt3r_ros.tools import atomic, mapping_run
+from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.mapping_run import intrinsics_for
 

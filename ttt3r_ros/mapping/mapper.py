@@ -129,11 +129,8 @@ class OnlineMapper:
         """
         check_image(rgb)
         self._check_stamp(stamp_ns)
-        network = self._predictor
         height, width = rgb.shape[:2]
-        fit = ImageFit.for_image(
-            width, height, network.image_size, network.patch, network.square_crop
-        )
+        fit = self.fit(width, height)
         lens = lens_of(intrinsics, fit) if intrinsics else None
         image = fit.apply(lens.undistort(rgb) if lens else rgb)
 
@@ -166,6 +163,19 @@ class OnlineMapper:
             last_stamp_ns=stamp_ns,
         )
         return frame
+
+    def fit(self, width: int, height: int) -> ImageFit:
+        """
+        Say how images of a size are resized and cropped.
+
+        :param width: pixels.
+        :param height: pixels.
+        :raises BadImage: when no image of this size can be used.
+        """
+        network = self._predictor
+        return ImageFit.for_image(
+            width, height, network.image_size, network.patch, network.square_crop
+        )
 
     def reset(self) -> None:
         """Forget everything; the next image is the first one again."""

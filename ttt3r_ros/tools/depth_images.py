@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.tools.atomic import atomic_file, OutputError
 
 PER_METRE = 1000
 

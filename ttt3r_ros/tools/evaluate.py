@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.tools.atomic import atomic_file
+from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.tools.evaluation import (
     ALIGNMENTS,
     associate,

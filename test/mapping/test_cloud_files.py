@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 
+from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
 from ttt3r_ros.mapping.voxels import VoxelCloud
-from ttt3r_ros.tools.ply import write_ply
 
 
 def test_the_header_describes_the_bytes_that_follow():
@@ -50,3 +50,23 @@ def test_an_empty_map_is_a_valid_file():
 
     assert b'element vertex 0\n' in file.getvalue()
     assert file.getvalue().endswith(b'end_header\n')
+
+
+def test_a_pcd_file_holds_the_same_points_with_packed_colours():
+    cloud = VoxelCloud(
+        np.array([[1, 2, 3], [-4, 5.5, 6]], np.float32),
+        np.array([[255, 0, 7], [1, 2, 3]], np.uint8),
+        np.array([1.5, 20], np.float32),
+    )
+    file = io.BytesIO()
+
+    write_pcd(file, cloud)
+
+    header, body = file.getvalue().split(b'DATA binary\n')
+    lines = dict(line.split(' ', 1) for line in header.decode().splitlines()[1:])
+    assert lines['FIELDS'] == 'x y z rgb confidence'
+    assert lines['POINTS'] == lines['WIDTH'] == '2'
+    assert list(struct.iter_unpack('<fffIf', body)) == [
+        (1, 2, 3, 0xFF0007, 1.5),
+        (-4, 5.5, 6, 0x010203, 20),
+    ]

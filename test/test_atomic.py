@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ttt3r_ros.tools.atomic import atomic_file, output_folder, OutputError
+from ttt3r_ros.atomic import atomic_file, output_folder, OutputError
 
 
 def fail_half_way(path, error):

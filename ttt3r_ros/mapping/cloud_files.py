@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Point clouds as binary PLY and PCD files."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.mapping.voxels import VoxelCloud
+
+VERTEX = np.dtype(
+    [
+        ('x', '<f4'),
+        ('y', '<f4'),
+        ('z', '<f4'),
+        ('red', 'u1'),
+        ('green', 'u1'),
+        ('blue', 'u1'),
+        ('confidence', '<f4'),
+    ]
+)
+PCD_POINT = np.dtype([(name, '<f4') for name in ('x', 'y', 'z', 'rgb', 'confidence')])
+PLY_NAMES = {'<f4': 'float', '|u1': 'uchar'}
+
+
+def write_ply(file: IO[bytes], cloud: VoxelCloud) -> None:
+    """
+    Write a cloud with colours and confidence.
+
+    :param file: open for binary writing.
+    :param cloud: may be empty.
+    """
+    vertices = _vertices(cloud)
+    properties = [f'property {PLY_NAMES[VERTEX[name].str]} {name}' for name in VERTEX.names or ()]
+    header = [
+        'ply',
+        'format binary_little_endian 1.0',
+        'comment ttt3r_ros: metres, map frame (x forward, y left, z up)',
+        f'element vertex {len(vertices)}',
+        *properties,
+        'end_header',
+    ]
+    file.write('\n'.join([*header, '']).encode())
+    file.write(vertices.tobytes())
+
+
+def write_pcd(file: IO[bytes], cloud: VoxelCloud) -> None:
+    """
+    Write a cloud with colours and confidence for PCL.
+
+    :param file: open for binary writing.
+    :param cloud: may be empty.
+    """
+    vertices = _vertices(cloud)
+    points = np.empty(len(vertices), PCD_POINT)
+    for name in ('x', 'y', 'z', 'confidence'):
+        points[name] = vertices[name]
+    red, green, blue = (vertices[name].astype('<u4') for name in ('red', 'green', 'blue'))
+    points['rgb'] = (red << 16 | green << 8 | blue).view('<f4')
+    header = [
+        '# .PCD v0.7 - ttt3r_ros: metres, map frame (x forward, y left, z up)',
+        'VERSION 0.7',
+        'FIELDS ' + ' '.join(PCD_POINT.names or ()),
+        'SIZE 4 4 4 4 4',
+        'TYPE F F F F F',
+        'COUNT 1 1 1 1 1',
+        f'WIDTH {len(points)}',
+        'HEIGHT 1',
+        'VIEWPOINT 0 0 0 1 0 0 0',
+        f'POINTS {len(points)}',
+        'DATA binary',
+    ]
+    file.write('\n'.join([*header, '']).encode())
+    file.write(points.tobytes())
+
+
+def _vertices(cloud: VoxelCloud) -> NDArray[np.void]:
+    vertices = np.empty(len(cloud.points), VERTEX)
+    for name, column in zip(('x', 'y', 'z'), cloud.points.T):
+        vertices[name] = column
+    for name, column in zip(('red', 'green', 'blue'), cloud.colors.T):
+        vertices[name] = column
+    vertices['confidence'] = cloud.confidence
+    return vertices
