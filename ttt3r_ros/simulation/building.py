@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.simulation.furniture import AT_WALL, block, FREE_STANDING, Part, Piece, post
+from ttt3r_ros.simulation.furniture import AT_WALL, FREE_STANDING, Maker, Part, Piece, post
 from ttt3r_ros.simulation.materials import Palette, random_palette
 from ttt3r_ros.simulation.world import (
     BOX,
     CELL_AMBIENT,
     CELL_COLUMNS,
+    CELL_DECALS,
     CELL_GROUPS,
     CELL_HIGH,
     CELL_LIGHT,
@@ -27,6 +28,12 @@ from ttt3r_ros.simulation.world import (
     CELL_MATERIALS,
     CELL_PORTALS,
     CELL_SKIRTING,
+    DECAL_BOTTOM,
+    DECAL_COLUMNS,
+    DECAL_HIGH,
+    DECAL_LOW,
+    DECAL_MATERIAL,
+    DECAL_TOP,
     GROUP_COLUMNS,
     GROUP_HIGH,
     GROUP_LOW,
@@ -120,6 +127,7 @@ class _Room:
     high: NDArray[np.float64]
     height: float
     pieces: list[list[Part]] = field(default_factory=list)
+    decals: list[list[NDArray[np.float32]]] = field(default_factory=lambda: [[] for _ in range(6)])
     taken: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
     doors: list[_Door] = field(default_factory=list)
     light: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
@@ -227,56 +235,37 @@ class _Builder:
         size = room.high - room.low
         tries = round(2.2 * float(size.sum()))
         for _ in range(tries):
-            self._place_at_wall(room, self.rng.choice(np.array(AT_WALL)))
+            self._place_at_wall(room, AT_WALL[int(self.rng.integers(len(AT_WALL)))])
         for _ in range(round(0.35 * float(size.prod()))):
-            self._place_free(room, self.rng.choice(np.array(FREE_STANDING)))
+            self._place_free(room, FREE_STANDING[int(self.rng.integers(len(FREE_STANDING)))])
         for wall in range(4):
             self._decorate(room, wall)
+        if self.rng.random() < 0.6:
+            self._lay_rug(room)
 
     def _frame_door(self, room: _Room, door: _Door, material: int) -> None:
-        inside_a = room is self.rooms[door.a]
-        edge = door.near if inside_a else door.far
-        back, front = (edge - 0.025, edge) if inside_a else (edge, edge + 0.025)
+        face = self._face_of(door, room)
         trim = 0.07
-        bars = [
-            (door.low - trim, door.low, 0.0, door.height + trim),
-            (door.high, door.high + trim, 0.0, door.height + trim),
-            (door.low, door.high, door.height, door.height + trim),
-        ]
-        parts = []
-        for start, end, bottom, top in bars:
-            low, high = (back, start), (front, end)
-            if door.axis == 1:
-                low, high = low[::-1], high[::-1]
-            parts.append(block((*low, bottom), (*high, top), material))
-        room.pieces.append(parts)
+        top = door.height + trim
+        # The opening itself is no wall, so one rectangle around it draws the frame.
+        room.decals[face].append(_decal(door.low - trim, door.high + trim, 0.0, top, material))
+
+    def _face_of(self, door: _Door, room: _Room) -> int:
+        """Say in which face of a room a door is."""
+        return 2 * door.axis + (1 if room is self.rooms[door.a] else 0)
 
     def _hang_lamp(self, room: _Room) -> None:
-        self_lit = self.palette.pick(self.rng, 'lamp')
+        glowing, metal = self.palette.pick(self.rng, 'lamp'), self.palette.pick(self.rng, 'metal')
         x, y = room.low + (room.high - room.low) * self.rng.uniform(0.35, 0.65, 2)
-        drop = self.rng.choice([0.0, 0.25])
-        z = room.height - drop
+        z = room.height - self.rng.choice([0.005, 0.25])
         wide = self.rng.uniform(0.12, 0.3)
-        lamp = post(x, y, wide, z - 0.06, z - 0.005, self_lit)
         if self.rng.random() < 0.4:
-            lamp = block(
-                (x - 2 * wide, y - 0.1, z - 0.05), (x + 2 * wide, y + 0.1, z - 0.005), self_lit
-            )
-        parts = [lamp]
-        if drop:
-            parts.append(
-                post(
-                    x,
-                    y,
-                    0.012,
-                    z - 0.005,
-                    room.height - 0.005,
-                    self.palette.pick(self.rng, 'metal'),
-                )
-            )
-        room.pieces.append(parts)
-        self_light = np.array([x, y, z - 0.1])
-        room.light = self_light
+            half = (2 * wide, 0.1, 0.025)
+            lamp = Part(BOX, (x, y, z - 0.025), half, glowing, self.rng.choice([0.0, math.pi / 2]))
+        else:
+            lamp = post(x, y, wide, z - 0.055, z, glowing)
+        room.pieces.append([lamp, post(x, y, 0.012, z, room.height, metal)])
+        room.light = np.array([x, y, z - 0.1])
 
     def _is_free(
         self, room: _Room, wall: int, low: NDArray[np.float64], high: NDArray[np.float64]
@@ -291,8 +280,8 @@ class _Builder:
                 return False
         return True
 
-    def _place_at_wall(self, room: _Room, make: object) -> None:
-        piece: Piece = make(self.rng, self.palette)  # type: ignore[operator]
+    def _place_at_wall(self, room: _Room, make: Maker) -> None:
+        piece = make(self.rng, self.palette)
         wall = int(self.rng.integers(4))
         axis = 0 if wall >= 2 else 1  # along the wall
         start, end = room.low[axis], room.high[axis]
@@ -307,8 +296,8 @@ class _Builder:
             room.taken.append((wall, low, high))
             room.pieces.append(_moved(piece.parts, origin, yaw))
 
-    def _place_free(self, room: _Room, make: object) -> None:
-        piece: Piece = make(self.rng, self.palette)  # type: ignore[operator]
+    def _place_free(self, room: _Room, make: Maker) -> None:
+        piece = make(self.rng, self.palette)
         yaw = self.rng.uniform(-math.pi, math.pi)
         middle = self.rng.uniform(room.low, room.high)
         turned = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
@@ -325,7 +314,7 @@ class _Builder:
         low, high = room.low[axis] + 0.1, room.high[axis] - 0.1
         hung: list[tuple[float, float]] = [
             (door.low - 0.1, door.high + 0.1) for door in room.doors
-            if door.axis != axis and (room is self.rooms[door.a]) == (wall % 2 == 1)
+            if self._face_of(door, room) == wall
         ]  # fmt: skip
         for _ in range(round(1.6 * (high - low))):
             window = self.rng.random() < 0.12
@@ -344,11 +333,22 @@ class _Builder:
             z = min(z, room.height - h / 2 - 0.05)
             material = self.palette.pick(self.rng, 'window' if window else 'poster')
             frame = self.palette.pick(self.rng, 'trim')
-            parts = [
-                Part(BOX, (0.0, 0.006, z), (w / 2 + 0.03, 0.005, h / 2 + 0.03), frame),
-                Part(BOX, (0.0, 0.012, z), (w / 2, 0.008, h / 2), material),
-            ]
-            room.pieces.append(_moved(parts, _on_wall(room, wall, along, 0.0), WALL_YAW[wall]))
+            a, b, bottom, top = along - w / 2, along + w / 2, z - h / 2, z + h / 2
+            room.decals[wall].append(_decal(a, b, bottom, top, material))
+            rim = 0.03
+            room.decals[wall].append(_decal(a - rim, b + rim, bottom - rim, top + rim, frame))
+
+    def _lay_rug(self, room: _Room) -> None:
+        """Lay a rug with a border somewhere in the middle of the floor."""
+        size = (room.high - room.low) * self.rng.uniform(0.3, 0.6, 2)
+        low = self.rng.uniform(room.low + 0.3, room.high - 0.3 - size)
+        high = low + size
+        border = self.rng.uniform(0.05, 0.2)
+        cloth = self.palette.pick(self.rng, self.rng.choice(['fabric', 'fabric', 'poster']))
+        edge = self.palette.pick(self.rng, 'fabric')
+        for gap, material in ((border, cloth), (0.0, edge)):
+            a, b = low + gap, high - gap
+            room.decals[4].append(_decal(a[0], b[0], a[1], b[1], material))
 
     # The tables.
 
@@ -357,7 +357,8 @@ class _Builder:
         portals: list[NDArray[np.float32]] = []
         groups: list[NDArray[np.float32]] = []
         parts: list[NDArray[np.float32]] = []
-        for number, room in enumerate(self.rooms):
+        decals: list[NDArray[np.float32]] = []
+        for room in self.rooms:
             cell = np.zeros(CELL_COLUMNS, dtype=np.float32)
             cell[CELL_LOW : CELL_LOW + 3] = [*room.low, 0.0]
             cell[CELL_HIGH : CELL_HIGH + 3] = [*room.high, room.height]
@@ -368,8 +369,12 @@ class _Builder:
             cell[CELL_GROUPS + 1] = len(groups)
             cell[CELL_PORTALS] = len(portals)
             for door in room.doors:
-                portals.append(self._portal(door, room is self.rooms[door.a]))
+                portals.append(self._portal(door, self._face_of(door, room)))
             cell[CELL_PORTALS + 1] = len(portals)
+            for face, on_face in enumerate(room.decals):
+                cell[CELL_DECALS + face] = len(decals)
+                decals.extend(on_face)
+            cell[CELL_DECALS + 6] = len(decals)
             self._finish_room(cell, room)
             cells.append(cell)
         for door in self.doors:
@@ -377,6 +382,7 @@ class _Builder:
         return World(
             cells=np.stack(cells),
             portals=np.array(portals, dtype=np.float32).reshape(-1, PORTAL_COLUMNS),
+            decals=np.array(decals, dtype=np.float32).reshape(-1, DECAL_COLUMNS),
             groups=np.stack(groups),
             parts=np.stack(parts),
             materials=np.stack(self.palette.materials),
@@ -403,9 +409,9 @@ class _Builder:
         cell[CELL_AMBIENT : CELL_AMBIENT + 3] = 1.15 * shared * strength * tint
         cell[CELL_SKIRTING] = self.rng.choice([0.0, 0.06, 0.1])
 
-    def _portal(self, door: _Door, from_a: bool) -> NDArray[np.float32]:
+    def _portal(self, door: _Door, face: int) -> NDArray[np.float32]:
         portal = np.zeros(PORTAL_COLUMNS, dtype=np.float32)
-        portal[PORTAL_FACE] = 2 * door.axis + (1 if from_a else 0)
+        portal[PORTAL_FACE] = face
         portal[[PORTAL_LOW, PORTAL_HIGH]] = door.low, door.high
         portal[[PORTAL_BOTTOM, PORTAL_TOP]] = 0.0, door.height
         portal[PORTAL_CELL] = len(self.rooms) + self.doors.index(door)
@@ -421,8 +427,8 @@ class _Builder:
         cell[CELL_HIGH : CELL_HIGH + 3] = [*door.high_corner, door.height]
         cell[CELL_PORTALS] = len(portals)
         for face, room in ((2 * door.axis, door.a), (2 * door.axis + 1, door.b)):
-            portal = self._portal(door, False)
-            portal[PORTAL_FACE], portal[PORTAL_CELL] = face, room
+            portal = self._portal(door, face)
+            portal[PORTAL_CELL] = room
             portals.append(portal)
         cell[CELL_PORTALS + 1] = len(portals)
         trim = self.palette.by_role['trim'][0]
@@ -488,12 +494,28 @@ def _group(parts: list[Part], first: int) -> NDArray[np.float32]:
     return group
 
 
+def _decal(
+    low: float, high: float, bottom: float, top: float, material: int
+) -> NDArray[np.float32]:
+    decal = np.zeros(DECAL_COLUMNS, dtype=np.float32)
+    decal[DECAL_MATERIAL] = material
+    decal[[DECAL_LOW, DECAL_HIGH, DECAL_BOTTOM, DECAL_TOP]] = low, high, bottom, top
+    return decal
+
+
 def _row(part: Part, rng: np.random.Generator) -> NDArray[np.float32]:
     row = np.zeros(PART_COLUMNS, dtype=np.float32)
     row[PART_KIND] = part.kind
     row[PART_CENTER : PART_CENTER + 3] = part.center
-    row[PART_HALF : PART_HALF + 3] = part.half
-    row[[PART_COS, PART_SIN]] = math.cos(part.yaw), math.sin(part.yaw)
+    quarters = part.yaw / (math.pi / 2)
+    if abs(quarters - round(quarters)) < 1e-6:
+        # A box turned by a right angle is a box that is not turned, and cheaper to meet.
+        x, y, z = part.half
+        row[PART_HALF : PART_HALF + 3] = (y, x, z) if round(quarters) % 2 else part.half
+        row[PART_COS] = 1.0
+    else:
+        row[PART_HALF : PART_HALF + 3] = part.half
+        row[[PART_COS, PART_SIN]] = math.cos(part.yaw), math.sin(part.yaw)
     row[PART_MATERIAL] = part.material
     row[PART_OFFSET] = rng.uniform(0.0, 50.0)
     return row

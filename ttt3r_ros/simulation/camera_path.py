@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import heapq
+import itertools
 import math
 
 import cv2
@@ -185,7 +186,8 @@ def _wander(rng: np.random.Generator, count: int, period: float) -> Array:
     # Uniform cubic B-spline: smooth in position, speed and acceleration.
     weights = [(1 - f) ** 3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6,
                (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6, f**3 / 6]  # fmt: skip
-    return 1.4 * sum(w * coarse[index + k - 1] for k, w in enumerate(weights))
+    curve: Array = 1.4 * sum(w * coarse[index + k - 1] for k, w in enumerate(weights))
+    return curve
 
 
 # Routes over the floor.
@@ -215,7 +217,8 @@ class _Planner:
 
     def place(self) -> NDArray[np.int64]:
         """Draw a roomy place: row and column."""
-        return self.goals[int(self.rng.integers(len(self.goals)))]
+        place: NDArray[np.int64] = self.goals[int(self.rng.integers(len(self.goals)))]
+        return place
 
     def route(self, start: NDArray[np.int64], goal: NDArray[np.int64]) -> Array:
         """Give the cheapest way between two places as (N, 2) points, metres, smoothed."""
@@ -384,7 +387,7 @@ def _leg(
 @scalar
 def limits_with_acceleration(limit: Array, step: float, acceleration: float) -> Array:
     """Lower speeds so that they begin and end at rest and change no faster than allowed."""
-    speeds = limit.copy()
+    speeds: Array = limit.copy()
     speeds[0] = speeds[-1] = 0.0
     for k in range(1, len(speeds)):
         speeds[k] = min(speeds[k], math.sqrt(speeds[k - 1] ** 2 + 2 * acceleration * step))
@@ -402,7 +405,7 @@ def _turn(rng: np.random.Generator, start: float, heading: float, rate: float) -
         stops += [start + aside, start - rng.uniform(0.0, 0.8) * aside]
     stops.append(end)
     pieces = [np.full(round(rng.uniform(0.1, 0.8) / TICK), start)]
-    for a, b in zip(stops[:-1], stops[1:]):
+    for a, b in itertools.pairwise(stops):
         # A cosine ramp is fastest in its middle: pi / 2 times the mean.
         count = max(2, round(0.5 * math.pi * abs(b - a) / rate / TICK), round(0.3 / TICK))
         pieces.append(a + (b - a) * 0.5 * (1 - np.cos(np.linspace(0.0, math.pi, count))))
@@ -439,4 +442,5 @@ def _carry(plan: Plan, rng: np.random.Generator, motion: Array) -> Array:
 def _lowest_around(values: Array, reach: int) -> Array:
     """Give the smallest value within a distance, for every place."""
     kernel = np.ones((2 * reach + 1, 1))
-    return cv2.erode(values[:, None], kernel, borderType=cv2.BORDER_REPLICATE)[:, 0]
+    eroded = cv2.erode(values[:, None], kernel, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(eroded[:, 0], dtype=np.float64)

@@ -25,6 +25,7 @@ from ttt3r_ros.simulation.textures import (
 from ttt3r_ros.simulation.world import (
     BOX,
     CELL_AMBIENT,
+    CELL_DECALS,
     CELL_GROUPS,
     CELL_HIGH,
     CELL_LIGHT,
@@ -34,6 +35,11 @@ from ttt3r_ros.simulation.world import (
     CELL_PORTALS,
     CELL_SKIRTING,
     CYLINDER,
+    DECAL_BOTTOM,
+    DECAL_HIGH,
+    DECAL_LOW,
+    DECAL_MATERIAL,
+    DECAL_TOP,
     GROUP_HIGH,
     GROUP_LOW,
     GROUP_PARTS,
@@ -71,17 +77,18 @@ def box_entry(
     row: Table, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> float:
     """Where a ray enters a box turned about z; FAR where it misses."""
-    cos, sin = row[PART_COS], row[PART_SIN]
     rx, ry, rz = ox - row[PART_CENTER], oy - row[PART_CENTER + 1], oz - row[PART_CENTER + 2]
-    px, py = cos * rx + sin * ry, cos * ry - sin * rx
-    ix, iy, iz = inverse(cos * dx + sin * dy), inverse(cos * dy - sin * dx), inverse(dz)
-    wx, wy, wz = (
-        abs(ix) * row[PART_HALF],
-        abs(iy) * row[PART_HALF + 1],
-        abs(iz) * row[PART_HALF + 2],
-    )
-    mx, my, mz = -px * ix, -py * iy, -rz * iz
-    near = max(max(mx - wx, my - wy), mz - wz)
+    ax, ay = dx, dy
+    sin = row[PART_SIN]
+    if sin != f32(0.0):
+        cos = row[PART_COS]
+        rx, ry = cos * rx + sin * ry, cos * ry - sin * rx
+        ax, ay = cos * dx + sin * dy, cos * dy - sin * dx
+    ix, iy, iz = inverse(ax), inverse(ay), inverse(dz)
+    wx, wy = abs(ix) * row[PART_HALF], abs(iy) * row[PART_HALF + 1]
+    wz = abs(iz) * row[PART_HALF + 2]
+    mx, my, mz = -rx * ix, -ry * iy, -rz * iz
+    near: float = max(max(mx - wx, my - wy), mz - wz)
     far = min(min(mx + wx, my + wy), mz + wz)
     if near <= far and near > f32(0.0):
         return near
@@ -97,14 +104,15 @@ def cylinder_entry(
     radius = row[PART_HALF]
     iz = inverse(dz)
     wz = abs(iz) * row[PART_HALF + 2]
-    near, far = -rz * iz - wz, -rz * iz + wz
+    bottom, top = -rz * iz - wz, -rz * iz + wz
     a = max(dx * dx + dy * dy, f32(1e-12))
     b = rx * dx + ry * dy
     root = b * b - a * (rx * rx + ry * ry - radius * radius)
     if root <= f32(0.0):
         return f32(FAR)
     root = math.sqrt(root)
-    near, far = max(near, (-b - root) / a), min(far, (-b + root) / a)
+    near: float = max(bottom, (-b - root) / a)
+    far: float = min(top, (-b + root) / a)
     if near <= far and near > f32(0.0):
         return near
     return f32(FAR)
@@ -123,7 +131,7 @@ def sphere_entry(
     root = row[PART_HALF] * row[PART_HALF] - (fx * fx + fy * fy + fz * fz)
     if root <= f32(0.0):
         return f32(FAR)
-    near = -b / a - math.sqrt(root / a)
+    near: float = -b / a - math.sqrt(root / a)
     if near > f32(0.0):
         return near
     return f32(FAR)
@@ -140,6 +148,19 @@ def part_entry(
     if kind == CYLINDER:
         return cylinder_entry(row, ox, oy, oz, dx, dy, dz)
     return sphere_entry(row, ox, oy, oz, dx, dy, dz)
+
+
+@scalar
+def may_hit(
+    group: Table, ox: float, oy: float, oz: float, ix: float, iy: float, iz: float, limit: float
+) -> bool:
+    """Check whether a ray (ix: 1 / direction) meets a bounding box before a limit."""
+    ax, bx = (group[GROUP_LOW] - ox) * ix, (group[GROUP_HIGH] - ox) * ix
+    ay, by = (group[GROUP_LOW + 1] - oy) * iy, (group[GROUP_HIGH + 1] - oy) * iy
+    az, bz = (group[GROUP_LOW + 2] - oz) * iz, (group[GROUP_HIGH + 2] - oz) * iz
+    near: float = max(max(min(ax, bx), min(ay, by)), min(az, bz))
+    far: float = min(min(max(ax, bx), max(ay, by)), max(az, bz))
+    return near <= min(far, limit) and far >= f32(0.0)
 
 
 @scalar
@@ -160,18 +181,36 @@ def nearest_part(
     best, hit = limit, -1
     for g in range(int(cell_row[CELL_GROUPS]), int(cell_row[CELL_GROUPS + 1])):
         group = groups[g]
-        ax, bx = (group[GROUP_LOW] - ox) * ix, (group[GROUP_HIGH] - ox) * ix
-        ay, by = (group[GROUP_LOW + 1] - oy) * iy, (group[GROUP_HIGH + 1] - oy) * iy
-        az, bz = (group[GROUP_LOW + 2] - oz) * iz, (group[GROUP_HIGH + 2] - oz) * iz
-        near = max(max(min(ax, bx), min(ay, by)), min(az, bz))
-        far = min(min(max(ax, bx), max(ay, by)), max(az, bz))
-        if near > far or far < f32(0.0) or near > best:
-            continue
-        for p in range(int(group[GROUP_PARTS]), int(group[GROUP_PARTS + 1])):
-            t = part_entry(parts[p], ox, oy, oz, dx, dy, dz)
-            if t < best:
-                best, hit = t, p
+        if may_hit(group, ox, oy, oz, ix, iy, iz, best):
+            for p in range(int(group[GROUP_PARTS]), int(group[GROUP_PARTS + 1])):
+                t = part_entry(parts[p], ox, oy, oz, dx, dy, dz)
+                if t < best:
+                    best, hit = t, p
     return best, hit
+
+
+@scalar
+def is_blocked(
+    cell_row: Table,
+    groups: Table,
+    parts: Table,
+    ox: float,
+    oy: float,
+    oz: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    limit: float,
+) -> bool:
+    """Check whether any part of a cell is on a ray before a limit."""
+    ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
+    for g in range(int(cell_row[CELL_GROUPS]), int(cell_row[CELL_GROUPS + 1])):
+        group = groups[g]
+        if may_hit(group, ox, oy, oz, ix, iy, iz, limit):
+            for p in range(int(group[GROUP_PARTS]), int(group[GROUP_PARTS + 1])):
+                if part_entry(parts[p], ox, oy, oz, dx, dy, dz) < limit:
+                    return True
+    return False
 
 
 @scalar
@@ -185,6 +224,19 @@ def next_cell(cell_row: Table, portals: Table, face: int, along: float, z: float
             and portal[PORTAL_BOTTOM] <= z <= portal[PORTAL_TOP]
         ):
             return int(portal[PORTAL_CELL])
+    return -1
+
+
+@scalar
+def decal_at(cell_row: Table, decals: Table, face: int, along: float, up: float) -> int:
+    """Find the decal at a place of a face, or -1."""
+    for k in range(int(cell_row[CELL_DECALS + face]), int(cell_row[CELL_DECALS + face + 1])):
+        decal = decals[k]
+        if (
+            decal[DECAL_LOW] <= along <= decal[DECAL_HIGH]
+            and decal[DECAL_BOTTOM] <= up <= decal[DECAL_TOP]
+        ):
+            return k
     return -1
 
 
@@ -299,6 +351,7 @@ def corner_shadow(row: Table, px: float, py: float, pz: float) -> float:
 @scalar
 def shade(
     cells: Table,
+    decals: Table,
     groups: Table,
     parts: Table,
     materials: Table,
@@ -325,7 +378,7 @@ def shade(
     """
     row = cells[cell]
     nx, ny, nz = f32(0.0), f32(0.0), f32(0.0)
-    u, v, su, sv = px, py, f32(0.0), f32(0.0)
+    u, v, su, sv = px, pz, f32(0.0), f32(0.0)
     soft = f32(1.0)
     if part >= 0:
         material = int(parts[part][PART_MATERIAL])
@@ -334,12 +387,20 @@ def shade(
         material = int(row[CELL_MATERIALS + face])
         outward = f32(2 * (face & 1) - 1)
         if face < 2:
-            nx, u, v = -outward, py, pz
+            nx, u = -outward, py
         elif face < 4:
-            ny, u, v = -outward, px, pz
+            ny = -outward
         else:
-            nz = -outward
-        if face < 4 and pz < row[CELL_SKIRTING]:
+            nz, v = -outward, py
+        decal = decal_at(row, decals, face, u, v)
+        if decal >= 0:
+            patch = decals[decal]
+            material = int(patch[DECAL_MATERIAL])
+            su = (u - patch[DECAL_LOW]) / (patch[DECAL_HIGH] - patch[DECAL_LOW])
+            sv = (v - patch[DECAL_BOTTOM]) / (patch[DECAL_TOP] - patch[DECAL_BOTTOM])
+            if face == 1 or face == 2:
+                su = f32(1.0) - su  # so that letters read well
+        elif face < 4 and pz < row[CELL_SKIRTING]:
             soft = f32(0.55)
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
     facing = -(nx * dx + ny * dy + nz * dz) / length
@@ -353,11 +414,11 @@ def shade(
     direct, highlight = f32(0.0), f32(0.0)
     if lambert > f32(0.0):
         # From the lamp to the surface, so that the surface does not shadow itself.
-        _, blocker = nearest_part(
+        blocked = is_blocked(
             row, groups, parts, row[CELL_LIGHT], row[CELL_LIGHT + 1], row[CELL_LIGHT + 2],
             -lx, -ly, -lz, f32(1.0) - f32(0.01) / reach,
         )  # fmt: skip
-        if blocker < 0:
+        if not blocked:
             direct = lambert / (f32(1.0) + f32(0.12) * square)
             hx, hy, hz = (
                 lx / reach - dx / length,
@@ -388,15 +449,15 @@ def shade(
 def grey_level(light: float) -> float:
     """Turn linear light into a pixel value, 0 to 255, with a soft shoulder and gamma 2."""
     light = max(light, f32(0.0))
-    return f32(255.0) * math.sqrt(
-        clamp01(light * (f32(1.0) + f32(0.15) * light) / (f32(1.0) + f32(0.55) * light))
-    )
+    shown = light * (f32(1.0) + f32(0.15) * light) / (f32(1.0) + f32(0.55) * light)
+    return f32(255.0) * math.sqrt(clamp01(shown))
 
 
 @scalar
 def pixel(
     cells: Table,
     portals: Table,
+    decals: Table,
     groups: Table,
     parts: Table,
     materials: Table,
@@ -424,7 +485,7 @@ def pixel(
     ox, oy, oz = pose[0, 3], pose[1, 3], pose[2, 3]
     depth, cell, part, face = cast_ray(cells, portals, groups, parts, cell, ox, oy, oz, dx, dy, dz)
     red, green, blue = shade(
-        cells, groups, parts, materials, images, cell, part, face,
+        cells, decals, groups, parts, materials, images, cell, part, face,
         ox + depth * dx, oy + depth * dy, oz + depth * dz, dx, dy, dz, depth / lens[0],
     )  # fmt: skip
     return red, green, blue, depth

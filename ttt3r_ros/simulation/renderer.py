@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,6 @@ def render_clip(
     def work(part: slice) -> None:
         render_frames(
             *world.tables(),
-            world.images,
             lens,
             poses[part],
             cells[part],
@@ -95,7 +95,7 @@ def render_clip(
         )
 
     bounds = np.linspace(0, count, threads + 1).astype(int)
-    parts = [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:])]
+    parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
     if threads == 1:
         work(parts[0])
     else:
@@ -131,6 +131,7 @@ def prepare_cameras(
 def render_frames(
     cells: NDArray[np.float32],
     portals: NDArray[np.float32],
+    decals: NDArray[np.float32],
     groups: NDArray[np.float32],
     parts: NDArray[np.float32],
     materials: NDArray[np.float32],
@@ -149,9 +150,10 @@ def render_frames(
             for column in range(rgb.shape[2]):
                 red, green, blue = f32(0.0), f32(0.0), f32(0.0)
                 for ray in range(len(rays)):
+                    x, y = f32(column) + rays[ray, 0], f32(row) + rays[ray, 1]
                     r, g, b, z = pixel(
-                        cells, portals, groups, parts, materials, images, lens, poses[frame],
-                        cell_of[frame], f32(column) + rays[ray, 0], f32(row) + rays[ray, 1],
+                        cells, portals, decals, groups, parts, materials, images,
+                        lens, poses[frame], cell_of[frame], x, y,
                     )  # fmt: skip
                     red, green, blue = red + r, green + g, blue + b
                     if ray == 0:

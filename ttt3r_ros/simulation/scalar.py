@@ -30,4 +30,6 @@ def scalar(function: Function) -> Function:
 
     :param function: code that both numba targets accept: no allocation, no exceptions.
     """
-    return cast(Function, numba.njit(cache=True, nogil=True, fastmath=True)(function))
+    # The error model of numpy: a division by zero gives inf and costs no test.
+    compiled = numba.njit(cache=True, nogil=True, fastmath=True, error_model='numpy')(function)
+    return cast(Function, compiled)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.simulation.scalar import f32, scalar
-from ttt3r_ros.simulation.textures import clamp01, MASK
+from ttt3r_ros.simulation.textures import clamp01, scrambled
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,10 @@ class Sensor:
 @scalar
 def noise_of_pixel(seed: int, frame: int, place: int) -> float:
     """Draw a number of about normal distribution, mean 0, standard deviation 1."""
-    h = (seed * 0x9E3779B1 + frame * 0x85EBCA77 + place * 0xC2B2AE3D) & MASK
-    h = ((h ^ (h >> 15)) * 0x2C1B3C6D) & MASK
-    h = ((h ^ (h >> 12)) * 0x297A2D39) & MASK
-    h = h ^ (h >> 15)
-    # The sum of four uniform bytes has variance 4 (256^2 - 1) / 12.
-    total = (h & 255) + ((h >> 8) & 255) + ((h >> 16) & 255) + (h >> 24)
-    return (f32(total) - f32(510.0)) * f32(1.0 / 147.8)
+    bits = scrambled(place, frame, seed)
+    # The sum of four uniform numbers of six bits has variance 4 (64^2 - 1) / 12.
+    total = (bits & 63) + ((bits >> 6) & 63) + ((bits >> 12) & 63) + (bits >> 18)
+    return (f32(total) - f32(126.0)) * f32(1.0 / 36.95)
 
 
 @scalar
@@ -95,22 +92,22 @@ def capture_pixel(
     if side > f32(1e-3):
         level = f32(0.0)
         for i in range(-1, 2):
-            y = min(max(row + i, 0), height - 1)
+            other = min(max(row + i, 0), height - 1)
             share = side if i != 0 else f32(1.0) - f32(2.0) * side
-            left = f32(rgb[frame, y, max(column - 1, 0), channel])
-            right = f32(rgb[frame, y, min(column + 1, width - 1), channel])
-            here = f32(rgb[frame, y, column, channel])
+            left = f32(rgb[frame, other, max(column - 1, 0), channel])
+            right = f32(rgb[frame, other, min(column + 1, width - 1), channel])
+            here = f32(rgb[frame, other, column, channel])
             level += share * (side * (left + right) + (f32(1.0) - f32(2.0) * side) * here)
     else:
         level = f32(rgb[frame, row, column, channel])
     x = f32(2.0) * f32(column) / f32(width) - f32(1.0)
-    y_ = f32(2.0) * f32(row) / f32(height) - f32(1.0)
-    level *= settings[channel] * (f32(1.0) - settings[4] * f32(0.5) * (x * x + y_ * y_))
+    y = f32(2.0) * f32(row) / f32(height) - f32(1.0)
+    level *= settings[channel] * (f32(1.0) - settings[4] * f32(0.5) * (x * x + y * y))
     level = clamp01(level * f32(1.0 / 255.0))
     if settings[3] != f32(1.0):
         level = level ** settings[3]
     # Shot noise grows with the light: more in the bright parts, some in the dark ones.
-    strength = settings[6] * (f32(0.6) + f32(0.8) * level)
+    strength: float = settings[6] * (f32(0.6) + f32(0.8) * level)
     place = (row * width + column) * 3 + channel
     return f32(255.0) * level + strength * noise_of_pixel(seed, frame, place)
 

@@ -32,8 +32,6 @@ MATERIAL_GLOW = 16  # light of its own
 MATERIAL_IMAGE = 17  # row of `World.images` for IMAGE
 MATERIAL_COLUMNS = 18
 
-MASK = 0xFFFFFFFF
-
 
 @scalar
 def clamp01(x: float) -> float:
@@ -42,13 +40,17 @@ def clamp01(x: float) -> float:
 
 
 @scalar
+def scrambled(x: int, y: int, seed: int) -> int:
+    """Hash three whole numbers to 24 random bits."""
+    h = x * 0x5851F42D4C957F2D + y * 0x14057B7EF767814F + seed * 0x2545F4914F6CDD1D
+    h = (h ^ (h >> 29)) * 0x369DEA0F31A53F85
+    return (h >> 40) & 0xFFFFFF
+
+
+@scalar
 def random01(x: int, y: int, seed: int) -> float:
     """Hash a lattice place to a number of [0, 1)."""
-    h = (x * 0x8DA6B343 + y * 0xD8163841 + seed * 0xCB1AB31F) & MASK
-    h = ((h ^ (h >> 15)) * 0x2C1B3C6D) & MASK
-    h = ((h ^ (h >> 12)) * 0x297A2D39) & MASK
-    h = h ^ (h >> 15)
-    return f32(h >> 8) * f32(1.0 / 16777216.0)
+    return f32(scrambled(x, y, seed)) * f32(1.0 / 16777216.0)
 
 
 @scalar

@@ -6,9 +6,10 @@ The simulated world: a building as six flat tables.
 
 A building is made of cells: axis-aligned boxes of air, one for each room and one for each
 doorway. A portal is an opening in a face of a cell that leads to the next cell; whatever face
-is not portal is wall, floor or ceiling. Solid parts (boxes, cylinders, spheres) stand in a cell
-and are gathered in groups with a bounding box, one piece of furniture each. So a ray walks from
-cell to cell and meets only the few things of each, and every ray ends somewhere.
+is not portal is wall, floor or ceiling, and decals (pictures, door frames, rugs) lie flat on
+it. Solid parts (boxes, cylinders, spheres) stand in a cell and are gathered in groups with a
+bounding box, one piece of furniture each. So a ray walks from cell to cell and meets only the
+few things of each, and every ray ends somewhere.
 
 x and y are horizontal, z is up, metres, the floor is z = 0. The capital constants name the
 columns of the tables; columns that count or point are whole numbers stored as floats.
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 from ttt3r_ros.simulation.textures import MATERIAL_COLUMNS
 
 FloatTable = NDArray[np.float32]
+Tables = tuple[
+    FloatTable, FloatTable, FloatTable, FloatTable, FloatTable, FloatTable, NDArray[np.uint8]
+]
 
 CELL_LOW = 0  # x, y, z
 CELL_HIGH = 3  # x, y, z
@@ -35,7 +39,8 @@ CELL_LIGHT = 16  # x, y, z of the lamp
 CELL_LIGHT_COLOR = 19  # linear RGB
 CELL_AMBIENT = 22  # linear RGB of the light from everywhere
 CELL_SKIRTING = 25  # height of the skirting board, metres
-CELL_COLUMNS = 26
+CELL_DECALS = 26  # first decal of each face, one past the last of +z
+CELL_COLUMNS = 33
 
 PORTAL_FACE = 0  # 0 to 5: -x, +x, -y, +y, -z, +z
 PORTAL_LOW = 1  # along y on an x face, along x on a y face
@@ -44,6 +49,14 @@ PORTAL_BOTTOM = 3  # z
 PORTAL_TOP = 4
 PORTAL_CELL = 5  # where it leads
 PORTAL_COLUMNS = 6
+
+# Where decals overlap, the first one is seen.
+DECAL_LOW = 0  # along y on an x face, along x on the others
+DECAL_HIGH = 1
+DECAL_BOTTOM = 2  # z; y on floor and ceiling
+DECAL_TOP = 3
+DECAL_MATERIAL = 4
+DECAL_COLUMNS = 5
 
 GROUP_LOW = 0  # bounding box: x, y, z
 GROUP_HIGH = 3
@@ -70,13 +83,14 @@ class World:
     """
     A building with everything in it; immutable.
 
-    cells (C, CELL_COLUMNS), portals (P, PORTAL_COLUMNS), groups (G, GROUP_COLUMNS),
-    parts (N, PART_COLUMNS), materials (M, MATERIAL_COLUMNS): float32. images (K, S, S, 3) uint8:
-    pictures that materials show.
+    cells (C, CELL_COLUMNS), portals (P, PORTAL_COLUMNS), decals (D, DECAL_COLUMNS),
+    groups (G, GROUP_COLUMNS), parts (N, PART_COLUMNS), materials (M, MATERIAL_COLUMNS): float32.
+    images (K, S, S, 3) uint8: pictures that materials show.
     """
 
     cells: FloatTable
     portals: FloatTable
+    decals: FloatTable
     groups: FloatTable
     parts: FloatTable
     materials: FloatTable
@@ -91,6 +105,7 @@ class World:
         widths = {
             'cells': CELL_COLUMNS,
             'portals': PORTAL_COLUMNS,
+            'decals': DECAL_COLUMNS,
             'groups': GROUP_COLUMNS,
             'parts': PART_COLUMNS,
             'materials': MATERIAL_COLUMNS,
@@ -107,9 +122,17 @@ class World:
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
             getattr(self, name).setflags(write=False)
 
-    def tables(self) -> tuple[FloatTable, FloatTable, FloatTable, FloatTable, FloatTable]:
-        """Give the float tables in the order in which the ray caster takes them."""
-        return self.cells, self.portals, self.groups, self.parts, self.materials
+    def tables(self) -> Tables:
+        """Give all tables in the order in which the ray caster takes them."""
+        return (
+            self.cells,
+            self.portals,
+            self.decals,
+            self.groups,
+            self.parts,
+            self.materials,
+            self.images,
+        )
 
     def cells_at(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """
@@ -121,7 +144,7 @@ class World:
         low = self.cells[:, CELL_LOW : CELL_LOW + 3]
         high = self.cells[:, CELL_HIGH : CELL_HIGH + 3]
         places = np.asarray(points)[:, None, :]
-        inside = ((places >= low) & (places <= high)).all(axis=-1)
+        inside = np.all((places >= low) & (places <= high), axis=-1)
         return np.where(inside.any(axis=1), inside.argmax(axis=1), -1)
 
     def clearance(self, points: NDArray[np.floating], floor: bool = True) -> NDArray[np.float64]:
@@ -186,7 +209,8 @@ class World:
             np.maximum(side, 0) ** 2 + np.maximum(other, 0) ** 2 + np.maximum(over, 0) ** 2
         )
         sphere = np.sqrt((offset**2).sum(axis=-1)) - half[:, 0]
-        return np.where(kind == SPHERE, sphere, inside + outside).min(axis=1)
+        distance: NDArray[np.float64] = np.where(kind == SPHERE, sphere, inside + outside)
+        return distance.min(axis=1)
 
     def plan(self) -> Plan:
         """Draw the map of the building that camera paths are planned on."""
