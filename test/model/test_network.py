@@ -309,6 +309,29 @@ def test_the_carried_state_moves_by_the_gain_towards_the_proposed_one(tiny_netwo
     assert ((prediction.gain >= 0) & (prediction.gain <= scale)).all()
 
 
+class CountingRule:
+    """A rule that remembers how often it was asked since the segment began."""
+
+    def start(self, proposed):
+        return (torch.zeros(()),)
+
+    def gain(self, candidate, memory):
+        count = memory[0] + 1
+        return torch.full_like(candidate.match, 1 / (1 + count)), (count,)
+
+
+def test_a_rule_gets_back_what_it_remembered_and_forgets_with_the_segment(tiny_network):
+    images, rule = frames(5), CountingRule()
+    gains, state = [], tiny_network.initial_state()
+
+    for image, write in zip(images, [True, True, True, False, True]):
+        prediction, state = tiny_network.step(image, state, rule=rule, write=write)
+        gains.append(prediction.gain[0, 0].item())
+
+    assert gains == pytest.approx([1, 1 / 2, 1 / 3, 0, 1 / 4])
+    assert tiny_network.initial_state().rule_memory == ()
+
+
 def test_no_rule_gates_the_pose_memory(tiny_network):
     image = frames(2)[1]
     _, state = tiny_network.step(frames(1)[0], tiny_network.initial_state())

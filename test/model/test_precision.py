@@ -14,6 +14,7 @@ import torch
 
 from ttt3r_ros.model import Architecture, Outputs, update_rule
 from ttt3r_ros.model.blocks import DecoderBlock, EncoderBlock, ModulatedBlock
+from ttt3r_ros.model.layers import LayerNorm
 from ttt3r_ros.model.network import PatchEmbedding
 
 EVERYTHING = Outputs(world_points=True, rgb=True)
@@ -74,6 +75,12 @@ def test_the_residual_streams_and_all_outputs_are_float32(make_network):
     assert set(dtypes.values()) == {torch.float32}
     tensors = [*vars(prediction).values(), state.tokens, state.memory, *state.rule_memory]
     assert {tensor.dtype for tensor in tensors} == {torch.float32}
+
+
+def test_a_norm_is_float32_whatever_comes():
+    x = torch.randn(2, 8, dtype=torch.bfloat16)
+
+    assert torch.equal(LayerNorm(8)(x), LayerNorm(8)(x.float()))
 
 
 def test_strict_networks_hold_float32_alone(tiny_network):

@@ -309,7 +309,7 @@ def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, available, device):
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(UserError, match="update_rule must be one of .*, not 'other'"):
+    with pytest.raises(UserError, match=r"update_rule must be one of .*, not 'other'"):
         load_predictor(replace(RANDOM, update_rule='other'))
 
 
