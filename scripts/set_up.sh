@@ -3,11 +3,21 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Make the virtual environment that `make` works in, or leave it alone when it is up to date.
-#   scripts/set_up.sh FOLDER        PYTHON=... chooses the interpreter
+#   scripts/set_up.sh FOLDER ROS        ROS: kilted, jazzy or none, for the wheels of ROS 2
+#   PYTHON=... chooses the interpreter. Where ROS 2 is sourced, that one is used: no wheels.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
+ros=$2
 python=$venv/bin/python
+
+case $ros in
+    kilted | jazzy | none) ;;
+    *)
+        echo "set-up: ROS=$ros is not known; use kilted, jazzy or none" >&2
+        exit 1
+        ;;
+esac
 
 step() { printf '\033[1m== %s\033[0m\n' "$*"; }
 fail() {
@@ -46,7 +56,7 @@ find_python() {
 make_venv() {
     local base=$1 version options=(--clear) made_for
     version=$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    made_for="Python $version at $PWD with ROS ${ROS_DISTRO:-none}"
+    made_for="Python $version at $PWD with ROS ${ROS_DISTRO:-$ros}"
     if [ -x "$python" ] && [ "$(cat "$venv/.made-for" 2>/dev/null)" = "$made_for" ]; then return; fi
     "$base" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "Python's venv module is missing; install it: sudo apt install python$version-venv"
@@ -88,6 +98,26 @@ install_torch() {
     pip install -r requirements/torch.txt
 }
 
+# Real rclpy, DDS and messages; the packages that have no wheel are in ros_standins/.
+install_ros() {
+    if ros_is_sourced || [ "$ros" = none ]; then return; fi
+    if [ "$(uname -m)" != x86_64 ]; then
+        step "No ROS 2 wheels for $(uname -m): everything but the ROS 2 node"
+        return
+    fi
+    step "ROS 2 $ros as wheels (about 50 MB to download the first time)"
+    pip install -r "requirements/ros-$ros.txt" 2>&1 | only_news &&
+        scripts/build_tf2_msgs.sh "$venv" &&
+        install_standins
+}
+
+# Paths of a .pth file come after site-packages, so a real package always wins.
+install_standins() {
+    local site_packages
+    site_packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    echo "$PWD/ros_standins/python" >"$site_packages/ros_standins.pth"
+}
+
 install_package() {
     step 'ttt3r_ros itself, editable'
     pip install --quiet --no-deps --no-build-isolation --editable .
@@ -95,8 +125,8 @@ install_package() {
 
 # What the environment was made from: nothing to do while that is unchanged.
 fingerprint() {
-    echo "$PWD ${PYTHON:-} ${ROS_DISTRO:-}"
-    cat requirements/*.txt scripts/set_up.sh setup.py setup.cfg
+    echo "$PWD $ros ${PYTHON:-} ${ROS_DISTRO:-}"
+    cat requirements/*.txt scripts/*.sh ros_standins/tf2_msgs/*.* setup.py setup.cfg
 }
 stamp=$venv/.set-up
 wanted=$(fingerprint | sha256sum)
@@ -104,7 +134,7 @@ if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 
 
 base=$(find_python)
 make_venv "$base"
-for part in install_libraries install_torch install_package; do
+for part in install_libraries install_torch install_ros install_package; do
     "$part" || fail "$part failed: see pip's message above; the next make starts it again"
 done
 echo "$wanted" >"$stamp"

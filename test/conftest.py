@@ -3,6 +3,7 @@
 
 """What tests of several rooms share."""
 
+from importlib.util import find_spec
 import os
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'no shared recordings at {folder} (TTT3R_SHARED names another place)')
     return folder
+
+
+@pytest.fixture(scope='session')
+def ros_domain() -> int:
+    """Keep the ROS 2 traffic of this process apart from all other; give its domain id."""
+    domain = 1 + os.getpid() % 100
+    os.environ['ROS_DOMAIN_ID'] = str(domain)
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    return domain
+
+
+def pytest_report_header() -> str:
+    """Say whether the tests on ROS 2 run."""
+    if find_spec('rclpy') is None:
+        return 'ROS 2: none; its tests are left out'
+    return f'ROS 2: {find_spec("rclpy").origin}'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
