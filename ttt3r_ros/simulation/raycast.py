@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.simulation.scalar import f32, scalar
+from ttt3r_ros.simulation.scalar import f32, larger, scalar, smaller
 from ttt3r_ros.simulation.textures import (
     albedo,
     clamp01,
@@ -88,8 +88,8 @@ def box_entry(
     wx, wy = abs(ix) * row[PART_HALF], abs(iy) * row[PART_HALF + 1]
     wz = abs(iz) * row[PART_HALF + 2]
     mx, my, mz = -rx * ix, -ry * iy, -rz * iz
-    near: float = max(max(mx - wx, my - wy), mz - wz)
-    far = min(min(mx + wx, my + wy), mz + wz)
+    near: float = larger(larger(mx - wx, my - wy), mz - wz)
+    far = smaller(smaller(mx + wx, my + wy), mz + wz)
     if near <= far and near > f32(0.0):
         return near
     return f32(FAR)
@@ -105,14 +105,14 @@ def cylinder_entry(
     iz = inverse(dz)
     wz = abs(iz) * row[PART_HALF + 2]
     bottom, top = -rz * iz - wz, -rz * iz + wz
-    a = max(dx * dx + dy * dy, f32(1e-12))
+    a = larger(dx * dx + dy * dy, f32(1e-12))
     b = rx * dx + ry * dy
     root = b * b - a * (rx * rx + ry * ry - radius * radius)
     if root <= f32(0.0):
         return f32(FAR)
     root = math.sqrt(root)
-    near: float = max(bottom, (-b - root) / a)
-    far: float = min(top, (-b + root) / a)
+    near: float = larger(bottom, (-b - root) / a)
+    far: float = smaller(top, (-b + root) / a)
     if near <= far and near > f32(0.0):
         return near
     return f32(FAR)
@@ -158,9 +158,9 @@ def may_hit(
     ax, bx = (group[GROUP_LOW] - ox) * ix, (group[GROUP_HIGH] - ox) * ix
     ay, by = (group[GROUP_LOW + 1] - oy) * iy, (group[GROUP_HIGH + 1] - oy) * iy
     az, bz = (group[GROUP_LOW + 2] - oz) * iz, (group[GROUP_HIGH + 2] - oz) * iz
-    near: float = max(max(min(ax, bx), min(ay, by)), min(az, bz))
-    far: float = min(min(max(ax, bx), max(ay, by)), max(az, bz))
-    return near <= min(far, limit) and far >= f32(0.0)
+    near: float = larger(larger(smaller(ax, bx), smaller(ay, by)), smaller(az, bz))
+    far: float = smaller(smaller(larger(ax, bx), larger(ay, by)), larger(az, bz))
+    return near <= smaller(far, limit) and far >= f32(0.0)
 
 
 @scalar
@@ -326,7 +326,7 @@ def part_surface(
             side = f32(1.0) if rz > f32(0.0) else f32(-1.0)
             return f32(0.0), f32(0.0), side, rx + shift, ry + shift, su, sv
         return rx / hx, ry / hx, f32(0.0), angle * hx + shift, pz + shift, su, sv
-    nz = min(max(rz / hx, f32(-1.0)), f32(1.0))
+    nz = smaller(larger(rz / hx, f32(-1.0)), f32(1.0))
     latitude = math.asin(nz)
     sv = latitude * f32(1.0 / math.pi) + f32(0.5)
     return rx / hx, ry / hx, nz, angle * hx + shift, latitude * hx + shift, su, sv
@@ -342,10 +342,10 @@ def corner_shadow(row: Table, px: float, py: float, pz: float) -> float:
             p = py
         elif axis == 2:
             p = pz
-        d = min(p - row[CELL_LOW + axis], row[CELL_HIGH + axis] - p)
+        d = smaller(p - row[CELL_LOW + axis], row[CELL_HIGH + axis] - p)
         if d > f32(1e-3):  # not the face itself
             dark += f32(0.04) / (f32(0.04) + d * d)
-    return f32(1.0) - f32(0.3) * min(dark, f32(1.8))
+    return f32(1.0) - f32(0.3) * smaller(dark, f32(1.8))
 
 
 @scalar
@@ -404,7 +404,7 @@ def shade(
             soft = f32(0.55)
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
     facing = -(nx * dx + ny * dy + nz * dz) / length
-    footprint = pixel_width / max(facing, f32(0.2))
+    footprint = pixel_width / larger(facing, f32(0.2))
     red, green, blue = albedo(materials, images, material, u, v, su, sv, footprint)
 
     lx, ly, lz = row[CELL_LIGHT] - px, row[CELL_LIGHT + 1] - py, row[CELL_LIGHT + 2] - pz
@@ -426,7 +426,7 @@ def shade(
                 lz / reach - dz / length,
             )
             half = (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz)
-            half = max(half, f32(0.0))
+            half = larger(half, f32(0.0))
             half *= half
             half *= half
             half *= half
@@ -448,7 +448,7 @@ def shade(
 @scalar
 def grey_level(light: float) -> float:
     """Turn linear light into a pixel value, 0 to 255, with a soft shoulder and gamma 2."""
-    light = max(light, f32(0.0))
+    light = larger(light, f32(0.0))
     shown = light * (f32(1.0) + f32(0.15) * light) / (f32(1.0) + f32(0.55) * light)
     return f32(255.0) * math.sqrt(clamp01(shown))
 

@@ -13,6 +13,7 @@ not see that a function of another file has changed, so delete `__pycache__` aft
 from __future__ import annotations
 
 from collections.abc import Callable
+import math
 from typing import Any, cast, TypeVar
 
 import numba
@@ -33,3 +34,21 @@ def scalar(function: Function) -> Function:
     # The error model of numpy: a division by zero gives inf and costs no test.
     compiled = numba.njit(cache=True, nogil=True, fastmath=True, error_model='numpy')(function)
     return cast(Function, compiled)
+
+
+@scalar
+def smaller(a: float, b: float) -> float:
+    """Give the smaller number: `min`, which numba's CUDA target does not compile."""
+    return a if a < b else b
+
+
+@scalar
+def larger(a: float, b: float) -> float:
+    """Give the larger number, see `smaller`."""
+    return a if a > b else b
+
+
+@scalar
+def floor(x: float) -> int:
+    """Round down; `math.floor` gives an integer on the CPU but a float on CUDA."""
+    return int(math.floor(x))  # noqa: RUF046 - see above

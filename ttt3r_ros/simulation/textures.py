@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.simulation.scalar import f32, scalar
+from ttt3r_ros.simulation.scalar import f32, floor, larger, scalar, smaller
 
 PLAIN, BRICKS, PLANKS, TILES, STRIPES, BLOTCHES, BOOKS, DOTS, WEAVE, IMAGE = range(10)
 
@@ -36,7 +36,7 @@ MATERIAL_COLUMNS = 18
 @scalar
 def clamp01(x: float) -> float:
     """Limit to 0 to 1."""
-    return min(max(x, f32(0.0)), f32(1.0))
+    return smaller(larger(x, f32(0.0)), f32(1.0))
 
 
 @scalar
@@ -56,7 +56,7 @@ def random01(x: int, y: int, seed: int) -> float:
 @scalar
 def value_noise(x: float, y: float, seed: int) -> float:
     """Interpolate smoothly between random numbers on the integer lattice; -1 to 1."""
-    i, j = math.floor(x), math.floor(y)
+    i, j = floor(x), floor(y)
     fx, fy = x - f32(i), y - f32(j)
     fx = fx * fx * (f32(3.0) - f32(2.0) * fx)
     fy = fy * fy * (f32(3.0) - f32(2.0) * fy)
@@ -74,7 +74,7 @@ def visible(period: float, footprint: float) -> float:
 @scalar
 def line(distance: float, half_width: float, footprint: float) -> float:
     """Cover of a pixel by a line whose middle is `distance` away, 0 to 1."""
-    edge = max(footprint, f32(0.002))
+    edge = larger(footprint, f32(0.002))
     return clamp01((half_width - distance) / edge + f32(0.5))
 
 
@@ -98,13 +98,13 @@ def bricks(
     u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
 ) -> tuple[float, float, float]:
     """Lay a running bond: share of the second colour (mortar), of the third, brightness."""
-    row = math.floor(v / size_v)
+    row = floor(v / size_v)
     shifted = u / size_u + f32(0.5) * f32(row & 1)
-    column = math.floor(shifted)
+    column = floor(shifted)
     fu = (shifted - f32(column)) * size_u
     fv = v - f32(row) * size_v
-    to_edge = min(min(fu, size_u - fu), min(fv, size_v - fv))
-    gap = f32(0.035) * min(size_u, f32(3.0) * size_v)
+    to_edge = smaller(smaller(fu, size_u - fu), smaller(fv, size_v - fv))
+    gap = f32(0.035) * smaller(size_u, f32(3.0) * size_v)
     mortar = line(to_edge, gap, footprint) * visible(size_v, footprint)
     tone = random01(column, row, seed)
     seen = visible(size_u, footprint)
@@ -117,12 +117,12 @@ def planks(
     u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
 ) -> tuple[float, float, float]:
     """Lay boards of random offset along u, with grain: shares and brightness as `bricks`."""
-    row = math.floor(v / size_v)
+    row = floor(v / size_v)
     shifted = u / size_u + random01(row, 3, seed) * f32(5.0)
-    column = math.floor(shifted)
+    column = floor(shifted)
     fu = (shifted - f32(column)) * size_u
     fv = v - f32(row) * size_v
-    to_edge = min(min(fu, size_u - fu), min(fv, size_v - fv))
+    to_edge = smaller(smaller(fu, size_u - fu), smaller(fv, size_v - fv))
     seen = visible(size_v, footprint)
     gap = line(to_edge, f32(0.006), footprint) * seen
     tone = random01(column, row, seed)
@@ -137,10 +137,10 @@ def tiles(
     u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
 ) -> tuple[float, float, float]:
     """Lay a chequered grid with grout: shares and brightness as `bricks`."""
-    column, row = math.floor(u / size_u), math.floor(v / size_v)
+    column, row = floor(u / size_u), floor(v / size_v)
     fu, fv = u - f32(column) * size_u, v - f32(row) * size_v
-    to_edge = min(min(fu, size_u - fu), min(fv, size_v - fv))
-    seen = visible(min(size_u, size_v), footprint)
+    to_edge = smaller(smaller(fu, size_u - fu), smaller(fv, size_v - fv))
+    seen = visible(smaller(size_u, size_v), footprint)
     grout = line(to_edge, f32(0.006), footprint) * seen
     odd = f32((column + row) & 1) * seen + f32(0.5) * (f32(1.0) - seen)
     shade = f32(1.0) + f32(0.22) * (random01(column, row, seed) - f32(0.5)) * seen
@@ -152,11 +152,11 @@ def stripes(
     u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
 ) -> tuple[float, float, float]:
     """Paint stripes along v, thin lines of the third colour between some of them."""
-    column = math.floor(u / size_u)
+    column = floor(u / size_u)
     fu = u - f32(column) * size_u
     seen = visible(size_u, footprint)
     width = size_u * (f32(0.3) + f32(0.4) * random01(3, 5, seed))
-    band = clamp01((width - fu) / max(footprint, f32(0.004)) + f32(0.5))
+    band = clamp01((width - fu) / larger(footprint, f32(0.004)) + f32(0.5))
     thin = line(abs(fu - f32(0.8) * size_u), f32(0.04) * size_u, footprint)
     if column & 1:
         thin = f32(0.0)
@@ -182,14 +182,14 @@ def books(
     u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
 ) -> tuple[float, float, float]:
     """Stand books of random colour, thickness and height side by side."""
-    column = math.floor(u / size_u)
+    column = floor(u / size_u)
     fu = u / size_u - f32(column)
     split = f32(0.3) + f32(0.4) * random01(column, 9, seed)
     book = 2 * column
-    to_edge = min(abs(fu - split), min(fu, f32(1.0) - fu)) * size_u
+    to_edge = smaller(abs(fu - split), smaller(fu, f32(1.0) - fu)) * size_u
     if fu > split:
         book += 1
-    row = math.floor(v / size_v)
+    row = floor(v / size_v)
     height = v / size_v - f32(row)
     tone = random01(book, row, seed)
     dark = line(to_edge, f32(0.0015), footprint)
@@ -202,7 +202,7 @@ def books(
         shade = f32(0.15)
     seen = visible(f32(0.6) * size_u, footprint)
     first = (tone * (f32(1.0) - label)) * seen + f32(0.4) * (f32(1.0) - seen)
-    third = max(label, f32(0.6) * random01(book, row, seed + 6)) * seen
+    third = larger(label, f32(0.6) * random01(book, row, seed + 6)) * seen
     return first * (f32(1.0) - third), third, shade * seen + f32(0.75) * (f32(1.0) - seen)
 
 
@@ -211,12 +211,14 @@ def dots(
     u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
 ) -> tuple[float, float, float]:
     """Paint staggered dots of the second and the third colour."""
-    row = math.floor(v / size_v)
+    row = floor(v / size_v)
     shifted = u / size_u + f32(0.5) * f32(row & 1)
-    column = math.floor(shifted)
+    column = floor(shifted)
     du = (shifted - f32(column) - f32(0.5)) * size_u
     dv = v - (f32(row) + f32(0.5)) * size_v
-    radius = f32(0.28) * min(size_u, size_v) * (f32(0.6) + f32(0.7) * random01(row, column, seed))
+    radius = (
+        f32(0.28) * smaller(size_u, size_v) * (f32(0.6) + f32(0.7) * random01(row, column, seed))
+    )
     cover = line(math.sqrt(du * du + dv * dv), radius, footprint) * visible(size_u, footprint)
     third = f32(0.0)
     if random01(column, row, seed + 1) > f32(0.6):
@@ -230,9 +232,9 @@ def weave(
 ) -> tuple[float, float, float]:
     """Weave a cloth with coloured bands in both directions."""
     seen = visible(size_u, footprint)
-    wide = random01(math.floor(u / size_u), 1, seed)
-    high = random01(math.floor(v / size_v), 2, seed)
-    thread = random01(math.floor(f32(8.0) * u / size_u), math.floor(f32(8.0) * v / size_v), seed)
+    wide = random01(floor(u / size_u), 1, seed)
+    high = random01(floor(v / size_v), 2, seed)
+    thread = random01(floor(f32(8.0) * u / size_u), floor(f32(8.0) * v / size_v), seed)
     fine = visible(f32(0.125) * size_u, footprint)
     shade = f32(1.0) + f32(0.3) * (thread - f32(0.5)) * fine
     return wide * seen * f32(0.9), high * (f32(1.0) - f32(0.9) * wide * seen) * seen, shade
@@ -244,7 +246,8 @@ def image_texel(images: NDArray[np.uint8], row: int, su: float, sv: float, chann
     height, width = images.shape[1], images.shape[2]
     x = clamp01(su) * f32(width - 1)
     y = (f32(1.0) - clamp01(sv)) * f32(height - 1)
-    i, j = min(math.floor(x), width - 2), min(math.floor(y), height - 2)
+    i = floor(smaller(x, f32(width) - f32(1.5)))
+    j = floor(smaller(y, f32(height) - f32(1.5)))
     fx, fy = x - f32(i), y - f32(j)
     top = f32(images[row, j, i, channel]) * (f32(1.0) - fx)
     top += f32(images[row, j, i + 1, channel]) * fx
@@ -302,7 +305,7 @@ def albedo(
     noise = row[MATERIAL_NOISE]
     if noise > f32(0.0):
         shade *= f32(1.0) + noise * rough(u, v, row[MATERIAL_GRAIN], seed + 11, footprint)
-    shade = max(shade, f32(0.0))
+    shade = larger(shade, f32(0.0))
     first = f32(1.0) - second - third
     c = MATERIAL_COLOR
     red = (row[c] * first + row[c + 3] * second + row[c + 6] * third) * shade

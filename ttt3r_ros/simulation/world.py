@@ -210,7 +210,7 @@ class World:
         )
         sphere = np.sqrt((offset**2).sum(axis=-1)) - half[:, 0]
         distance: NDArray[np.float64] = np.where(kind == SPHERE, sphere, inside + outside)
-        return distance.min(axis=1)
+        return np.asarray(distance.min(axis=1), dtype=np.float64)
 
     def plan(self) -> Plan:
         """Draw the map of the building that camera paths are planned on."""

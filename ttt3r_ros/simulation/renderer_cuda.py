@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Pictures and exact depth of a world, on a CUDA device: the twin of `renderer`, for training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba.cuda
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.simulation.raycast import grey_level, pixel
+from ttt3r_ros.simulation.renderer import prepare_cameras
+from ttt3r_ros.simulation.scalar import f32
+from ttt3r_ros.simulation.world import World
+
+THREADS = 128  # of a block
+
+cuda: Any = numba.cuda  # which has no types
+
+
+class NoCudaError(UserError):
+    """There is no CUDA device that numba can use."""
+
+
+class CudaRenderer:
+    """A world in the memory of a CUDA device."""
+
+    def __init__(self, world: World) -> None:
+        """
+        Copy the world to the current device.
+
+        :param world: what there is to see.
+        :raises NoCudaError: when numba finds no device.
+        """
+        if not cuda.is_available():
+            raise NoCudaError('numba finds no CUDA device here: render on the CPU instead')
+        self._world = world
+        self._tables = tuple(cuda.to_device(table) for table in world.tables())
+
+    def render_clip(
+        self, intrinsics: CameraIntrinsics, world_T_camera: NDArray[np.float64]
+    ) -> tuple[Any, Any]:
+        """
+        Take many pictures without noise; they stay on the device.
+
+        :param intrinsics: a camera without distortion.
+        :param world_T_camera: (T, 4, 4), optical frame.
+        :returns: device arrays: (T, H, W, 3) uint8 colours and (T, H, W) float32 depth, metres;
+            `torch.as_tensor(array, device='cuda')` takes them without a copy.
+        :raises CameraOutsideError: naming the first camera in a wall or outside.
+        """
+        lens, poses, cells = prepare_cameras(self._world, intrinsics, world_T_camera)
+        shape = (len(poses), intrinsics.height, intrinsics.width)
+        rgb = cuda.device_array((*shape, 3), dtype=np.uint8)
+        depth = cuda.device_array(shape, dtype=np.float32)
+        blocks = (int(np.prod(shape)) + THREADS - 1) // THREADS
+        _render_pixels[blocks, THREADS](
+            *self._tables,
+            cuda.to_device(lens),
+            cuda.to_device(poses),
+            cuda.to_device(cells),
+            rgb,
+            depth,
+        )
+        return rgb, depth
+
+
+@cuda.jit(fastmath=True)
+def _render_pixels(  # type: ignore[no-untyped-def]
+    cells, portals, decals, groups, parts, materials, images, lens, poses, cell_of, rgb, depth
+):
+    """Give each thread one pixel, see `raycast.pixel`."""
+    index = cuda.grid(1)
+    count, height, width = depth.shape
+    if index >= count * height * width:
+        return
+    frame = index // (height * width)
+    row = index // width % height
+    column = index % width
+    red, green, blue, z = pixel(
+        cells, portals, decals, groups, parts, materials, images,
+        lens, poses[frame], cell_of[frame], f32(column), f32(row),
+    )  # fmt: skip
+    depth[frame, row, column] = z
+    rgb[frame, row, column, 0] = int(grey_level(red) + f32(0.5))
+    rgb[frame, row, column, 1] = int(grey_level(green) + f32(0.5))
+    rgb[frame, row, column, 2] = int(grey_level(blue) + f32(0.5))
