@@ -590,3 +590,19 @@ def test_a_network_without_a_ray_encoder_refuses_ray_maps(make_network, ray_map)
 
     with pytest.raises(ValueError, match='no ray-map encoder'):
         network.step(frames(1)[0], network.initial_state(), ray_map=ray_map)
+
+
+def test_a_frame_whose_sides_are_no_multiples_of_the_patch_is_refused():
+    network = Network(Architecture.tiny())
+
+    with pytest.raises(ValueError, match=r'multiples of 16, the frame is \(40, 64\)'):
+        network.step(torch.zeros(1, 3, 40, 64), network.initial_state())
+
+
+@pytest.mark.parametrize('outputs', [Outputs(world_points=True), Outputs(rgb=True)])
+def test_an_output_that_the_network_has_no_head_for_is_refused(outputs):
+    bare = replace(Architecture.tiny(), world_head=False, rgb_head=False)
+    network = Network(bare)
+
+    with pytest.raises(ValueError, match='no head for an output'):
+        network.step(torch.zeros(1, 3, 32, 32), network.initial_state(), outputs=outputs)

@@ -209,18 +209,20 @@ class Architecture:
         :raises ArchitectureError: on a value this network cannot follow.
         """
         for keyword, needed in _NEEDED_CONFIG.items():
-            if config.get(keyword, needed) != needed:
-                raise ArchitectureError(
-                    f'this network needs {keyword}={needed!r}, the checkpoint has '
-                    f'{config[keyword]!r}'
-                )
+            value = config.get(keyword, needed)
+            # Modes come with their bounds, which are those of the mode.
+            if (value[0] if isinstance(value, (tuple, list)) and value else value) != needed:
+                raise ArchitectureError(f'{keyword} is {value!r}, only {needed!r} is known')
+        positions = str(config.get('pos_embed', 'RoPE100'))
+        if not positions.removeprefix('RoPE').isdecimal():
+            raise ArchitectureError(f'pos_embed is {positions!r}, only RoPE and a number is known')
         record = {
             ours: config[theirs] for theirs, ours in _PUBLISHED_NAMES.items() if theirs in config
         }
-        linear = record.get('head') == 'linear'
-        size = config.get('img_size', 224 if linear else 512)
-        record['image_size'] = max(size) if isinstance(size, (tuple, list)) else size
-        record['square_crop'] = linear
+        size = config.get('img_size', 224 if record.get('head') == 'linear' else 512)
+        record['image_size'] = max(size) if isinstance(size, (tuple, list)) and size else size
+        record['square_crop'] = record['image_size'] == 224
+        record['rotary_base'] = float(positions.removeprefix('RoPE'))
         if 'dpt_feature_dim' in config:
             record.setdefault('dpt_last_width', config['dpt_feature_dim'] // 2)
         return cls.from_record(record)
@@ -233,7 +235,14 @@ def _check_heads(name: str, width: int, heads: int) -> None:
         )
 
 
-_NEEDED_CONFIG = {'state_pe': '2d', 'pos_embed': 'RoPE100', 'pose_head': True}
+# Keywords that change what the network computes, with the only values that are built here.
+_NEEDED_CONFIG = {
+    'state_pe': '2d',
+    'pose_head': True,
+    'depth_mode': 'exp',
+    'conf_mode': 'exp',
+    'pose_mode': 'exp',
+}
 
 _PUBLISHED_NAMES = {
     'enc_embed_dim': 'encoder_width',
@@ -247,6 +256,7 @@ _PUBLISHED_NAMES = {
     'state_size': 'state_tokens',
     'local_mem_size': 'memory_rows',
     'patch_size': 'patch_size',
+    'mlp_ratio': 'mlp_ratio',
     'head_type': 'head',
     'rgb_head': 'rgb_head',
     'dpt_feature_dim': 'dpt_width',

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 import hashlib
@@ -43,31 +42,6 @@ STORAGE_DTYPES = {
 }
 _SHIPPED = Path(__file__).parents[1] / 'weights' / 'small.safetensors'
 
-# Keyword of the published config string -> field of Architecture.
-_SIZES_IN_CONFIG = {
-    'patch_size': 'patch_size',
-    'enc_embed_dim': 'encoder_width',
-    'enc_depth': 'encoder_depth',
-    'enc_num_heads': 'encoder_heads',
-    'ray_enc_depth': 'ray_encoder_depth',
-    'dec_embed_dim': 'decoder_width',
-    'dec_depth': 'decoder_depth',
-    'dec_num_heads': 'decoder_heads',
-    'state_dec_num_heads': 'state_heads',
-    'state_size': 'state_tokens',
-    'local_mem_size': 'memory_rows',
-    'mlp_ratio': 'mlp_ratio',
-    'head_type': 'head',
-    'rgb_head': 'rgb_head',
-}
-# Keywords that change what the network computes, with the only values that are built here.
-_FIXED_IN_CONFIG = {
-    'state_pe': '2d',
-    'pose_head': True,
-    'depth_mode': ('exp', -math.inf, math.inf),
-    'conf_mode': ('exp', 1, math.inf),
-    'pose_mode': ('exp', -math.inf, math.inf),
-}
 _MAX_CONFIG_LENGTH = 4000  # the published ones have about 600 characters
 
 
@@ -414,7 +388,7 @@ def _published_architecture(
     keywords = None if config is None else parse_config(config)
     if keywords is not None:
         try:
-            return _configured_architecture(keywords, tensors)
+            return Architecture.from_published_config({**_dpt_sizes(tensors), **keywords})
         except ArchitectureError as error:
             raise CheckpointError(f'{path} holds a network not built here: {error}') from None
     if any(name.startswith('downstream_head.dpt_self.') for name in tensors):
@@ -459,28 +433,8 @@ class _NamesInfinity(ast.NodeTransformer):
         return ast.Constant(math.inf) if node.id == 'inf' else node
 
 
-def _configured_architecture(
-    keywords: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> Architecture:
-    for keyword, built in _FIXED_IN_CONFIG.items():
-        if keywords.get(keyword, built) != built:
-            raise ArchitectureError(f'{keyword} is {keywords[keyword]!r}, only {built!r} is known')
-    record = dataclasses.replace(Architecture(), **_dpt_sizes(tensors)).to_record()
-    for keyword, field in _SIZES_IN_CONFIG.items():
-        if keyword in keywords:
-            record[field] = keywords[keyword]
-    positions = keywords.get('pos_embed', 'RoPE100')
-    if not isinstance(positions, str) or not positions.removeprefix('RoPE').isdecimal():
-        raise ArchitectureError(f'pos_embed is {positions!r}, only RoPE with a number is known')
-    record['rotary_base'] = float(positions.removeprefix('RoPE'))
-    size = keywords.get('img_size', record['image_size'])
-    record['image_size'] = max(size) if isinstance(size, tuple) and size else size
-    record['square_crop'] = record['image_size'] == 224  # as MODEL_SPEC section 1 has it
-    return Architecture.from_record(record)
-
-
 def _dpt_sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Read the widths of a DPT head from its tensors; no config string mentions them."""
+    """Read the widths of a DPT head, which no config mentions, from its tensors."""
     head = 'downstream_head.dpt_self.'
     levels = [tensors.get(f'{head}scratch.layer{level}_rn.weight') for level in range(1, 5)]
     last = tensors.get(f'{head}head.2.weight')
@@ -488,7 +442,7 @@ def _dpt_sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     if len(found) < 5:
         return {}
     return {
-        'dpt_width': found[0].shape[0],
-        'dpt_last_width': found[4].shape[0],
-        'dpt_layer_widths': tuple(level.shape[1] for level in found[:4]),
+        'dpt_feature_dim': found[0].shape[0],
+        'dpt_last_dim': found[4].shape[0],
+        'dpt_layer_dims': tuple(level.shape[1] for level in found[:4]),
     }

@@ -179,10 +179,15 @@ class Network(nn.Module):
 
         :param image: (B, 3, H, W) in [-1, 1], or None.
         :param ray_map: (B, 6, H, W), or None.
-        :raises ValueError: when both are None.
+        :raises ValueError: when both are None, or a side is no multiple of the patch size.
         """
         if image is None and ray_map is None:
             raise ValueError('a frame needs an image, a ray map or both')
+        patch = self.architecture.patch_size
+        for pixels in (image, ray_map):
+            if pixels is not None and any(side % patch for side in pixels.shape[-2:]):
+                size = tuple(pixels.shape[-2:])
+                raise ValueError(f'sides must be multiples of {patch}, the frame is {size}')
         if ray_map is None:
             return self._encode_image(image)
         of_rays = self._encode_ray_map(ray_map)
@@ -224,7 +229,11 @@ class Network(nn.Module):
 
         :param decoded: from advance.
         :param gain: (B, S) from advance.
+        :raises ValueError: when the network has not such a head.
         """
+        a = self.architecture
+        if (outputs.world_points and not a.world_head) or (outputs.rgb and not a.rgb_head):
+            raise ValueError('this network has no head for an output that was asked for')
         levels, pose_token = decoded
         prediction = FramePrediction(gain)
         if outputs.points:
