@@ -56,6 +56,10 @@ class FramePredictor(Protocol):
     def patch(self) -> int: ...
     @property
     def square_crop(self) -> bool: ...
+    @property
+    def checkpoint_name(self) -> str: ...
+    @property
+    def checkpoint_sha256(self) -> str: ...
     def initial_state(self) -> Any: ...
     def step(
         self, rgb_fitted: Pixels, state: Any, /, write: bool = True
@@ -107,6 +111,11 @@ class OnlineMapper:
         self._map_T_world = map_T_world
         self._memory: MapperSnapshot
         self.reset()
+
+    @property
+    def network_name(self) -> str:
+        """Give the hash of the network's weights, or their name where there is no file."""
+        return self._predictor.checkpoint_sha256 or self._predictor.checkpoint_name
 
     def add_frame(
         self,

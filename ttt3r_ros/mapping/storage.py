@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Maps as files: the voxels, and what the network remembers of the place.
+
+A map file is a safetensors file (names, types and sizes in a JSON header, then bare numbers;
+nothing in it can run) with a checksum of its tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+import hashlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from safetensors import safe_open, SafetensorError
+from safetensors.torch import save
+import torch
+from torch import Tensor
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import Array
+from ttt3r_ros.mapping.mapper import MapperSnapshot
+from ttt3r_ros.mapping.segments import Segment
+from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.model.state import RecurrentState
+
+FORMAT = 'ttt3r_map'
+VERSION = '1'
+CLOUD = {'points': torch.float32, 'colors': torch.uint8, 'confidence': torch.float32}
+
+
+class MapFileError(UserError):
+    """A file holds no map that can be used here."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMap:
+    """
+    What a map file holds.
+
+    cloud: the voxels. network: name or hash of the weights that made it. snapshot: of the
+    mapper, without the images of its last segment, or None when its network keeps no state
+    that could be stored.
+    """
+
+    cloud: VoxelCloud
+    network: str
+    snapshot: MapperSnapshot | None
+
+
+def write_map(file: IO[bytes], stored: StoredMap) -> None:
+    """
+    Write a map.
+
+    :param file: open for binary writing.
+    :param stored: what to write.
+    """
+    cloud = stored.cloud
+    tensors = {name: torch.from_numpy(getattr(cloud, name)) for name in CLOUD}
+    snapshot = stored.snapshot
+    if snapshot is not None and isinstance(snapshot.state, RecurrentState):
+        state = snapshot.state.to('cpu').to_tensors()
+        tensors |= {f'state.{name}': tensor for name, tensor in state.items()}
+        segment = snapshot.segment
+        tensors['map_T_world'] = torch.from_numpy(np.array(segment.map_T_world))
+        numbers = [segment.number, snapshot.frames]
+        tensors['numbers'] = torch.tensor(numbers, dtype=torch.int64)
+        tensors['scale'] = torch.tensor(segment.scale, dtype=torch.float64)
+    metadata = {
+        'format': FORMAT,
+        'version': VERSION,
+        'network': stored.network,
+        'sha256': checksum(tensors),
+    }
+    file.write(save(tensors, metadata))
+
+
+def read_map(path: Path) -> StoredMap:
+    """
+    Read a map.
+
+    :param path: of a file that write_map wrote.
+    :raises MapFileError: saying why the file cannot be used.
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            metadata = file.metadata() or {}
+            _check_header(path, metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise MapFileError(f'{path} is no map that can be read: {error}') from error
+    if checksum(tensors) != metadata['sha256']:
+        raise MapFileError(f'{path} is damaged: its checksum is wrong; save the map again')
+    try:
+        return StoredMap(_cloud(tensors), metadata['network'], _snapshot(tensors))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise MapFileError(f'{path} is no complete map: {error}') from error
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """
+    Give a hash of names, types, sizes and numbers.
+
+    :param tensors: by name.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_header(path: Path, metadata: dict[str, str]) -> None:
+    if metadata.get('format') != FORMAT or not {'network', 'sha256'} <= metadata.keys():
+        raise MapFileError(f'{path} is no map of this program')
+    if metadata.get('version') != VERSION:
+        raise MapFileError(
+            f'{path} has version {metadata.get("version")!r}, this program reads {VERSION!r}'
+        )
+
+
+def _cloud(tensors: dict[str, Tensor]) -> VoxelCloud:
+    points, colors, confidence = (tensors[name] for name in CLOUD)
+    sizes = [(len(points), 3), (len(points), 3), (len(points),)]
+    for tensor, size, kind in zip((points, colors, confidence), sizes, CLOUD.values()):
+        if tuple(tensor.shape) != size or tensor.dtype != kind:
+            raise ValueError(f'its cloud has a part of {tuple(tensor.shape)} {tensor.dtype}')
+    return VoxelCloud(points.numpy(), colors.numpy(), confidence.numpy())
+
+
+def _snapshot(tensors: dict[str, Tensor]) -> MapperSnapshot | None:
+    if 'numbers' not in tensors:
+        return None
+    named = {
+        name.removeprefix('state.'): tensor
+        for name, tensor in tensors.items()
+        if name.startswith('state.')
+    }
+    number, frames = (int(value) for value in tensors['numbers'])
+    map_T_world: Array = tensors['map_T_world'].numpy().reshape(4, 4)
+    segment = Segment(number, map_T_world, float(tensors['scale']))
+    return MapperSnapshot(RecurrentState.from_tensors(named), segment, frames=frames)
+
+
+def resumed(stored: MapperSnapshot, fresh: MapperSnapshot) -> MapperSnapshot:
+    """
+    Let a mapper go on from a stored snapshot.
+
+    :param stored: as read.
+    :param fresh: of the mapper after a reset; its state says which sizes and device fit.
+    :raises MapFileError: when the state belongs to a network of other sizes.
+    """
+    state = fresh.state
+    if not isinstance(state, RecurrentState):
+        raise MapFileError('this mapper cannot take a stored state')
+    if (stored.state.tokens.shape, stored.state.memory.shape[2:]) != (
+        state.tokens.shape,
+        state.memory.shape[2:],
+    ):
+        raise MapFileError('the map was made by a network of other sizes')
+    return replace(stored, state=stored.state.to(state.tokens.device))
