@@ -20,6 +20,8 @@ from ttt3r_ros.settings import (
 class Oven(Checked):
     heat: float = knob(180.0, 'How hot it is.', 'degC', 30.0, 250.0)
     trays: int = knob(2, 'How many trays are in it.', '', 1, 4)
+    weight: float = knob(1.0, 'How heavy the bread is.', 'kg', low=0.0)
+    crust: float = knob(1.0, 'How thick its crust is.', 'mm', high=9.0)
     mode: str = knob('fan', 'What heats.', choices=('fan', 'grill'))
 
 
@@ -28,6 +30,8 @@ class Oven(Checked):
     [
         ({'heat': 250.1}, 'heat is 250.1, allowed is 30.0 to 250.0 degC'),
         ({'heat': float('nan')}, 'heat is nan, allowed is 30.0 to 250.0 degC'),
+        ({'weight': float('nan')}, 'weight is nan, allowed is 0.0 to inf kg'),
+        ({'crust': float('nan')}, 'crust is nan, allowed is -inf to 9.0 mm'),
         ({'heat': 'hot'}, "heat must be float, not 'hot' (str)"),
         ({'trays': 0}, 'trays is 0, allowed is 1 to 4'),
         ({'trays': 1.0}, 'trays must be int, not 1.0 (float)'),

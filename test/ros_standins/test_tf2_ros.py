@@ -140,7 +140,7 @@ def test_transforms_older_than_the_cache_are_forgotten():
 def test_samples_may_come_out_of_order(buffer):
     buffer.set_transform(placed('odom', 'base', 10.5, (9, 0, 0)), 'test')
     np.testing.assert_allclose(
-        xyz_of(buffer.lookup_transform('odom', 'base', at(10.25))), [4.5, 0, 0]
+        xyz_of(buffer.lookup_transform('odom', 'base', at(10.625))), [0.75 * 9 + 0.25 * 1, 0, 0]
     )
 
 

@@ -20,6 +20,7 @@ def test_quaternions_and_matrices_are_those_of_scipy(rotation):
     matrix = np.eye(4)
     matrix[:3, :3] = rotation.as_matrix()
     assert same_turn(tf.quaternion_from_matrix(matrix), q)
+    assert tf.quaternion_from_matrix(matrix)[3] >= 0
 
 
 @pytest.mark.parametrize('axis', np.eye(3))
