@@ -29,5 +29,10 @@ setup(
     maintainer_email='maintainers@ttt3r-ros.invalid',
     description='One camera in, a live metric map out: CUT3R with the TTT3R state update.',
     license='Apache-2.0',
-    entry_points={'console_scripts': ['ttt3r = ttt3r_ros.tools.main:main']},
+    entry_points={
+        'console_scripts': [
+            'ttt3r = ttt3r_ros.tools.main:main',
+            'mapping_node = ttt3r_ros.node.mapping_node:main',
+        ]
+    },
 )

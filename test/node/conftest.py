@@ -1,0 +1,278 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A robot for the node under test: real rclpy, real DDS, a network that knows the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+import importlib.util
+import itertools
+import os
+from pathlib import Path
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.geometry import transform
+from ttt3r_ros.mapping.mapper import OnlineMapper
+
+HAS_ROS = all(importlib.util.find_spec(name) for name in ('rclpy', 'tf2_ros', 'cv_bridge'))
+
+# rmw reads these when the first node of a process is made.
+PROFILE = Path(__file__).resolve().parents[2] / 'config' / 'fastdds_large_messages.xml'
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(PROFILE)
+os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(PROFILE)
+
+WIDTH, HEIGHT = 64, 48
+DEPTH, CONFIDENCE = 2.0, 5.0
+CAMERA = 'camera_optical_frame'
+DEADLINE_S = 20.0
+
+
+class ModuleWithoutRos(pytest.Module):
+    """A file of tests that cannot be imported here."""
+
+    def collect(self):
+        pytest.skip('ROS 2 is not importable (make setup installs it)', allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Skip, saying why, the tests that need ROS where it is missing."""
+    if not HAS_ROS:
+        return ModuleWithoutRos.from_parent(parent, path=module_path)
+    return None
+
+
+@dataclass(frozen=True)
+class ExactPrediction:
+    points_camera: np.ndarray
+    confidence: np.ndarray
+    world_T_camera: np.ndarray
+    gain_mean: float = 0.5
+    gain_min: float = 0.25
+    gain_max: float = 0.75
+
+
+class ExactPredictor:
+    """
+    Take an image that is plainly of grey n for one made n decimetres ahead of the first.
+
+    It sees a wall DEPTH in front of the camera. `go` can be cleared to hold it, `began` tells
+    that it was asked.
+    """
+
+    image_size, patch, square_crop = WIDTH, 16, False
+    checkpoint_name, checkpoint_sha256 = 'exact', ''
+
+    def __init__(self):
+        self.go, self.began = threading.Event(), threading.Event()
+        self.go.set()
+        self.seen, self.written = [], []
+        self.broken = False
+
+    def initial_state(self):
+        return ()
+
+    def step(self, rgb_fitted, state, write=True):
+        self.began.set()
+        assert self.go.wait(30)
+        number = int(rgb_fitted[0, 0, 0])
+        self.seen.append(number)
+        if write:
+            state = (*state, number)
+            self.written.append(number)
+        height, width = rgb_fitted.shape[:2]
+        rays = CameraIntrinsics.from_field_of_view(width, height, 60.0).rays()
+        points = rays * np.float32(np.nan if self.broken else DEPTH)
+        ahead = 0.1 * (number - (state[0] if state else number))
+        pose = transform(np.eye(3), [0, 0, ahead])
+        return ExactPrediction(
+            points, np.full((height, width), CONFIDENCE, np.float32), pose
+        ), state
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    return np.full((height, width, 3), number, np.uint8)
+
+
+_domains = itertools.count(os.getpid() * 7)
+
+
+@pytest.fixture
+def domain() -> int:
+    """Give a ROS_DOMAIN_ID of one's own."""
+    return 1 + next(_domains) % 100
+
+
+class Rig:
+    """The node under test in a thread of its own, and a robot that talks to it."""
+
+    def __init__(self, domain: int) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.robot = rclpy.create_node('robot', context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.robot)
+        self.predictor = ExactPredictor()
+        self.nodes = []
+        self.publishers = {}
+
+    # ---- the node
+
+    def start(self, *, activate=True, namespace='', cli_args=None, build_mapper=None, **values):
+        """Start the node with parameters."""
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.parameter import Parameter
+
+        from ttt3r_ros.node.mapping_node import MappingNode
+
+        node = MappingNode(
+            build_mapper or (lambda settings: OnlineMapper(self.predictor, settings.mapping)),
+            context=self.context,
+            namespace=namespace,
+            cli_args=cli_args,
+            parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        )
+        executor = SingleThreadedExecutor(context=self.context)
+        executor.add_node(node)
+        if activate:
+            assert node.start()
+        thread = threading.Thread(target=self._spin, args=(executor,), daemon=True)
+        thread.start()
+        self.nodes.append((node, executor, thread))
+        return node
+
+    @staticmethod
+    def _spin(executor) -> None:
+        from rclpy.executors import ExternalShutdownException
+
+        with suppress(ExternalShutdownException):
+            executor.spin()
+
+    def close(self) -> None:
+        self.predictor.go.set()
+        for node, executor, thread in self.nodes:
+            executor.shutdown(timeout_sec=5)
+            thread.join(5)
+            node.release()
+            node.destroy_node()
+        self.executor.shutdown(timeout_sec=5)
+        self.robot.destroy_node()
+        self.context.try_shutdown()
+
+    # ---- the robot
+
+    def spin_until(self, condition, what='it happens', seconds=DEADLINE_S):
+        """Let the robot hear until a condition holds; give what it gave."""
+        deadline = time.monotonic() + seconds
+        while not (result := condition()):
+            if time.monotonic() > deadline:
+                pytest.fail(f'waited {seconds:g} s until {what}')
+            self.executor.spin_once(timeout_sec=0.02)
+        return result
+
+    def spin_for(self, seconds):
+        """Let time pass where a test asserts that nothing happens."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def hear(self, kind, topic, qos=10):
+        """Collect the messages of a topic."""
+        heard = []
+        self.robot.create_subscription(kind, topic, heard.append, qos)
+        self.spin_until(lambda: self.robot.count_publishers(topic), f'{topic} has a publisher')
+        return heard
+
+    def publisher(self, kind, topic, qos=10):
+        """Give a publisher that somebody hears."""
+        if topic not in self.publishers:
+            publisher = self.robot.create_publisher(kind, topic, qos)
+            self.publishers[topic] = publisher
+            self.spin_until(publisher.get_subscription_count, f'{topic} is heard')
+        return self.publishers[topic]
+
+    def call(self, kind, service, request=None):
+        """Call a service of the node."""
+        client = self.robot.create_client(kind, service)
+        self.spin_until(client.service_is_ready, f'{service} is there')
+        future = client.call_async(request or kind.Request())
+        self.spin_until(future.done, f'{service} answers')
+        self.robot.destroy_client(client)
+        return future.result()
+
+    def set_parameters(self, node='/ttt3r', **values):
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        request = SetParameters.Request(
+            parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
+        )
+        return self.call(SetParameters, f'{node}/set_parameters', request).results
+
+    def now_ns(self) -> int:
+        return self.robot.get_clock().now().nanoseconds
+
+    def send_transform(self, parent, child, parent_T_child, stamp_ns=0, static=False):
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+        from tf2_msgs.msg import TFMessage
+
+        from ttt3r_ros.node import messages
+
+        latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        topic, qos = ('/tf_static', latched) if static else ('/tf', QoSProfile(depth=100))
+        message = messages.transform_message(np.asarray(parent_T_child), parent, child, stamp_ns)
+        self.publisher(TFMessage, topic, qos).publish(TFMessage(transforms=[message]))
+
+    def mount_camera(self, base_T_camera, base='base_link'):
+        self.send_transform(base, CAMERA, base_T_camera, static=True)
+
+    def image(self, number, stamp_ns, **changes):
+        from sensor_msgs.msg import Image
+        from std_msgs.msg import Header
+
+        from ttt3r_ros.node import messages
+
+        pixels = picture(number)
+        fields = {
+            'header': Header(stamp=messages.time_message(stamp_ns), frame_id=CAMERA),
+            'width': WIDTH,
+            'height': HEIGHT,
+            'step': 3 * WIDTH,
+            'encoding': 'rgb8',
+            'data': pixels.tobytes(),
+        }
+        return Image(**{**fields, **changes})
+
+    def show(self, number, stamp_ns, topic='/image', **changes):
+        """Publish an image."""
+        from sensor_msgs.msg import Image
+
+        self.publisher(Image, topic).publish(self.image(number, stamp_ns, **changes))
+
+    def wait_for_stamp(self, heard, stamp_ns):
+        """Give the message with a stamp."""
+        from ttt3r_ros.node import messages
+
+        def found():
+            return [m for m in heard if messages.nanoseconds(m.header.stamp) == stamp_ns]
+
+        return self.spin_until(found, f'a message of {stamp_ns} ns comes')[0]
+
+
+@pytest.fixture
+def rig(domain) -> Iterator[Rig]:
+    """Give a robot and a place for the node."""
+    rig = Rig(domain)
+    yield rig
+    rig.close()

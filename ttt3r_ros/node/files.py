@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Maps and clouds as files, inside one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ttt3r_ros.atomic import atomic_file, OutputError
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
+from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
+from ttt3r_ros.node.session import Session
+
+EXPORTS = {'.ply': write_ply, '.pcd': write_pcd}
+
+
+class PathError(UserError):
+    """A path leads out of the folder of maps, or to nothing that can be used."""
+
+
+def confined(directory: str, name: str) -> Path:
+    """
+    Find a file in the folder of maps; neither `..` nor a link leads out of it.
+
+    :param directory: the folder; `~` is the user's home.
+    :param name: relative to it, or absolute inside it.
+    :raises PathError: when it leads out of it.
+    """
+    folder = Path(directory).expanduser().resolve()
+    path = (folder / name).resolve()
+    if path == folder or not path.is_relative_to(folder):
+        raise PathError(f'{name!r} does not lie inside map_directory {folder}')
+    return path
+
+
+def save(session: Session, path: Path) -> str:
+    """
+    Save the map.
+
+    :param session: what to save.
+    :param path: where; its folder is made.
+    :returns: what was written, for people.
+    :raises UserError: why nothing was written.
+    """
+    _make_folder(path)
+    stored = session.stored()
+    with atomic_file(path) as file:
+        write_map(file, stored)
+    remembers = 'with' if stored.snapshot is not None else 'without'
+    return f'wrote {path}: {len(stored.cloud.points)} voxels, {remembers} the state of the network'
+
+
+def load(session: Session, path: Path) -> str:
+    """
+    Go on with a map that was saved.
+
+    :param session: changes only when all is well.
+    :param path: of the file.
+    :returns: what was read, for people.
+    :raises UserError: why nothing was changed.
+    """
+    if not path.is_file():
+        raise MapFileError(f'{path} does not exist')
+    stored = read_map(path)
+    session.resume(stored)
+    return f'read {path}: {len(stored.cloud.points)} voxels'
+
+
+def export(session: Session, path: Path) -> str:
+    """
+    Write the points of the map.
+
+    :param session: what to write.
+    :param path: ends in .ply or .pcd; its folder is made.
+    :returns: what was written, for people.
+    :raises UserError: why nothing was written.
+    """
+    if path.suffix.lower() not in EXPORTS:
+        raise PathError(f'export_file must end in {" or ".join(EXPORTS)}, not {path.name!r}')
+    _make_folder(path)
+    cloud = session.voxels.points()
+    with atomic_file(path) as file:
+        EXPORTS[path.suffix.lower()](file, cloud)
+    return f'wrote {path}: {len(cloud.points)} points'
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f'cannot make the folder {path.parent}: {error.strerror}') from error

@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The topics that the node hears: images and their calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import time
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.diagnostics import Health, Reporter
+from ttt3r_ros.node.stamps import StampGate, Verdict
+from ttt3r_ros.settings import NodeSettings
+
+# The first images wait so long for a calibration that somebody publishes.
+CAMERA_INFO_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class ReceivedImage:
+    """
+    An image as it came.
+
+    message: not looked into yet. stamp_ns: that may be used. info: the newest calibration, or
+    None. arrived: monotonic seconds.
+    """
+
+    message: Image | CompressedImage
+    stamp_ns: int
+    info: CameraInfo | None
+    arrived: float
+
+    @property
+    def frame_id(self) -> str:
+        """Give the name of the optical frame in the message."""
+        return str(self.message.header.frame_id)
+
+    def decode(self) -> Pixels:
+        """
+        Give the pixels.
+
+        :returns: (H, W, 3) uint8.
+        :raises UnsupportedImage: when the message is malformed.
+        """
+        if isinstance(self.message, CompressedImage):
+            return messages.rgb_from_compressed(self.message)
+        return messages.rgb_from_image(self.message)
+
+    def intrinsics(self, width: int, height: int) -> CameraIntrinsics:
+        """
+        Give the calibration of this image.
+
+        :param width: of the image, pixels.
+        :param height: of the image, pixels.
+        :raises CalibrationError: when there is none, or it is not for this image.
+        """
+        if self.info is None:
+            raise CalibrationError('no camera_info has come')
+        if self.info.header.frame_id != self.frame_id:
+            raise CalibrationError(
+                f'camera_info is of the frame {self.info.header.frame_id!r}, '
+                f'the images are of {self.frame_id!r}'
+            )
+        camera = messages.intrinsics_from(self.info)
+        if (camera.width, camera.height) != (width, height):
+            raise CalibrationError(
+                f'camera_info is for {camera.width}x{camera.height}, '
+                f'the images have {width}x{height}'
+            )
+        return camera
+
+
+class ImageInput:
+    """Hear images; let those through whose stamps are in order."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Callable[[], NodeSettings],
+        health: Health,
+        reporter: Reporter,
+        on_image: Callable[[ReceivedImage], None],
+        on_time_back: Callable[[str], None],
+    ) -> None:
+        """
+        Subscribe.
+
+        :param node: spins.
+        :param settings: gives the present ones.
+        :param health: counts the images.
+        :param reporter: hears about those that are dropped.
+        :param on_image: takes an image that may be mapped.
+        :param on_time_back: is told in words when the stamps say that time went back.
+        """
+        self.gate = StampGate()
+        self._node, self._settings = node, settings
+        self._health, self._reporter = health, reporter
+        self._on_image, self._on_time_back = on_image, on_time_back
+        self._info: CameraInfo | None = None
+        self._first_arrival: float | None = None
+        chosen = settings()
+        compressed = chosen.image_transport == 'compressed'
+        self._qos = image_qos(chosen.image_qos)
+        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
+        self._images = node.create_subscription(
+            CompressedImage if compressed else Image,
+            'image/compressed' if compressed else 'image',
+            self._on_message,
+            self._qos,
+            event_callbacks=events,
+        )
+        self._infos = node.create_subscription(CameraInfo, 'camera_info', self._on_info, self._qos)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._images)
+        self._node.destroy_subscription(self._infos)
+
+    @property
+    def topic(self) -> str:
+        """Give the resolved name of the image topic."""
+        return str(self._images.topic_name)
+
+    def publishers(self) -> int:
+        """Give how many publishers the image topic has."""
+        return int(self._node.count_publishers(self.topic))
+
+    def incompatible_qos(self) -> str:
+        """Say in words why a publisher of images cannot be heard; empty when all can."""
+        if self._qos.reliability != ReliabilityPolicy.RELIABLE:
+            return ''
+        for publisher in self._node.get_publishers_info_by_topic(self.topic):
+            if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
+                return (
+                    f'{publisher.node_name} offers reliability BEST_EFFORT, this node asks for '
+                    'RELIABLE; set image_qos:=sensor_data'
+                )
+        return ''
+
+    def _on_incompatible_qos(self, _event: object) -> None:
+        why = self.incompatible_qos() or 'their quality of service does not fit'
+        self._reporter.warn('incompatible QoS', f'publishers of {self.topic} are not heard: {why}')
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _on_message(self, message: Image | CompressedImage) -> None:
+        """Judge the stamp of an image, and pass it on; nothing is decoded here."""
+        arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
+        given_ns = messages.nanoseconds(message.header.stamp)
+        self._health.received(given_ns, (now_ns - given_ns) * 1e-9)
+        if self._awaits_info(arrived):
+            self._health.dropped('waiting for camera_info')
+            return
+        verdict, stamp_ns = self.gate.judge(given_ns, now_ns, self._settings())
+        if verdict is Verdict.WENT_BACK:
+            self._on_time_back('the stamps of the images went back')
+        elif verdict is not Verdict.USE:
+            self._reporter.drop(
+                verdict.value,
+                f'{verdict.value}: image of {given_ns * 1e-9:.6f} s, the newest is of '
+                f'{(self.gate.newest_ns or 0) * 1e-9:.6f} s, the clock shows {now_ns * 1e-9:.6f} s'
+                ' (parameters bad_stamps, stamp_tolerance, use_sim_time)',
+            )
+            return
+        self._on_image(ReceivedImage(message, stamp_ns, self._info, arrived))
+
+    def _awaits_info(self, now: float) -> bool:
+        if self._info is not None:
+            return False
+        if self._first_arrival is None:
+            self._first_arrival = now
+        waited = now - self._first_arrival
+        return (
+            waited < CAMERA_INFO_WAIT_S and self._node.count_publishers(self._infos.topic_name) > 0
+        )
+
+
+def image_qos(name: str) -> QoSProfile:
+    """
+    Give the quality of service for images.
+
+    :param name: sensor_data or reliable.
+    """
+    best_effort = name == 'sensor_data'
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=5,
+        reliability=(ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE),
+    )

@@ -1,0 +1,423 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The ROS 2 node: one camera in, a metric map, a pose and TF out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+import functools
+import os
+import sys
+import threading
+import traceback
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rcl_interfaces.msg import SetParametersResult
+import rclpy
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.model.checkpoint import resolve_checkpoint
+from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
+from ttt3r_ros.node import messages, parameters
+from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
+from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
+from ttt3r_ros.node.outputs import Outputs
+from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.services import Services
+from ttt3r_ros.node.transforms import FrameTree
+from ttt3r_ros.node.worker import Worker, WORKER_NAME
+from ttt3r_ros.settings import NodeSettings
+
+HOUSEKEEPING_S = 0.5
+STOP_TIMEOUT_S = 4.0
+
+Callback = Callable[['MappingNode', LifecycleState], TransitionCallbackReturn]
+
+
+def build_mapper(settings: Settings) -> OnlineMapper:
+    """
+    Load the network and put a mapper around it.
+
+    :param settings: of the node.
+    :raises UserError: when the device or the checkpoint cannot be used.
+    """
+    return OnlineMapper(load_predictor(settings.model), settings.mapping)
+
+
+def logged(callback: Callback) -> Callback:
+    """Log what a lifecycle callback raises, which rclpy would swallow."""
+
+    @functools.wraps(callback)
+    def wrapper(node: MappingNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return callback(node, state)
+        except UserError as error:
+            node.get_logger().error(f'{callback.__name__}: {error}')
+            node.release()
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            node.get_logger().error(f'{callback.__name__} failed\n{traceback.format_exc()}')
+            raise
+
+    return wrapper
+
+
+class MappingNode(LifecycleNode):
+    """
+    Turn the topics of a camera into a map; docs/node.md describes it from outside.
+
+    The executor's thread hears and answers, the worker's thread maps and publishes.
+    """
+
+    def __init__(
+        self,
+        build_mapper: Callable[[Settings], OnlineMapper] = build_mapper,
+        **node_options: Any,
+    ) -> None:
+        """
+        Declare the parameters; everything else waits for the transition `configure`.
+
+        :param build_mapper: makes the mapper, in the worker's thread.
+        :param node_options: of rclpy's Node.
+        :raises UserError: when a parameter is wrong.
+        """
+        super().__init__('ttt3r', **node_options)
+        self._build_mapper = build_mapper
+        self._settings = parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._worker: Worker[ReceivedImage] | None = None
+        self._active = False
+        # How to undo what configuring made, the newest first.
+        self._held = ExitStack()
+
+    @property
+    def autostart(self) -> bool:
+        """Tell whether the node is to start by itself."""
+        return self._node_settings.autostart
+
+    def start(self) -> bool:
+        """
+        Configure and activate.
+
+        :returns: whether the node is active now.
+        """
+        steps = self.trigger_configure, self.trigger_activate
+        return all(step() == TransitionCallbackReturn.SUCCESS for step in steps)
+
+    # ---- lifecycle
+
+    @logged
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make everything, and begin to load the network."""
+        self._check_settings()
+        self._paused = False
+        self._failure = self._said = ''
+        self._sent_ns = 0
+        self._health = Health()
+        self._reporter = Reporter(self.get_logger(), self._health)
+        self._make_worker()
+        self._make_inputs()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for period, callback in (
+            (HOUSEKEEPING_S, self._keep_house),
+            (1 / self._node_settings.tf_rate, self._send_tf),
+        ):
+            timer = self.create_timer(period, callback, clock=steady)
+            self._held.callback(self.destroy_timer, timer)
+        return super().on_configure(state)
+
+    def _make_worker(self) -> None:
+        self._frames = FrameTree(self)
+        self._held.callback(self._frames.close)
+        for child in self._frames_of_ours():
+            self._frames.buffer.claim(child)
+        self._outputs = Outputs(self, lambda: self._settings, self._reporter)
+        self._held.callback(self._outputs.close)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self._held.callback(self.destroy_publisher, self._diagnostics)
+        self._pipeline = Pipeline(
+            self._build_mapper,
+            lambda: self._settings,
+            self._frames,
+            self._outputs,
+            self._health,
+            self._reporter,
+        )
+        self._worker = Worker(self._pipeline.process, self._on_failure)
+        self._held.callback(self._stop_worker)
+        self._worker.post(self._load)
+
+    def _make_inputs(self) -> None:
+        self._input = ImageInput(
+            self,
+            lambda: self._settings.node,
+            self._health,
+            self._reporter,
+            self._on_image,
+            self._start_anew,
+        )
+        self._held.callback(self._input.close)
+        initial_pose = self.create_subscription(
+            PoseWithCovarianceStamped, 'initialpose', self._on_initial_pose, 1
+        )
+        self._held.callback(self.destroy_subscription, initial_pose)
+        services = Services(
+            self,
+            self._pipeline,
+            lambda: self._settings.node,
+            self._post,
+            self._pause,
+            self._forget,
+        )
+        self._held.callback(services.close)
+        jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+            ),
+            post_callback=self._on_clock_jump,
+        )
+        self._held.callback(jumps.unregister)
+
+    @logged
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to map."""
+        self._active = True
+        self._health.restart()
+        return super().on_activate(state)
+
+    @logged
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop mapping; the map stays."""
+        self._active = False
+        if self._worker is not None:
+            self._worker.clear()
+        return super().on_deactivate(state)
+
+    @logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back, for good."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back after a failed transition; it may be tried again."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def release(self) -> None:
+        """Undo what configuring did, however far it came."""
+        self._active = False
+        self._held.close()
+
+    def _stop_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        self._frames.stop_waiting()
+        self._pipeline.begin_epoch()
+        if worker is not None and not worker.stop(STOP_TIMEOUT_S):
+            self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
+
+    # ---- what comes in
+
+    def _on_image(self, image: ReceivedImage) -> None:
+        if not self._active or self._worker is None:
+            self._health.dropped('node not active')
+        elif self._paused:
+            self._health.dropped('paused')
+        elif self._worker.offer(image):
+            self._health.dropped('a newer image came')
+
+    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+        wanted, given = self._node_settings.map_frame, message.header.frame_id
+        if given != wanted:
+            self.get_logger().error(f'initial pose refused: it is in {given!r}, not in {wanted!r}')
+            return
+        try:
+            map_T_base = messages.matrix_from_pose(message.pose.pose)
+        except ValueError as error:
+            self.get_logger().error(f'initial pose refused: {error}')
+            return
+        self._post(lambda: self._pipeline.place_base(map_T_base))
+        self.get_logger().info(f'initial pose taken: {map_T_base[:3, 3].round(2)} m')
+
+    def _on_set_parameters(self, changes: list[Parameter[Any]]) -> SetParametersResult:
+        configured = self._worker is not None
+        self._settings, result = parameters.try_change(self._settings, changes, configured)
+        return result
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if self._input.gate.clock_went_back(self.get_clock().now().nanoseconds):
+            self._start_anew(f'the clock went back by {-jump.delta.nanoseconds * 1e-9:.3f} s')
+
+    def _start_anew(self, reason: str) -> None:
+        """Forget the map, because its time is another one."""
+        self.get_logger().warning(f'{reason}: the map starts anew')
+        self._frames.buffer.clear()
+        self._forget()
+        self._post(self._reset)
+
+    def _forget(self) -> None:
+        """Let nothing that is under way come out."""
+        self._pipeline.begin_epoch()
+        if self._worker is not None:
+            self._worker.clear()
+
+    def _reset(self) -> None:
+        if self._pipeline.ready:
+            self._pipeline.reset()
+
+    def _post(self, job: Callable[[], None]) -> None:
+        if self._worker is not None:
+            self._worker.post(job)
+
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+
+    # ---- what goes on by itself
+
+    def _load(self) -> None:
+        try:
+            self._pipeline.load()
+        except (UserError, RuntimeError) as error:  # torch has no class for a lack of memory
+            self._failure = f'the network cannot be loaded: {error}'
+            self.get_logger().fatal(self._failure)
+        else:
+            self.get_logger().info('the network is loaded')
+
+    def _on_failure(self, error: Exception) -> None:
+        trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
+        self._health.dropped('internal error', f'internal error: {error!r}')
+        self.get_logger().error(f'internal error, image dropped\n{trace}')
+
+    def _send_tf(self) -> None:
+        """Say where the odometry lies in the map, whatever the worker does."""
+        node = self._node_settings
+        if not (self._active and node.publish_map_to_odom_tf and node.odom_frame):
+            return
+        now_ns = self.get_clock().now().nanoseconds
+        stamp_ns = now_ns + round(node.transform_tolerance * messages.NANOSECONDS)
+        if now_ns == 0 or stamp_ns == self._sent_ns:  # a simulated clock that stands still
+            return
+        self._sent_ns = stamp_ns
+        map_T_odom = self._pipeline.map_T_odom
+        self._frames.send(node.map_frame, node.odom_frame, map_T_odom, stamp_ns)
+
+    def _keep_house(self) -> None:
+        if self._active and self._outputs.has_new_map_hearer():
+            self._post(self._pipeline.publish_map_cloud)
+        around = self._surroundings()
+        if around.conflict:
+            self._reporter.warn('second parent', around.conflict)
+        status = self._health.status(
+            f'{self.get_fully_qualified_name()}: mapping',
+            self._settings.model.checkpoint or 'default',
+            around,
+            self._node_settings,
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+        trouble = status.message if self._active and status.message != 'OK' else ''
+        if trouble.partition(':')[0] in ('STALE', 'LOST') and trouble != self._said:
+            self.get_logger().warning(trouble)
+        self._said = trouble
+
+    def _surroundings(self) -> Surroundings:
+        simulated = self.get_parameter('use_sim_time').value
+        return Surroundings(
+            active=self._active,
+            paused=self._paused,
+            image_topic=self._input.topic,
+            publishers=self._input.publishers(),
+            incompatible_qos=self._input.incompatible_qos(),
+            clock_is_silent=bool(simulated) and self.get_clock().now().nanoseconds == 0,
+            conflict=self._frames.buffer.conflict(),
+            loading=not self._pipeline.ready,
+            failure=self._failure,
+        )
+
+    # ---- small things
+
+    @property
+    def _node_settings(self) -> NodeSettings:
+        return self._settings.node
+
+    def _frames_of_ours(self) -> list[str]:
+        """Name the frames whose parent this node says."""
+        node = self._node_settings
+        ours = []
+        if node.publish_map_to_odom_tf:
+            ours.append(node.odom_frame or node.base_frame)
+        if node.publish_odom_to_base_tf:
+            ours.append(node.base_frame)
+        return [frame for frame in ours if frame]
+
+    def _check_settings(self) -> None:
+        """Refuse what would only fail later."""
+        settings = self._settings
+        if settings.node.publish_odom_to_base_tf and not settings.node.odom_frame:
+            raise UserError('publish_odom_to_base_tf needs an odom_frame')
+        checkpoint = settings.model.checkpoint
+        if self._build_mapper is build_mapper and checkpoint != RANDOM_CHECKPOINT:
+            resolve_checkpoint(checkpoint)
+
+
+def main(
+    args: list[str] | None = None,
+    build_mapper: Callable[[Settings], OnlineMapper] = build_mapper,
+) -> int:
+    """
+    Run the node until it is told to stop.
+
+    :param args: of the command line, for ROS.
+    :param build_mapper: makes the mapper.
+    :returns: the exit code of the process.
+    """
+    rclpy.init(args=args)
+    try:
+        node = MappingNode(build_mapper)
+    except UserError as error:
+        rclpy.logging.get_logger('ttt3r').fatal(str(error))
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    code = 0
+    try:
+        if not node.autostart or node.start():
+            executor.spin()
+        else:
+            code = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.release()
+        executor.shutdown(timeout_sec=0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    if any(thread.name == WORKER_NAME for thread in threading.enumerate()):
+        # A network that still computes must not keep the process, nor crash its end.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,281 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Messages to arrays and back; functions without memory."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from builtin_interfaces.msg import Time
+from cv_bridge import CvBridge
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseWithCovariance,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Twist,
+    Vector3,
+)
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
+from std_msgs.msg import Header
+import tf_transformations
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.image_formats import (
+    check_raw,
+    Pixels,
+    RAW_ENCODINGS,
+    rgb_from_encoded,
+    rgb_from_values,
+    tight_rows,
+    UnsupportedImage,
+)
+
+NANOSECONDS = 1_000_000_000
+
+CLOUD_FIELDS = [
+    PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+    for i, name in enumerate(('x', 'y', 'z', 'rgb', 'confidence'))
+]
+CLOUD_POINT = np.dtype([(field.name, np.float32) for field in CLOUD_FIELDS])
+
+COMPRESSED_MAGIC = {'jpeg': b'\xff\xd8', 'png': b'\x89PNG'}
+
+_bridge = CvBridge()
+
+
+def nanoseconds(stamp: Time) -> int:
+    """Give a stamp as one integer."""
+    return stamp.sec * NANOSECONDS + stamp.nanosec
+
+
+def time_message(stamp_ns: int) -> Time:
+    """Give a stamp as a message."""
+    return Time(sec=stamp_ns // NANOSECONDS, nanosec=stamp_ns % NANOSECONDS)
+
+
+def rgb_from_image(message: Image) -> Pixels:
+    """
+    Decode a raw image.
+
+    cv_bridge gets only what it reads rightly in every version: checked, without odd padding,
+    in the byte order of this machine.
+
+    :returns: (H, W, 3) uint8.
+    :raises UnsupportedImage: when the message is malformed or of an unknown encoding.
+    """
+    width, height, step, encoding = message.width, message.height, message.step, message.encoding
+    check_raw(len(message.data), width, height, step, encoding)
+    kind, channels, _ = RAW_ENCODINGS[encoding]
+    bits, row_bytes = 8 * np.dtype(kind).itemsize, width * channels * np.dtype(kind).itemsize
+    foreign = bits > 8 and bool(message.is_bigendian) != (sys.byteorder == 'big')
+    if foreign or step != row_bytes:
+        swapped = bool(message.is_bigendian)
+        values = tight_rows(message.data, width, height, step, encoding, swapped)
+        return rgb_from_values(values, encoding)
+    plain = Image(
+        width=width,
+        height=height,
+        step=step,
+        encoding=f'{bits}UC{channels}',
+        is_bigendian=int(sys.byteorder == 'big'),
+        data=message.data,
+    )
+    return rgb_from_values(_bridge.imgmsg_to_cv2(plain), encoding)
+
+
+def rgb_from_compressed(message: CompressedImage) -> Pixels:
+    """
+    Decode a compressed image; its size is checked before its pixels are touched.
+
+    :returns: (H, W, 3) uint8.
+    :raises UnsupportedImage: when it is no sound JPEG or PNG.
+    """
+    data = bytes(message.data)
+    if not data.startswith(tuple(COMPRESSED_MAGIC.values())):
+        raise UnsupportedImage(
+            f'{len(data)} bytes with the format {message.format!r} are neither JPEG nor PNG'
+        )
+    return rgb_from_encoded(io.BytesIO(data))
+
+
+def intrinsics_from(message: CameraInfo) -> CameraIntrinsics:
+    """
+    Read a calibration; binning and region of interest are applied.
+
+    :raises CalibrationError: when it is empty or of an unknown model.
+    """
+    fx, fy, cx, cy = message.k[0], message.k[4], message.k[2], message.k[5]
+    if not any((fx, fy, cx, cy)):
+        raise CalibrationError('camera_info has an empty matrix K: the camera is not calibrated')
+    model, coefficients = message.distortion_model, tuple(message.d)
+    if not any(coefficients):
+        model, coefficients = 'none', ()
+    elif model == 'rational_polynomial' and not any(coefficients[8:]):
+        coefficients = coefficients[:8]
+    camera = CameraIntrinsics(message.width, message.height, fx, fy, cx, cy, model, coefficients)
+    region = message.roi
+    if region.width and region.height:
+        camera = camera.cropped(region.x_offset, region.y_offset, region.width, region.height)
+    binning_x, binning_y = max(1, message.binning_x), max(1, message.binning_y)
+    return camera.resized(camera.width // binning_x, camera.height // binning_y)
+
+
+def point_cloud(
+    points: NDArray[np.float32],
+    colors: Pixels,
+    confidence: NDArray[np.float32],
+    header: Header,
+) -> PointCloud2:
+    """
+    Make a cloud with float32 x y z, packed rgb and confidence.
+
+    :param points: (N, 3), finite, metres, in the frame of the header.
+    :param colors: (N, 3) uint8.
+    :param confidence: (N,).
+    """
+    records = np.empty(len(points), CLOUD_POINT)
+    for name, column in zip('xyz', points.T):
+        records[name] = column
+    red, green, blue = colors.T.astype(np.uint32)
+    records['rgb'] = (red << 16 | green << 8 | blue).view(np.float32)
+    records['confidence'] = confidence
+    cloud = point_cloud2.create_cloud(header, CLOUD_FIELDS, records)
+    cloud.is_dense = True
+    return cloud
+
+
+def depth_image(depth: NDArray[np.float32], header: Header) -> Image:
+    """
+    Make a 32FC1 image.
+
+    :param depth: (H, W), metres along z.
+    """
+    return _bridge.cv2_to_imgmsg(np.ascontiguousarray(depth), '32FC1', header)
+
+
+def camera_info(camera: CameraIntrinsics, header: Header) -> CameraInfo:
+    """
+    Describe an image without distortion.
+
+    :param camera: its intrinsics.
+    """
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    return CameraInfo(
+        header=header,
+        width=camera.width,
+        height=camera.height,
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def matrix_from_pose(pose: Pose) -> Array:
+    """
+    Read a pose.
+
+    :returns: (4, 4).
+    :raises ValueError: when it is not finite or its quaternion is zero.
+    """
+    return _matrix(pose.position, pose.orientation)
+
+
+def matrix_from_transform(message: Transform) -> Array:
+    """
+    Read a transform.
+
+    :returns: (4, 4).
+    :raises ValueError: when it is not finite or its quaternion is zero.
+    """
+    return _matrix(message.translation, message.rotation)
+
+
+def _matrix(position: Point | Vector3, rotation: Quaternion) -> Array:
+    place = np.array([position.x, position.y, position.z])
+    quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w])
+    if not (np.isfinite(place).all() and np.isfinite(quaternion).all() and quaternion.any()):
+        raise ValueError('a pose is not finite, or its quaternion is zero')
+    matrix: Array = tf_transformations.quaternion_matrix(quaternion)
+    matrix[:3, 3] = place
+    return matrix
+
+
+def _quaternion(a_T_b: Array) -> Quaternion:
+    x, y, z, w = (float(value) for value in tf_transformations.quaternion_from_matrix(a_T_b))
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def pose_message(a_T_b: Array) -> Pose:
+    """
+    Write a transform as the pose of b in a.
+
+    :param a_T_b: (4, 4).
+    """
+    x, y, z = (float(value) for value in a_T_b[:3, 3])
+    return Pose(position=Point(x=x, y=y, z=z), orientation=_quaternion(a_T_b))
+
+
+def transform_message(a_T_b: Array, a: str, b: str, stamp_ns: int) -> TransformStamped:
+    """
+    Write a transform for TF.
+
+    :param a_T_b: (4, 4).
+    :param a: name of the parent frame.
+    :param b: name of the child frame.
+    :param stamp_ns: nanoseconds.
+    """
+    x, y, z = (float(value) for value in a_T_b[:3, 3])
+    return TransformStamped(
+        header=Header(stamp=time_message(stamp_ns), frame_id=a),
+        child_frame_id=b,
+        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=_quaternion(a_T_b)),
+    )
+
+
+def with_covariance(
+    pose: Pose, position_deviation: float, rotation_deviation: float
+) -> PoseWithCovariance:
+    """
+    Add the same uncertainty on every axis.
+
+    :param position_deviation: metres.
+    :param rotation_deviation: radians.
+    """
+    return PoseWithCovariance(
+        pose=pose, covariance=covariance(position_deviation, rotation_deviation)
+    )
+
+
+def covariance(position_deviation: float, rotation_deviation: float) -> NDArray[np.float64]:
+    """Give the (36,) diagonal covariance of a pose or twist."""
+    deviations = [position_deviation] * 3 + [rotation_deviation] * 3
+    return np.diag(np.square(deviations)).reshape(-1)
+
+
+def twist(old_T_new: Array, seconds: float) -> Twist:
+    """
+    Give the velocity of a body between two moments, in its own axes.
+
+    :param old_T_new: (4, 4), the body at the new moment, seen from the old one.
+    :param seconds: between them, > 0.
+    """
+    x, y, z, w = tf_transformations.quaternion_from_matrix(old_T_new)
+    sine = float(np.linalg.norm([x, y, z]))
+    angle = 2.0 * np.arctan2(np.copysign(sine, w), abs(w))
+    angular = angle / seconds * np.array([x, y, z]) / max(sine, 1e-12)
+    linear = -invert(old_T_new)[:3, 3] / seconds
+    return Twist(
+        linear=Vector3(**dict(zip('xyz', map(float, linear)))),
+        angular=Vector3(**dict(zip('xyz', map(float, angular)))),
+    )

@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The topics that the node speaks on; what nobody hears is not computed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+import math
+import time
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistWithCovariance
+from nav_msgs.msg import Odometry, Path
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    qos_policy_name_from_kind,
+    qos_profile_sensor_data,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from ttt3r_ros.camera import CalibrationError
+from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.diagnostics import Reporter
+from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.node.session import LocatedFrame
+
+RELIABLE = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
+)
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+NEWEST = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=qos_profile_sensor_data.reliability,
+)
+
+PATH_PERIOD_S = 1.0
+
+
+class Outputs:
+    """Publish what an image gave; used by one thread, after it was made."""
+
+    def __init__(
+        self, node: LifecycleNode, settings: Callable[[], Settings], reporter: Reporter
+    ) -> None:
+        """
+        Make the publishers.
+
+        :param node: whose they are.
+        :param settings: gives the present ones.
+        :param reporter: hears about subscribers that cannot be served.
+        """
+        self._node, self._settings, self._reporter = node, settings, reporter
+        self._publishers: list[LifecyclePublisher[Any]] = []
+        self.points = self._make(PointCloud2, '~/points', NEWEST)
+        self.map_cloud = self._make(PointCloud2, '~/map_cloud', LATCHED)
+        self.depth = self._make(Image, '~/depth', NEWEST)
+        self.camera_info = self._make(CameraInfo, '~/camera_info', NEWEST)
+        self.pose = self._make(PoseWithCovarianceStamped, '~/pose', RELIABLE)
+        self.path = self._make(Path, '~/path', RELIABLE)
+        self.odometry = None
+        if settings().node.publish_odom_to_base_tf:
+            self.odometry = self._make(Odometry, '~/odometry', RELIABLE)
+        self._poses: deque[PoseStamped] = deque(maxlen=settings().node.path_max_poses)
+        self.restart()
+
+    def _make(self, kind: type[Any], topic: str, qos: QoSProfile) -> LifecyclePublisher[Any]:
+        def on_incompatible_qos(event: Any) -> None:
+            policy = qos_policy_name_from_kind(event.last_policy_kind)
+            self._reporter.warn(
+                f'incompatible QoS of {topic}',
+                f'a subscriber of {publisher.topic_name} asks for another {policy} than it has: '
+                f'{qos.reliability.name}, {qos.durability.name}; it hears nothing',
+            )
+
+        publisher = self._node.create_lifecycle_publisher(
+            kind,
+            topic,
+            qos,
+            event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible_qos),
+        )
+        self._publishers.append(publisher)
+        return publisher
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def restart(self) -> None:
+        """Forget the path and what was published when."""
+        self._poses.clear()
+        self._last_odometry: tuple[int, Array] | None = None
+        self._map_cloud_due = 0.0
+        self._map_cloud_hearers = 0
+        self._path_due = 0.0
+
+    def publish(self, located: LocatedFrame, base: str, camera: str) -> None:
+        """
+        Publish what belongs to one image, with the stamp of the image.
+
+        :param located: what the image gave.
+        :param base: name of the robot's frame.
+        :param camera: name of the optical frame.
+        """
+        stamp = messages.time_message(located.frame.stamp_ns)
+        in_camera = Header(stamp=stamp, frame_id=camera)
+        in_map = Header(stamp=stamp, frame_id=self._settings().node.map_frame)
+        self._publish_pose(located, in_map)
+        self._publish_odometry(located, base)
+        if self.points.get_subscription_count():
+            self.points.publish(self._points(located, in_camera))
+        if self.depth.get_subscription_count():
+            depth = located.frame.points_camera[..., 2]
+            self.depth.publish(messages.depth_image(depth, in_camera))
+        if self.camera_info.get_subscription_count():
+            try:
+                self.camera_info.publish(messages.camera_info(located.camera(), in_camera))
+            except CalibrationError as error:
+                self._reporter.warn('focal length', f'the estimated focal length: {error}')
+        self._publish_path(located, in_map)
+
+    def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
+        mapping, stride = self._settings().mapping, self._settings().node.points_stride
+        frame = located.frame
+        some = (slice(stride // 2, None, stride),) * 2
+        kept = frame.kept(mapping.confidence_threshold, mapping.max_range)[some]
+        return messages.point_cloud(
+            frame.points_camera[some][kept],
+            frame.colors[some][kept],
+            frame.confidence[some][kept],
+            header,
+        )
+
+    def _publish_pose(self, located: LocatedFrame, header: Header) -> None:
+        if self.pose.get_subscription_count():
+            self.pose.publish(
+                PoseWithCovarianceStamped(
+                    header=header,
+                    pose=messages.with_covariance(
+                        messages.pose_message(located.map_T_base), *self._deviations()
+                    ),
+                )
+            )
+
+    def _publish_odometry(self, located: LocatedFrame, base: str) -> None:
+        if self.odometry is None:
+            return
+        stamp_ns, odom_T_base = located.frame.stamp_ns, located.odom_T_base
+        last, self._last_odometry = self._last_odometry, (stamp_ns, odom_T_base)
+        if last is None or not self.odometry.get_subscription_count():
+            return
+        seconds = (stamp_ns - last[0]) / messages.NANOSECONDS
+        position_deviation, rotation_deviation = self._deviations()
+        spread = 2**0.5 / seconds  # of the difference of two poses
+        self.odometry.publish(
+            Odometry(
+                header=Header(
+                    stamp=messages.time_message(stamp_ns),
+                    frame_id=self._settings().node.odom_frame,
+                ),
+                child_frame_id=base,
+                pose=messages.with_covariance(
+                    messages.pose_message(odom_T_base), position_deviation, rotation_deviation
+                ),
+                twist=TwistWithCovariance(
+                    twist=messages.twist(invert(last[1]) @ odom_T_base, seconds),
+                    covariance=messages.covariance(
+                        spread * position_deviation, spread * rotation_deviation
+                    ),
+                ),
+            )
+        )
+
+    def _publish_path(self, located: LocatedFrame, header: Header) -> None:
+        pose = PoseStamped(header=header, pose=messages.pose_message(located.map_T_base))
+        if not self._poses or self._distance(pose) >= self._settings().node.path_step:
+            self._poses.append(pose)
+        now = time.monotonic()
+        if now >= self._path_due and self.path.get_subscription_count():
+            self._path_due = now + PATH_PERIOD_S
+            self.path.publish(Path(header=header, poses=list(self._poses)))
+
+    def _distance(self, pose: PoseStamped) -> float:
+        """Give how far a pose lies from the last one of the path, metres."""
+        old, new = self._poses[-1].pose.position, pose.pose.position
+        return math.dist((old.x, old.y, old.z), (new.x, new.y, new.z))
+
+    def publish_map_cloud(self, voxels: VoxelMap, stamp_ns: int) -> None:
+        """
+        Publish the map if somebody hears it and it is due; a new hearer need not wait.
+
+        :param voxels: the map.
+        :param stamp_ns: of the newest image in it.
+        """
+        hearers, now = self.map_cloud.get_subscription_count(), time.monotonic()
+        newcomer, self._map_cloud_hearers = hearers > self._map_cloud_hearers, hearers
+        if not hearers or not (newcomer or now >= self._map_cloud_due):
+            return
+        node = self._settings().node
+        self._map_cloud_due = now + node.map_cloud_period
+        cloud = voxels.points()
+        stride = -(-len(cloud.points) // node.map_cloud_max_points) or 1
+        header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
+        self.map_cloud.publish(
+            messages.point_cloud(
+                cloud.points[::stride], cloud.colors[::stride], cloud.confidence[::stride], header
+            )
+        )
+
+    def has_new_map_hearer(self) -> bool:
+        """Tell whether somebody began to hear the map since it was published last."""
+        return int(self.map_cloud.get_subscription_count()) > self._map_cloud_hearers
+
+    def _deviations(self) -> tuple[float, float]:
+        node = self._settings().node
+        return node.position_deviation, node.rotation_deviation

@@ -1,0 +1,222 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The way of one image through the worker thread: decode, look up TF, map, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+import time
+
+import torch
+
+from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import Array, BODY_T_OPTICAL
+from ttt3r_ros.image_formats import UnsupportedImage
+from ttt3r_ros.mapping.mapper import BadPrediction, OnlineMapper
+from ttt3r_ros.node import files
+from ttt3r_ros.node.diagnostics import Health, Reporter
+from ttt3r_ros.node.inputs import ReceivedImage
+from ttt3r_ros.node.outputs import Outputs
+from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.node.session import IDENTITY, LocatedFrame, Session
+from ttt3r_ros.node.transforms import FrameTree, TransformMissing
+
+# What to call a drop in the diagnostics.
+CAUSES: dict[type[UserError], str] = {
+    UnsupportedImage: 'image cannot be decoded',
+    CalibrationError: 'calibration',
+    TransformMissing: 'transform missing',
+    BadPrediction: 'network gave no finite numbers',
+}
+
+
+class Pipeline:
+    """
+    Own the session, in the worker thread; everything here is called there but `begin_epoch`.
+
+    map_T_odom: (4, 4), for the timer that broadcasts it; replaced, never changed.
+    """
+
+    def __init__(
+        self,
+        build_mapper: Callable[[Settings], OnlineMapper],
+        settings: Callable[[], Settings],
+        frames: FrameTree,
+        outputs: Outputs,
+        health: Health,
+        reporter: Reporter,
+    ) -> None:
+        """
+        Prepare; nothing is loaded yet.
+
+        :param build_mapper: makes the mapper, which may take long.
+        :param settings: gives the present ones.
+        :param frames: TF.
+        :param outputs: publishes.
+        :param health: counts.
+        :param reporter: hears about images that are dropped.
+        """
+        self._build_mapper, self._settings = build_mapper, settings
+        self._frames, self._outputs = frames, outputs
+        self._health, self._reporter = health, reporter
+        self._session: Session | None = None
+        self._epoch = 0
+        self._newest_ns = 0
+        self.map_T_odom: Array = IDENTITY
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the network is loaded."""
+        return self._session is not None
+
+    @property
+    def session(self) -> Session:
+        """
+        Give the session.
+
+        :raises UserError: when the network is not loaded.
+        """
+        if self._session is None:
+            raise UserError('the network is not loaded yet, or could not be: see the log')
+        return self._session
+
+    def load(self) -> None:
+        """Load the network."""
+        settings = self._settings()
+        self._session = Session(self._build_mapper(settings), settings.mapping)
+
+    def begin_epoch(self) -> int:
+        """Let what is still being worked on lead to nothing; called by the executor."""
+        self._epoch += 1
+        self.map_T_odom = IDENTITY
+        return self._epoch
+
+    def reset(self) -> str:
+        """Forget the map; says so."""
+        self.session.reset()
+        self._outputs.restart()
+        self._health.restart()
+        return 'the map is empty'
+
+    def load_map(self, path: Path) -> str:
+        """
+        Go on with a saved map; says what was read.
+
+        :param path: of the file.
+        :raises UserError: why nothing was changed.
+        """
+        said = files.load(self.session, path)
+        self._outputs.restart()
+        return said
+
+    def place_base(self, map_T_base: Array) -> None:
+        """
+        Believe an initial pose.
+
+        :param map_T_base: (4, 4).
+        """
+        self.session.place_base(map_T_base)
+        self.map_T_odom = self.session.map_T_odom
+
+    def process(self, image: ReceivedImage) -> None:
+        """
+        Map one image and publish what it gave.
+
+        :param image: the newest one.
+        """
+        if self._session is None:
+            self._health.dropped('network not loaded')
+            return
+        epoch = self._epoch
+        self._session.settings = self._settings().mapping
+        try:
+            located = self._map(image, self._session)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            self._reporter.drop(
+                'out of memory',
+                'the device has not enough memory for this network: use a smaller checkpoint, '
+                'precision:=fast or device:=cpu',
+            )
+            return
+        except UserError as error:
+            self._reporter.drop(CAUSES.get(type(error), 'refused by the mapper'), str(error))
+            return
+        if epoch != self._epoch:
+            return
+        self._newest_ns = image.stamp_ns
+        self._broadcast(located, image)
+        self._outputs.publish(located, self._base(image), self._camera(image))
+        self.publish_map_cloud()
+        self._health.mapped(
+            time.monotonic() - image.arrived,
+            located.frame.gain_mean,
+            located.intrinsics is not None,
+        )
+
+    def publish_map_cloud(self) -> None:
+        """Publish the map if somebody waits for it."""
+        if self._session is not None and self._newest_ns:
+            self._outputs.publish_map_cloud(self._session.voxels, self._newest_ns)
+
+    def _map(self, image: ReceivedImage, session: Session) -> LocatedFrame:
+        node = self._settings().node
+        rgb = image.decode()
+        intrinsics = self._intrinsics(image, rgb.shape[1], rgb.shape[0])
+        base, camera = self._base(image), self._camera(image)
+        base_T_camera, start = IDENTITY, BODY_T_OPTICAL
+        if base != camera:
+            base_T_camera = self._frames.look_up(base, camera, image.stamp_ns, node.tf_timeout)
+            start = IDENTITY
+        odom_T_base = None
+        if node.odom_frame and not node.publish_odom_to_base_tf:
+            odom_T_base = self._odometry(image, base, session)
+        return session.map_image(
+            rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, start
+        )
+
+    def _odometry(self, image: ReceivedImage, base: str, session: Session) -> Array | None:
+        """Look up somebody's odometry; without it the last map_T_odom holds, after the start."""
+        node = self._settings().node
+        try:
+            return self._frames.look_up(node.odom_frame, base, image.stamp_ns, node.tf_timeout)
+        except TransformMissing as error:
+            if not session.frames:
+                raise
+            self._reporter.warn(
+                'odometry missing',
+                f'{error}; {node.map_frame} to {node.odom_frame} stays as it was',
+            )
+            return None
+
+    def _intrinsics(
+        self, image: ReceivedImage, width: int, height: int
+    ) -> CameraIntrinsics | None:
+        try:
+            return image.intrinsics(width, height)
+        except CalibrationError as error:
+            if self._settings().node.require_camera_info:
+                raise
+            self._reporter.note(
+                'no calibration', f'{error}: the focal length is estimated from the images'
+            )
+            return None
+
+    def _broadcast(self, located: LocatedFrame, image: ReceivedImage) -> None:
+        """Send what moves with the robot; map to odom is the timer's."""
+        node = self._settings().node
+        self.map_T_odom = located.map_T_odom
+        base, stamp_ns = self._base(image), image.stamp_ns
+        if node.publish_odom_to_base_tf:
+            self._frames.send(node.odom_frame, base, located.odom_T_base, stamp_ns)
+        elif not node.odom_frame and node.publish_map_to_odom_tf:
+            self._frames.send(node.map_frame, base, located.map_T_base, stamp_ns)
+
+    def _camera(self, image: ReceivedImage) -> str:
+        return self._settings().node.camera_optical_frame or image.frame_id
+
+    def _base(self, image: ReceivedImage) -> str:
+        return self._settings().node.base_frame or self._camera(image)

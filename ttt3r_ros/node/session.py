@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the worker thread owns: the mapper, the map, and how the map lies to the odometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.mapping.storage import MapFileError, resumed, StoredMap
+from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.settings import MappingSettings
+
+IDENTITY = np.eye(4)
+IDENTITY.setflags(write=False)
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedFrame:
+    """
+    What one image gave, and where the robot stood.
+
+    frame: in the map. fit: from the original image to the one that the network saw.
+    intrinsics: of the original image, where they are known. map_T_base, map_T_odom,
+    odom_T_base: (4, 4).
+    """
+
+    frame: MappedFrame
+    fit: ImageFit
+    intrinsics: CameraIntrinsics | None
+    map_T_base: Array
+    map_T_odom: Array
+    odom_T_base: Array
+
+    def camera(self) -> CameraIntrinsics:
+        """
+        Give the intrinsics of the image that the network saw.
+
+        :raises CalibrationError: when the estimated focal length is nonsense.
+        """
+        camera = self.intrinsics
+        if camera is None:
+            width, height = self.fit.original
+            focal, centre = self.frame.focal_px, (0.5 * (width - 1), 0.5 * (height - 1))
+            camera = CameraIntrinsics(width, height, focal, focal, *centre)
+        return self.fit.intrinsics(camera.without_distortion())
+
+
+class Session:
+    """
+    Map images of a robot's camera, from the first one on or from a map that was loaded.
+
+    At the first image map and odometry agree, so `map_T_odom` begins as the identity.
+    """
+
+    def __init__(self, mapper: OnlineMapper, settings: MappingSettings) -> None:
+        """
+        Begin with an empty map.
+
+        :param mapper: with nothing in its memory.
+        :param settings: say what is kept.
+        """
+        self.mapper = mapper
+        self.settings = settings
+        self.localization_only = False
+        self._voxels: VoxelMap
+        self._newest: LocatedFrame | None
+        self._start_map_T_base: Array | None
+        self._map_T_odom: Array
+        self.reset()
+
+    @property
+    def frames(self) -> int:
+        """Give the number of images mapped since the reset."""
+        return self.mapper.snapshot().frames
+
+    @property
+    def voxels(self) -> VoxelMap:
+        """Give the map."""
+        return self._voxels
+
+    @property
+    def map_T_odom(self) -> Array:
+        """Give (4, 4) where the odometry lies in the map."""
+        return self._map_T_odom
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.mapper.reset()
+        self.localization_only = False
+        self._voxels = VoxelMap(self.settings.voxel_size, self.settings.max_voxels)
+        self._newest = None
+        self._start_map_T_base = None
+        self._map_T_odom = IDENTITY
+
+    def place_base(self, map_T_base: Array) -> None:
+        """
+        Believe that the robot stood there at the newest image, or will at the first one.
+
+        :param map_T_base: (4, 4).
+        """
+        newest = self._newest
+        if newest is None:
+            self._start_map_T_base = map_T_base
+            return
+        base_T_camera = invert(newest.map_T_base) @ newest.frame.map_T_camera
+        self.mapper.place_camera(map_T_base @ base_T_camera)
+        self._map_T_odom = map_T_base @ invert(newest.odom_T_base)
+        self._newest = replace(
+            newest,
+            frame=replace(newest.frame, map_T_camera=map_T_base @ base_T_camera),
+            map_T_base=map_T_base,
+            map_T_odom=self._map_T_odom,
+        )
+
+    def map_image(
+        self,
+        rgb: Pixels,
+        stamp_ns: int,
+        intrinsics: CameraIntrinsics | None,
+        base_T_camera: Array,
+        odom_T_base: Array | None,
+        start_map_T_base: Array = IDENTITY,
+    ) -> LocatedFrame:
+        """
+        Map one image.
+
+        :param rgb: (H, W, 3) uint8.
+        :param stamp_ns: nanoseconds.
+        :param intrinsics: of the image, where they are known.
+        :param base_T_camera: (4, 4), where the camera sits on the robot.
+        :param odom_T_base: (4, 4), somebody's odometry at the stamp; None: the map is the
+            odometry.
+        :param start_map_T_base: (4, 4), where the robot stands at the first image when
+            neither the odometry nor an initial pose says so.
+        :raises UserError: of the mapper; the image leaves no trace then.
+        """
+        place = self._place_to_begin(odom_T_base, start_map_T_base)
+        write = not (self.localization_only and self.frames)
+        frame = self.mapper.add_frame(rgb, stamp_ns, intrinsics, write=write)
+        if place is not None:
+            # Exactly there, whatever small motion the network sees in a first image.
+            self.mapper.place_camera(place @ base_T_camera)
+            frame = replace(frame, map_T_camera=place @ base_T_camera)
+        map_T_base = frame.map_T_camera @ invert(base_T_camera)
+        if odom_T_base is None:
+            odom_T_base = invert(self._map_T_odom) @ map_T_base
+        else:
+            self._map_T_odom = map_T_base @ invert(odom_T_base)
+        if write:
+            kept = frame.kept(self.settings.confidence_threshold, self.settings.max_range)
+            self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+        self._newest = LocatedFrame(
+            frame,
+            self.mapper.fit(rgb.shape[1], rgb.shape[0]),
+            intrinsics,
+            map_T_base,
+            self._map_T_odom,
+            odom_T_base,
+        )
+        return self._newest
+
+    def _place_to_begin(self, odom_T_base: Array | None, start_map_T_base: Array) -> Array | None:
+        """Say where the robot has to be at this image; None: where the network sees it."""
+        if self._newest is not None:
+            return None
+        if self._start_map_T_base is not None:
+            return self._start_map_T_base
+        if self.frames:  # of a map that was loaded
+            return None
+        return start_map_T_base if odom_T_base is None else odom_T_base
+
+    def stored(self) -> StoredMap:
+        """Give all that a map file holds."""
+        mapper = self.mapper
+        return StoredMap(self._voxels.points(), mapper.network_name, mapper.snapshot())
+
+    def resume(self, stored: StoredMap) -> None:
+        """
+        Go on with a map that was saved; a map that does not fit changes nothing.
+
+        :param stored: as read.
+        :raises MapFileError: when other weights made it.
+        """
+        network = self.mapper.network_name
+        if stored.network != network:
+            raise MapFileError(
+                f'the map was made with the weights {stored.network}, in use are {network}: '
+                'start the node with the same checkpoint'
+            )
+        before = self.mapper.snapshot()
+        self.mapper.reset()
+        fresh = self.mapper.snapshot()
+        try:
+            snapshot = fresh if stored.snapshot is None else resumed(stored.snapshot, fresh)
+        except MapFileError:
+            self.mapper.restore(before)
+            raise
+        self.reset()
+        self.mapper.restore(snapshot)
+        self._voxels.add(stored.cloud.points, stored.cloud.colors, stored.cloud.confidence)

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which images may be mapped, judged by their stamps."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ttt3r_ros.settings import NodeSettings
+
+NANOSECONDS = 1_000_000_000
+
+
+class Verdict(Enum):
+    """What is to be done with an image; the text says why."""
+
+    USE = 'good stamp'
+    REPEATED = 'stamp came before'
+    LATE = 'stamp out of order'
+    REFUSED = 'stamp too far from the clock'
+    WENT_BACK = 'time went back'
+
+
+class StampGate:
+    """
+    Let stamps through that increase and fit the clock.
+
+    newest_ns: the newest stamp that was let through, or None.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no stamp."""
+        self.newest_ns: int | None = None
+
+    def judge(self, stamp_ns: int, now_ns: int, settings: NodeSettings) -> tuple[Verdict, int]:
+        """
+        Judge the next image.
+
+        :param stamp_ns: its stamp, nanoseconds.
+        :param now_ns: the clock.
+        :param settings: say what is tolerated.
+        :returns: the verdict, and the stamp to use.
+        """
+        away_ns = abs(stamp_ns - now_ns)
+        if stamp_ns <= 0 or away_ns > settings.stamp_tolerance * NANOSECONDS:
+            if settings.bad_stamps == 'restamp':
+                stamp_ns = now_ns
+            elif settings.bad_stamps == 'refuse' or stamp_ns <= 0:
+                return Verdict.REFUSED, stamp_ns
+        newest_ns = self.newest_ns
+        if newest_ns is not None and stamp_ns <= newest_ns:
+            if stamp_ns == newest_ns:
+                return Verdict.REPEATED, stamp_ns
+            if newest_ns - stamp_ns <= settings.backward_jump * NANOSECONDS:
+                return Verdict.LATE, stamp_ns
+            self.newest_ns = stamp_ns
+            return Verdict.WENT_BACK, stamp_ns
+        self.newest_ns = stamp_ns
+        return Verdict.USE, stamp_ns
+
+    def clock_went_back(self, now_ns: int) -> bool:
+        """
+        Say whether the clock, after a jump, lies before images that were let through.
+
+        They then belong to another time, and the gate forgets them.
+
+        :param now_ns: the clock after the jump.
+        """
+        if self.newest_ns is None or self.newest_ns <= now_ns:
+            return False
+        self.newest_ns = None
+        return True

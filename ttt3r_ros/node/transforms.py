@@ -1,0 +1,171 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""TF: look up at a stamp, broadcast, and never be a second parent of a frame."""
+
+from __future__ import annotations
+
+from collections import deque
+import threading
+import time
+
+from geometry_msgs.msg import TransformStamped
+from rclpy.clock import ClockType
+from rclpy.node import Node
+from rclpy.time import Time
+from tf2_ros import Buffer, TransformBroadcaster, TransformException, TransformListener
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import Array
+from ttt3r_ros.node import messages
+
+POLL_S = 0.01
+
+# A foreign transform of one of our frames silences us for so long.
+CONFLICT_S = 5.0
+
+# At 100 Hz our own transforms come back within this many.
+REMEMBERED_STAMPS = 500
+
+
+class TransformMissing(UserError):
+    """TF does not know a transform at the stamp of an image."""
+
+
+class WatchedBuffer(Buffer):
+    """
+    A buffer that notices when somebody else gives a parent to a frame of ours.
+
+    It hears our own transforms too; they are told from others by their stamps.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """
+        Fill from the TF topics of a node.
+
+        :param node: spins.
+        """
+        super().__init__(node=node)
+        self._lock = threading.Lock()
+        self._own_stamps: dict[str, deque[int]] = {}
+        self._foreign: dict[str, tuple[str, float]] = {}
+
+    def sends(self, transform: TransformStamped) -> None:
+        """Take note of a transform of a claimed frame that is about to be sent by us."""
+        with self._lock:
+            stamps = self._own_stamps[transform.child_frame_id]
+            stamps.append(messages.nanoseconds(transform.header.stamp))
+
+    def claim(self, child: str) -> None:
+        """
+        Watch a frame from now on.
+
+        :param child: its name.
+        """
+        with self._lock:
+            self._own_stamps.setdefault(child, deque(maxlen=REMEMBERED_STAMPS))
+
+    def conflict(self) -> str:
+        """Say in words which of our frames somebody else moves; empty when none."""
+        with self._lock:
+            children = list(self._own_stamps)
+        parents = [(child, self.other_parent(child)) for child in children]
+        return '; '.join(
+            f'somebody else publishes {parent!r} to {child!r}: this node does not, for a frame '
+            'has one parent'
+            for child, parent in parents
+            if parent is not None
+        )
+
+    def other_parent(self, child: str) -> str | None:
+        """
+        Name the parent that somebody else gave to a frame of ours lately.
+
+        :param child: a frame that was claimed.
+        """
+        parent, moment = self._foreign.get(child, ('', 0.0))
+        return parent if parent and time.monotonic() - moment < CONFLICT_S else None
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Take a transform from the topic."""
+        self._notice(transform, time.monotonic())
+        super().set_transform(transform, authority)
+
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        """Take a static transform from the topic; it stays for ever."""
+        self._notice(transform, float('inf'))
+        super().set_transform_static(transform, authority)
+
+    def _notice(self, transform: TransformStamped, moment: float) -> None:
+        with self._lock:
+            own = self._own_stamps.get(transform.child_frame_id)
+            if own is None or messages.nanoseconds(transform.header.stamp) in own:
+                return
+        self._foreign[transform.child_frame_id] = (transform.header.frame_id, moment)
+
+
+class FrameTree:
+    """The TF of a node: listener, buffer and broadcaster."""
+
+    def __init__(self, node: Node) -> None:
+        """
+        Begin to listen.
+
+        :param node: spins.
+        """
+        self.buffer = WatchedBuffer(node)
+        self._node = node
+        self._listener = TransformListener(self.buffer, node)
+        self._broadcaster = TransformBroadcaster(node)
+        self._closing = threading.Event()
+
+    def stop_waiting(self) -> None:
+        """Let look-ups give up at once from now on."""
+        self._closing.set()
+
+    def close(self) -> None:
+        """Let go of the topics."""
+        self._closing.set()
+        self._listener.unregister()
+        self._node.destroy_publisher(self._broadcaster.pub_tf)
+
+    def look_up(self, target: str, source: str, stamp_ns: int, timeout_s: float) -> Array:
+        """
+        Find target_T_source at a stamp; waits for it without keeping anybody else.
+
+        :param target: name of a frame.
+        :param source: name of a frame.
+        :param stamp_ns: nanoseconds.
+        :param timeout_s: real seconds, whatever the ROS clock does.
+        :raises TransformMissing: naming both frames.
+        """
+        deadline = time.monotonic() + timeout_s
+        moment = Time(nanoseconds=stamp_ns, clock_type=ClockType.ROS_TIME)
+        while True:
+            try:
+                found = self.buffer.lookup_transform(target, source, moment)
+                return messages.matrix_from_transform(found.transform)
+            except (TransformException, ValueError) as error:
+                if time.monotonic() >= deadline or self._closing.wait(POLL_S):
+                    raise TransformMissing(
+                        f'no transform from {source!r} to {target!r} at the stamp of the '
+                        f'image: {error}'
+                    ) from error
+
+    def send(self, parent: str, child: str, parent_T_child: Array, stamp_ns: int) -> bool:
+        """
+        Broadcast a transform, unless somebody else is already the child's parent.
+
+        :param parent: name of a frame.
+        :param child: name of a frame.
+        :param parent_T_child: (4, 4).
+        :param stamp_ns: nanoseconds.
+        :returns: whether it was sent.
+        """
+        self.buffer.claim(child)
+        if self.buffer.other_parent(child) is not None:
+            return False
+        transform = messages.transform_message(parent_T_child, parent, child, stamp_ns)
+        self.buffer.sends(transform)
+        self._broadcaster.sendTransform(transform)
+        return True

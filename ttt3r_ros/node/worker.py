@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One thread that works while the executor stays free."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+import threading
+from typing import Generic, TypeVar
+
+Item = TypeVar('Item')
+
+WORKER_NAME = 'ttt3r_worker'
+
+
+class Worker(Generic[Item]):
+    """
+    Do jobs in their order, and between them the newest item.
+
+    There is room for one item: a newer one takes the place of one that still waits.
+    """
+
+    def __init__(
+        self, process: Callable[[Item], None], on_error: Callable[[Exception], None]
+    ) -> None:
+        """
+        Start the thread.
+
+        :param process: is called with each item, in the thread.
+        :param on_error: is called with what `process` or a job raised, in the thread.
+        """
+        self._process = process
+        self._on_error = on_error
+        self._changed = threading.Condition()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._item: Item | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=WORKER_NAME, daemon=True)
+        self._thread.start()
+
+    def offer(self, item: Item) -> bool:
+        """
+        Give an item to work on.
+
+        :returns: whether it took the place of another one.
+        """
+        with self._changed:
+            replaced = self._item is not None
+            self._item = item
+            self._changed.notify()
+        return replaced
+
+    def clear(self) -> bool:
+        """
+        Forget the item that waits.
+
+        :returns: whether there was one.
+        """
+        with self._changed:
+            waited, self._item = self._item is not None, None
+        return waited
+
+    def post(self, job: Callable[[], None]) -> None:
+        """
+        Give a job; it comes before any item.
+
+        :param job: is called in the thread.
+        """
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def stop(self, timeout_s: float) -> bool:
+        """
+        End the thread after what it does now; jobs that wait are still done, the item is not.
+
+        :param timeout_s: how long to wait for it, seconds.
+        :returns: whether it has ended.
+        """
+        with self._changed:
+            self._stopping = True
+            self._item = None
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (work := self._next()) is not None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - every failure is reported, none is fatal
+                self._on_error(error)
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._item is not None or self._stopping)
+            if self._jobs:
+                return self._jobs.popleft()
+            if self._item is None:
+                return None
+            item, self._item = self._item, None
+        return lambda: self._process(item)
