@@ -17,6 +17,7 @@ PACKAGE = 'ttt3r_ros'
 # The table of docs/architecture.md: which other rooms each room may import, and for the rooms
 # at the start of the arrows, which libraries.
 FOUNDATION = {'errors', 'settings', 'geometry', 'camera'}
+FILES = {'image_formats', 'atomic', 'tum'}
 ROOMS = {
     'errors': set(),
     'settings': {'errors'},
@@ -24,11 +25,13 @@ ROOMS = {
     'camera': {'errors', 'settings', 'geometry'},
     'image_formats': {'errors'},
     'atomic': {'errors'},
+    'tum': {'errors', 'geometry'},
+    'inputs': FOUNDATION | {'image_formats', 'tum'},
     'model': FOUNDATION,
     'mapping': FOUNDATION | {'model'},
     'simulation': FOUNDATION,
-    'node': FOUNDATION | {'image_formats', 'atomic', 'model', 'mapping'},
-    'tools': FOUNDATION | {'image_formats', 'atomic', 'model', 'mapping', 'simulation', 'node'},
+    'node': FOUNDATION | FILES | {'inputs', 'model', 'mapping', 'simulation'},
+    'tools': FOUNDATION | FILES | {'inputs', 'model', 'mapping', 'simulation', 'node'},
 }
 LIBRARIES = {
     'errors': set(),
@@ -37,6 +40,7 @@ LIBRARIES = {
     'camera': {'numpy'},
     'image_formats': {'numpy', 'cv2', 'PIL'},
     'atomic': set(),
+    'tum': {'numpy'},
 }
 ROS = {
     'rclpy',
@@ -117,6 +121,7 @@ def test_imports_point_one_way(repository):
         ('mapping', 'import rclpy'),
         ('geometry', 'import torch'),
         ('settings', 'import numpy as np'),
+        ('inputs', 'from ttt3r_ros.tools.options import positive_int'),
         ('simulation', 'from ttt3r_ros.model import Network'),
     ],
 )

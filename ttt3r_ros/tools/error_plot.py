@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from ttt3r_ros.tools.evaluation import TrajectoryErrors
-from ttt3r_ros.tools.tum import Trajectory
+from ttt3r_ros.tum import Trajectory
 
 TRUTH, ESTIMATE = '#404040', '#d1495b'
 

@@ -15,7 +15,7 @@ from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tools.tum import Trajectory
+from ttt3r_ros.tum import Trajectory
 
 # At most twice as many sample frames are held.
 SAMPLES = 8

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ttt3r_ros.camera import CameraIntrinsics
-from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 
 PATIENCE_S = 5.0
 

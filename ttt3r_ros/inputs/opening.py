@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
-from ttt3r_ros.tools.inputs.image_folder import image_files, ImageFolderSource, SUFFIXES
-from ttt3r_ros.tools.inputs.sequence import is_sequence, open_sequence
-from ttt3r_ros.tools.inputs.source import ImageSource, InputError
-from ttt3r_ros.tools.inputs.video import VideoSource
+from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource, SUFFIXES
+from ttt3r_ros.inputs.sequence import is_sequence, open_sequence
+from ttt3r_ros.inputs.source import ImageSource, InputError
+from ttt3r_ros.inputs.video import VideoSource
 
 BAG_SUFFIXES = ('.db3', '.mcap')
 DEFAULT_IMAGE_FPS = 1.0
@@ -32,7 +32,7 @@ def open_source(
     path = Path(name)
     camera = re.fullmatch(r'(?:/dev/video)?([0-9]+)', name)
     if camera and not path.is_file() and not path.is_dir():
-        from ttt3r_ros.tools.inputs.camera import CameraSource
+        from ttt3r_ros.inputs.camera import CameraSource
 
         return CameraSource(int(camera[1]), fps)
     if not path.exists():
@@ -53,7 +53,7 @@ def open_source(
 
 def _open_bag(path: Path, topic: str, with_intrinsics: bool) -> ImageSource:
     try:
-        from ttt3r_ros.tools.inputs.bag import BagSource
+        from ttt3r_ros.inputs.bag import BagSource
     except ModuleNotFoundError as error:
         raise InputError(
             f'reading bags needs the Python package {error.name}: pip install rosbags'

@@ -19,8 +19,8 @@ from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import Pixels, rgb_from_encoded, rgb_from_raw
-from ttt3r_ros.tools.inputs.intrinsics import intrinsics_from_camera_info
-from ttt3r_ros.tools.inputs.source import (
+from ttt3r_ros.inputs.intrinsics import intrinsics_from_camera_info
+from ttt3r_ros.inputs.source import (
     BadFrame,
     InputError,
     InputFrame,

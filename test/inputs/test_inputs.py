@@ -7,9 +7,9 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros.camera import CameraIntrinsics
-from ttt3r_ros.tools.inputs.camera import CameraSource
-from ttt3r_ros.tools.inputs.opening import open_source
-from ttt3r_ros.tools.inputs.source import (
+from ttt3r_ros.inputs.camera import CameraSource
+from ttt3r_ros.inputs.opening import open_source
+from ttt3r_ros.inputs.source import (
     BadFrame,
     InputError,
     InputFrame,

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ttt3r_ros.camera import CameraIntrinsics
-from ttt3r_ros.tools.inputs.source import (
+from ttt3r_ros.inputs.source import (
     BadFrame,
     InputError,
     InputFrame,

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
-from ttt3r_ros.tools.inputs.intrinsics import read_intrinsics
+from ttt3r_ros.inputs.intrinsics import read_intrinsics
 
 CALIBRATION_YAML = """
 image_width: 640

@@ -11,7 +11,7 @@ import re
 
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import rgb_from_encoded, UnsupportedImage
-from ttt3r_ros.tools.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 
 SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
