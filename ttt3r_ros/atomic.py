@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 import os
 from pathlib import Path
+import shutil
 import tempfile
 from typing import IO
 
@@ -81,6 +82,29 @@ def output_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove_empty(missing)
         raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """
+    Fill a folder beside its place and move it there when all went well.
+
+    :param path: the place: nothing, or an empty folder; its parents are made where missing.
+    :returns: the folder to fill; when the block fails it goes again, with all that is in it.
+    :raises OutputError: when something is at the place, or the disk does not allow it.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise OutputError(f'{path} is there already and not an empty folder; choose another')
+    with output_folder(path.parent):
+        temporary = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise OutputError(f'cannot write {path}: {error.strerror or error}') from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _remove_empty(folders: list[Path]) -> None:

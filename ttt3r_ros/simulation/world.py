@@ -219,15 +219,14 @@ class World:
         width, height = np.ceil((high - low) / PLAN_RESOLUTION).astype(int)
         free = np.zeros((height, width), dtype=np.uint8)
         for cell in self.cells:
-            # A doorway touches its rooms: drawn one pixel longer, so that the map has no gap.
-            a = np.floor((cell[CELL_LOW : CELL_LOW + 2] - low) / PLAN_RESOLUTION).astype(int)
-            b = np.ceil((cell[CELL_HIGH : CELL_HIGH + 2] - low) / PLAN_RESOLUTION).astype(int)
+            a = np.round((cell[CELL_LOW : CELL_LOW + 2] - low) / PLAN_RESOLUTION).astype(int)
+            b = np.round((cell[CELL_HIGH : CELL_HIGH + 2] - low) / PLAN_RESOLUTION).astype(int)
             free[a[1] : b[1], a[0] : b[0]] = 1
         for part in self.parts:
             if part[PART_CENTER + 2] - part[PART_HALF + 2] < OVERHEAD:
                 _draw_obstacle(free, part, low)
         distance = cv2.distanceTransform(free, cv2.DIST_L2, 5) * PLAN_RESOLUTION
-        # Half a pixel of each of the two ends is drawn, not measured.
+        # The middle of the first pixel that is not free is up to one pixel inside the obstacle.
         return Plan(low, np.maximum(distance - PLAN_RESOLUTION, 0.0).astype(np.float32))
 
 

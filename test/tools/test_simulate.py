@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.geometry import invert, rotation_about, rotation_from_quaternion, transform
+from ttt3r_ros.inputs.opening import open_source
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import body_T_camera, hand_path, robot_path
+from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.tools import simulate
+from ttt3r_ros.tools.main import main
+from ttt3r_ros.tools.simulate import velocities
+from ttt3r_ros.tum import read_trajectory
+
+SMALL = ('--seconds', '2', '--rate', '5', '--size', '64x48', '--fov', '80')
+INTRINSICS = CameraIntrinsics.from_field_of_view(64, 48, 80.0)
+
+
+def film(output, *options):
+    return main(['simulate', '--output', str(output), *SMALL, *options])
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory):
+    """Film a robot for two seconds."""
+    folder = tmp_path_factory.mktemp('video') / 'drive'
+    assert film(folder, '--noise', '0', '--seed', '3') == 0
+    return folder
+
+
+@pytest.fixture(scope='module')
+def drive():
+    """Give the path and the views that the robot of `video` has."""
+    world = build_world('S', 3)
+    path = robot_path(world, 3, 2.0, 5.0, speed=0.6, camera_height=0.8, tilt=0.0)
+    return path, *render_clip(world, INTRINSICS, path.world_T_camera, smooth=True)
+
+
+def test_ground_truth_is_the_path_of_the_camera(video, drive):
+    truth = read_trajectory(video / 'groundtruth.txt')
+
+    np.testing.assert_array_equal(truth.stamps_ns, drive[0].stamps_ns)
+    np.testing.assert_allclose(truth.world_T_camera, drive[0].world_T_camera, atol=1e-7)
+
+
+def test_the_video_shows_what_the_camera_saw(video, drive):
+    capture = cv2.VideoCapture(str(video / 'video.mp4'))
+    frames = [capture.read()[1][..., ::-1].astype(float) for _ in range(10)]
+
+    assert not capture.read()[0]
+    assert np.abs(np.stack(frames) - drive[1]).mean() < 8  # lossy
+
+
+def test_every_fifth_depth_is_written_in_millimetres(video, drive):
+    listed = [line.split() for line in (video / 'depth.txt').read_text().splitlines()[2:]]
+
+    assert [(int(index), float(stamp)) for index, stamp, _ in listed] == [(0, 0.0), (5, 1.0)]
+    for index, _, name in listed:
+        depth = cv2.imread(str(video / name), cv2.IMREAD_UNCHANGED)
+        assert depth.dtype == np.uint16
+        np.testing.assert_allclose(depth / 1000, drive[2][int(index)], atol=0.00051)
+
+
+def test_the_camera_is_recorded(video):
+    record = json.loads((video / 'camera.json').read_text())
+
+    assert CameraIntrinsics.from_record(record) == INTRINSICS
+    assert (record['fps'], record['frames'], record['depth_scale_per_m']) == (5.0, 10, 1000)
+
+
+def test_a_recording_is_an_input_of_the_mapper(video):
+    source = open_source(str(video))
+
+    frames = list(source.frames(1))
+
+    assert source.intrinsics == INTRINSICS
+    assert [frame.stamp_ns for frame in frames] == [k * 200_000_000 for k in range(10)]
+
+
+def read_bag(folder):
+    with AnyReader([folder]) as reader:
+        messages = {}
+        for connection, _, raw in reader.messages():
+            message = reader.deserialize(raw, connection.msgtype)
+            messages.setdefault(connection.topic, []).append(message)
+    return messages
+
+
+def pose_of(rotation, translation):
+    matrix = rotation_from_quaternion([rotation.x, rotation.y, rotation.z, rotation.w])
+    return transform(matrix, [translation.x, translation.y, translation.z])
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_a_bag_holds_what_a_robot_publishes(tmp_path, drive, storage):
+    options = ('--bag', '--storage', storage, '--noise', '0', '--seed', '3')
+    assert film(tmp_path / 'drive', *options) == 0
+
+    messages = read_bag(tmp_path / 'drive' / 'bag')
+
+    path, rgb, _ = drive
+    images = messages['/camera/image_raw']
+    seen = [image.data.reshape(image.height, image.width, 3) for image in images]
+    np.testing.assert_array_equal(seen, rgb)
+    assert {image.encoding for image in images} == {'rgb8'}
+    stamps = [image.header.stamp.sec * 10**9 + image.header.stamp.nanosec for image in images]
+    truth = read_trajectory(tmp_path / 'drive' / 'groundtruth.txt')
+    assert stamps == truth.stamps_ns.tolist()
+    info = messages['/camera/camera_info'][0]
+    np.testing.assert_allclose(info.k.reshape(3, 3), INTRINSICS.matrix)
+    # odom -> base_link -> camera_optical_frame moves as the camera does, but for the drift.
+    mount = messages['/tf_static'][0].transforms[0]
+    assert (mount.header.frame_id, mount.child_frame_id) == ('base_link', 'camera_optical_frame')
+    base_T_camera = pose_of(mount.transform.rotation, mount.transform.translation)
+    np.testing.assert_allclose(base_T_camera, body_T_camera(0.8), atol=1e-9)
+    moved = [message.transforms[0] for message in messages['/tf']]
+    assert {(m.header.frame_id, m.child_frame_id) for m in moved} == {('odom', 'base_link')}
+    odom_T_base = np.stack([pose_of(m.transform.rotation, m.transform.translation) for m in moved])
+    world_T_base = path.world_T_camera @ invert(body_T_camera(0.8))
+    true_steps = invert(world_T_base[:1]) @ world_T_base
+    off = np.linalg.norm((odom_T_base - true_steps)[:, :3, 3], axis=1)
+    length = np.linalg.norm(np.diff(world_T_base[:, :3, 3], axis=0), axis=1).sum()
+    assert 0 < off.max() < 0.15 * length
+    odometry = messages['/odom']
+    poses = [pose_of(o.pose.pose.orientation, o.pose.pose.position) for o in odometry]
+    np.testing.assert_allclose(poses, odom_T_base, atol=1e-9)
+    assert len(odometry) == len(moved) == 10
+
+
+def test_a_hand_held_bag_moves_as_its_ground_truth(tmp_path):
+    assert (
+        film(tmp_path / 'walk', '--bag', '--path', 'hand', '--family', 'M', '--speed', '0.5') == 0
+    )
+
+    truth = read_trajectory(tmp_path / 'walk' / 'groundtruth.txt').world_T_camera
+
+    expected = hand_path(build_world('M', 7), 7, 2.0, 5.0, speed=0.5).world_T_camera
+    np.testing.assert_allclose(truth, expected, atol=1e-7)
+    assert len(read_bag(tmp_path / 'walk' / 'bag')['/camera/image_raw']) == 10
+
+
+def test_velocities_are_those_of_a_steady_curve():
+    times = np.arange(20) / 10.0
+    turns = np.stack([rotation_about([0, 0, 1], 0.5 * t) for t in times])
+    # A circle of radius 2 at half a radian a second: 1 m/s forwards.
+    places = np.stack([2 * np.sin(0.5 * times), 2 - 2 * np.cos(0.5 * times), 0 * times], axis=1)
+
+    measured = velocities(transform(turns, places), 10.0)
+
+    expected = np.array([1.0, 0, 0, 0, 0, 0.5])
+    np.testing.assert_allclose(measured[1:], np.tile(expected, (19, 1)), atol=0.03)
+
+
+def test_a_seed_films_the_same_twice(tmp_path, video):
+    assert film(tmp_path / 'again', '--noise', '0', '--seed', '3') == 0
+
+    for name in ('groundtruth.txt', 'depth/000005.png', 'camera.json', 'timestamps.txt'):
+        assert (tmp_path / 'again' / name).read_bytes() == (video / name).read_bytes()
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path, capsys):
+    (tmp_path / 'mine').write_text('precious')
+
+    assert film(tmp_path) == 1
+
+    assert 'not an empty folder' in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ['mine']
+
+
+@pytest.mark.parametrize('options', [(), ('--bag',)])
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, options):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, 'render_clip', interrupted)
+
+    assert film(tmp_path / 'deep' / 'drive', *options) == 130
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [('--size', '320'), ('--size', '0x10'), ('--fov', '200'), ('--camera-height', '5')],
+)
+def test_impossible_cameras_are_refused(tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit) as stop:
+        main(['simulate', '--output', str(tmp_path / 'out'), *wrong])
+
+    assert stop.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_the_contact_sheet_shows_three_families(tmp_path):
+    assert main(['simulate', '--contact-sheet', str(tmp_path / 'sheet.png')]) == 0
+
+    sheet = cv2.imread(str(tmp_path / 'sheet.png'))
+    assert sheet.shape == (3 * 162, 5 * 216, 3)
