@@ -263,7 +263,7 @@ class Plan:
 
     def pixels(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """
-        Give the pixels (row, column) of places.
+        Give the row and column of the pixel of each place.
 
         :param points: (..., 2) metres.
         """
