@@ -15,10 +15,9 @@ from training.clips import Clip, ClipSettings, film, FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert, rotation_angle, rotation_from_quaternion, transform
 from ttt3r_ros.model import Network, Outputs, update_rule
 from ttt3r_ros.tools.evaluation import (
-    evaluate_trajectory,
-    EvaluationError,
     median_scale,
     path_length,
+    position_error,
     relative_motion,
 )
 
@@ -98,16 +97,8 @@ def _film_errors(depth: np.ndarray, poses: np.ndarray, clip: Clip) -> list[float
         float(np.mean(np.abs(scale * depth - truth) / truth)),
         _root_mean_square(np.degrees(rotation_angle(wrong[:, :3, :3]))),
         _root_mean_square(np.degrees(rotation_angle(still[:, :3, :3]))),
-        _trajectory_error(poses, true_poses) / max(path_length(true_poses), 1e-6),
+        position_error(poses, true_poses) / max(path_length(true_poses), 1e-6),
     ]
-
-
-def _trajectory_error(poses: np.ndarray, truth: np.ndarray) -> float:
-    try:
-        return evaluate_trajectory(poses, truth, 'sim3').ate.rmse
-    except EvaluationError:
-        # An estimate that never moves is best aligned to the middle of the truth.
-        return _root_mean_square(np.linalg.norm(truth[:, :3, 3] - truth[:, :3, 3].mean(0), axis=1))
 
 
 def _root_mean_square(values: np.ndarray) -> float:

@@ -196,6 +196,21 @@ def evaluate_trajectory(
     )
 
 
+def position_error(estimate: Array, truth: Array) -> float:
+    """
+    Give the ATE after Sim(3), of an estimate without motion too: it lies amid the truth then.
+
+    :param estimate: (N, 4, 4) world_T_camera, in any world.
+    :param truth: (N, 4, 4) world_T_camera of the truth.
+    :returns: root mean square, metres.
+    """
+    try:
+        return evaluate_trajectory(estimate, truth, 'sim3').ate.rmse
+    except EvaluationError:
+        positions = truth[:, :3, 3]
+        return float(np.sqrt(np.mean(np.sum((positions - positions.mean(axis=0)) ** 2, axis=1))))
+
+
 def relative_motion(poses: Array, delta: int) -> Array:
     """
     Give the motion of the camera over `delta` frames, seen from its earlier pose.

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Measure a checkpoint on worlds and paths that its training never saw, and on recorded video.
+
+parts:
+  short     8 frames: depth, poses and points beside the baselines
+  long      every update rule, with and without segments, against the length of the film
+  rates     the same paths at 30, 15, 7.5 and 2 Hz
+  real      the recordings of the shared folder, where it exists
+  pictures  images, depth and paths of a short and a long film of each family
+
+Each part prints its tables and writes PART.md, PART.json and its pictures into --out.
+
+Examples:
+  python -m benchmark.accuracy --part short
+  python -m benchmark.accuracy --part long --families S --lengths 100 200 500 --films 4
+  python -m benchmark.accuracy --checkpoint runs/mini/best.safetensors --quick
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+import json
+import os
+from pathlib import Path
+import shlex
+import sys
+import time
+
+from benchmark import long, pictures, real, short
+from benchmark.bench import Bench, Report
+from ttt3r_ros.atomic import atomic_file, output_folder
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
+from ttt3r_ros.model.predictor import (
+    choose_device,
+    choose_precision,
+    RANDOM_CHECKPOINT,
+    random_network,
+)
+from ttt3r_ros.tools.options import positive_float, positive_int
+
+PARTS: dict[str, Callable[[Bench], Report]] = {
+    'short': short.measure,
+    'long': long.measure,
+    'rates': long.measure_rates,
+    'real': real.measure,
+    'pictures': pictures.measure,
+}
+QUICK = {'films': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure the parts that are asked for."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
+    if arguments.quick:
+        vars(arguments).update(QUICK)
+    parts = list(PARTS) if arguments.part == 'all' else [arguments.part]
+    try:
+        device = choose_device(arguments.device)
+        precision = choose_precision('auto', device)
+        info: CheckpointInfo | None = None
+        if arguments.checkpoint == RANDOM_CHECKPOINT:
+            network = random_network(device, precision).eval()
+        else:
+            path = resolve_checkpoint(arguments.checkpoint)
+            network, info = load_network(path, device, precision)
+        with output_folder(arguments.out) as out:
+            bench = Bench(
+                network,
+                arguments.families,
+                arguments.films,
+                sorted(arguments.lengths),
+                sorted(arguments.intervals),
+                arguments.rate,
+                arguments.seconds,
+                arguments.frames,
+                arguments.shared,
+                out,
+            )
+            for part in parts:
+                _measure(part, bench, words, info)
+    except UserError as error:
+        print(f'accuracy: error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmark.accuracy',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('--checkpoint', default='', help='file or name; "random" shows the path of the data')
+    add('--part', choices=[*PARTS, 'all'], default='all')
+    add('--out', type=Path, default=Path('accuracy'), help='folder (default: %(default)s)')
+    add('--families', type=_families, default='SML', help='letters (default: %(default)s)')
+    add(
+        '--films',
+        type=positive_int,
+        help=f'of each family and each kind of path (default: {short.FILMS} short ones, '
+        f'{long.FILMS} long ones)',
+    )
+    add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
+    add('--intervals', type=positive_int, nargs='+', default=[10, 30], metavar='FRAMES')
+    add('--rate', type=positive_float, default=15.0, help='Hz of short and long films')
+    add('--seconds', type=positive_float, default=16.0, help='of the films of the part rates')
+    add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')
+    shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[2] / 'shared'))
+    add('--shared', type=Path, default=shared, help='folder that holds data/ with recordings')
+    add('--device', default='auto', help='auto, cpu or cuda')
+    add('--quick', action='store_true', help='hardly any films: shows that it works')
+    return parser
+
+
+def _families(text: str) -> str:
+    if not text or set(text) - set('SML') or len(set(text)) < len(text):
+        raise argparse.ArgumentTypeError(f'{text!r}: give some of the letters S, M, L')
+    return text
+
+
+def _length(text: str) -> int:
+    frames = positive_int(text)
+    if frames < long.LEAST_FRAMES:
+        raise argparse.ArgumentTypeError(f'a path has at least {long.LEAST_FRAMES} frames')
+    return frames
+
+
+def _measure(part: str, bench: Bench, words: list[str], info: CheckpointInfo | None) -> None:
+    """Run one part; print and write what it found."""
+    begin = time.monotonic()
+    report = PARTS[part](bench)
+    seconds = time.monotonic() - begin
+    if not report.tables:
+        return
+    command = shlex.join(['python', '-m', 'benchmark.accuracy', *words])
+    name = info.name if info else RANDOM_CHECKPOINT
+    sha256 = info.sha256 if info else ''
+    head = f'`{command}`\n\nPart {part} of checkpoint {name}, sha256 {sha256[:12] or "none"}.\n'
+    text = '\n'.join([head, *(table.markdown() for table in report.tables)])
+    print(f'\n{text}\n{part}: {seconds:.0f} s')
+    record = {
+        'command': command,
+        'part': part,
+        'checkpoint': name,
+        'checkpoint_sha256': sha256,
+        'seconds': round(seconds, 1),
+        'records': [record.to_json() for record in report.records],
+    }
+    for suffix, content in (('md', text), ('json', json.dumps(record, indent=1) + '\n')):
+        with atomic_file(bench.out / f'{part}.{suffix}') as file:
+            file.write(content.encode())
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Paths that need no recurrent state: what the network has to be better than."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.geometry import invert, transform
+
+Array = NDArray[np.float64]
+
+RATIO = 0.8  # of the distances to the best and the second best match, at most
+LEAST_INLIERS = 10
+REPROJECTION_PIXELS = 1.5
+
+
+def constant_pose(frames: int) -> Array:
+    """
+    Say that the camera never moves.
+
+    :param frames: how many.
+    :returns: (frames, 4, 4) world_T_camera.
+    """
+    return np.tile(np.eye(4), (frames, 1, 1))
+
+
+def constant_velocity(first_motion: Array, frames: int) -> Array:
+    """
+    Go on as in the first step.
+
+    :param first_motion: (4, 4), of the camera from frame 0 to frame 1, seen from frame 0.
+    :param frames: how many.
+    :returns: (frames, 4, 4) world_T_camera.
+    """
+    return _chained([first_motion] * (frames - 1))
+
+
+def classical(
+    rgb: NDArray[np.uint8], depth: NDArray[np.floating], intrinsics: CameraIntrinsics
+) -> Array:
+    """
+    Track SIFT features from image to image and solve each motion by PnP with RANSAC.
+
+    A motion that too few features agree on is taken to be none. Unlike the network it is told
+    the intrinsics.
+
+    :param rgb: (T, H, W, 3) uint8.
+    :param depth: (T, H, W) metres along z, of anybody; 0 is unknown.
+    :param intrinsics: of all images; its distortion none, plumb_bob or rational_polynomial.
+    :returns: (T, 4, 4) world_T_camera, the world being the first camera.
+    """
+    cv2.setRNGSeed(0)
+    sift = cv2.SIFT_create(contrastThreshold=0.02)
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in rgb]
+    features = [_features(sift, image) for image in grey]
+    return _chained(
+        [
+            _motion(before, after, old_depth, intrinsics)
+            for before, after, old_depth in zip(features, features[1:], depth)
+        ]
+    )
+
+
+Features = tuple[Array, NDArray[np.float32]]
+
+
+def _features(sift: cv2.SIFT, grey: NDArray[np.uint8]) -> Features:
+    """Find (N, 2) pixels and (N, 128) descriptors."""
+    points, descriptors = sift.detectAndCompute(grey, None)
+    if descriptors is None:
+        return np.empty((0, 2)), np.empty((0, 128), np.float32)
+    return np.array([point.pt for point in points], dtype=np.float64), descriptors
+
+
+def _motion(
+    before: Features, after: Features, depth: NDArray[np.floating], intrinsics: CameraIntrinsics
+) -> Array:
+    """Give (4, 4) the pose of the camera after, seen from the camera before."""
+    old, new = _matched(before, after)
+    column, row = np.round(old).astype(int).T
+    z = depth[row, column].astype(np.float64)
+    old, new, z = old[z > 0], new[z > 0], z[z > 0]
+    if len(z) < LEAST_INLIERS:
+        return np.eye(4)
+    lens = intrinsics.matrix, np.array(intrinsics.distortion)
+    rays = cv2.undistortPoints(old[:, None], *lens)[:, 0]
+    points = z[:, None] * np.column_stack([rays, np.ones(len(z))])
+    found, turn, shift, inliers = cv2.solvePnPRansac(
+        points,
+        new,
+        *lens,
+        iterationsCount=300,
+        reprojectionError=REPROJECTION_PIXELS,
+        confidence=0.999,
+    )
+    if not found or inliers is None or len(inliers) < LEAST_INLIERS:
+        return np.eye(4)
+    chosen = inliers[:, 0]
+    turn, shift = cv2.solvePnPRefineLM(points[chosen], new[chosen], *lens, turn, shift)
+    return invert(transform(cv2.Rodrigues(turn)[0], shift[:, 0]))
+
+
+def _matched(before: Features, after: Features) -> tuple[Array, Array]:
+    """Pair features whose best match is clearly better than the second best: (N, 2) each."""
+    if len(before[0]) < 2 or len(after[0]) < 2:
+        return np.empty((0, 2)), np.empty((0, 2))
+    pairs = cv2.BFMatcher().knnMatch(before[1], after[1], k=2)
+    good = [best for best, second in pairs if best.distance < RATIO * second.distance]
+    old, new = [match.queryIdx for match in good], [match.trainIdx for match in good]
+    return before[0][old], after[0][new]
+
+
+def _chained(motions: list[Array]) -> Array:
+    poses = [np.eye(4)]
+    for motion in motions:
+        poses.append(poses[-1] @ motion)
+    return np.stack(poses)

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is measured on: films of the simulated world, and recordings of the real one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.clips import FIRST_VALIDATION_SEED
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.geometry import invert
+from ttt3r_ros.inputs.sequence import open_sequence
+from ttt3r_ros.inputs.source import InputFrame
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import hand_path, robot_path
+from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.simulation.sensor import Sensor
+from ttt3r_ros.tools.evaluation import associate
+from ttt3r_ros.tum import read_trajectory
+
+# Not even the choice of the best weights during training has seen these worlds and paths.
+FIRST_SEED = FIRST_VALIDATION_SEED + 1_000_000
+PATHS = {'robot': robot_path, 'hand': hand_path}
+MAX_STAMP_DIFFERENCE_NS = 20_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """
+    Images with the truth about them.
+
+    name: of the world and the path. group: the family of the world, or the recording. kind:
+    robot, hand or video. rgb: (T, H, W, 3) uint8. depth: (T, H, W) float16 metres along z, 0 is
+    unknown. world_T_camera: (T, 4, 4), the world being the first camera. stamps_ns: (T,).
+    intrinsics: of all images.
+    """
+
+    name: str
+    group: str
+    kind: str
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float16]
+    world_T_camera: NDArray[np.float64]
+    stamps_ns: NDArray[np.int64]
+    intrinsics: CameraIntrinsics
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.rgb)
+
+    def every(self, step: int) -> Film:
+        """Keep every step-th image: the same path at a lower rate."""
+        return replace(
+            self,
+            rgb=self.rgb[::step],
+            depth=self.depth[::step],
+            world_T_camera=self.world_T_camera[::step],
+            stamps_ns=self.stamps_ns[::step],
+        )
+
+
+def simulated(
+    family: str, kind: str, number: int, frames: int, rate_hz: float, fit: ImageFit
+) -> Film:
+    """
+    Film a path through a world that training never sees; always the same one.
+
+    :param family: S, M or L.
+    :param kind: robot or hand.
+    :param number: which of the films of this family and kind, from 0.
+    :param frames: how many images.
+    :param rate_hz: images a second.
+    :param fit: gives the size of the images.
+    """
+    seed = FIRST_SEED + number
+    rng = np.random.default_rng([seed, list(PATHS).index(kind)])
+    world = build_world(family, seed)
+    path = PATHS[kind](world, int(rng.integers(2**31)), frames / rate_hz, rate_hz)
+    fov = float(rng.uniform(55, 90))
+    intrinsics = CameraIntrinsics.from_field_of_view(fit.width, fit.height, fov)
+    rgb, depth = render_clip(
+        world,
+        intrinsics,
+        path.world_T_camera,
+        sensor=Sensor.random(rng),
+        seed=int(rng.integers(2**31)),
+    )
+    return Film(
+        f'{family} {kind} {number}',
+        family,
+        kind,
+        rgb,
+        depth.astype(np.float16),
+        _from_first(path.world_T_camera),
+        path.stamps_ns,
+        intrinsics,
+    )
+
+
+def recorded(folder: Path, size: int, patch: int, square_crop: bool, most: int) -> Film:
+    """
+    Read a recorded sequence, its images fitted to a network, as far as its truth goes.
+
+    :param folder: in the layout that `ttt3r simulate` writes, with groundtruth.txt.
+    :param size: of the images, see ImageFit; patch and square_crop alike.
+    :param most: images read, at most.
+    """
+    source = open_sequence(folder)
+    frames = [frame for frame in source.frames(1) if isinstance(frame, InputFrame)][:most]
+    truth = read_trajectory(folder, 'groundtruth.txt')
+    stamps_ns = np.array([frame.stamp_ns for frame in frames])
+    mine, theirs = associate(stamps_ns, truth.stamps_ns, MAX_STAMP_DIFFERENCE_NS)
+    frames = [frames[i] for i in mine]
+    height, width = frames[0].rgb.shape[:2]
+    fit = ImageFit.for_image(width, height, size, patch, square_crop)
+    return Film(
+        folder.name,
+        folder.name,
+        'video',
+        np.stack([fit.apply(frame.rgb) for frame in frames]),
+        np.stack([_recorded_depth(folder, frame.index, fit) for frame in frames]),
+        _from_first(truth.world_T_camera[theirs]),
+        stamps_ns[mine],
+        fit.intrinsics(source.intrinsics),
+    )
+
+
+def _recorded_depth(folder: Path, index: int, fit: ImageFit) -> NDArray[np.float16]:
+    """Read the depth of an image where there is one; the nearest value of each fitted pixel."""
+    path = folder / 'depth' / f'{index:06d}.png'
+    if not path.is_file():
+        return np.zeros((fit.height, fit.width), np.float16)
+    per_metre = json.loads((folder / 'camera.json').read_text())['depth_scale_per_m']
+    depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / per_metre
+    resized = cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST)
+    cut = resized[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
+    return cut.astype(np.float16)
+
+
+def _from_first(world_T_camera: NDArray[np.float64]) -> NDArray[np.float64]:
+    return invert(world_T_camera[0]) @ world_T_camera

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Recorded video: every update rule and the baselines, without any tuning to it."""
+
+from __future__ import annotations
+
+from tqdm import tqdm
+
+from benchmark.bench import Bench, Report
+from benchmark.errors import PathErrors, Record, SceneErrors
+from benchmark.estimates import baselines, methods, run_mapper, TOLD
+from benchmark.films import Film, recorded
+from benchmark.tables import Table
+
+SEQUENCES = ('indoor_hololens_office', 'indoor_tum_fr1_rpy', 'driving_kitti07')
+HEAD = [
+    'method',
+    'rotation RPE [deg]',
+    'ATE Sim(3) [m]',
+    'ATE [% of path]',
+    'depth AbsRel scaled [%]',
+]
+
+
+def measure(bench: Bench) -> Report:
+    """Map each recording that is there; name those that are not."""
+    tables, records = [], []
+    a = bench.network.architecture
+    for name in SEQUENCES:
+        folder = bench.shared / 'data' / name
+        if not folder.is_dir():
+            print(f'{name}: skipped, there is no {folder} (--shared or TTT3R_SHARED names it)')
+            continue
+        film = recorded(folder, a.image_size, a.patch_size, a.square_crop, bench.frames)
+        of_film = _records(bench, film)
+        records += of_film
+        caption = f'{name}: {len(film)} frames, path {of_film[0].path.path:.1f} m; {TOLD}'
+        tables.append(Table(caption, HEAD, [_row(record) for record in of_film]))
+    return Report(tables, records)
+
+
+def _records(bench: Bench, film: Film) -> list[Record]:
+    records = []
+    chosen = methods(bench.intervals[-1:])
+    with tqdm(total=len(chosen) * len(film), desc=film.name, unit='frame') as progress:
+        for method in chosen:
+            run = run_mapper(bench.network, film, method, progress)
+            scene = SceneErrors.of(run.points_camera, run.world_T_camera, film)
+            path = PathErrors.of(run.world_T_camera, film.world_T_camera)
+            records.append(Record.about(film, method.name, len(film), path, scene))
+            if method.rule == 'ttt3r' and method.interval:
+                others = baselines(film, run.points_camera[..., 2])
+    for name, poses in others.items():
+        path = PathErrors.of(poses, film.world_T_camera)
+        records.append(Record.about(film, name, len(film), path))
+    return records
+
+
+def _row(record: Record) -> list[str]:
+    path, scene = record.path, record.scene
+    known = scene is not None and scene.scaled == scene.scaled
+    return [
+        record.method,
+        f'{path.turn:.2f}',
+        f'{path.ate:.3f}',
+        f'{100 * path.ate / path.path:.1f}',
+        f'{100 * scene.scaled:.1f}' if known else '-',
+    ]

@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The measurement runs from end to end, on hardly anything and with a random network."""
+
+import json
+
+import numpy as np
+from PIL import Image
+import pytest
+from tqdm import tqdm
+
+from benchmark.accuracy import main
+from benchmark.estimates import Method, run_mapper, run_together
+from benchmark.films import FIRST_SEED, recorded, simulated
+from training.clips import FIRST_VALIDATION_SEED
+from ttt3r_ros.geometry import invert
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.predictor import choose_device, random_network
+
+FIT = ImageFit.for_image(640, 480, 64, 16)
+
+
+@pytest.fixture(scope='module')
+def measured(tmp_path_factory):
+    """Measure a random network on films of S; no recordings are there."""
+    out = tmp_path_factory.mktemp('measured')
+    command = ['--checkpoint', 'random', '--quick', '--families', 'S', '--device', 'cpu']
+    assert main([*command, '--shared', str(out / 'nowhere'), '--out', str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope='module')
+def film():
+    return simulated('S', 'hand', 0, 6, 15.0, FIT)
+
+
+@pytest.mark.parametrize('part', ['short', 'long', 'rates'])
+def test_every_table_is_headed_by_its_command(measured, part):
+    text = (measured / f'{part}.md').read_text()
+    assert text.startswith('`python -m benchmark.accuracy --checkpoint random --quick ')
+    assert '| features + PnP' in text.replace('robot, ', '')
+
+
+def test_long_films_are_measured_by_every_rule_with_and_without_segments(measured):
+    records = json.loads((measured / 'long.json').read_text())['records']
+    names = {record['method'] for record in records}
+    rules = {'cut3r', 'ttt3r', 'ttt3r x 0.5', 'brake', 'filt3r'}
+    assert rules | {f'{rule}, segments of 5' for rule in rules} < names
+    assert {6, 12} <= {record['setting'] for record in records}
+    assert {record['kind'] for record in records} == {'robot', 'hand'}
+
+
+def test_rates_are_those_of_one_path(measured):
+    records = json.loads((measured / 'rates.json').read_text())['records']
+    of_film = [record for record in records if record['film'] == 'S robot 0']
+    lengths = {record['setting']: record['path']['path'] for record in of_film}
+    # 12 images at 30 Hz are 6 at 15 Hz, 3 at 7.5 Hz and but one at 2 Hz; this robot drives at a
+    # constant speed, so the length goes with the time from the first image to the last.
+    seconds = {30.0: 11 / 30, 15.0: 5 / 15, 7.5: 2 / 7.5}
+    assert lengths.keys() == seconds.keys()
+    speeds = [lengths[rate] / seconds[rate] for rate in seconds]
+    assert speeds == pytest.approx([speeds[0]] * 3, rel=0.02)
+
+
+@pytest.mark.parametrize('name', ['short_S', 'long_S', 'ate_by_length'])
+def test_pictures_are_small_enough_for_a_page(measured, name):
+    path = measured / f'{name}.png'
+    assert path.stat().st_size < 300_000
+    assert min(Image.open(path).size) > 300
+
+
+def test_missing_recordings_are_named(capsys, tmp_path):
+    nowhere = tmp_path / 'nowhere'
+    arguments = ['--checkpoint', 'random', '--part', 'real', '--out', str(tmp_path / 'out')]
+    assert main([*arguments, '--shared', str(nowhere)]) == 0
+    printed = capsys.readouterr().out
+    for name in ('indoor_hololens_office', 'indoor_tum_fr1_rpy', 'driving_kitti07'):
+        assert f'{name}: skipped' in printed
+
+
+def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
+    assert main(['--checkpoint', str(tmp_path / 'no.safetensors'), '--out', str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_the_batch_says_what_the_mapper_says(film):
+    network = random_network(choose_device('cpu'), 'strict').eval()
+    other = simulated('S', 'robot', 1, 6, 15.0, FIT)
+    with tqdm(disable=True) as progress:
+        batch = run_together(network, [other, film], 'brake', progress, points=True)
+        mapped = run_mapper(network, film, Method('brake'), progress)
+    np.testing.assert_allclose(batch[1].world_T_camera, mapped.world_T_camera, atol=1e-4)
+    np.testing.assert_allclose(batch[1].points_camera, mapped.points_camera, rtol=1e-3, atol=1e-4)
+
+
+def test_a_film_is_the_same_every_time_and_begins_at_the_world(film):
+    again = simulated('S', 'hand', 0, 6, 15.0, FIT)
+    np.testing.assert_array_equal(film.rgb, again.rgb)
+    np.testing.assert_array_equal(film.world_T_camera, again.world_T_camera)
+    np.testing.assert_allclose(film.world_T_camera[0], np.eye(4), atol=1e-12)
+
+
+def test_the_depth_of_a_film_belongs_to_its_poses(film):
+    # A point of the first image, seen again in the last one, has the depth that is stored there.
+    lens = film.intrinsics
+    points = (lens.rays() * film.depth[0].astype(np.float64)[..., None]).reshape(-1, 3)
+    last = invert(film.world_T_camera[-1])
+    x, y, z = (points @ last[:3, :3].T + last[:3, 3]).T
+    u, v = np.round(lens.fx * x / z + lens.cx), np.round(lens.fy * y / z + lens.cy)
+    inside = (z > 0.1) & (u >= 0) & (u < lens.width) & (v >= 0) & (v < lens.height)
+    stored = film.depth[-1][v[inside].astype(int), u[inside].astype(int)]
+    assert inside.mean() > 0.5
+    assert np.median(np.abs(stored - z[inside]) / z[inside]) < 0.02
+
+
+def test_a_lower_rate_takes_images_away_and_nothing_else(film):
+    slow = film.every(2)
+    np.testing.assert_array_equal(slow.rgb, film.rgb[[0, 2, 4]])
+    np.testing.assert_array_equal(slow.world_T_camera, film.world_T_camera[[0, 2, 4]])
+    np.testing.assert_array_equal(slow.stamps_ns, film.stamps_ns[[0, 2, 4]])
+
+
+def test_films_are_of_seeds_that_neither_training_nor_its_validation_draws():
+    validated = 1000  # far more than any validation set has
+    assert FIRST_VALIDATION_SEED + validated < FIRST_SEED
+
+
+def test_a_recording_is_fitted_with_its_depth(shared_data):
+    film = recorded(shared_data / 'data' / 'indoor_hololens_office', 64, 16, False, 6)
+    assert film.rgb.shape == (6, 32, 64, 3)
+    assert film.intrinsics.width == 64
+    # Depth comes with every fifth image.
+    assert film.depth.any(axis=(1, 2)).tolist() == [True, False, False, False, False, True]
+    assert 0.3 < np.median(film.depth[0][film.depth[0] > 0]) < 10
