@@ -51,12 +51,14 @@ ROS = {
     'builtin_interfaces',
     'rcl_interfaces',
     'lifecycle_msgs',
+    'rosgraph_msgs',
     'sensor_msgs',
     'geometry_msgs',
     'nav_msgs',
     'diagnostic_msgs',
     'std_msgs',
     'std_srvs',
+    'tf2_msgs',
 }
 ROOMS_WITH_ROS = {'node'}
 

@@ -313,3 +313,79 @@ class NodeSettings(Checked):
         'File of ~/export_cloud (.ply or .pcd), a path inside map_directory.',
         live=True,
     )
+
+
+@dataclass(frozen=True)
+class ReplaySettings(Checked):
+    """How a recorded or simulated time passes."""
+
+    rate: float = knob(1.0, 'Speed of the time that is played, 2 is twice as fast.', '', 0.01, 100)
+    loop: bool = knob(False, 'Begin again at the end; false ends the node there.')
+    loop_time: str = knob(
+        'restart',
+        'What the stamps do when a loop begins again, given publish_clock: restart jumps back as '
+        '`ros2 bag play --loop` does, continue lets them grow.',
+        choices=('restart', 'continue'),
+    )
+    publish_clock: bool = knob(
+        False,
+        'Publish /clock, for nodes with use_sim_time, and stamp with it; false stamps with the '
+        "system's time at which a message is due.",
+    )
+    wait_for_subscriber: bool = knob(
+        True, 'Let time begin when somebody subscribes to the images, so that none is lost.'
+    )
+
+
+@dataclass(frozen=True)
+class RobotSettings(ReplaySettings):
+    """Where the simulated robot drives, and what it carries."""
+
+    family: str = knob('S', 'Kind of building.', choices=('S', 'M', 'L'))
+    seed: int = knob(7, 'Chooses the building, the way and the noise.', '', 0, 1_000_000)
+    seconds: float = knob(60.0, 'How long it drives.', 's', 1.0, 86400.0)
+    speed: float = knob(0.6, 'Its largest speed.', 'm/s', 0.05, 3.0)
+    image_rate: float = knob(10.0, 'Images a second.', 'Hz', 0.1, 120.0)
+    odometry_per_image: int = knob(
+        4, 'Odometry and TF are sent so often for each image.', '', 1, 50
+    )
+    width: int = knob(320, 'Columns of an image.', 'pixels', 16, 4096)
+    height: int = knob(240, 'Rows of an image.', 'pixels', 16, 4096)
+    field_of_view: float = knob(70.0, 'From the left edge to the right.', 'degrees', 10.0, 150.0)
+    camera_height: float = knob(0.8, 'Of the camera above the floor.', 'm', 0.2, 1.7)
+    camera_tilt: float = knob(0.0, 'Of the camera, positive looks up.', 'rad', -1.0, 1.0)
+    smooth: bool = knob(False, 'Smooth the edges in the images; takes longer.')
+    image_noise: float = knob(2.0, 'Noise of the camera, of 255 grey levels.', '', 0.0, 50.0)
+    odometry_noise: float = knob(
+        1.0, 'Factor on the usual drift of wheels, about 1 %; 0 is exact.', '', 0.0, 100.0
+    )
+    odom_frame: str = knob('odom', 'Frame in which the odometry is.')
+    base_frame: str = knob('base_link', 'Frame of the robot.')
+    camera_optical_frame: str = knob('camera_optical_frame', 'Frame of the images.')
+
+
+@dataclass(frozen=True)
+class PlayerSettings(ReplaySettings):
+    """Which recording is played."""
+
+    publish_clock: bool = knob(
+        True,
+        'Publish /clock, for nodes with use_sim_time, and keep the stamps of the recording; false '
+        "stamps images with the system's time at which they are due.",
+    )
+    input: str = knob('', 'A video, a folder of images, a recorded sequence or a rosbag2.')
+    fps: float = knob(
+        0.0, 'Images a second, of a folder or in place of the clock of a video; 0: its own.', 'Hz',
+        0.0, 1000.0,
+    )  # fmt: skip
+    camera_optical_frame: str = knob(
+        'camera_optical_frame', 'Frame of the images; a bag brings its own.'
+    )
+
+
+@dataclass(frozen=True)
+class RecorderSettings(Checked):
+    """What the recorder of the demo writes, and how often it speaks."""
+
+    output: str = knob('demo', 'Folder for the files, made if missing.')
+    report_period: float = knob(5.0, 'Between two lines in the log.', 's', 0.1, 3600.0)

@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 import importlib.util
 import itertools
+import json
 import os
 from pathlib import Path
+import subprocess
+import sys
 import threading
 import time
 
@@ -276,3 +279,36 @@ def rig(domain) -> Iterator[Rig]:
     rig = Rig(domain)
     yield rig
     rig.close()
+
+
+@pytest.fixture
+def start_process(domain, tmp_path):
+    """Start modules as processes of their own in the domain; they end with the test."""
+    processes = []
+
+    def start(module, **parameters):
+        options = [
+            option
+            for name, value in parameters.items()
+            for option in ('-p', f'{name}:={json.dumps(value)}')
+        ]
+        output = tmp_path / f'output_{len(processes)}.txt'
+        with output.open('w') as file:
+            process = subprocess.Popen(
+                [sys.executable, '-m', module, '--ros-args', *options],
+                env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        process.output = output
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(DEADLINE_S)
+        finally:
+            process.kill()

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import array
 import io
 import sys
 
 from builtin_interfaces.msg import Time
+import cv2
 from cv_bridge import CvBridge
 from geometry_msgs.msg import (
     Point,
@@ -162,19 +164,44 @@ def depth_image(depth: NDArray[np.float32], header: Header) -> Image:
     return _bridge.cv2_to_imgmsg(np.ascontiguousarray(depth), '32FC1', header)
 
 
+def rgb_image(rgb: Pixels, header: Header) -> Image:
+    """
+    Make an rgb8 image.
+
+    :param rgb: (H, W, 3).
+    """
+    return _bridge.cv2_to_imgmsg(np.ascontiguousarray(rgb), 'rgb8', header)
+
+
+def jpeg_image(rgb: Pixels, header: Header, quality: int) -> CompressedImage:
+    """
+    Make a compressed image.
+
+    :param rgb: (H, W, 3).
+    :param quality: 1 to 100.
+    """
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, encoded = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), parameters)
+    data = array.array('B', encoded.tobytes())
+    return CompressedImage(header=header, format='rgb8; jpeg compressed bgr8', data=data)
+
+
 def camera_info(camera: CameraIntrinsics, header: Header) -> CameraInfo:
     """
-    Describe an image without distortion.
+    Describe an image.
 
     :param camera: its intrinsics.
     """
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    model, coefficients = camera.distortion_model, camera.distortion
+    if model == 'none':
+        model, coefficients = 'plumb_bob', (0.0,) * 5
     return CameraInfo(
         header=header,
         width=camera.width,
         height=camera.height,
-        distortion_model='plumb_bob',
-        d=[0.0] * 5,
+        distortion_model=model,
+        d=list(coefficients),
         k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],

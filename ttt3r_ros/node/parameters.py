@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -20,6 +21,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ttt3r_ros.settings import MappingSettings, ModelSettings, NodeSettings, SettingsError
+
+Fixed = TypeVar('Fixed')
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,31 @@ def declare(node: Node) -> Settings:
     :returns: the settings, with what the command line or a YAML file overrides.
     :raises SettingsError: when such a value has a wrong type or lies outside its range.
     """
+    return Settings().changed(_declared(node, knobs()))
+
+
+def declare_fixed(node: Node, kind: type[Fixed]) -> Fixed:
+    """
+    Declare the knobs of one dataclass as parameters that are set when the node starts.
+
+    :param node: takes them.
+    :param kind: of the settings.
+    :returns: the settings, with what the command line or a YAML file overrides.
+    :raises SettingsError: when such a value has a wrong type or lies outside its range.
+    """
+    return kind(**_declared(node, dataclasses.fields(kind), read_only=True))
+
+
+def _declared(
+    node: Node, fields: Iterable[dataclasses.Field[Any]], read_only: bool = False
+) -> dict[str, Any]:
     values = {}
-    for field in knobs():
+    for field in fields:
+        description = descriptor(field)
+        description.read_only = read_only
         try:
             values[field.name] = node.declare_parameter(
-                field.name, field.default, descriptor(field)
+                field.name, field.default, description
             ).value
         except InvalidParameterTypeException as error:
             raise SettingsError(
@@ -72,7 +95,7 @@ def declare(node: Node) -> Settings:
             ) from error
         except InvalidParameterValueException as error:
             raise SettingsError(f'parameter {field.name}: {error}') from error
-    return Settings().changed(values)
+    return values
 
 
 def descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:

@@ -1,0 +1,254 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Publish what is recorded or simulated, each thing at its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+import threading
+import time
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.task import Future
+from rosgraph_msgs.msg import Clock as ClockMessage
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.messages import NANOSECONDS
+from ttt3r_ros.node.read_ahead import ReadAhead
+from ttt3r_ros.settings import ReplaySettings
+
+# So many items are made before their time, so that a slow one makes none late.
+AHEAD = 16
+
+CLOCK_PERIOD_S = 0.02
+POLL_S = 0.05
+
+# A stamp of 0 means "no stamp", so nothing happens before this.
+EARLIEST_NS = NANOSECONDS
+
+# What is later than this does not catch up: time stands still until it comes.
+TOLERATED_DELAY_S = 0.02
+
+# Slowness is reported after every so much lost time.
+REPORTED_DELAY_S = 5.0
+
+DELIVERY = Duration(seconds=1)
+ALIVE_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """
+    Something to publish.
+
+    time_ns: when, in the time of the recording; never falls. publish: is called at that time
+    with the stamp of its messages.
+    """
+
+    time_ns: int
+    publish: Callable[[int], None]
+
+
+class Stopped(Exception):
+    """The node is asked to end."""
+
+
+class Replay:
+    """
+    Publish items in a thread of its own, and /clock with them.
+
+    Time passes at the chosen rate; where the items come slower it stands still and waits, so
+    that nothing is lost and the stamps stay true to each other.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        items: Callable[[], Generator[Item, None, None]],
+        settings: ReplaySettings,
+        is_heard: Callable[[], bool],
+    ) -> None:
+        """
+        Prepare.
+
+        :param node: publishes.
+        :param items: begins the recording; at each loop again.
+        :param settings: how time passes.
+        :param is_heard: tells whether somebody subscribes to the images.
+        """
+        self.done: Future = Future()
+        self._node, self._items, self._settings = node, items, settings
+        self._is_heard = is_heard
+        self._stopping = threading.Event()
+        self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
+        self._clock = None
+        if settings.publish_clock:
+            self._clock = node.create_publisher(ClockMessage, '/clock', QoSProfile(depth=1))
+        self._clock_due = 0.0
+        self._shift_ns = 0
+        self._delay_s = 0.0
+        self._thread = threading.Thread(target=self._run, name='replay')
+
+    def start(self) -> None:
+        """Begin; `done` has a result at the end, or the exception that was the end."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._play()
+            while self._settings.loop:
+                self._node.get_logger().info('the end: begins again')
+                self._play()
+            for publisher in self._node.publishers:
+                publisher.wait_for_all_acked(DELIVERY)
+        except Stopped:
+            self.done.set_result(None)
+        except Exception as error:  # noqa: BLE001 - is raised again where `done` is asked
+            if self._node.context.ok():
+                self.done.set_exception(error)
+            else:  # a signal has shut ROS down under it
+                self.done.set_result(None)
+        else:
+            self.done.set_result(None)
+
+    def _play(self) -> None:
+        """Play all items once."""
+        first_ns = self._first_ns()
+        self._shift_ns = max(self._shift_ns, EARLIEST_NS - first_ns)
+        self._wait_for_subscriber(first_ns)
+        before_ns = last_ns = first_ns
+        with closing(ReadAhead(self._items(), AHEAD)) as ahead:
+            item = self._next(ahead)
+            self._let_time_run(first_ns)
+            while item is not None:
+                self._wait_until(item.time_ns)
+                item.publish(self._stamp_ns(item.time_ns))
+                before_ns, last_ns = last_ns, item.time_ns
+                item = self._next(ahead)
+        if self._settings.loop_time == 'continue':
+            # The way back to the first item takes as long as the last step.
+            self._shift_ns += last_ns - first_ns + max(1, last_ns - before_ns)
+
+    def _first_ns(self) -> int:
+        """Look when the recording begins; what is made ahead has to know who subscribes."""
+        with closing(self._items()) as items:
+            for item in items:
+                return item.time_ns
+        raise UserError('there is nothing to play')
+
+    def _next(self, ahead: ReadAhead[Item]) -> Item | None:
+        """Give the next item, None after the last one; wait for it."""
+        while not ahead.is_ready(POLL_S):
+            self._check_stopping()
+        return ahead.next()
+
+    def _wait_for_subscriber(self, time_ns: int) -> None:
+        self._let_time_run(time_ns)
+        while self._settings.wait_for_subscriber and not self._is_heard():
+            self._publish_clock(time_ns)
+            self._sleep(POLL_S)
+
+    # ---- time
+
+    def _let_time_run(self, time_ns: int) -> None:
+        """Let it be time_ns now."""
+        self._anchor_ns = time_ns
+        self._anchor_s = time.monotonic()
+        self._anchor_wall_ns = self._wall.now().nanoseconds
+
+    def _time_ns(self) -> int:
+        """Give the time of the recording."""
+        passed_s = time.monotonic() - self._anchor_s
+        return self._anchor_ns + round(passed_s * self._settings.rate * NANOSECONDS)
+
+    def _stamp_ns(self, time_ns: int) -> int:
+        """Give the stamp of what is due at a time of the recording."""
+        if self._clock is not None:
+            return time_ns + self._shift_ns
+        return self._anchor_wall_ns + round((time_ns - self._anchor_ns) / self._settings.rate)
+
+    def _wait_until(self, time_ns: int) -> None:
+        while (now_ns := self._time_ns()) < time_ns:
+            self._publish_clock(now_ns)
+            left_s = (time_ns - now_ns) / NANOSECONDS / self._settings.rate
+            self._sleep(min(left_s, CLOCK_PERIOD_S))
+        late_s = (now_ns - time_ns) / NANOSECONDS / self._settings.rate
+        if late_s > TOLERATED_DELAY_S:
+            self._let_time_run(time_ns)
+            self._report_delay(late_s)
+        self._check_stopping()
+        self._publish_clock(time_ns, due=True)
+
+    def _report_delay(self, late_s: float) -> None:
+        self._delay_s += late_s
+        if self._delay_s > REPORTED_DELAY_S:
+            self._node.get_logger().warning(
+                f'too slow for the rate {self._settings.rate:g}: time stood still for '
+                f'{self._delay_s:.1f} s in all, so that nothing is lost'
+            )
+            self._delay_s = 0.0
+
+    def _publish_clock(self, time_ns: int, due: bool = False) -> None:
+        now = time.monotonic()
+        if self._clock is not None and (due or now >= self._clock_due):
+            self._clock_due = now + CLOCK_PERIOD_S
+            self._clock.publish(ClockMessage(clock=messages.time_message(self._stamp_ns(time_ns))))
+
+    def _sleep(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+        self._check_stopping()
+
+    def _check_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+
+
+def run_replay(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int:
+    """
+    Run a node with a `replay` until that ends or the node is told to stop.
+
+    :param make_node: makes it.
+    :param name: of the node, for messages.
+    :param args: of the command line, for ROS.
+    :returns: the exit code of the process.
+    """
+    rclpy.init(args=args)
+    executor = SingleThreadedExecutor()
+    node = None
+    try:
+        node = make_node()
+        executor.add_node(node)
+        # Without a timer a node may miss a signal.
+        node.create_timer(
+            ALIVE_PERIOD_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        node.replay.start()
+        executor.spin_until_future_complete(node.replay.done)
+        node.replay.done.result()
+    except UserError as error:
+        rclpy.logging.get_logger(name).fatal(str(error))
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.replay.stop()
+            node.destroy_node()
+        executor.shutdown(timeout_sec=0)
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A robot with a camera that drives through the simulated world, as a ROS 2 node."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+import functools
+import sys
+
+from geometry_msgs.msg import PoseStamped, TwistWithCovariance
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from std_msgs.msg import Header
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.geometry import invert
+from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.camera_topics import CameraTopics, Picture
+from ttt3r_ros.node.messages import NANOSECONDS
+from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.replay import Item, Replay, run_replay
+from ttt3r_ros.settings import RobotSettings
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
+from ttt3r_ros.simulation.odometry import noisy_odometry
+from ttt3r_ros.simulation.renderer import render
+from ttt3r_ros.simulation.sensor import Sensor
+
+NAME = 'simulated_robot'
+WORLD_FRAME = 'world'
+
+# What the odometry says about itself; its drift is about this much after some metres.
+POSITION_DEVIATION, ROTATION_DEVIATION = 0.05, 0.03
+
+
+class SimulatedRobot(Node):
+    """
+    Drive, film, and say where the wheels believe to be and where the robot truly is.
+
+    Images are rendered ahead of their time, and only while somebody subscribes to them.
+    """
+
+    def __init__(self, **node_options: object) -> None:
+        """
+        Build the world and plan the way.
+
+        :param node_options: of rclpy's Node.
+        :raises UserError: when a parameter is wrong.
+        """
+        super().__init__(NAME, **node_options)
+        self._settings = settings = declare_fixed(self, RobotSettings)
+        self._world = build_world(settings.family, settings.seed)
+        path = robot_path(
+            self._world,
+            settings.seed,
+            settings.seconds,
+            settings.image_rate * settings.odometry_per_image,
+            speed=settings.speed,
+            camera_height=settings.camera_height,
+            tilt=settings.camera_tilt,
+        )
+        base_T_camera = body_T_camera(settings.camera_height, settings.camera_tilt)
+        self._times_ns = path.stamps_ns.tolist()
+        self._world_T_camera = path.world_T_camera
+        self._world_T_base = path.world_T_camera @ invert(base_T_camera)
+        self._odom_T_base = noisy_odometry(
+            self._world_T_base, settings.seed, settings.odometry_noise
+        )
+        self._intrinsics = CameraIntrinsics.from_field_of_view(
+            settings.width, settings.height, settings.field_of_view
+        )
+        self._sensor = Sensor(noise=settings.image_noise)
+        self._camera = CameraTopics(self, settings.camera_optical_frame)
+        self._odometry = self.create_publisher(Odometry, 'odometry', 10)
+        self._truth = self.create_publisher(PoseStamped, 'ground_truth', 10)
+        self._broadcaster = TransformBroadcaster(self)
+        self._last: tuple[int, int] | None = None
+        mount = messages.transform_message(
+            base_T_camera, settings.base_frame, settings.camera_optical_frame, 0
+        )
+        self._static_broadcaster = StaticTransformBroadcaster(self)
+        self._static_broadcaster.sendTransform(mount)
+        self.replay = Replay(self, self._items, settings, self._camera.is_heard)
+
+    def _items(self) -> Generator[Item, None, None]:
+        """Give every moment of the drive; the image is rendered here, ahead of its time."""
+        self._last = None
+        for moment, time_ns in enumerate(self._times_ns):
+            picture = None
+            if moment % self._settings.odometry_per_image == 0 and self._camera.is_heard():
+                picture = self._camera.picture(self._film(moment), self._intrinsics)
+            yield Item(time_ns, functools.partial(self._publish, moment, picture))
+
+    def _film(self, moment: int) -> Pixels:
+        rgb, _ = render(
+            self._world,
+            self._intrinsics,
+            self._world_T_camera[moment],
+            smooth=self._settings.smooth,
+            sensor=self._sensor,
+            seed=self._settings.seed + moment,
+        )
+        return rgb
+
+    def _publish(self, moment: int, picture: Picture | None, stamp_ns: int) -> None:
+        """Publish a moment: where the robot is first, so that it is known when the image comes."""
+        self._broadcaster.sendTransform(
+            messages.transform_message(
+                self._odom_T_base[moment],
+                self._settings.odom_frame,
+                self._settings.base_frame,
+                stamp_ns,
+            )
+        )
+        if self._odometry.get_subscription_count():
+            self._odometry.publish(self._odometry_message(moment, stamp_ns))
+        if self._truth.get_subscription_count():
+            header = Header(stamp=messages.time_message(stamp_ns), frame_id=WORLD_FRAME)
+            pose = messages.pose_message(self._world_T_base[moment])
+            self._truth.publish(PoseStamped(header=header, pose=pose))
+        if picture is not None:
+            self._camera.publish(picture, stamp_ns)
+        self._last = moment, stamp_ns
+
+    def _odometry_message(self, moment: int, stamp_ns: int) -> Odometry:
+        twist = TwistWithCovariance()
+        if self._last is not None:
+            last, last_ns = self._last
+            old_T_new = invert(self._odom_T_base[last]) @ self._odom_T_base[moment]
+            twist.twist = messages.twist(old_T_new, (stamp_ns - last_ns) / NANOSECONDS)
+        twist.covariance = messages.covariance(POSITION_DEVIATION, ROTATION_DEVIATION)
+        return Odometry(
+            header=Header(
+                stamp=messages.time_message(stamp_ns), frame_id=self._settings.odom_frame
+            ),
+            child_frame_id=self._settings.base_frame,
+            pose=messages.with_covariance(
+                messages.pose_message(self._odom_T_base[moment]),
+                POSITION_DEVIATION,
+                ROTATION_DEVIATION,
+            ),
+            twist=twist,
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """
+    Run the node until the drive ends.
+
+    :param args: of the command line, for ROS.
+    :returns: the exit code of the process.
+    """
+    return run_replay(SimulatedRobot, NAME, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
