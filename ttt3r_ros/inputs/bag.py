@@ -76,7 +76,7 @@ class BagSource:
         except DAMAGE as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f'cannot read the bag {path}: {_one_line(error)}') from error
+            raise InputError(f'cannot read the bag {path}: {one_line(error)}') from error
 
     def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
         """
@@ -94,7 +94,7 @@ class BagSource:
                     if index % step == 0:
                         yield self._frame(index, connection.msgtype, recorded_ns, data)
         except DAMAGE as error:
-            why = f'the bag is damaged: {_one_line(error)}'
+            why = f'the bag is damaged: {one_line(error)}'
         yield from missing_frames(expected, self.length, step, why)
 
     def _frame(
@@ -104,7 +104,7 @@ class BagSource:
             message: Any = self._types.deserialize_cdr(data, message_type)
             rgb = _rgb(message, message_type)
         except DAMAGE as error:
-            return BadFrame(f'image {index}: {_one_line(error)}')
+            return BadFrame(f'image {index}: {one_line(error)}')
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         return InputFrame(index, stamp_ns or recorded_ns, rgb)
@@ -163,5 +163,10 @@ def _rgb(message: Any, message_type: str) -> Pixels:
     )
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """
+    Say what happened without line breaks.
+
+    :param error: whose text may have some, or be empty.
+    """
     return ' '.join(str(error).split()) or type(error).__name__

@@ -40,7 +40,7 @@ def open_source(
             f'there is no {name}: needed is a video, a folder of images, a rosbag2 or the '
             'number of a camera'
         )
-    if path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file():
+    if is_bag(path):
         return _open_bag(path, topic, with_intrinsics)
     if topic:
         raise InputError(f'--topic is for bags, {name} is none')
@@ -49,6 +49,15 @@ def open_source(
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f'{name} is a single image: give the folder, or a video')
     return VideoSource(path, fps)
+
+
+def is_bag(path: Path) -> bool:
+    """
+    Tell whether a path is a rosbag2, or a file of one.
+
+    :param path: may be anything.
+    """
+    return path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file()
 
 
 def _open_bag(path: Path, topic: str, with_intrinsics: bool) -> ImageSource:

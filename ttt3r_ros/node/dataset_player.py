@@ -1,0 +1,206 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A recording as topics: a video, images, a sequence or a rosbag2, without rosbag2 itself."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+import functools
+import heapq
+import importlib
+from pathlib import Path
+import re
+import sys
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
+
+from ttt3r_ros.inputs.opening import is_bag, open_source
+from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.camera_topics import CameraTopics
+from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.replay import Item, Replay, run_replay
+from ttt3r_ros.settings import PlayerSettings
+from ttt3r_ros.tum import read_trajectory
+
+NAME = 'dataset_player'
+WORLD_FRAME = 'world'
+TRUTH_FILE = 'groundtruth.txt'
+
+IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+VOLATILE = QoSProfile(depth=100)
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class ImagePlayer:
+    """Play images, with their calibration and the true poses where they are known."""
+
+    def __init__(self, node: Node, settings: PlayerSettings) -> None:
+        """
+        Open the recording.
+
+        :param node: publishes.
+        :param settings: of the player.
+        :raises UserError: when it cannot be read.
+        """
+        self._node = node
+        self._source = open_source(settings.input, fps=settings.fps or None)
+        if self._source.live:
+            raise InputError(
+                'a camera is no recording; a driver publishes it, such as v4l2_camera'
+            )
+        self._camera = CameraTopics(node, settings.camera_optical_frame)
+        self.is_heard = self._camera.is_heard
+        self._truth = None
+        if (Path(settings.input) / TRUTH_FILE).is_file():
+            self._truth = read_trajectory(Path(settings.input) / TRUTH_FILE)
+            self._truth_publisher = node.create_publisher(PoseStamped, 'ground_truth', 100)
+
+    def items(self) -> Generator[Item, None, None]:
+        """Give the images and the true poses in the order of their times."""
+        with closing(self._images()) as images:
+            yield from heapq.merge(images, self._poses(), key=lambda item: item.time_ns)
+
+    def _images(self) -> Generator[Item, None, None]:
+        newest_ns = None
+        with closing(self._source.frames(1)) as frames:
+            for frame in frames:
+                if isinstance(frame, BadFrame):
+                    self._node.get_logger().warning(f'left out: {frame.reason}')
+                elif newest_ns is not None and frame.stamp_ns <= newest_ns:
+                    self._node.get_logger().warning(
+                        f'left out: image {frame.index}: its time is not after the last one'
+                    )
+                else:
+                    newest_ns = frame.stamp_ns
+                    yield self._image(frame)
+
+    def _image(self, frame: InputFrame) -> Item:
+        camera = self._source.intrinsics
+        height, width = frame.rgb.shape[:2]
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            camera = camera.resized(width, height)
+        picture = self._camera.picture(frame.rgb, camera)
+        return Item(frame.stamp_ns, functools.partial(self._camera.publish, picture))
+
+    def _poses(self) -> Generator[Item, None, None]:
+        if self._truth is not None:
+            for index, time_ns in enumerate(self._truth.stamps_ns.tolist()):
+                yield Item(time_ns, functools.partial(self._publish_pose, index))
+
+    def _publish_pose(self, index: int, stamp_ns: int) -> None:
+        if self._truth_publisher.get_subscription_count():
+            header = Header(stamp=messages.time_message(stamp_ns), frame_id=WORLD_FRAME)
+            pose = messages.pose_message(self._truth.world_T_camera[index])
+            self._truth_publisher.publish(PoseStamped(header=header, pose=pose))
+
+
+class BagPlayer:
+    """Play every topic of a bag as it was recorded; nothing is decoded."""
+
+    def __init__(self, node: Node, settings: PlayerSettings) -> None:
+        """
+        Open the bag.
+
+        :param node: publishes; its remaps rename the topics.
+        :param settings: of the player.
+        :raises UserError: when it cannot be read, or holds nothing that can be published.
+        """
+        if settings.loop_time == 'continue' or not settings.publish_clock:
+            raise InputError(
+                'the messages of a bag keep their stamps: use publish_clock:=true and '
+                'loop_time:=restart'
+            )
+        # Here, not at the top: images are played where rosbags is not installed, too.
+        from ttt3r_ros.inputs.bag_messages import BagMessages
+
+        self._bag = BagMessages(Path(settings.input))
+        self._publishers = {}
+        self._images = []
+        for topic in self._bag.topics:
+            kind = message_class(topic.type_name)
+            if topic.name == '/clock':
+                continue
+            if kind is None:
+                node.get_logger().warning(
+                    f'left out: {topic.name}, because {topic.type_name} is not installed'
+                )
+                continue
+            qos = LATCHED if topic.latched else VOLATILE
+            publisher = node.create_publisher(kind, topic.name, qos)
+            self._publishers[topic.name] = publisher
+            if topic.type_name in IMAGE_TYPES:
+                self._images.append(publisher)
+        if not self._publishers:
+            raise InputError(f'{settings.input} holds no message that can be published here')
+
+    def is_heard(self) -> bool:
+        """Tell whether somebody subscribes to images; true without any."""
+        counts = [publisher.get_subscription_count() for publisher in self._images]
+        return any(counts) or not counts
+
+    def items(self) -> Generator[Item, None, None]:
+        """Give the messages in the order in which they were recorded."""
+        for time_ns, name, data in self._bag.messages(self._publishers.keys()):
+            yield Item(time_ns, functools.partial(self._publish, name, data))
+
+    def _publish(self, name: str, data: bytes, stamp_ns: int) -> None:
+        del stamp_ns  # the message has its own
+        self._publishers[name].publish(data)
+
+
+def message_class(type_name: str) -> type[Any] | None:
+    """
+    Find the class of a message.
+
+    :param type_name: like sensor_msgs/msg/Image.
+    :returns: the class, or None when it is not installed.
+    """
+    parts = re.fullmatch(r'([a-z]\w*)/msg/([A-Z]\w*)', type_name)
+    if parts is None:
+        return None
+    try:
+        return getattr(importlib.import_module(f'{parts[1]}.msg'), parts[2], None)
+    except ImportError:
+        return None
+
+
+class DatasetPlayer(Node):
+    """Play a recording."""
+
+    def __init__(self, **node_options: object) -> None:
+        """
+        Open the recording.
+
+        :param node_options: of rclpy's Node.
+        :raises UserError: when a parameter is wrong or the recording cannot be read.
+        """
+        super().__init__(NAME, **node_options)
+        settings = declare_fixed(self, PlayerSettings)
+        if not settings.input:
+            raise InputError(
+                'nothing to play: give a video, a folder or a rosbag2 as the parameter input'
+            )
+        kind = BagPlayer if is_bag(Path(settings.input)) else ImagePlayer
+        player = kind(self, settings)
+        self.replay = Replay(self, player.items, settings, player.is_heard)
+
+
+def main(args: list[str] | None = None) -> int:
+    """
+    Run the node until the recording ends.
+
+    :param args: of the command line, for ROS.
+    :returns: the exit code of the process.
+    """
+    return run_replay(DatasetPlayer, NAME, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
