@@ -51,6 +51,15 @@ def test_long_films_are_measured_by_every_rule_with_and_without_segments(measure
     assert {record['kind'] for record in records} == {'robot', 'hand'}
 
 
+def test_the_beginning_of_a_long_film_is_a_shorter_film(measured):
+    records = json.loads((measured / 'long.json').read_text())['records']
+    of_film = [r for r in records if (r['film'], r['method']) == ('S robot 0', 'constant pose')]
+    # At a constant speed the path grows by as much with each image.
+    step = [record['path']['path'] / (record['setting'] - 1) for record in of_film]
+    assert len(step) > 5
+    assert step == pytest.approx([step[0]] * len(step), rel=0.02)
+
+
 def test_rates_are_those_of_one_path(measured):
     records = json.loads((measured / 'rates.json').read_text())['records']
     of_film = [record for record in records if record['film'] == 'S robot 0']

@@ -22,7 +22,7 @@ def filmed():
     """Give six rendered images with exact depth, their poses from the first, and the lens."""
     world = build_world('S', 7)
     intrinsics = CameraIntrinsics.from_field_of_view(192, 144, 75)
-    poses = hand_path(world, 3, 2.0, 5.0).world_T_camera[:6]
+    poses = hand_path(world, 4, 2.0, 5.0).world_T_camera[:6]
     rgb, depth = render_clip(world, intrinsics, poses, smooth=True)
     return rgb, depth, invert(poses[0]) @ poses, intrinsics
 
@@ -61,13 +61,12 @@ def test_a_constant_pose_misses_a_straight_path_by_its_spread():
 def test_features_with_true_depth_recover_a_rendered_motion(filmed):
     rgb, depth, truth, intrinsics = filmed
     path = classical(rgb, depth, intrinsics)
-    turned = np.degrees(rotation_angle(truth[-1, :3, :3]))
-    moved = np.linalg.norm(truth[-1, :3, 3])
-    assert turned > 5
-    assert moved > 0.2
+    # A walk of 0.64 m in which the camera turns by 15 degrees.
+    assert np.degrees(rotation_angle(truth[-1, :3, :3])) > 15
+    assert np.linalg.norm(truth[-1, :3, 3]) > 0.6
     error = invert(truth) @ path
-    assert np.degrees(rotation_angle(error[:, :3, :3])).max() < 0.15 * turned
-    assert np.linalg.norm(error[:, :3, 3], axis=1).max() < 0.15 * moved
+    assert np.degrees(rotation_angle(error[:, :3, :3])).max() < 0.6
+    assert np.linalg.norm(error[:, :3, 3], axis=1).max() < 0.04
 
 
 def test_depth_twice_as_large_gives_a_motion_twice_as_large(filmed):
