@@ -117,10 +117,11 @@ def domain() -> int:
 class Rig:
     """The node under test in a thread of its own, and a robot that talks to it."""
 
-    def __init__(self, domain: int) -> None:
+    def __init__(self, domain, capfd) -> None:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
+        self._capfd = capfd
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.robot = rclpy.create_node('robot', context=self.context)
@@ -129,6 +130,17 @@ class Rig:
         self.predictor = ExactPredictor()
         self.nodes = []
         self.publishers = {}
+        self._log, self.statuses = '', {}
+        self._hear_diagnostics()
+
+    def _hear_diagnostics(self) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        def on_diagnostics(message):
+            for status in message.status:
+                self.statuses[status.name] = status
+
+        self.robot.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, 10)
 
     # ---- the node
 
@@ -205,6 +217,35 @@ class Rig:
             self.spin_until(publisher.get_subscription_count, f'{topic} is heard')
         return self.publishers[topic]
 
+    def said(self, text):
+        """Give the lines of the node's log that hold a text."""
+        self._log += self._capfd.readouterr().err
+        return [line for line in self._log.splitlines() if text in line]
+
+    def wait_for_log(self, text):
+        self.spin_until(lambda: self.said(text), f'the log says {text!r}')
+
+    def wait_for_status(self, text, node='/ttt3r'):
+        """Give the diagnostics as soon as their message holds a text."""
+        name = f'{node}: mapping'
+
+        def told():
+            return name in self.statuses and text in self.statuses[name].message
+
+        self.spin_until(told, f'the diagnostics say {text!r}')
+        return self.statuses[name]
+
+    def counts(self, node='/ttt3r'):
+        """Give the newest values of the diagnostics."""
+        status = self.statuses.get(f'{node}: mapping')
+        return {value.key: value.value for value in status.values} if status else {}
+
+    def wait_for_count(self, key, value, node='/ttt3r'):
+        self.spin_until(
+            lambda: self.counts(node).get(key) == str(value),
+            f'{key!r} is {value} in the diagnostics',
+        )
+
     def call(self, kind, service, request=None):
         """Call a service of the node."""
         client = self.robot.create_client(kind, service)
@@ -274,9 +315,9 @@ class Rig:
 
 
 @pytest.fixture
-def rig(domain) -> Iterator[Rig]:
+def rig(domain, capfd) -> Iterator[Rig]:
     """Give a robot and a place for the node."""
-    rig = Rig(domain)
+    rig = Rig(domain, capfd)
     yield rig
     rig.close()
 
