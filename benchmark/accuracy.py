@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
     add('--intervals', type=positive_int, nargs='+', default=[10, 30], metavar='FRAMES')
     add('--rate', type=positive_float, default=15.0, help='Hz of short and long films')
-    add('--seconds', type=positive_float, default=16.0, help='of the films of the part rates')
+    add('--seconds', type=positive_float, default=10.0, help='of the films of the part rates')
     add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')
     shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[2] / 'shared'))
     add('--shared', type=Path, default=shared, help='folder that holds data/ with recordings')
