@@ -102,14 +102,17 @@ def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajecto
     return Trajectory(np.array(stamps, dtype=np.int64)[order], world_T_camera[order])
 
 
-def write_trajectory(file: IO[bytes], trajectory: Trajectory) -> None:
+def write_trajectory(
+    file: IO[bytes], trajectory: Trajectory, meaning: str = 'map_T_camera, optical frame'
+) -> None:
     """
     Write a trajectory.
 
     :param file: open for binary writing.
     :param trajectory: may be empty.
+    :param meaning: of the poses, for people; goes into the first line.
     """
-    file.write(b'# seconds tx ty tz qx qy qz qw (map_T_camera, metres, optical frame)\n')
+    file.write(f'# seconds tx ty tz qx qy qz qw ({meaning}, metres)\n'.encode())
     quaternions = quaternion_from_rotation(trajectory.world_T_camera[:, :3, :3])
     poses = np.concatenate([trajectory.world_T_camera[:, :3, 3], quaternions], axis=1)
     for stamp_ns, pose in zip(trajectory.stamps_ns.tolist(), poses.tolist()):

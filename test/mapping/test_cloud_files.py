@@ -5,8 +5,9 @@ import io
 import struct
 
 import numpy as np
+import pytest
 
-from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
+from ttt3r_ros.mapping.cloud_files import CloudFileError, read_ply, write_pcd, write_ply
 from ttt3r_ros.mapping.voxels import VoxelCloud
 
 
@@ -70,3 +71,34 @@ def test_a_pcd_file_holds_the_same_points_with_packed_colours():
         (1, 2, 3, 0xFF0007, 1.5),
         (-4, 5.5, 6, 0x010203, 20),
     ]
+
+
+def test_a_ply_file_is_read_as_it_was_written():
+    rng = np.random.default_rng(0)
+    cloud = VoxelCloud(
+        rng.normal(size=(50, 3)).astype(np.float32),
+        rng.integers(0, 256, (50, 3)).astype(np.uint8),
+        rng.uniform(1, 9, 50).astype(np.float32),
+    )
+    file = io.BytesIO()
+    write_ply(file, cloud)
+
+    read = read_ply(io.BytesIO(file.getvalue()))
+
+    np.testing.assert_array_equal(read.points, cloud.points)
+    np.testing.assert_array_equal(read.colors, cloud.colors)
+    np.testing.assert_array_equal(read.confidence, cloud.confidence)
+
+
+@pytest.mark.parametrize(
+    'change', [(b'float x', b'float q'), (b'vertex 1', b'vertex 9'), (b'ply', b'')]
+)
+def test_a_ply_file_of_another_kind_is_refused(change):
+    cloud = VoxelCloud(
+        np.ones((1, 3), np.float32), np.ones((1, 3), np.uint8), np.ones(1, np.float32)
+    )
+    file = io.BytesIO()
+    write_ply(file, cloud)
+
+    with pytest.raises(CloudFileError):
+        read_ply(io.BytesIO(file.getvalue().replace(*change)))

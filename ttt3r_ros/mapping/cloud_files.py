@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.voxels import VoxelCloud
 
 VERTEX = np.dtype(
@@ -27,6 +29,10 @@ PCD_POINT = np.dtype([(name, '<f4') for name in ('x', 'y', 'z', 'rgb', 'confiden
 PLY_NAMES = {'<f4': 'float', '|u1': 'uchar'}
 
 
+class CloudFileError(UserError):
+    """A file holds no cloud that can be read."""
+
+
 def write_ply(file: IO[bytes], cloud: VoxelCloud) -> None:
     """
     Write a cloud with colours and confidence.
@@ -35,17 +41,43 @@ def write_ply(file: IO[bytes], cloud: VoxelCloud) -> None:
     :param cloud: may be empty.
     """
     vertices = _vertices(cloud)
+    file.write(_ply_header(len(vertices)) + b'end_header\n')
+    file.write(vertices.tobytes())
+
+
+def read_ply(file: IO[bytes]) -> VoxelCloud:
+    """
+    Read a cloud that `write_ply` wrote.
+
+    :param file: open for binary reading.
+    :raises CloudFileError: when it is another kind of PLY, or damaged.
+    """
+    header, end, body = file.read().partition(b'end_header\n')
+    count = re.search(rb'^element vertex (\d+)$', header, re.MULTILINE)
+    if not end or count is None or header != _ply_header(int(count[1])):
+        raise CloudFileError('not a PLY file as this program writes them')
+    if len(body) != int(count[1]) * VERTEX.itemsize:
+        raise CloudFileError(f'the PLY file holds {len(body)} bytes of {int(count[1])} points')
+    vertices = np.frombuffer(body, VERTEX)
+    return VoxelCloud(
+        np.stack([vertices[name] for name in ('x', 'y', 'z')], axis=1),
+        np.stack([vertices[name] for name in ('red', 'green', 'blue')], axis=1),
+        vertices['confidence'].copy(),
+    )
+
+
+def _ply_header(count: int) -> bytes:
+    """Give all lines before the last one of the header."""
     properties = [f'property {PLY_NAMES[VERTEX[name].str]} {name}' for name in VERTEX.names or ()]
-    header = [
+    lines = [
         'ply',
         'format binary_little_endian 1.0',
         'comment ttt3r_ros: metres, map frame (x forward, y left, z up)',
-        f'element vertex {len(vertices)}',
+        f'element vertex {count}',
         *properties,
-        'end_header',
+        '',
     ]
-    file.write('\n'.join([*header, '']).encode())
-    file.write(vertices.tobytes())
+    return '\n'.join(lines).encode()
 
 
 def write_pcd(file: IO[bytes], cloud: VoxelCloud) -> None:

@@ -40,6 +40,7 @@ from ttt3r_ros.image_formats import (
     tight_rows,
     UnsupportedImage,
 )
+from ttt3r_ros.mapping.voxels import VoxelCloud
 
 NANOSECONDS = 1_000_000_000
 
@@ -153,6 +154,21 @@ def point_cloud(
     cloud = point_cloud2.create_cloud(header, CLOUD_FIELDS, records)
     cloud.is_dense = True
     return cloud
+
+
+def voxel_cloud(message: PointCloud2) -> VoxelCloud:
+    """
+    Read a cloud that `point_cloud` made.
+
+    :raises AssertionError: when it lacks a field.
+    """
+    records = point_cloud2.read_points(message, [field.name for field in CLOUD_FIELDS])
+    packed = np.ascontiguousarray(records['rgb']).view(np.uint32)
+    return VoxelCloud(
+        np.stack([records[name] for name in 'xyz'], axis=1),
+        np.stack([packed >> 16, packed >> 8, packed], axis=1).astype(np.uint8),
+        np.ascontiguousarray(records['confidence']),
+    )
 
 
 def depth_image(depth: NDArray[np.float32], header: Header) -> Image:

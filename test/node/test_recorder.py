@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import signal
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseWithCovarianceStamped
+import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
+
+from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.mapping.cloud_files import read_ply
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.recorder import PoseLog
+from ttt3r_ros.tum import read_trajectory
+
+MODULE = 'ttt3r_ros.node.recorder'
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SECOND = 1_000_000_000
+
+
+def pose_at(distance):
+    return transform(rotation_about([0, 0, 1], 0.3), [distance, 0, 0])
+
+
+def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tmp_path):
+    folder = tmp_path / 'demo'
+    folder.mkdir()
+    (folder / 'groundtruth.txt').write_text('of an earlier recording')
+    points = np.array([[1, 2, 3], [-4, 5.5, 6]], np.float32)
+    colors = np.array([[255, 0, 7], [1, 200, 3]], np.uint8)
+    confidence = np.array([1.5, 20], np.float32)
+    recorder = start_process(MODULE, output=str(folder), report_period=0.2)
+    cloud = messages.point_cloud(points, colors, confidence, Header(frame_id='map'))
+    rig.publisher(PointCloud2, '/ttt3r/map_cloud', LATCHED).publish(cloud)
+    status = DiagnosticStatus(name='/ttt3r: mapping', message='OK')
+    rig.publisher(DiagnosticArray, '/diagnostics').publish(DiagnosticArray(status=[status]))
+    publisher = rig.publisher(PoseWithCovarianceStamped, '/ttt3r/pose')
+    stamps = [rig.now_ns() - SECOND // 10 + n for n in range(5)]
+
+    for n, stamp in enumerate(stamps):
+        header = Header(stamp=messages.time_message(stamp), frame_id='map')
+        pose = messages.with_covariance(messages.pose_message(pose_at(n)), 0.1, 0.1)
+        publisher.publish(PoseWithCovarianceStamped(header=header, pose=pose))
+    rig.spin_until(
+        lambda: (
+            'ms (max' in recorder.output.read_text()
+            and 'map 2 points, OK' in recorder.output.read_text()
+        ),
+        'the recorder reports',
+    )
+    recorder.send_signal(signal.SIGINT)
+    rig.spin_until(lambda: recorder.poll() is not None, 'the recorder ends')
+
+    assert recorder.returncode == 0
+    trajectory = read_trajectory(folder / 'trajectory.txt')
+    assert trajectory.stamps_ns.tolist() == stamps
+    expected = np.stack([pose_at(n) for n in range(5)])
+    np.testing.assert_allclose(trajectory.world_T_camera, expected, atol=1e-8)
+    with (folder / 'map.ply').open('rb') as file:
+        written = read_ply(file)
+    np.testing.assert_array_equal(written.points, points)
+    np.testing.assert_array_equal(written.colors, colors)
+    np.testing.assert_array_equal(written.confidence, confidence)
+    summary = json.loads((folder / 'recording.json').read_text())
+    assert (summary['images_mapped'], summary['state']) == (5, 'OK')
+    assert 100 <= summary['latency_ms']['p50'] < 20_000
+    assert not (folder / 'groundtruth.txt').exists()
+
+
+def test_after_a_jump_back_in_time_only_the_new_poses_stay():
+    log = PoseLog()
+    for stamp in (10, 20, 20, 30, 5, 15):
+        log.add(stamp, messages.pose_message(pose_at(stamp)))
+
+    assert log.trajectory().stamps_ns.tolist() == [5, 15]
+    np.testing.assert_allclose(log.trajectory().world_T_camera[1], pose_at(15), atol=1e-9)
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(rig, start_process, tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+
+    recorder = start_process(MODULE, output=str(tmp_path / 'file' / 'demo'))
+    rig.spin_until(lambda: recorder.poll() is not None, 'the recorder ends')
+
+    assert recorder.returncode == 1
+    assert 'cannot write into the folder' in recorder.output.read_text()

@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Record what the mapping node says, beside the truth, into files; report live on the way."""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import suppress
+import json
+from pathlib import Path
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped
+import numpy as np
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import PointCloud2
+
+from ttt3r_ros.atomic import atomic_file, output_folder
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.cloud_files import write_ply
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.messages import NANOSECONDS
+from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.settings import RecorderSettings
+from ttt3r_ros.tum import Trajectory, write_trajectory
+
+NAME = 'recorder'
+TRAJECTORY, TRUTH = 'trajectory.txt', 'groundtruth.txt'
+MAP, SUMMARY = 'map.ply', 'recording.json'
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class PoseLog:
+    """Poses over time; when time jumps back only the new ones stay."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._stamps_ns = array('q')
+        self._matrices = array('d')
+
+    def __len__(self) -> int:
+        """Give the number of poses."""
+        return len(self._stamps_ns)
+
+    def add(self, stamp_ns: int, pose: Pose) -> None:
+        """
+        Take a pose; one of the same time as the last is left out.
+
+        :param stamp_ns: its time.
+        :param pose: finite.
+        :raises ValueError: when it is not.
+        """
+        matrix = messages.matrix_from_pose(pose)
+        if self._stamps_ns and stamp_ns <= self._stamps_ns[-1]:
+            if stamp_ns == self._stamps_ns[-1]:
+                return
+            self._stamps_ns, self._matrices = array('q'), array('d')
+        self._stamps_ns.append(stamp_ns)
+        self._matrices.extend(matrix.ravel())
+
+    def trajectory(self) -> Trajectory:
+        """Give the poses so far."""
+        poses = np.array(self._matrices).reshape(-1, 4, 4)
+        return Trajectory(np.array(self._stamps_ns, dtype=np.int64), poses)
+
+
+class Recorder(Node):
+    """Hear the poses, the map, the truth and the diagnostics; see `write`."""
+
+    def __init__(self, **node_options: Any) -> None:
+        """
+        Subscribe.
+
+        :param node_options: of rclpy's Node.
+        :raises UserError: when a parameter is wrong or the folder cannot be written.
+        """
+        super().__init__(NAME, **node_options)
+        self._settings = settings = declare_fixed(self, RecorderSettings)
+        self._folder = Path(settings.output)
+        with output_folder(self._folder):
+            for name in (TRAJECTORY, TRUTH, MAP, SUMMARY):  # of an earlier recording
+                (self._folder / name).unlink(missing_ok=True)
+        self._estimate, self._truth = PoseLog(), PoseLog()
+        self._cloud: PointCloud2 | None = None
+        self._state = 'nothing heard from the mapping node'
+        self._arrivals_s, self._latencies_s = array('d'), array('d')
+        self._reported = 0
+        self._reported_s = time.monotonic()
+        for kind, topic, callback, qos in (
+            (PoseWithCovarianceStamped, 'ttt3r/pose', self._on_pose, 10),
+            (PointCloud2, 'ttt3r/map_cloud', self._on_cloud, LATCHED),
+            (PoseStamped, 'ground_truth', self._on_truth, 100),
+            (DiagnosticArray, '/diagnostics', self._on_diagnostics, 10),
+        ):
+            self.create_subscription(kind, topic, callback, qos)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(settings.report_period, self._report, clock=steady)
+
+    def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
+        stamp_ns = messages.nanoseconds(message.header.stamp)
+        latency_s = (self.get_clock().now().nanoseconds - stamp_ns) / NANOSECONDS
+        self._arrivals_s.append(time.monotonic())
+        self._latencies_s.append(latency_s)
+        self._estimate.add(stamp_ns, message.pose.pose)
+
+    def _on_truth(self, message: PoseStamped) -> None:
+        self._truth.add(messages.nanoseconds(message.header.stamp), message.pose)
+
+    def _on_cloud(self, message: PointCloud2) -> None:
+        self._cloud = message
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith(': mapping'):
+                self._state = status.message
+
+    def _report(self) -> None:
+        """Say how it went since the last report."""
+        now = time.monotonic()
+        count = len(self._arrivals_s) - self._reported
+        rate = count / (now - self._reported_s)
+        said = f'{rate:.1f} images mapped a second'
+        if count:
+            latencies_ms = 1e3 * np.array(self._latencies_s[-count:])
+            said += f', latency {np.median(latencies_ms):.0f} ms (max {latencies_ms.max():.0f})'
+        points = 0 if self._cloud is None else self._cloud.width
+        self.get_logger().info(f'{said}, map {points} points, {self._state}')
+        self._reported += count
+        self._reported_s = now
+
+    def write(self) -> None:
+        """
+        Write trajectory.txt, groundtruth.txt, map.ply and recording.json: those with content.
+
+        :raises OutputError: when the disk does not allow it.
+        """
+        for name, log, meaning in (
+            (TRAJECTORY, self._estimate, 'map_T_base'),
+            (TRUTH, self._truth, 'world_T_base'),
+        ):
+            if len(log):
+                with atomic_file(self._folder / name) as file:
+                    write_trajectory(file, log.trajectory(), meaning)
+        if self._cloud is not None:
+            with atomic_file(self._folder / MAP) as file:
+                write_ply(file, messages.voxel_cloud(self._cloud))
+        with atomic_file(self._folder / SUMMARY) as file:
+            file.write((json.dumps(self.summary(), indent=2) + '\n').encode())
+
+    def summary(self) -> dict[str, Any]:
+        """Give the numbers of the recording."""
+        summary: dict[str, Any] = {'images_mapped': len(self._arrivals_s), 'state': self._state}
+        if len(self._arrivals_s) > 1:
+            seconds = self._arrivals_s[-1] - self._arrivals_s[0]
+            percentiles = 1e3 * np.percentile(self._latencies_s, [50, 90, 99, 100])
+            summary['rate_hz'] = round((len(self._arrivals_s) - 1) / seconds, 3)
+            summary['latency_ms'] = dict(
+                zip(('p50', 'p90', 'p99', 'max'), percentiles.round(1).tolist())
+            )
+        return summary
+
+
+def main(args: list[str] | None = None) -> int:
+    """
+    Record until the node is told to stop, then write.
+
+    :param args: of the command line, for ROS.
+    :returns: the exit code of the process.
+    """
+    rclpy.init(args=args)
+    executor = SingleThreadedExecutor()
+    try:
+        node = Recorder()
+        executor.add_node(node)
+        with suppress(KeyboardInterrupt, ExternalShutdownException):
+            executor.spin()
+        node.write()
+    except UserError as error:
+        rclpy.logging.get_logger(NAME).fatal(str(error))
+        return 1
+    finally:
+        executor.shutdown(timeout_sec=0)
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
