@@ -160,7 +160,7 @@ def _as_it_is(clip: Clip) -> Clip:
 
 def _sequence(clip: Clip, frames: int, rng: np.random.Generator) -> Clip:
     longest = (len(clip.rgb) - 1) // max(frames - 1, 1)
-    stride = int(min(rng.integers(1, 5), longest))
+    stride = int(min(rng.integers(1, 7), longest))
     start = int(rng.integers(len(clip.rgb) - stride * (frames - 1)))
     index = start + stride * np.arange(frames)
     if rng.random() < 0.5:

@@ -20,7 +20,7 @@ from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.model.state_update import UpdateRule
 
 FLOW_CELL = 4  # pixels
-NEIGHBOUR_BIAS = 1.0
+NEIGHBOUR_BIAS = 2.0  # attention then starts about one token wide
 FIRST_DEPTH = 2.0  # metres: what an untrained network should say
 
 

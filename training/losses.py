@@ -13,6 +13,9 @@ from torch import Tensor
 from training.batch import Batch
 
 
+SOFT_FLOW = 0.5  # patches
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """
@@ -28,7 +31,7 @@ class LossWeights:
     world_points: float = 0.5
     translation: float = 15.0
     rotation: float = 15.0
-    flow: float = 1.0
+    flow: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def sequence_loss(
     rotation_error = (q - sign * q_true).norm(dim=-1)
 
     target, defined = flow_target
-    flow_error = (prediction.flow - target).norm(dim=-1)
+    flow_error = _soft_length(prediction.flow - target)
     flow = (flow_error * defined).sum() / defined.sum().clamp_min(1)
 
     parts = {
@@ -126,6 +129,12 @@ def sequence_loss(
         parts['depth_error'] = camera_error.mean()
         parts['confidence'] = confidence.mean()
     return total, {name: part.detach() for name, part in parts.items()}
+
+
+def _soft_length(flow: Tensor) -> Tensor:
+    # Quadratic up to half a patch: where nothing is known yet, large motions, which are easy to
+    # see, pull harder than small ones.
+    return (flow.square().sum(dim=-1) + SOFT_FLOW**2).sqrt() - SOFT_FLOW
 
 
 def _move(rotation: Tensor, translation: Tensor, points: Tensor) -> Tensor:

@@ -37,7 +37,17 @@ PRESETS = {
     # About 12 M parameters: for a GPU, where it sees some 10 M frames in 40 minutes.
     'small': Preset(Architecture.small(), 224, 160, 512, 1e-3, 512, 4.0, 0.5),
     # About 3.6 M parameters: what two CPU cores can teach in an hour or two.
-    'mini': Preset(Architecture.mini(), 128, 96, 64, 2e-3, 256, 6.0, 0.5),
+    'mini': Preset(
+        Architecture.mini(),
+        width=128,
+        height=96,
+        frames_per_step=32,
+        rate=3e-3,
+        pool_clips=256,
+        reuse=6.0,
+        dense_share=0.5,
+        stages=((0.0, 2, 3), (0.5, 3, 6), (0.85, 6, 12)),
+    ),
     # For the smoke test.
     'tiny': Preset(Architecture.tiny(), 64, 48, 16, 1e-3, 4, 8.0, 1.0),
 }

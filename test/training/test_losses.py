@@ -89,7 +89,7 @@ def test_a_masked_flow_costs_nothing(batch, truth):
 
     assert sequence_loss(wrong, batch, (FLOW[0], nowhere), LossWeights())[1]['flow'] == 0
     everywhere = sequence_loss(wrong, batch, FLOW, LossWeights())[1]['flow']
-    assert everywhere.item() == pytest.approx(5.0 * 2**0.5)
+    assert everywhere.item() == pytest.approx(np.sqrt(50.0 + 0.25) - 0.5)
 
 
 def test_quaternions_agree_with_scipy():
