@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Write docs/parameters.md from the settings.
+
+    python3 -m ttt3r_ros.tools.parameters_page > docs/parameters.md
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+from ttt3r_ros.settings import MappingSettings, ModelSettings, NodeSettings
+
+HEAD = """\
+# Parameters
+
+Of the node `mapping_node`, made from `ttt3r_ros/settings.py` by
+`python3 -m ttt3r_ros.tools.parameters_page > docs/parameters.md`.
+Those marked *live* may change while the node is configured, the others before.
+The first two tables are options of `ttt3r map` too: `voxel_size` is `--voxel-size`.
+"""
+
+
+def page() -> str:
+    """Give the text of the page."""
+    rooms = (ModelSettings, MappingSettings, NodeSettings)
+    return '\n'.join([HEAD, *(_table(room) for room in rooms)])
+
+
+def _table(room: type[Any]) -> str:
+    rows = [
+        f'## {str(room.__doc__).strip()}',
+        '',
+        '| name | type | default | unit | allowed | live | meaning |',
+        '|---|---|---|---|---|---|---|',
+        *(_row(field) for field in dataclasses.fields(room)),
+        '',
+    ]
+    return '\n'.join(rows)
+
+
+def _row(field: dataclasses.Field[Any]) -> str:
+    data = field.metadata
+    allowed = ''
+    if data['choices']:
+        allowed = ', '.join(data['choices'])
+    elif data['low'] is not None and data['high'] is not None:
+        allowed = f'{data["low"]:g} to {data["high"]:g}'
+    default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    cells = [
+        f'`{field.name}`',
+        type(field.default).__name__,
+        "''" if default == '' else str(default),
+        data['unit'],
+        allowed,
+        'live' if data['live'] else '',
+        data['sentence'],
+    ]
+    return f'| {" | ".join(cells)} |'
+
+
+if __name__ == '__main__':
+    sys.stdout.write(page())
