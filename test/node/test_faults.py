@@ -131,12 +131,11 @@ def test_a_bag_that_loops_without_a_clock_begins_a_new_session(rig, poses):
 
 
 def test_a_clock_that_jumps_ahead_an_hour_goes_on(rig, poses):
-    rig.start(use_sim_time=True, **ALONE)
+    node = rig.start(use_sim_time=True, **ALONE)
     clock = rig.publisher(Clock, '/clock')
     for number, second in enumerate((100, 101, 3701, 3702)):
         clock.publish(Clock(clock=messages.time_message(second * SECOND)))
-        node_clock = rig.nodes[0][0].get_clock()
-        rig.spin_until(lambda s=second: node_clock.now().nanoseconds >= s * SECOND)
+        rig.spin_until(lambda s=second: node.get_clock().now().nanoseconds >= s * SECOND)
         show_and_wait(rig, poses, number, second * SECOND)
 
     assert rig.predictor.written == [0, 1, 2, 3]

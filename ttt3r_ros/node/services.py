@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import traceback
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
@@ -44,13 +45,18 @@ class Services:
         """
         self._node, self._pipeline, self._settings = node, pipeline, settings
         self._post, self._pause, self._forget = post, pause, forget
+        # A service that awaits the worker must not keep the callbacks of its group waiting.
+        group = ReentrantCallbackGroup()
         self._services = [
-            node.create_service(Trigger, '~/reset', self._on_reset),
-            node.create_service(SetBool, '~/pause', self._on_pause),
-            node.create_service(SetBool, '~/set_localization_mode', self._on_localization),
-            node.create_service(Trigger, '~/save_map', self._on_save),
-            node.create_service(Trigger, '~/load_map', self._on_load),
-            node.create_service(Trigger, '~/export_cloud', self._on_export),
+            node.create_service(kind, f'~/{name}', callback, callback_group=group)
+            for kind, name, callback in (
+                (Trigger, 'reset', self._on_reset),
+                (SetBool, 'pause', self._on_pause),
+                (SetBool, 'set_localization_mode', self._on_localization),
+                (Trigger, 'save_map', self._on_save),
+                (Trigger, 'load_map', self._on_load),
+                (Trigger, 'export_cloud', self._on_export),
+            )
         ]
 
     def close(self) -> None:
@@ -120,7 +126,8 @@ class Services:
 
     async def _by_worker(self, job: Callable[[], str]) -> Answer:
         """Have a job done between two images, while the executor goes on."""
-        answer: Future[Answer] = Future(executor=self._node.executor)
+        executor = self._node.executor
+        answer: Future[Answer] = Future(executor=executor)
 
         def run() -> None:
             try:
@@ -130,6 +137,7 @@ class Services:
             except Exception as error:  # noqa: BLE001 - whoever asked must get an answer
                 self._node.get_logger().error(traceback.format_exc())
                 answer.set_result((False, f'internal error: {error!r}; see the log of the node'))
+            executor.wake()
 
         self._post(run)
         return await answer

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+from safetensors.torch import save
+import torch
+
+from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
+from ttt3r_ros.mapping.segments import Segment
+from ttt3r_ros.mapping.storage import (
+    checksum,
+    MapFileError,
+    read_map,
+    resumed,
+    StoredMap,
+    write_map,
+)
+from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.model.predictor import Predictor, random_network
+from ttt3r_ros.model.state import RecurrentState
+from ttt3r_ros.settings import MappingSettings
+
+
+def cloud(count):
+    rng = np.random.default_rng(0)
+    return VoxelCloud(
+        rng.normal(size=(count, 3)).astype(np.float32),
+        rng.integers(0, 256, (count, 3), dtype=np.uint8),
+        rng.uniform(1, 9, count).astype(np.float32),
+    )
+
+
+def stored_in(path, stored):
+    with path.open('wb') as file:
+        write_map(file, stored)
+    return path
+
+
+@pytest.mark.parametrize('count', [0, 1, 1000])
+def test_the_voxels_come_back_as_they_were(tmp_path, count):
+    written = cloud(count)
+
+    read = read_map(stored_in(tmp_path / 'map', StoredMap(written, 'some weights', None)))
+
+    for name in ('points', 'colors', 'confidence'):
+        np.testing.assert_array_equal(getattr(read.cloud, name), getattr(written, name))
+    assert read.network == 'some weights'
+    assert read.snapshot is None
+
+
+def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):
+    torch.set_num_threads(1)
+    predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
+    mapper = OnlineMapper(predictor, MappingSettings())
+    images = np.random.default_rng(1).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
+    for stamp in range(3):
+        mapper.add_frame(images[stamp], stamp)
+    path = stored_in(tmp_path / 'map', StoredMap(cloud(3), 'random', mapper.snapshot()))
+    expected = [mapper.add_frame(images[stamp], stamp) for stamp in (3, 4)]
+
+    other = OnlineMapper(predictor, MappingSettings())
+    other.restore(resumed(read_map(path).snapshot, other.snapshot()))
+
+    # A new session may begin at an earlier time.
+    for stamp, frame in zip((0, 1), expected):
+        again = other.add_frame(images[stamp + 3], stamp)
+        np.testing.assert_array_equal(again.map_T_camera, frame.map_T_camera)
+        np.testing.assert_array_equal(again.points_camera, frame.points_camera)
+        assert again.index == frame.index
+
+
+def test_every_flipped_byte_of_the_numbers_is_noticed(tmp_path):
+    path = stored_in(tmp_path / 'map', StoredMap(cloud(20), 'weights', None))
+    good = path.read_bytes()
+    begin = 8 + int.from_bytes(good[:8], 'little')
+    for position in range(begin, len(good), 7):
+        bad = bytearray(good)
+        bad[position] ^= 1
+        path.write_bytes(bytes(bad))
+        with pytest.raises(MapFileError, match='checksum'):
+            read_map(path)
+
+
+def test_a_file_that_lacks_a_part_is_refused_though_its_checksum_is_right(tmp_path):
+    tensors = {'points': torch.zeros(3, 3), 'colors': torch.zeros(3, 3, dtype=torch.uint8)}
+    metadata = {'format': 'ttt3r_map', 'version': '1', 'network': 'x'}
+    path = tmp_path / 'map'
+    path.write_bytes(save(tensors, {**metadata, 'sha256': checksum(tensors)}))
+    with pytest.raises(MapFileError, match='no complete map'):
+        read_map(path)
+
+
+def test_the_state_of_a_network_of_other_sizes_is_refused():
+    def snapshot(width):
+        state = RecurrentState(torch.zeros(1, 4, width), torch.zeros(1, 0, 2 * width))
+        return MapperSnapshot(state, Segment(0, np.eye(4)))
+
+    with pytest.raises(MapFileError, match='other sizes'):
+        resumed(snapshot(8), snapshot(16))
