@@ -106,21 +106,22 @@ class Architecture:
 
     @classmethod
     def small(cls) -> Architecture:
-        """Give the sizes of the checkpoint that ships with this package."""
+        """Give the largest sizes that may ship: 27 MB in half precision."""
         return cls(
             image_size=224,
             stem_widths=(32, 64),
-            encoder_width=256,
+            encoder_width=192,
             encoder_depth=6,
             encoder_heads=4,
             half_rotation=False,
             ray_encoder=False,
-            decoder_width=256,
+            decoder_width=192,
             decoder_depth=4,
             decoder_heads=4,
             state_heads=4,
             state_tokens=128,
             memory_rows=32,
+            memory_depth=1,
             dpt_width=64,
             dpt_last_width=32,
             dpt_layer_widths=(32, 64, 96, 128),
