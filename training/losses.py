@@ -12,7 +12,6 @@ from torch import Tensor
 
 from training.batch import Batch
 
-
 SOFT_FLOW = 0.5  # patches
 
 
