@@ -48,6 +48,8 @@ class BagSource:
     """
     The images of one topic of a bag, with the calibration recorded beside it.
 
+    topic: of the images. compressed: whether they are CompressedImages.
+
     Their stamps are those of the headers, or of the recording where a header has none.
     """
 
@@ -67,7 +69,8 @@ class BagSource:
         try:
             with Reader(path) as reader:
                 chosen = _choose_topic(path, reader.connections, topic)
-                self._topic = chosen.topic
+                self.topic = chosen.topic
+                self.compressed = chosen.msgtype == COMPRESSED
                 self.name = f'{path} {chosen.topic}'
                 self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
@@ -88,7 +91,7 @@ class BagSource:
         why = 'missing'
         try:
             with Reader(self._path) as reader:
-                images = [c for c in reader.connections if c.topic == self._topic]
+                images = [c for c in reader.connections if c.topic == self.topic]
                 for connection, recorded_ns, data in reader.messages(images):
                     index, expected = expected, expected + 1
                     if index % step == 0:
@@ -111,7 +114,7 @@ class BagSource:
 
     def _camera_info(self, reader: Reader) -> CameraIntrinsics | None:
         """Read the first CameraInfo of the images' namespace."""
-        namespace, _, name = self._topic.rpartition('/')
+        namespace, _, name = self.topic.rpartition('/')
         topics = {f'{namespace}/camera_info'}
         if name.startswith('compressed'):
             namespace, _, name = namespace.rpartition('/')

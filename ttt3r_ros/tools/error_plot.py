@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import IO
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy as np
@@ -43,17 +44,28 @@ def draw_errors(file: IO[bytes], errors: TrajectoryErrors, truth: Trajectory) ->
     )
     path_axes.axis('equal')
 
+    draw_position_errors(error_axes, errors, truth)
+    for axes in (path_axes, error_axes):
+        axes.grid(alpha=0.3)
+        axes.spines[['top', 'right']].set_visible(False)
+    figure.savefig(file, format='png')
+
+
+def draw_position_errors(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None:
+    """
+    Draw the position error over time.
+
+    :param axes: to draw on.
+    :param errors: of the estimate.
+    :param truth: the poses that it was compared with.
+    """
     seconds = (truth.stamps_ns - truth.stamps_ns[0]) / 1e9
-    error_axes.fill_between(seconds, errors.position_errors, color=ESTIMATE, alpha=0.2, lw=0)
-    error_axes.plot(seconds, errors.position_errors, color=ESTIMATE, lw=1.4)
-    error_axes.axhline(errors.ate.rmse, color=TRUTH, lw=1, ls='--')
-    error_axes.set(
+    axes.fill_between(seconds, errors.position_errors, color=ESTIMATE, alpha=0.2, lw=0)
+    axes.plot(seconds, errors.position_errors, color=ESTIMATE, lw=1.4)
+    axes.axhline(errors.ate.rmse, color=TRUTH, lw=1, ls='--')
+    axes.set(
         xlabel='time [s]',
         ylabel='position error [m]',
         title=f'ATE rmse {errors.ate.rmse:.3f} m (dashed), max {errors.ate.max:.3f} m',
         ylim=(0, None),
     )
-    for axes in (path_axes, error_axes):
-        axes.grid(alpha=0.3)
-        axes.spines[['top', 'right']].set_visible(False)
-    figure.savefig(file, format='png')

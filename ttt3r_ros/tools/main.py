@@ -17,6 +17,7 @@ from ttt3r_ros.errors import UserError
 COMMANDS = {
     'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
+    'demo': 'let a simulated robot, or a recording, be mapped live on ROS 2',
     'simulate': 'film a procedural indoor world with exact depth and poses',
     'weights': 'fetch, convert, show and verify checkpoints',
 }

@@ -50,7 +50,7 @@ def draw_preview(
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, width_ratios=[1.55, 1], squeeze=False)[0]
-    _draw_map(left.subplots(), cloud, trajectory.world_T_camera[:, :3, 3], voxel_size)
+    draw_map(left.subplots(), cloud, trajectory.world_T_camera[:, :3, 3], voxel_size)
 
     chosen = np.linspace(0, len(samples) - 1, min(ROWS, len(samples))).round().astype(int)
     grid = right.subplots(ROWS, 2, squeeze=False)
@@ -65,9 +65,17 @@ def draw_preview(
     picture.quantize(256, Image.Quantize.MEDIANCUT).save(file, format='PNG', optimize=True)
 
 
-def _draw_map(
+def draw_map(
     axes: Axes, cloud: VoxelCloud, positions: NDArray[np.float64], voxel_size: float
 ) -> None:
+    """
+    Draw a map from above with a path.
+
+    :param axes: to draw on.
+    :param cloud: the map; may be empty.
+    :param positions: (N, 3) of the path, at least one, metres.
+    :param voxel_size: of the map, metres.
+    """
     low, high = _limits(cloud.points[:, :2], positions[:, :2])
     pixel = max(voxel_size, float(np.max(high - low)) / MAP_PIXELS)
     picture = seen_from_above(cloud, low, high, pixel, positions[:, 2].max() + HEADROOM_M)

@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import os
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.mapping.cloud_files import read_ply
+from ttt3r_ros.tools import demo, installed
+from ttt3r_ros.tum import read_trajectory, Trajectory, write_trajectory
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def start_demo(domain, tmp_path):
+    """Start `ttt3r demo` with the random network; give the process."""
+    started = []
+
+    def start(*options):
+        words = ['demo', '--checkpoint', 'random', '--domain', str(domain), *options]
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'ttt3r_ros.tools.main', *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=tmp_path,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=DEADLINE_S)
+
+
+def children_of(process):
+    """Give the node processes that a demo started: name of the module -> process id."""
+    found = {}
+    for path in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            parent = int(path.read_text().rpartition(')')[2].split()[1])
+            words = (path.parent / 'cmdline').read_text().split('\0')
+        except OSError:  # gone meanwhile
+            continue
+        if parent == process.pid and '--ros-args' in words:
+            name = next(word for word in words if word.startswith('ttt3r_ros.node.'))
+            found[name.rpartition('.')[2]] = int(path.parent.name)
+    return found
+
+
+def exists(process_id):
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for_line(process, text):
+    """Read what the demo says until a line holds a text."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return line
+    pytest.fail(f'the demo ended without {text!r}:\n{"".join(lines)}')
+
+
+def test_a_drive_is_mapped_compared_with_the_truth_and_drawn(start_demo, tmp_path):
+    process = start_demo('--seconds', '2')
+    said, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 0, said
+    truth = read_trajectory(tmp_path / 'demo' / 'groundtruth.txt')
+    estimate = read_trajectory(tmp_path / 'demo' / 'trajectory.txt')
+    assert len(truth.stamps_ns) > 0.9 * 2 * 40
+    assert len(estimate.stamps_ns) >= 3
+    assert set(estimate.stamps_ns.tolist()) <= set(truth.stamps_ns.tolist())
+    assert re.search(r'\d+ images mapped, [\d.]+ a second, latency \d+ ms', said)
+    assert re.search(r'ATE [\d.]+ m on a way of [\d.]+ m|not compared with the truth', said)
+    summary = json.loads((tmp_path / 'demo' / 'recording.json').read_text())
+    assert summary['images_mapped'] == len(estimate.stamps_ns)
+    with (tmp_path / 'demo' / 'map.ply').open('rb') as file:
+        assert np.isfinite(read_ply(file).points).all()
+    with Image.open(tmp_path / 'demo' / 'preview.png') as picture:
+        assert picture.width > 1000
+
+
+def test_a_recording_is_mapped(start_demo, tmp_path):
+    path = tmp_path / 'drive.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 5, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(15):
+        writer.write(rng.integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+
+    process = start_demo('--input', 'drive.mp4', '--output', 'out')
+    said, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 0, said
+    estimate = read_trajectory(tmp_path / 'out' / 'trajectory.txt')
+    # The stamps are those of the video, a second late because 0 would mean "none".
+    assert set(estimate.stamps_ns.tolist()) <= {10**9 + n * 200_000_000 for n in range(15)}
+    assert (tmp_path / 'out' / 'preview.png').is_file()
+    assert 'ATE' not in said
+
+
+def test_ctrl_c_keeps_what_there_is_and_leaves_no_process(start_demo, tmp_path):
+    process = start_demo('--seconds', '600')
+    wait_for_line(process, 'images mapped a second, latency')
+    nodes = children_of(process)
+
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 128 + signal.SIGINT, said
+    assert nodes.keys() == {'recorder', 'mapping_node', 'simulated_robot'}
+    assert not any(exists(process_id) for process_id in nodes.values())
+    assert len(read_trajectory(tmp_path / 'demo' / 'trajectory.txt').stamps_ns) > 0
+    assert (tmp_path / 'demo' / 'preview.png').is_file()
+
+
+def test_when_a_node_dies_the_demo_names_it_and_ends_the_others(start_demo):
+    process = start_demo('--seconds', '600')
+    wait_for_line(process, 'the network is loaded')
+    nodes = children_of(process)
+
+    os.kill(nodes['mapping_node'], signal.SIGKILL)
+    said, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith('ttt3r demo: error: mapping_node has ended (signal 9)')
+    deadline = time.monotonic() + DEADLINE_S
+    while any(exists(process_id) for process_id in nodes.values()):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize('name', ['no_such.mp4', '0'])
+def test_an_input_that_cannot_be_played_is_refused_before_anything_starts(start_demo, name):
+    process = start_demo('--input', name)
+    said, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 1
+    (line,) = said.splitlines()
+    assert line.startswith('ttt3r demo: error: ')
+
+
+def write_recording(folder, images, truth=None):
+    folder.mkdir()
+    (folder / 'recording.json').write_text(
+        json.dumps({'images_mapped': images, 'state': 'LOST: no transform'})
+    )
+    for name, poses in (('trajectory.txt', images and truth), ('groundtruth.txt', truth)):
+        if poses:
+            with (folder / name).open('wb') as file:
+                write_trajectory(file, poses)
+
+
+def test_without_a_mapped_image_the_demo_says_why(tmp_path):
+    write_recording(tmp_path / 'demo', 0)
+
+    with pytest.raises(UserError, match=r'no image was mapped.*LOST: no transform'):
+        demo.judge(tmp_path / 'demo')
+
+
+def test_the_error_that_is_printed_is_that_of_the_files(tmp_path, capsys):
+    turns = [rotation_about([0, 0, 1], 0.1 * n) for n in range(20)]
+    places = [[np.cos(0.1 * n), np.sin(0.1 * n), 0] for n in range(20)]
+    truth = Trajectory(np.arange(20) * 10**8, transform(turns, places))
+    write_recording(tmp_path / 'demo', 20, truth)
+    doubled = Trajectory(truth.stamps_ns, transform(turns, 2 * np.array(places)))
+    with (tmp_path / 'demo' / 'trajectory.txt').open('wb') as file:
+        write_trajectory(file, doubled)
+
+    demo.judge(tmp_path / 'demo')
+
+    said = capsys.readouterr().out
+    way = 19 * 2 * np.sin(0.05)
+    spread = np.array(places) - np.mean(places, axis=0)
+    # Of an estimate twice as large every point is as far off as it is from the middle.
+    error = np.sqrt((spread**2).sum(axis=1).mean())
+    assert f'ATE {error:.3f} m on a way of {way:.1f} m; 0.000 m after scaling by 0.500' in said
+
+
+def test_the_profile_for_large_messages_is_found_in_an_installation(tmp_path, monkeypatch):
+    checkout = installed.config_file('fastdds_large_messages.xml')
+    assert checkout.parent.parent.joinpath('ttt3r_ros', '__init__.py').is_file()
+    shared = tmp_path / 'share' / 'ttt3r_ros' / 'config' / checkout.name
+    shared.parent.mkdir(parents=True)
+    shared.write_text('<dds/>')
+    elsewhere = tmp_path / 'site-packages' / 'ttt3r_ros' / 'tools' / 'installed.py'
+    monkeypatch.setattr(installed, '__file__', str(elsewhere))
+    with pytest.raises(UserError, match='install ttt3r_ros again'):
+        installed.config_file(checkout.name)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'/nowhere:{tmp_path}')
+    assert installed.config_file(checkout.name) == shared

@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Let a simulated robot, or a recording, be mapped live on ROS 2."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from importlib.util import find_spec
+import json
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+from ttt3r_ros.atomic import atomic_file, output_folder
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.inputs.opening import is_bag, open_source
+from ttt3r_ros.inputs.source import InputError
+from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.tools.evaluation import (
+    associate,
+    evaluate_trajectory,
+    EvaluationError,
+    TrajectoryErrors,
+)
+from ttt3r_ros.tools.options import add_settings, positive_float, read_settings
+from ttt3r_ros.tools.processes import NodeProcesses, private_ros
+from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
+from ttt3r_ros.tum import read_trajectory, Trajectory
+
+EXAMPLES = """examples:
+  ttt3r demo                                 a robot drives through a simulated flat for 60 s
+  ttt3r demo --input drive.mp4 --seconds 20
+  ttt3r demo --input bag/ --topic /camera/image_raw
+
+starts the simulated robot (or the player), the mapping node and a recorder as processes that
+talk over DDS, reports rate and latency, ends by itself and leaves in the output folder
+  preview.png      the map from above with the path; beside the true one where it is known
+  trajectory.txt   stamp tx ty tz qx qy qz qw of each image (TUM format)
+  groundtruth.txt  the same of the truth, where it is known
+  map.ply          points with colour and confidence, metres, x forward, y left, z up
+  recording.json   number of images, rate and latency
+
+Ctrl-C ends it early and keeps what there is."""
+
+POLL_S = 0.1
+
+# After the last image: as long as the slowest network may take for it.
+SETTLE_S = 2.0
+
+# Poses of the estimate and of the truth of the same image have the same stamp.
+SAME_MOMENT_NS = 1_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the options.
+
+    :param parser: takes them.
+    """
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        '--seconds', type=positive_float, default=60.0, metavar='X', help='at most (default 60)'
+    )
+    parser.add_argument(
+        '--input', metavar='PATH', help='a video, a folder of images, a sequence or a rosbag2'
+    )
+    parser.add_argument('--topic', default='', help='of the images, where a bag has several')
+    parser.add_argument(
+        '--output', type=Path, default=Path('demo'), metavar='DIR', help='default demo'
+    )
+    parser.add_argument(
+        '--seed', type=int, default=7, metavar='N', help='of the way of the robot (default 7)'
+    )
+    parser.add_argument(
+        '--domain',
+        type=int,
+        default=1 + os.getpid() % 100,
+        metavar='N',
+        help='ROS_DOMAIN_ID of the demo (default: one of its own)',
+    )
+    add_settings(parser, 'network', ModelSettings)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Run the demo and judge its recording.
+
+    :param arguments: the parsed options.
+    :returns: 0, or 130 when Ctrl-C cut it short.
+    """
+    if find_spec('rclpy') is None:
+        raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
+    model = dataclasses.asdict(read_settings(arguments, ModelSettings))
+    player = None if arguments.input is None else _player(arguments)
+    environment = private_ros(arguments.domain)
+    # A core is left to whoever films or reads; a network that fights for it takes far longer.
+    environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) - 1)))
+    with output_folder(arguments.output) as folder, stop_on_signal() as stop:
+        print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
+        with NodeProcesses(environment) as nodes:
+            if player is None:
+                source = 'simulated_robot'
+                mapping, remaps = {}, {}
+                playing = {'seconds': arguments.seconds, 'seed': arguments.seed}
+            else:
+                source = 'dataset_player'
+                mapping, remaps, playing = player
+            nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
+            nodes.start('mapping_node', {**model, **mapping}, remaps)
+            nodes.start(source, playing)
+            _wait_for_end(nodes, source, None if player is None else arguments.seconds, stop)
+            nodes.stop('recorder')
+            nodes.stop('mapping_node')
+        judge(folder)
+    return 128 + stop.signal_number if stop.signal_number else 0
+
+
+def _player(
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    """
+    Say how a recording is played and mapped; its mistakes show before anything starts.
+
+    :returns: parameters and remaps of the mapping node, parameters of the player.
+    """
+    source = open_source(arguments.input, arguments.topic)
+    if source.live:
+        raise InputError('the demo plays recordings; a camera is mapped by: ttt3r map')
+    # A recording is a camera alone: the map begins where it does.
+    mapping: dict[str, Any] = {'use_sim_time': True, 'base_frame': '', 'odom_frame': ''}
+    remaps = {}
+    if is_bag(Path(arguments.input)):
+        topic = source.topic
+        image = 'image/compressed' if source.compressed else 'image'
+        mapping['image_transport'] = 'compressed' if source.compressed else 'raw'
+        namespace = topic.removesuffix('/compressed').rpartition('/')[0]
+        remaps = {image: topic, 'camera_info': f'{namespace}/camera_info'}
+    return mapping, remaps, {'input': str(Path(arguments.input).absolute())}
+
+
+def _wait_for_end(
+    nodes: NodeProcesses, source: str, seconds: float | None, stop: StopRequest
+) -> None:
+    """Wait until the source has ended, or for so many seconds, and for its last image."""
+    began = time.monotonic()
+    while not stop.signal_number and not nodes.ended(source):
+        if seconds is not None and time.monotonic() - began > seconds:
+            break
+        time.sleep(POLL_S)
+    if not nodes.ended(source):
+        nodes.stop(source)
+    elif not stop.signal_number:
+        time.sleep(SETTLE_S)
+
+
+def judge(folder: Path) -> None:
+    """
+    Print what came out of a demo, and draw it.
+
+    :param folder: what the recorder wrote; takes the picture.
+    :raises UserError: when nothing was mapped.
+    """
+    summary = json.loads((folder / 'recording.json').read_text(encoding='utf-8'))
+    count = summary['images_mapped']
+    if not count:
+        raise UserError(f'no image was mapped; the mapping node said last: {summary["state"]}')
+    said = f'{count} images mapped'
+    if 'rate_hz' in summary:
+        latency = summary['latency_ms']
+        said += (
+            f', {summary["rate_hz"]:.1f} a second, latency {latency["p50"]:.0f} ms '
+            f'(99 %: {latency["p99"]:.0f})'
+        )
+    print(said)
+    estimate = read_trajectory(folder / 'trajectory.txt')
+    comparison = _compare(folder, estimate)
+    _draw(folder, said, estimate, comparison)
+    print(f'look at {folder / "preview.png"}')
+
+
+def _compare(folder: Path, estimate: Trajectory) -> tuple[TrajectoryErrors, Trajectory] | None:
+    """Compare with the truth, where it is known, and print the errors."""
+    if not (folder / 'groundtruth.txt').is_file():
+        return None
+    truth = read_trajectory(folder / 'groundtruth.txt')
+    mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, SAME_MOMENT_NS)
+    matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
+    try:
+        metric, scaled = (
+            evaluate_trajectory(estimate.world_T_camera[mine], matched.world_T_camera, kind)
+            for kind in ('se3', 'sim3')
+        )
+    except EvaluationError as error:
+        print(f'not compared with the truth: {error}')
+        return None
+    print(
+        f'ATE {metric.ate.rmse:.3f} m on a way of {metric.truth_path:.1f} m; '
+        f'{scaled.ate.rmse:.3f} m after scaling by {scaled.alignment.scale:.3f}'
+    )
+    return metric, matched
+
+
+def _draw(
+    folder: Path,
+    title: str,
+    estimate: Trajectory,
+    comparison: tuple[TrajectoryErrors, Trajectory] | None,
+) -> None:
+    # Here, not at the top: the nodes start before matplotlib is loaded.
+    from ttt3r_ros.mapping.cloud_files import read_ply
+    from ttt3r_ros.mapping.voxels import VoxelMap
+    from ttt3r_ros.tools.demo_preview import draw_demo
+
+    voxel_size = MappingSettings().voxel_size
+    cloud = VoxelMap(voxel_size, 1).points()  # none
+    if (folder / 'map.ply').is_file():
+        with (folder / 'map.ply').open('rb') as file:
+            cloud = read_ply(file)
+    with atomic_file(folder / 'preview.png') as file:
+        draw_demo(file, title, cloud, estimate, comparison, voxel_size)

@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""ROS 2 nodes as processes that end with the program that started them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+import json
+import os
+import signal
+import subprocess
+import sys
+from types import TracebackType
+from typing import Any
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.tools.installed import config_file
+
+STOP_TIMEOUT_S = 10.0
+
+
+class ProcessError(UserError):
+    """A process that is needed has ended."""
+
+
+def private_ros(domain: int) -> dict[str, str]:
+    """
+    Give an environment for nodes that only meet each other, on this machine.
+
+    :param domain: ROS_DOMAIN_ID.
+    """
+    profile = str(config_file('fastdds_large_messages.xml'))
+    return {
+        **os.environ,
+        'ROS_DOMAIN_ID': str(domain),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'FASTDDS_DEFAULT_PROFILES_FILE': profile,  # Kilted and newer
+        'FASTRTPS_DEFAULT_PROFILES_FILE': profile,  # Humble and Jazzy
+        'RCUTILS_CONSOLE_OUTPUT_FORMAT': '[{severity}] {name}: {message}',
+    }
+
+
+class NodeProcesses:
+    """Start nodes; at the end of the block none is left."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """
+        Begin with none.
+
+        :param environment: of all of them.
+        """
+        self._environment = environment
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> NodeProcesses:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End those that still run."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_TIMEOUT_S)
+            process.kill()
+            process.wait()
+
+    def start(
+        self, name: str, parameters: Mapping[str, Any], remaps: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        Start a node.
+
+        :param name: of its module in ttt3r_ros.node.
+        :param parameters: by name.
+        :param remaps: from names of topics to others.
+        """
+        options = [f'{key}:={json.dumps(value)}' for key, value in parameters.items()]
+        renamed = [f'{old}:={new}' for old, new in (remaps or {}).items()]
+        self._processes[name] = subprocess.Popen(
+            [
+                *(sys.executable, '-m', f'ttt3r_ros.node.{name}', '--ros-args'),
+                *(word for option in options for word in ('-p', option)),
+                *(word for remap in renamed for word in ('-r', remap)),
+            ],
+            env=dict(self._environment),
+            stdin=subprocess.DEVNULL,
+            # A Ctrl-C in the terminal is for the program, which then ends them in good order.
+            start_new_session=True,
+        )
+
+    def ended(self, name: str) -> bool:
+        """
+        Tell whether a node has ended well.
+
+        :param name: as started.
+        :raises ProcessError: when it, or another one, has ended badly or too early.
+        """
+        for other, process in self._processes.items():
+            code = process.poll()
+            if code is not None and (code != 0 or other != name):
+                raise ProcessError(f'{other} has ended ({_reason(code)}): its last lines say why')
+        return self._processes[name].poll() is not None
+
+    def stop(self, name: str) -> None:
+        """
+        Ask a node to end, and wait for it.
+
+        :param name: as started.
+        :raises ProcessError: when it ends badly, or not at all.
+        """
+        process = self._processes.pop(name)
+        process.send_signal(signal.SIGINT)
+        try:
+            code = process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ProcessError(f'{name} did not end within {STOP_TIMEOUT_S:g} s') from None
+        if code:
+            raise ProcessError(f'{name} has ended ({_reason(code)}): its last lines say why')
+
+
+def _reason(code: int) -> str:
+    return f'signal {-code}' if code < 0 else f'exit code {code}'
