@@ -3,8 +3,7 @@
 
 import dataclasses
 
-from ttt3r_ros.settings import MappingSettings, ModelSettings, NodeSettings
-from ttt3r_ros.tools.parameters_page import page
+from ttt3r_ros.tools.parameters_page import OTHER_NODES, page, ROOMS
 
 
 def test_the_page_in_the_repository_is_what_the_settings_say(repository):
@@ -13,8 +12,6 @@ def test_the_page_in_the_repository_is_what_the_settings_say(repository):
 
 def test_every_setting_has_a_row():
     rows = [line for line in page().splitlines() if line.startswith('| `')]
-    count = sum(
-        len(dataclasses.fields(room)) for room in (ModelSettings, MappingSettings, NodeSettings)
-    )
+    count = sum(len(dataclasses.fields(room)) for room in (*ROOMS, *OTHER_NODES.values()))
     assert len(rows) == count
     assert all(row.count('|') == 8 for row in rows)

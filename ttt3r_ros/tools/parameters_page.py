@@ -13,7 +13,14 @@ import dataclasses
 import sys
 from typing import Any
 
-from ttt3r_ros.settings import MappingSettings, ModelSettings, NodeSettings
+from ttt3r_ros.settings import (
+    MappingSettings,
+    ModelSettings,
+    NodeSettings,
+    PlayerSettings,
+    RecorderSettings,
+    RobotSettings,
+)
 
 HEAD = """\
 # Parameters
@@ -24,16 +31,30 @@ Those marked *live* may change while the node is configured, the others before.
 The first two tables are options of `ttt3r map` too: `voxel_size` is `--voxel-size`.
 """
 
+OTHERS_HEAD = """\
+# Parameters of the nodes around it
+
+Set when the node starts; docs/demo.md says what the nodes do.
+"""
+
+ROOMS = (ModelSettings, MappingSettings, NodeSettings)
+OTHER_NODES = {
+    'simulated_robot': RobotSettings,
+    'dataset_player': PlayerSettings,
+    'recorder': RecorderSettings,
+}
+
 
 def page() -> str:
     """Give the text of the page."""
-    rooms = (ModelSettings, MappingSettings, NodeSettings)
-    return '\n'.join([HEAD, *(_table(room) for room in rooms)])
+    tables = [_table(room, str(room.__doc__).strip()) for room in ROOMS]
+    others = [_table(room, f'`{name}`') for name, room in OTHER_NODES.items()]
+    return '\n'.join([HEAD, *tables, OTHERS_HEAD, *others])
 
 
-def _table(room: type[Any]) -> str:
+def _table(room: type[Any], title: str) -> str:
     rows = [
-        f'## {str(room.__doc__).strip()}',
+        f'## {title}',
         '',
         '| name | type | default | unit | allowed | live | meaning |',
         '|---|---|---|---|---|---|---|',
