@@ -109,7 +109,7 @@ def test_what_configuring_raises_is_logged_and_it_can_be_tried_again(rig, monkey
     [
         (Transition.TRANSITION_ACTIVATE, '_health'),
         (Transition.TRANSITION_DEACTIVATE, '_worker'),
-        (Transition.TRANSITION_CLEANUP, '_held'),
+        (Transition.TRANSITION_CLEANUP, 'held'),
     ],
 )
 def test_what_the_other_transitions_raise_is_logged(rig, monkeypatch, transition, broken):

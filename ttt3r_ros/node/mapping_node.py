@@ -6,22 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-import functools
-import os
 import sys
-import threading
 import traceback
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
-import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from ttt3r_ros.errors import UserError
@@ -31,18 +25,17 @@ from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
 from ttt3r_ros.node import messages, parameters
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
+from ttt3r_ros.node.managed_node import logged, ManagedNode, run
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree
-from ttt3r_ros.node.worker import Worker, WORKER_NAME
+from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
 
 HOUSEKEEPING_S = 0.5
 STOP_TIMEOUT_S = 4.0
-
-Callback = Callable[['MappingNode', LifecycleState], TransitionCallbackReturn]
 
 
 def build_mapper(settings: Settings) -> OnlineMapper:
@@ -55,25 +48,7 @@ def build_mapper(settings: Settings) -> OnlineMapper:
     return OnlineMapper(load_predictor(settings.model), settings.mapping)
 
 
-def logged(callback: Callback) -> Callback:
-    """Log what a lifecycle callback raises, which rclpy would swallow."""
-
-    @functools.wraps(callback)
-    def wrapper(node: MappingNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return callback(node, state)
-        except UserError as error:
-            node.get_logger().error(f'{callback.__name__}: {error}')
-            node.release()
-            return TransitionCallbackReturn.FAILURE
-        except Exception:
-            node.get_logger().error(f'{callback.__name__} failed\n{traceback.format_exc()}')
-            raise
-
-    return wrapper
-
-
-class MappingNode(LifecycleNode):
+class MappingNode(ManagedNode):
     """
     Turn the topics of a camera into a map; docs/node.md describes it from outside.
 
@@ -98,22 +73,11 @@ class MappingNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._worker: Worker[ReceivedImage] | None = None
         self._active = False
-        # How to undo what configuring made, the newest first.
-        self._held = ExitStack()
 
     @property
     def autostart(self) -> bool:
         """Tell whether the node is to start by itself."""
         return self._node_settings.autostart
-
-    def start(self) -> bool:
-        """
-        Configure and activate.
-
-        :returns: whether the node is active now.
-        """
-        steps = self.trigger_configure, self.trigger_activate
-        return all(step() == TransitionCallbackReturn.SUCCESS for step in steps)
 
     # ---- lifecycle
 
@@ -134,18 +98,18 @@ class MappingNode(LifecycleNode):
             (1 / self._node_settings.tf_rate, self._send_tf),
         ):
             timer = self.create_timer(period, callback, clock=steady)
-            self._held.callback(self.destroy_timer, timer)
+            self.held.callback(self.destroy_timer, timer)
         return super().on_configure(state)
 
     def _make_worker(self) -> None:
         self._frames = FrameTree(self)
-        self._held.callback(self._frames.close)
+        self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)
         self._outputs = Outputs(self, lambda: self._settings, self._reporter)
-        self._held.callback(self._outputs.close)
+        self.held.callback(self._outputs.close)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        self._held.callback(self.destroy_publisher, self._diagnostics)
+        self.held.callback(self.destroy_publisher, self._diagnostics)
         self._pipeline = Pipeline(
             self._build_mapper,
             lambda: self._settings,
@@ -155,7 +119,7 @@ class MappingNode(LifecycleNode):
             self._reporter,
         )
         self._worker = Worker(self._pipeline.process, self._on_failure)
-        self._held.callback(self._stop_worker)
+        self.held.callback(self._stop_worker)
         self._worker.post(self._load)
 
     def _make_inputs(self) -> None:
@@ -167,11 +131,11 @@ class MappingNode(LifecycleNode):
             self._on_image,
             self._start_anew,
         )
-        self._held.callback(self._input.close)
+        self.held.callback(self._input.close)
         initial_pose = self.create_subscription(
             PoseWithCovarianceStamped, 'initialpose', self._on_initial_pose, 1
         )
-        self._held.callback(self.destroy_subscription, initial_pose)
+        self.held.callback(self.destroy_subscription, initial_pose)
         services = Services(
             self,
             self._pipeline,
@@ -180,14 +144,14 @@ class MappingNode(LifecycleNode):
             self._pause,
             self._forget,
         )
-        self._held.callback(services.close)
+        self.held.callback(services.close)
         jumps = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
             ),
             post_callback=self._on_clock_jump,
         )
-        self._held.callback(jumps.unregister)
+        self.held.callback(jumps.unregister)
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -204,28 +168,10 @@ class MappingNode(LifecycleNode):
             self._worker.clear()
         return super().on_deactivate(state)
 
-    @logged
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back."""
-        self.release()
-        return TransitionCallbackReturn.SUCCESS
-
-    @logged
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back, for good."""
-        self.release()
-        return TransitionCallbackReturn.SUCCESS
-
-    @logged
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back after a failed transition; it may be tried again."""
-        self.release()
-        return TransitionCallbackReturn.SUCCESS
-
     def release(self) -> None:
         """Undo what configuring did, however far it came."""
         self._active = False
-        self._held.close()
+        super().release()
 
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
@@ -302,6 +248,8 @@ class MappingNode(LifecycleNode):
             self.get_logger().info('the network is loaded')
 
     def _on_failure(self, error: Exception) -> None:
+        if not self.context.ok():
+            return  # ROS has ended under the worker's feet; so will the worker
         trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
         self._health.dropped('internal error', f'internal error: {error!r}')
         self.get_logger().error(f'internal error, image dropped\n{trace}')
@@ -390,33 +338,7 @@ def main(
     :param build_mapper: makes the mapper.
     :returns: the exit code of the process.
     """
-    rclpy.init(args=args)
-    try:
-        node = MappingNode(build_mapper)
-    except UserError as error:
-        rclpy.logging.get_logger('ttt3r').fatal(str(error))
-        rclpy.try_shutdown()
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    code = 0
-    try:
-        if not node.autostart or node.start():
-            executor.spin()
-        else:
-            code = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.release()
-        executor.shutdown(timeout_sec=0)
-        node.destroy_node()
-        rclpy.try_shutdown()
-    if any(thread.name == WORKER_NAME for thread in threading.enumerate()):
-        # A network that still computes must not keep the process, nor crash its end.
-        sys.stdout.flush()
-        os._exit(code)
-    return code
+    return run(lambda: MappingNode(build_mapper), lambda node: node.autostart, args)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A lifecycle node that gives back what it took, says what failed, and ends in good order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+import functools
+import os
+import sys
+import threading
+import traceback
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.node.worker import WORKER_NAME
+
+Callback = Callable[[Any, LifecycleState], TransitionCallbackReturn]
+
+
+def logged(callback: Callback) -> Callback:
+    """
+    Log what a lifecycle callback raises, which rclpy would swallow.
+
+    After an error of the user the transition did not happen; anything else is an error of the
+    node. In both cases what was taken so far is given back.
+
+    :param callback: a method of a ManagedNode.
+    """
+
+    @functools.wraps(callback)
+    def wrapper(node: ManagedNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return callback(node, state)
+        except UserError as error:
+            node.get_logger().error(f'{callback.__name__}: {error}')
+            node.release()
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            node.get_logger().error(f'{callback.__name__} failed\n{traceback.format_exc()}')
+            raise
+
+    return wrapper
+
+
+class ManagedNode(LifecycleNode):
+    """
+    Give everything back on cleanup, shutdown and errors.
+
+    held: how to undo what `on_configure` made, the newest first.
+    """
+
+    def __init__(self, name: str, **node_options: Any) -> None:
+        """
+        Hold nothing yet.
+
+        :param name: of the node.
+        :param node_options: of rclpy's Node.
+        """
+        super().__init__(name, **node_options)
+        self.held = ExitStack()
+
+    def start(self) -> bool:
+        """
+        Configure and activate.
+
+        :returns: whether the node is active now.
+        """
+        steps = self.trigger_configure, self.trigger_activate
+        return all(step() == TransitionCallbackReturn.SUCCESS for step in steps)
+
+    def release(self) -> None:
+        """Undo what configuring did, however far it came."""
+        self.held.close()
+
+    @logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back, for good."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back after a failed transition; it may be tried again."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+
+def run(
+    make_node: Callable[[], ManagedNode],
+    autostart: Callable[[ManagedNode], bool],
+    args: list[str] | None = None,
+) -> int:
+    """
+    Run a node until it is told to stop.
+
+    :param make_node: makes it; may raise an error of the user.
+    :param autostart: tells whether it starts by itself.
+    :param args: of the command line, for ROS.
+    :returns: the exit code of the process.
+    """
+    rclpy.init(args=args)
+    try:
+        node = make_node()
+    except UserError as error:
+        rclpy.logging.get_logger('ttt3r').fatal(str(error))
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    code = 0
+    try:
+        if not autostart(node) or node.start():
+            executor.spin()
+        else:
+            code = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.release()
+        executor.shutdown(timeout_sec=0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    if any(thread.name == WORKER_NAME for thread in threading.enumerate()):
+        # A network that still computes must not keep the process, nor crash its end.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
