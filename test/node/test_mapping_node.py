@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+import io
+
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry, Path
 import numpy as np
+from PIL import Image as Picture
 import pytest
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 from tf2_msgs.msg import TFMessage
 
@@ -251,3 +254,23 @@ def test_a_calibrated_camera_is_straightened_and_its_depth_lies_on_the_true_rays
     rig.spin_until(mapped_with_calibration, 'the calibration is used')
     assert list(infos[-1].k) == [70.0, 0.0, 30.0, 0.0, 71.0, 25.0, 0.0, 0.0, 1.0]
     assert poses
+
+
+@pytest.mark.parametrize('form', ['JPEG', 'PNG'])
+def test_compressed_images_are_mapped_and_damaged_ones_dropped(rig, form):
+    rig.start(image_transport='compressed', odom_frame='', base_frame='')
+    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    images = rig.publisher(CompressedImage, '/image/compressed')
+    for number, damaged in ((0, False), (9, True), (3, False)):
+        file = io.BytesIO()
+        Picture.fromarray(np.full((48, 64, 3), number, np.uint8)).save(file, form)
+        data = file.getvalue()[: 60 if damaged else None]
+        message = CompressedImage(header=rig.image(0, rig.now_ns()).header, data=data)
+        images.publish(message)
+        if damaged:
+            rig.wait_for_count('dropped: image cannot be decoded', 1)
+        else:
+            pose = rig.wait_for_stamp(poses, messages.nanoseconds(message.header.stamp))
+
+    assert pose.pose.pose.position.x == pytest.approx(0.3, abs=1e-6)
+    assert rig.predictor.seen == [0, 3]

@@ -150,12 +150,13 @@ class Pipeline:
         self._newest_ns = image.stamp_ns
         self._broadcast(located, image)
         self._outputs.publish(located, self._base(image), self._camera(image))
-        self.publish_map_cloud()
         self._health.mapped(
             time.monotonic() - image.arrived,
             located.frame.gain_mean,
             located.intrinsics is not None,
         )
+        self._session.merge()
+        self.publish_map_cloud()
 
     def publish_map_cloud(self) -> None:
         """Publish the map if somebody waits for it."""

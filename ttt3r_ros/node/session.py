@@ -98,6 +98,7 @@ class Session:
         self.localization_only = False
         self._voxels = VoxelMap(self.settings.voxel_size, self.settings.max_voxels)
         self._newest = None
+        self._unmerged: MappedFrame | None = None
         self._start_map_T_base = None
         self._map_T_odom = IDENTITY
 
@@ -131,7 +132,7 @@ class Session:
         start_map_T_base: Array = IDENTITY,
     ) -> LocatedFrame:
         """
-        Map one image.
+        Map one image; `merge` then puts its points into the map.
 
         :param rgb: (H, W, 3) uint8.
         :param stamp_ns: nanoseconds.
@@ -155,9 +156,7 @@ class Session:
             odom_T_base = invert(self._map_T_odom) @ map_T_base
         else:
             self._map_T_odom = map_T_base @ invert(odom_T_base)
-        if write:
-            kept = frame.kept(self.settings.confidence_threshold, self.settings.max_range)
-            self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+        self._unmerged = frame if write else None
         self._newest = LocatedFrame(
             frame,
             self.mapper.fit(rgb.shape[1], rgb.shape[0]),
@@ -167,6 +166,13 @@ class Session:
             odom_T_base,
         )
         return self._newest
+
+    def merge(self) -> None:
+        """Put the points of the newest image into the map; apart, for nobody waits for it."""
+        frame, self._unmerged = self._unmerged, None
+        if frame is not None:
+            kept = frame.kept(self.settings.confidence_threshold, self.settings.max_range)
+            self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
 
     def _place_to_begin(self, odom_T_base: Array | None, start_map_T_base: Array) -> Array | None:
         """Say where the robot has to be at this image; None: where the network sees it."""
