@@ -18,7 +18,8 @@ from launch_ros.actions import LifecycleNode, Node
 from launch import LaunchDescription
 
 SHARE = Path(get_package_share_directory('ttt3r_ros'))
-PROFILE = str(SHARE / 'config' / 'fastdds_large_messages.xml')
+# Fast DDS reads a file twice, and complains, when it is given by a link (--symlink-install).
+PROFILE = str((SHARE / 'config' / 'fastdds_large_messages.xml').resolve())
 
 # Name, default, description. Empty: as in params_file.
 PARAMETERS = [

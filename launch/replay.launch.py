@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Map a recording. The arguments of mapping.launch.py may be given too.
+
+    ros2 launch ttt3r_ros replay.launch.py bag:=drive/ image_topic:=/camera/image_raw
+    ros2 launch ttt3r_ros replay.launch.py bag:=video.mp4 odom_frame:=none base_frame:=none
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    Shutdown,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+
+MAPPING = Path(get_package_share_directory('ttt3r_ros')) / 'launch' / 'mapping.launch.py'
+
+ARGUMENTS = [
+    ('bag', None, 'a rosbag2, a video, a folder of images or a recorded sequence'),
+    ('rate', '1.0', 'of the time that is played'),
+    ('loop', 'false', 'begin again at the end; false ends the launch there'),
+]
+
+
+def start(context):
+    """Make the player, now that the arguments are known."""
+    chosen = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    player = Node(
+        package='ttt3r_ros',
+        executable='dataset_player',
+        parameters=[
+            {
+                'input': chosen['bag'],
+                'rate': float(chosen['rate']),
+                'loop': chosen['loop'] == 'true',
+            }
+        ],
+        output='screen',
+        on_exit=[Shutdown(reason='the recording has ended')],
+    )
+    return [player]
+
+
+def generate_launch_description():
+    """Declare the arguments; the mapping node follows the clock of the player."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, default, text in ARGUMENTS
+    ]
+    mapping = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(MAPPING)),
+        launch_arguments={'use_sim_time': 'true'}.items(),
+    )
+    return LaunchDescription([*arguments, mapping, OpaqueFunction(function=start)])
