@@ -3,6 +3,8 @@
 
 import array
 import itertools
+import subprocess
+import sys
 
 from builtin_interfaces.msg import Time
 import cv2
@@ -255,3 +257,10 @@ def test_only_messages_that_are_installed_have_a_class():
     assert message_class('builtin_interfaces/msg/Time') is Time
     for name in ('no_such_msgs/msg/Time', 'sensor_msgs/msg/NoSuch', 'os/path/Join', 'os.path'):
         assert message_class(name) is None
+
+
+@pytest.mark.parametrize('name', ['dataset_player', 'recorder', 'simulated_robot'])
+def test_the_nodes_around_do_not_load_torch(name):
+    program = f'import sys, ttt3r_ros.node.{name}; sys.exit("torch" in sys.modules)'
+
+    assert subprocess.run([sys.executable, '-c', program]).returncode == 0

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.model.image_input import Pixels
-
 # Evidence beyond this is forgotten, so that a voxel can still follow a scene that changes.
 MOST_WEIGHT = 1000.0
 
@@ -32,7 +30,7 @@ class VoxelCloud:
     """
 
     points: NDArray[np.float32]
-    colors: Pixels
+    colors: NDArray[np.uint8]
     confidence: NDArray[np.float32]
 
 
@@ -67,7 +65,7 @@ class VoxelMap:
     def add(
         self,
         points_map: NDArray[np.float32],
-        colors: Pixels,
+        colors: NDArray[np.uint8],
         confidence: NDArray[np.float32],
     ) -> None:
         """

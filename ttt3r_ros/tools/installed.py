@@ -24,7 +24,7 @@ def config_file(name: str) -> Path:
     folders = [checkout, *(Path(prefix) / 'share' / 'ttt3r_ros' for prefix in prefixes)]
     for folder in folders:
         if (folder / 'config' / name).is_file():
-            return folder / 'config' / name
+            return (folder / 'config' / name).resolve()  # Fast DDS reads a link twice
     raise UserError(
         f'config/{name} is in none of {", ".join(map(str, folders))}: install ttt3r_ros again'
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import metadata
 import json
 import os
 import signal
@@ -20,6 +21,11 @@ from ttt3r_ros.tools.installed import config_file
 
 STOP_TIMEOUT_S = 10.0
 
+# What names the profile of Fast DDS: until Jazzy, and from Kilted on, which complains about the
+# older name.
+PROFILES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+RCLPY_OF_KILTED = 9
+
 
 class ProcessError(UserError):
     """A process that is needed has ended."""
@@ -32,12 +38,12 @@ def private_ros(domain: int) -> dict[str, str]:
     :param domain: ROS_DOMAIN_ID.
     """
     profile = str(config_file('fastdds_large_messages.xml'))
+    rclpy_major = int(metadata.version('rclpy').partition('.')[0])
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in PROFILES},
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTDDS_DEFAULT_PROFILES_FILE': profile,  # Kilted and newer
-        'FASTRTPS_DEFAULT_PROFILES_FILE': profile,  # Humble and Jazzy
+        PROFILES[rclpy_major >= RCLPY_OF_KILTED]: profile,
         'RCUTILS_CONSOLE_OUTPUT_FORMAT': '[{severity}] {name}: {message}',
     }
 
