@@ -127,6 +127,23 @@ def test_a_bag_that_loops_without_a_clock_begins_a_new_session(rig, poses):
     assert len(rig.said('the map starts anew')) == 1
 
 
+def test_an_image_under_way_when_time_goes_back_comes_out_nowhere(rig, poses):
+    rig.start(bad_stamps='accept', **ALONE)
+    transforms = rig.hear(TFMessage, '/tf', 100)
+    rig.predictor.go.clear()
+    rig.show(0, 500 * SECOND)
+    assert rig.predictor.began.wait(10)
+    rig.show(50, 400 * SECOND)
+    rig.wait_for_log('the map starts anew')
+    rig.predictor.go.set()
+    show_and_wait(rig, poses, 51, 401 * SECOND)
+
+    assert rig.predictor.seen[0] == 0
+    assert [p.header.stamp.sec for p in poses] == [400, 401]
+    rig.spin_until(lambda: len(transforms) == 2, 'TF is sent')
+    assert [t.header.stamp.sec for m in transforms for t in m.transforms] == [400, 401]
+
+
 # 4
 
 
