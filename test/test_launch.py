@@ -5,8 +5,10 @@
 
 import ast
 import dataclasses
+import re
 
 import pytest
+import yaml
 
 from ttt3r_ros.settings import PlayerSettings, RecorderSettings, RobotSettings
 
@@ -42,3 +44,14 @@ def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(repository
             f"'{executable} = ttt3r_ros.node.{executable}:main'"
             in (repository / 'setup.py').read_text()
         )
+
+
+@pytest.mark.parametrize('name', ['mapping.rviz', 'foxglove_layout.json'])
+def test_the_views_show_topics_that_the_node_publishes(repository, name):
+    text = (repository / 'config' / name).read_text()
+    yaml.safe_load(text)  # JSON is YAML
+    shown = set(re.findall(r'/ttt3r/(\w+)', text))
+    outputs = (repository / 'ttt3r_ros' / 'node' / 'outputs.py').read_text()
+
+    assert {'map_cloud', 'points', 'path', 'pose'} <= shown
+    assert shown <= set(re.findall(r"'~/(\w+)'", outputs))

@@ -50,6 +50,9 @@ POLL_S = 0.1
 # After the last image: as long as the slowest network may take for it.
 SETTLE_S = 2.0
 
+# The mapping node need not warn while the source starts, or when it has ended.
+PATIENCE_S = 8.0
+
 # Poses of the estimate and of the truth of the same image have the same stamp.
 SAME_MOMENT_NS = 1_000_000
 
@@ -109,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
                 source = 'dataset_player'
                 mapping, remaps, playing = player
             nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
-            nodes.start('mapping_node', {**model, **mapping}, remaps)
+            nodes.start('mapping_node', {**model, **mapping, 'stale_timeout': PATIENCE_S}, remaps)
             nodes.start(source, playing)
             _wait_for_end(nodes, source, None if player is None else arguments.seconds, stop)
             nodes.stop('recorder')
