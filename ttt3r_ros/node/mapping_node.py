@@ -30,7 +30,7 @@ from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.services import Services
-from ttt3r_ros.node.transforms import FrameTree
+from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
 
@@ -71,6 +71,7 @@ class MappingNode(ManagedNode):
         self._build_mapper = build_mapper
         self._settings = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._buffer = WatchedBuffer(self)
         self._worker: Worker[ReceivedImage] | None = None
         self._active = False
 
@@ -102,7 +103,7 @@ class MappingNode(ManagedNode):
         return super().on_configure(state)
 
     def _make_worker(self) -> None:
-        self._frames = FrameTree(self)
+        self._frames = FrameTree(self, self._buffer)
         self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)

@@ -36,19 +36,26 @@ class WatchedBuffer(Buffer):
     """
     A buffer that notices when somebody else gives a parent to a frame of ours.
 
-    It hears our own transforms too; they are told from others by their stamps.
+    It hears our own transforms too; they are told from others by their stamps. A node has one
+    for all its life: the clock never lets go of a buffer.
     """
 
     def __init__(self, node: Node) -> None:
         """
-        Fill from the TF topics of a node.
+        Begin with nothing.
 
-        :param node: spins.
+        :param node: its clock tells when time goes back, which empties the buffer.
         """
         super().__init__(node=node)
         self._lock = threading.Lock()
         self._own_stamps: dict[str, deque[int]] = {}
         self._foreign: dict[str, tuple[str, float]] = {}
+
+    def forget_claims(self) -> None:
+        """Watch no frame any more."""
+        with self._lock:
+            self._own_stamps.clear()
+            self._foreign.clear()
 
     def sends(self, transform: TransformStamped) -> None:
         """Take note of a transform of a claimed frame that is about to be sent by us."""
@@ -107,13 +114,16 @@ class WatchedBuffer(Buffer):
 class FrameTree:
     """The TF of a node: listener, buffer and broadcaster."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, buffer: WatchedBuffer) -> None:
         """
         Begin to listen.
 
         :param node: spins.
+        :param buffer: of the node.
         """
-        self.buffer = WatchedBuffer(node)
+        self.buffer = buffer
+        self.buffer.clear()
+        self.buffer.forget_claims()
         self._node = node
         self._listener = TransformListener(self.buffer, node)
         self._broadcaster = TransformBroadcaster(node)
