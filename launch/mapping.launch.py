@@ -11,11 +11,10 @@ import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-
-from launch import LaunchDescription
 
 SHARE = Path(get_package_share_directory('ttt3r_ros'))
 # Fast DDS reads a file twice, and complains, when it is given by a link (--symlink-install).

@@ -11,6 +11,7 @@ Map a recording. The arguments of mapping.launch.py may be given too.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
@@ -20,8 +21,6 @@ from launch.actions import (
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-
-from launch import LaunchDescription
 
 MAPPING = Path(get_package_share_directory('ttt3r_ros')) / 'launch' / 'mapping.launch.py'
 
