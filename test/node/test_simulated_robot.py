@@ -210,7 +210,8 @@ def test_too_slow_a_camera_lets_time_stand_still_and_loses_nothing(rig, start_ro
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_robot_in_good_order(rig, start_process, number):
     robot = start_process(MODULE, loop=True, wait_for_subscriber=False)
-    rig.hear(TFMessage, '/tf')
+    transforms = rig.hear(TFMessage, '/tf')
+    rig.spin_until(lambda: transforms, 'the robot drives')
 
     robot.send_signal(number)
     rig.spin_until(lambda: robot.poll() is not None, 'the robot ends')
