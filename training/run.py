@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+import json
 import math
 from pathlib import Path
 import time
@@ -23,7 +24,7 @@ from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
 from training.optimizer import Optimizer
 from training.presets import Preset
-from training.validate import validate, validation_films
+from training.validate import validate, validation_films, ValidationErrors
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import save_checkpoint
@@ -177,25 +178,35 @@ class Run:
     def _check(self, films: dict[str, Any]) -> None:
         """Measure the averaged weights, keep the best, save, draw."""
         self.optimizer.use_averages()
-        score = 0.0
-        for family, clips in films.items():
-            errors = validate(self.learner.network, clips, self.device)
-            weight = family in self.clips.families
-            score += weight * errors.score
+        measured = {
+            family: validate(self.learner.network, clips, self.device)
+            for family, clips in films.items()
+        }
+        for family, errors in measured.items():
             values = {**asdict(errors), 'seconds': self.seconds_spent}
             self.log.add('validation', self.frames_seen, {'family': family, **values})
+        score = sum(measured[family].score for family in set(self.clips.families))
         if score < self.best_score:
             self.best_score = score
-            self._export()
+            self._export(measured)
         self.optimizer.use_masters()
         self.log.draw()
         self.save()
 
-    def _export(self) -> None:
+    def _export(self, measured: dict[str, ValidationErrors]) -> None:
+        families = self.clips.families
         metadata = {
             'licence': 'Apache-2.0',
-            'training': f'families {self.clips.families}, {self.frames_seen} frames, '
+            'note': f'demo checkpoint, trained on simulated worlds of family {families} only; '
+            'for real scenes fetch the published one: ttt3r weights fetch',
+            'training': f'families {families}, {self.frames_seen} frames, '
             f'{self.seconds_spent / 60:.0f} minutes on {self.device.type}, seed {self.seed}',
+            'validation': json.dumps(
+                {
+                    family: {name: round(value, 4) for name, value in asdict(errors).items()}
+                    for family, errors in measured.items()
+                }
+            ),
         }
         tensors = {
             name.removeprefix('network.'): tensor

@@ -16,6 +16,8 @@ import pytest
 
 from ttt3r_ros import atomic
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.model import Architecture, Network
+from ttt3r_ros.model.checkpoint import save_checkpoint
 from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.mapping_run import intrinsics_for
@@ -92,6 +94,16 @@ def test_a_run_leaves_four_whole_files(images, tmp_path, capsys):
     assert cv2.imread(str(preview)).shape[1] > 1000
     assert preview.stat().st_size < 500_000
     assert '5 frames' in capsys.readouterr().out
+
+
+def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, capsys):
+    checkpoint, sizes = tmp_path / 'noted.safetensors', Architecture.tiny()
+    save_checkpoint(checkpoint, Network(sizes), sizes, {'note': 'only for cellars'})
+
+    options = ['--output', str(tmp_path / 'out'), '--checkpoint', str(checkpoint)]
+    assert main(['map', str(images), *options]) == 0
+
+    assert 'note: only for cellars\n' in capsys.readouterr().err
 
 
 def test_the_options_reach_the_mapper(images, tmp_path):

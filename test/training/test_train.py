@@ -47,6 +47,9 @@ def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
     network, info = load_network(folder / 'best.safetensors', 'cpu', 'strict')
 
     assert info.metadata['licence'] == 'Apache-2.0'
+    assert 'families SL' in info.metadata['training']
+    assert 'family SL only' in info.metadata['note']
+    assert json.loads(info.metadata['validation'])['S']['depth_scaled'] > 0
     with torch.no_grad():
         told, _ = network.step(torch.zeros(1, 3, 48, 64), network.initial_state())
     assert torch.isfinite(told.points_camera).all()

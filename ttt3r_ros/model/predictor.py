@@ -93,6 +93,11 @@ class Predictor:
         return RANDOM_CHECKPOINT if self.checkpoint is None else self.checkpoint.name
 
     @property
+    def checkpoint_note(self) -> str:
+        """Give what its maker wants every user to know, mostly nothing."""
+        return '' if self.checkpoint is None else self.checkpoint.metadata.get('note', '')
+
+    @property
     def checkpoint_sha256(self) -> str:
         """Give the hash of the weights' file, empty for random ones."""
         return '' if self.checkpoint is None else self.checkpoint.sha256

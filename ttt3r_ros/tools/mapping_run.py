@@ -66,6 +66,8 @@ class MappingRun:
         self._mapping_settings = mapping_settings
         self._calibration = calibration
         self._predictor = load_predictor(model_settings)
+        if self._predictor.checkpoint_note:
+            print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
         self._mapper = OnlineMapper(self._predictor, mapping_settings)
         self._recording = Recording(mapping_settings)
         self._skipped = 0
