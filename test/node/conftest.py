@@ -298,10 +298,20 @@ class Rig:
         }
         return Image(**{**fields, **changes})
 
+    def _is_heard(self) -> bool:
+        """Tell whether the nodes know of all that the robot hears of them."""
+        topics = [subscription.topic_name for subscription in self.robot.subscriptions]
+        return all(
+            publisher.get_subscription_count() >= topics.count(publisher.topic_name)
+            for node, _, _ in self.nodes
+            for publisher in node.publishers
+        )
+
     def show(self, number, stamp_ns, topic='/image', **changes):
         """Publish an image."""
         from sensor_msgs.msg import Image
 
+        self.spin_until(self._is_heard, 'the robot is known')
         self.publisher(Image, topic).publish(self.image(number, stamp_ns, **changes))
 
     def wait_for_stamp(self, heard, stamp_ns):

@@ -136,6 +136,7 @@ def test_an_image_under_way_when_time_goes_back_comes_out_nowhere(rig, poses):
     rig.show(50, 400 * SECOND)
     rig.wait_for_log('the map starts anew')
     rig.predictor.go.set()
+    rig.wait_for_stamp(poses, 400 * SECOND)
     show_and_wait(rig, poses, 51, 401 * SECOND)
 
     assert rig.predictor.seen[0] == 0
