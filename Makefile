@@ -10,13 +10,15 @@ ARGS ?=
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
 CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
 
-.PHONY: help setup test demo lint format lock clean distclean
+.PHONY: help setup test demo train-small lint format lock clean distclean
 
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
-	@echo 'make demo       film a simulated drive, map it, compare with the truth; see demo/'
+	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
+	@echo '                INPUT=drive.mp4: a recording instead'
 	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
 	@echo 'make format     let ruff put the code into shape'
+	@echo 'make train-small  train the checkpoint that ships again (MINUTES=60), into runs/small'
 	@echo 'make setup      only the set-up: $(VENV) with everything in it'
 	@echo 'make lock       resolve requirements/*.in to pinned versions again'
 	@echo 'make clean      remove what was built; make distclean: $(VENV) too'
@@ -29,12 +31,15 @@ setup:
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
 
+# INPUT=drive.mp4 maps a recording (a video, a folder of images, a rosbag2) instead.
 demo: setup
 	rm -rf demo
-	$(BIN)/ttt3r simulate --family S --seed 7 --seconds 20 --output demo/drive
-	$(BIN)/ttt3r map demo/drive --output demo/map
-	$(BIN)/ttt3r evaluate demo/map/trajectory.txt demo/drive/groundtruth.txt --plot demo/error.png
-	@echo 'Look at demo/map/preview.png (the map from above) and demo/error.png (the error).'
+	$(BIN)/ttt3r demo --output demo $(if $(INPUT),--input $(INPUT))
+
+# What made the checkpoint that ships; hours on a laptop make it better. See docs/model_card.md.
+train-small: setup
+	OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node $$(nproc) \
+	    -m training.train --preset mini --family S --minutes $(or $(MINUTES),60) --out runs/small
 
 lint: setup
 	$(BIN)/ruff check .

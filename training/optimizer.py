@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn, Tensor
 
+from training.crew import Crew
+
 
 class Optimizer:
     """
@@ -45,11 +47,12 @@ class Optimizer:
         ]
         self._steps = 0
 
-    def step(self, rate_factor: float, clip: float = 1.0) -> Tensor:
+    def step(self, rate_factor: float, crew: Crew | None = None, clip: float = 1.0) -> Tensor:
         """
         Take one step along the gradients that the module holds, and clear them.
 
         :param rate_factor: factor on the learning rate, 0 to 1.
+        :param crew: the processes whose gradients are averaged, where there are several.
         :param clip: largest norm of the whole gradient.
         :returns: the norm before clipping; a step of a norm that is not finite is left out.
         """
@@ -57,6 +60,8 @@ class Optimizer:
             gradient = parameter.grad
             self.masters[name].grad = None if gradient is None else gradient.float()
             parameter.grad = None
+        if crew is not None:
+            crew.average([m.grad for m in self.masters.values() if m.grad is not None])
         norm = torch.nn.utils.clip_grad_norm_(list(self.masters.values()), clip)
         if not torch.isfinite(norm):
             return norm

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from training.batch import Batch, collate, crop, flow_targets, mirror, recolor
 from training.clips import ClipPool, ClipSettings
+from training.crew import Crew
 from training.learner import FLOW_CELL, Learner
 from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
@@ -69,9 +70,10 @@ class Run:
             self.learner.network.use_bfloat16()
             self.learner.flow_head.to(torch.bfloat16)
         self.log = TrainingLog(out)
-        self.rng = np.random.default_rng(seed)
+        self.crew = Crew()
         self.seed = seed
         self.steps = 0
+        self._seed_numbers()
         self.frames_seen = 0
         self.seconds_spent = 0.0
         self.best_score = math.inf
@@ -100,7 +102,12 @@ class Run:
         for name, value in saved['counters'].items():
             setattr(self, name, value)
         self.optimizer.load_state_dict(saved['optimizer'])
-        self.rng = np.random.default_rng([self.seed, self.steps])
+        self._seed_numbers()
+
+    def _seed_numbers(self) -> None:
+        """Draw lengths alike in the whole crew, so that nobody waits, and all else apart."""
+        self.length_rng = np.random.default_rng([self.seed, self.steps])
+        self.rng = np.random.default_rng([self.seed, self.steps, 1 + self.crew.rank])
 
     def train(self, check_every_s: float, workers: int) -> None:
         """
@@ -109,21 +116,28 @@ class Run:
         :param check_every_s: seconds between validations, each with a save.
         :param workers: processes that render.
         """
-        films = validation_films(self.clips, count=8)
+        films = validation_films(self.clips, count=8) if self.crew.leads else {}
         pool = ClipPool(
             self.clips,
             self.preset.pool_clips,
-            seed=self.seed + 7919 * self.steps,
+            seed=self.seed + 7919 * self.steps + 104729 * self.crew.rank,
             reuse=self.preset.reuse,
             workers=workers,
         )
-        bar = tqdm(total=round(self.seconds_planned), initial=round(self.seconds_spent), unit='s')
+        bar = tqdm(
+            total=round(self.seconds_planned),
+            initial=round(self.seconds_spent),
+            unit='s',
+            disable=not self.crew.leads,
+        )
         last_check, started_at = self.seconds_spent, self.seconds_spent
         begin = time.monotonic()
         try:
             while self.seconds_spent < self.seconds_planned:
                 row = self._step(pool)
-                self.seconds_spent = started_at + time.monotonic() - begin
+                self.seconds_spent = self.crew.agree(started_at + time.monotonic() - begin)
+                if not self.crew.leads:
+                    continue
                 bar.update(min(round(self.seconds_spent), bar.total) - bar.n)
                 if self.steps % 20 == 0:
                     rate = self.frames_seen / self.seconds_spent
@@ -134,7 +148,8 @@ class Run:
                     last_check = self.seconds_spent
         finally:
             bar.close()
-            self._check(films)
+            if self.crew.leads:
+                self._check(films)
 
     def _step(self, pool: ClipPool) -> dict[str, float]:
         done = self.seconds_spent / self.seconds_planned
@@ -153,15 +168,16 @@ class Run:
         loss, parts = sequence_loss(prediction, batch, target, LossWeights())
         loss.backward()
         warm = min(1.0, (self.steps + 1) / WARM_UP_STEPS)
-        norm = self.optimizer.step(warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) + 1e-3)
+        rate = warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) + 1e-3
+        norm = self.optimizer.step(rate, self.crew)
         self.steps += 1
-        self.frames_seen += sequences * frames
+        self.frames_seen += sequences * frames * self.crew.size
         values = {'loss': loss.detach(), 'gradient': norm, **parts}
         return {name: round(float(value), 5) for name, value in values.items()}
 
     def _draw_length(self, done: float) -> int:
         low, high = [(low, high) for begin, low, high in self.preset.stages if done >= begin][-1]
-        return int(self.rng.integers(low, high + 1))
+        return int(self.length_rng.integers(low, high + 1))
 
     def _draw_batch(self, pool: ClipPool, sequences: int, frames: int) -> Batch:
         batch = collate(pool.draw(sequences, frames, self.rng), self.device)
