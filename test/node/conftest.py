@@ -42,14 +42,22 @@ DEADLINE_S = 20.0
 class ModuleWithoutRos(pytest.Module):
     """A file of tests that cannot be imported here."""
 
+    missing = 'ROS 2 is not importable (make setup installs it)'
+
     def collect(self):
-        pytest.skip('ROS 2 is not importable (make setup installs it)', allow_module_level=True)
+        pytest.skip(self.missing, allow_module_level=True)
+
+
+class ModuleWithoutCyclone(ModuleWithoutRos):
+    missing = 'cyclonedds is not importable: it has no wheel for this machine'
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    """Skip, saying why, the tests that need ROS where it is missing."""
+    """Skip, saying why, the tests that need ROS, or a second DDS, where it is missing."""
     if not HAS_ROS:
         return ModuleWithoutRos.from_parent(parent, path=module_path)
+    if module_path.stem == 'test_interoperability' and not importlib.util.find_spec('cyclonedds'):
+        return ModuleWithoutCyclone.from_parent(parent, path=module_path)
     return None
 
 
