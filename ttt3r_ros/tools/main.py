@@ -18,6 +18,7 @@ COMMANDS = {
     'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
     'demo': 'let a simulated robot, or a recording, be mapped live on ROS 2',
+    'doctor': 'say why no image arrives, or nothing is marked',
     'simulate': 'film a procedural indoor world with exact depth and poses',
     'weights': 'fetch, convert, show and verify checkpoints',
 }

@@ -38,14 +38,19 @@ def private_ros(domain: int) -> dict[str, str]:
     :param domain: ROS_DOMAIN_ID.
     """
     profile = str(config_file('fastdds_large_messages.xml'))
-    rclpy_major = int(metadata.version('rclpy').partition('.')[0])
     return {
         **{name: value for name, value in os.environ.items() if name not in PROFILES},
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        PROFILES[rclpy_major >= RCLPY_OF_KILTED]: profile,
+        profile_variable(): profile,
         'RCUTILS_CONSOLE_OUTPUT_FORMAT': '[{severity}] {name}: {message}',
     }
+
+
+def profile_variable() -> str:
+    """Name the variable by which the ROS 2 that is installed finds the profile of Fast DDS."""
+    rclpy_major = int(metadata.version('rclpy').partition('.')[0])
+    return PROFILES[rclpy_major >= RCLPY_OF_KILTED]
 
 
 class NodeProcesses:

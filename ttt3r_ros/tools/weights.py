@@ -30,6 +30,7 @@ from ttt3r_ros.model.checkpoint import (
     check_finite,
     check_recorded_hash,
     CheckpointError,
+    CheckpointInfo,
     hash_file,
     open_checkpoint,
     PUBLISHED_NAMES,
@@ -217,19 +218,17 @@ def _info(arguments: argparse.Namespace) -> int:
     info = checkpoint.info
     tensors = checkpoint.tensors.values()
     dtypes = sorted({str(tensor.dtype).removeprefix('torch.') for tensor in tensors})
-    metadata = {name: text for name, text in info.metadata.items() if name != 'architecture'}
-    licence = metadata.pop('licence', None)
-    if licence is None:
-        licence = LICENSE if _published_with(info.sha256) else 'not recorded'
+    hidden = ('architecture', 'licence')
+    metadata = {name: text for name, text in info.metadata.items() if name not in hidden}
     _print_table(
         {
             'file': str(info.path),
             'sha256': info.sha256,
-            'licence': licence,
+            'licence': licence_of(info),
             'parameters': f'{sum(tensor.numel() for tensor in tensors):,}',
             'tensors': str(len(tensors)),
             'stored as': ', '.join(dtypes),
-            'architecture': _known_as(info.architecture),
+            'architecture': known_as(info.architecture),
         }
     )
     _print_table({f'  {k}': str(v) for k, v in info.architecture.to_record().items()})
@@ -237,7 +236,24 @@ def _info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _known_as(architecture: Architecture) -> str:
+def licence_of(info: CheckpointInfo) -> str:
+    """
+    Say under which licence a checkpoint is, as far as it is known.
+
+    :param info: of the checkpoint.
+    """
+    recorded = info.metadata.get('licence')
+    if recorded is not None:
+        return recorded
+    return LICENSE if _published_with(info.sha256) else 'not recorded'
+
+
+def known_as(architecture: Architecture) -> str:
+    """
+    Name an architecture.
+
+    :param architecture: of a checkpoint.
+    """
     known = {
         'published 512': Architecture.published_512(),
         'published 224': Architecture.published_224(),

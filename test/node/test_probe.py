@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The doctor beside a real node, on real DDS."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from ttt3r_ros.node.probe import observe
+from ttt3r_ros.tools import doctor
+from ttt3r_ros.tools.findings import Level, Profile
+
+ALONE = {'odom_frame': '', 'base_frame': ''}
+
+
+@pytest.fixture
+def look(rig, domain, monkeypatch):
+    """Let the doctor look while the robot does something again and again."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+
+    def look(do=lambda: None):
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(observe, '/ttt3r', '', 1.5)
+
+            def seen():
+                do()
+                rig.spin_for(0.05)
+                return future.done()
+
+            rig.spin_until(seen, 'the doctor has seen enough')
+        return future.result()
+
+    return look
+
+
+def failures(observed):
+    found = doctor.judge(observed, Profile('PROFILE', 'x', True, 2**26))
+    return [one.seen for one in found if one.level is Level.FAIL]
+
+
+def test_a_best_effort_camera_and_a_reliable_node_are_both_named(rig, look):
+    rig.start(image_qos='reliable', **ALONE)
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = rig.robot.create_publisher(Image, '/image', best_effort)
+
+    observed = look(lambda: publisher.publish(rig.image(0, rig.now_ns())))
+
+    expected = '/image: /robot offers BEST_EFFORT, /ttt3r asks for RELIABLE'
+    assert expected in failures(observed)
+    assert observed.node.settings.image_qos == 'reliable'
+    assert observed.image.arrivals.count > 0  # the doctor hears what the node cannot
+
+
+def test_a_missing_link_of_tf_is_named_and_the_others_by_their_authors(rig, look):
+    rig.start()
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = rig.robot.create_publisher(Image, '/image', best_effort)
+
+    def drive():
+        rig.send_transform('odom', 'base_link', np.eye(4), rig.now_ns())
+        publisher.publish(rig.image(0, rig.now_ns()))
+
+    observed = look(drive)
+
+    missing = [seen for seen in failures(observed) if 'nobody publishes' in seen]
+    assert missing == ["nobody publishes 'base_link' -> 'camera_optical_frame'"]
+    authors = {(link.parent, link.child): link.authors for link in observed.links if link.certain}
+    assert authors in (  # Kilted tells them, older ones do not
+        {('map', 'odom'): ('/ttt3r',), ('odom', 'base_link'): ('/robot',)},
+        {},
+    )
+    # At most 20 a second, in which the robot also sleeps 50 ms.
+    assert 2 < observed.image.arrivals.rate_hz <= 21
+    assert abs(observed.image.arrivals.age_s) < 1

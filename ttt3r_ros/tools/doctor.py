@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Say why no image arrives, or nothing is marked: what was seen, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+import dataclasses
+import importlib
+import json
+import os
+from pathlib import Path
+import re
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.node.observed import Observed
+from ttt3r_ros.settings import ModelSettings, NodeSettings
+from ttt3r_ros.tools import findings, machine
+from ttt3r_ros.tools.findings import Finding, Level, Profile
+from ttt3r_ros.tools.options import positive_float
+from ttt3r_ros.tools.processes import profile_variable
+
+EXAMPLES = """examples:
+  ttt3r doctor                                  beside a running robot and mapping node
+  ttt3r doctor --image-topic /camera/image_raw  where the images should come from
+  ttt3r doctor --namespace /robot/ttt3r --seconds 10
+  ttt3r doctor --json > report.json
+
+Run it with the environment of the mapping node: the same ROS_DOMAIN_ID and middleware. Each line
+is OK, WARN or FAIL; the exit code is 1 when one is FAIL. Without ROS 2 it looks at this machine
+only."""
+
+SUBJECT_WIDTH = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the options.
+
+    :param parser: takes them.
+    """
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        '--namespace',
+        default='/ttt3r',
+        metavar='NAME',
+        help='full name of the mapping node, which its own topics begin with (default /ttt3r)',
+    )
+    parser.add_argument(
+        '--image-topic',
+        default='',
+        metavar='TOPIC',
+        help='where images are expected (default: where the node hears them)',
+    )
+    parser.add_argument(
+        '--seconds',
+        type=positive_float,
+        default=5.0,
+        metavar='X',
+        help='how long to listen (default 5)',
+    )
+    parser.add_argument('--json', action='store_true', help='print JSON instead of lines')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Look, judge and print.
+
+    :param arguments: the parsed options.
+    :returns: 1 when something failed, else 0.
+    """
+    found = examine(_full(arguments.namespace), arguments.image_topic, arguments.seconds)
+    failed = any(finding.level is Level.FAIL for finding in found)
+    print(as_json(found) if arguments.json else as_text(found))
+    return int(failed)
+
+
+def _full(name: str) -> str:
+    return '/' + name.strip('/')
+
+
+def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
+    """
+    Look at everything and judge it.
+
+    :param name: full name of the mapping node.
+    :param image_topic: or empty.
+    :param seconds: to listen.
+    """
+    observed, trouble = _observe(name, _full(image_topic) if image_topic else '', seconds)
+    found = [] if trouble is None else [trouble]
+    model, settings = ModelSettings(), NodeSettings()
+    if observed is not None:
+        found.extend(judge(observed, look_at_profile()))
+        if observed.node is not None:
+            model, settings = observed.node.model, observed.node.settings
+    checkpoint = machine.look_at_checkpoint(model)
+    found.append(machine.judge_device(machine.look_at_device(model), checkpoint))
+    found.append(machine.judge_checkpoint(checkpoint))
+    found.append(machine.judge_disk(machine.look_at_disk(settings)))
+    return found
+
+
+def judge(observed: Observed, profile: Profile) -> Iterator[Finding]:
+    """
+    Judge what the probe saw.
+
+    :param observed: by the probe.
+    :param profile: of Fast DDS.
+    """
+    yield from findings.judge_middleware(observed, os.environ)
+    yield findings.judge_profile(profile, observed)
+    yield from findings.judge_node(observed)
+    yield findings.judge_clock(observed)
+    yield from findings.judge_image(observed, profile)
+    yield findings.judge_camera_info(observed)
+    yield from findings.judge_tf(observed)
+    yield from findings.judge_points(observed)
+
+
+def _observe(
+    name: str, image_topic: str, seconds: float
+) -> tuple[Observed | None, Finding | None]:
+    """Look through ROS 2, or say why that is not possible."""
+    try:
+        probe = importlib.import_module('ttt3r_ros.node.probe')
+    except ImportError as error:
+        return None, findings.warn(
+            'ROS 2',
+            f'cannot be imported ({error}): topics, TF and clock are not looked at',
+            'source the setup file of ROS 2, with the Python that it was built for',
+        )
+    try:
+        return probe.observe(name, image_topic, seconds), None
+    except UserError as error:
+        return None, findings.fail(
+            'ROS 2', str(error), 'check RMW_IMPLEMENTATION, ROS_DOMAIN_ID and the installation'
+        )
+
+
+def look_at_profile() -> Profile:
+    """Look at the profile of Fast DDS that processes with this environment take."""
+    variable = profile_variable()
+    name = os.environ.get(variable, '')
+    path = Path(name)
+    if not name or not path.is_file():
+        return Profile(variable, name)
+    sizes = re.findall(r'<segment_size>\s*(\d+)', path.read_text(errors='replace'))
+    return Profile(variable, name, True, max(map(int, sizes), default=None))
+
+
+# ---- printing
+
+
+def as_text(found: Iterable[Finding]) -> str:
+    """
+    Put findings on a screen.
+
+    :param found: in their order.
+    """
+    listed = list(found)
+    indent = ' ' * (SUBJECT_WIDTH + 6)
+    lines = []
+    for finding in listed:
+        lines.append(f'{finding.level.value:<5} {finding.subject:<{SUBJECT_WIDTH}} {finding.seen}')
+        if finding.advice:
+            lines.append(f'{indent} -> {finding.advice}')
+    counts = [sum(one.level is level for one in listed) for level in (Level.FAIL, Level.WARN)]
+    return '\n'.join([*lines, f'{counts[0]} failed, {counts[1]} warned'])
+
+
+def as_json(found: Iterable[Finding]) -> str:
+    """
+    Put findings into JSON.
+
+    :param found: in their order.
+    """
+    rows = [{**dataclasses.asdict(one), 'level': one.level.value} for one in found]
+    failed = any(row['level'] == Level.FAIL.value for row in rows)
+    return json.dumps({'ok': not failed, 'findings': rows}, indent=2)

@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What this machine has for the node: a device, a checkpoint, a place for maps."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import shutil
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.settings import ModelSettings, NodeSettings
+from ttt3r_ros.tools.findings import fail, Finding, ok, warn
+
+FREE_FAIL, FREE_WARN = 100 * 2**20, 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the network would run here; error: why it cannot, or empty. Memory in bytes."""
+
+    torch: str
+    name: str = 'cpu'
+    cores: int = 1
+    free: int = 0
+    total: int = 0
+    has_nvidia_driver: bool = False
+    error: str = ''
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """The checkpoint that would be used; error: why it cannot, or empty."""
+
+    path: str = ''
+    sha256: str = ''
+    licence: str = ''
+    architecture: str = ''
+    size: int = 0
+    error: str = ''
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The folder of the maps; free in bytes."""
+
+    folder: Path
+    free: int
+    writable: bool
+
+
+# ---- looking
+
+
+def look_at_device(model: ModelSettings) -> Device:
+    """
+    Look at where the network would run.
+
+    :param model: says where it should.
+    """
+    import torch
+
+    from ttt3r_ros.model.predictor import choose_device
+
+    seen = Device(
+        torch=torch.__version__,
+        cores=os.cpu_count() or 1,
+        has_nvidia_driver=Path('/proc/driver/nvidia/version').exists(),
+    )
+    try:
+        device = choose_device(model.device)
+        if device.type != 'cuda':
+            return seen
+        free, total = torch.cuda.mem_get_info(device)
+    except (UserError, RuntimeError) as error:  # torch has no class for a driver that is gone
+        return dataclasses.replace(seen, error=str(error))
+    name = f'{device}: {torch.cuda.get_device_name(device)}'
+    return dataclasses.replace(seen, name=name, free=free, total=total)
+
+
+def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
+    """
+    Look at the weights that would be used.
+
+    :param model: names them.
+    """
+    from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
+    from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
+    from ttt3r_ros.tools.weights import known_as, licence_of
+
+    if model.checkpoint == RANDOM_CHECKPOINT:
+        return CheckpointFile(error='random weights, a map of nothing: set checkpoint')
+    try:
+        path = resolve_checkpoint(model.checkpoint)
+        info = open_checkpoint(path).info
+        return CheckpointFile(
+            path=str(path),
+            sha256=info.sha256,
+            licence=licence_of(info),
+            architecture=known_as(info.architecture),
+            size=path.stat().st_size,
+        )
+    except UserError as error:
+        return CheckpointFile(error=str(error))
+
+
+def look_at_disk(settings: NodeSettings) -> Disk:
+    """
+    Look at the place for maps.
+
+    :param settings: name it.
+    """
+    folder = Path(settings.map_directory).expanduser()
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK)
+    return Disk(folder, shutil.disk_usage(nearest).free, writable)
+
+
+# ---- judging
+
+
+def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
+    """
+    Judge where the network would run.
+
+    :param device: of this machine.
+    :param checkpoint: needs memory.
+    """
+    if device.error:
+        return fail('device', device.error, '')  # says what to do itself
+    if device.name.startswith('cuda'):
+        seen = (
+            f'{device.name}, {device.free / 2**30:.1f} of {device.total / 2**30:.1f} GB free, '
+            f'torch {device.torch}'
+        )
+        if device.free < checkpoint.size:
+            return fail(
+                'device', seen, f'the checkpoint has {checkpoint.size / 2**30:.1f} GB: make room'
+            )
+        return ok('device', seen)
+    seen = f'cpu with {device.cores} core(s), torch {device.torch}'
+    if device.has_nvidia_driver:
+        return warn(
+            'device',
+            f'{seen}, though there is an NVIDIA driver',
+            'install a CUDA build of torch, and device:=auto',
+        )
+    return ok('device', seen)
+
+
+def judge_checkpoint(checkpoint: CheckpointFile) -> Finding:
+    """
+    Judge the weights.
+
+    :param checkpoint: that would be used.
+    """
+    if checkpoint.error:
+        return fail('checkpoint', checkpoint.error, '')  # says what to do itself
+    return ok(
+        'checkpoint',
+        f'{checkpoint.path}, architecture {checkpoint.architecture}, '
+        f'sha256 {checkpoint.sha256[:16]}, licence {checkpoint.licence}',
+    )
+
+
+def judge_disk(disk: Disk) -> Finding:
+    """
+    Judge the place for maps.
+
+    :param disk: of map_directory.
+    """
+    seen = f'map_directory {disk.folder}, {disk.free / 2**30:.1f} GB free'
+    if not disk.writable:
+        return fail('disk', f'{seen}, cannot be written', 'change its owner, or map_directory')
+    if disk.free < FREE_FAIL:
+        return fail('disk', seen, 'make room: maps cannot be saved')
+    if disk.free < FREE_WARN:
+        return warn('disk', seen, 'make room for maps')
+    return ok('disk', seen)
