@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
+import yaml
 
-from ttt3r_ros.node.probe import observe
+from ttt3r_ros.node.observed import ObservationSource
+from ttt3r_ros.node.probe import observation_sources, observe
 from ttt3r_ros.tools import doctor
 from ttt3r_ros.tools.findings import Level, Profile
 
@@ -76,3 +79,54 @@ def test_a_missing_link_of_tf_is_named_and_the_others_by_their_authors(rig, look
     # At most 20 a second, in which the robot also sleeps 50 ms.
     assert 2 < observed.image.arrivals.rate_hz <= 21
     assert abs(observed.image.arrivals.age_s) < 1
+
+
+def test_a_costmap_is_asked_what_it_does_with_the_points(rig, look):
+    rig.start(**ALONE)
+    costmap = rclpy.create_node('costmap', namespace='local_costmap', context=rig.context)
+    rig.executor.add_node(costmap)
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    costmap.create_subscription(PointCloud2, '/ttt3r/points', lambda message: None, best_effort)
+    for name, value in {
+        'voxel_layer.observation_sources': 'scan ttt3r',
+        'voxel_layer.scan.topic': '/scan',
+        'voxel_layer.ttt3r.topic': '/ttt3r/points',
+        'voxel_layer.ttt3r.clearing': True,
+        'voxel_layer.ttt3r.max_obstacle_height': 0.0,
+    }.items():
+        costmap.declare_parameter(name, value)
+
+    observed = look()
+    costmap.destroy_node()
+
+    expected = ObservationSource(
+        '/local_costmap/costmap',
+        'voxel_layer',
+        'ttt3r',
+        clearing=True,
+        min_obstacle_height=0.0,
+        max_obstacle_height=0.0,
+    )
+    assert observed.sources == (expected,)
+    assert any('obstacles from 0 to 0 m height' in seen for seen in failures(observed))
+
+
+def test_the_costmap_that_ships_uses_the_points(repository):
+    config = yaml.safe_load((repository / 'config' / 'nav2_costmap.yaml').read_text())
+    parameters = config['local_costmap']['local_costmap']['ros__parameters']
+
+    (source,) = observation_sources('/costmap', flat(parameters), '/ttt3r/points')
+
+    assert source.enabled
+    assert source.marking
+    assert source.clearing
+    assert 0 < source.min_obstacle_height < source.max_obstacle_height
+
+
+def flat(values, prefix=''):
+    """Give nested parameters as ROS does."""
+    result = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict)
+        result |= flat(value, f'{prefix}{name}.') if nested else {prefix + name: value}
+    return result

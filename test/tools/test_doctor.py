@@ -16,6 +16,7 @@ from ttt3r_ros.node.observed import (
     Endpoint,
     Link,
     MappingNodeSeen,
+    ObservationSource,
     Observed,
     Topic,
 )
@@ -67,6 +68,7 @@ HEALTHY = Observed(
     ),
     map_cloud=Topic('/ttt3r/map_cloud'),
     links=(MAP_LINK, WHEELS_LINK, MOUNT_LINK),
+    sources=(ObservationSource('/local_costmap/local_costmap', 'voxel_layer', 'ttt3r'),),
 )
 
 
@@ -210,6 +212,25 @@ def test_each_doubt_is_a_warning(observed, seen):
 
     assert_found(found, Level.WARN, seen)
     assert Level.FAIL not in {one.level for one in found}
+
+
+VOXELS = ObservationSource('/local_costmap', 'voxel_layer', 'ttt3r')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'level', 'seen'),
+    [
+        ({'enabled': False}, Level.FAIL, 'the layer is off'),
+        ({'marking': False}, Level.FAIL, 'marking is off'),
+        ({'max_obstacle_height': 0.0}, Level.FAIL, 'from 0.08 to 0 m height'),
+        ({'clearing': False}, Level.WARN, 'clearing is off'),
+    ],
+)
+def test_a_costmap_that_cannot_mark_or_clear_is_named(changes, level, seen):
+    observed = replace(HEALTHY, sources=(replace(VOXELS, **changes),))
+
+    found = assert_found(judged(observed), level, seen)
+    assert found.seen.startswith('voxel_layer.ttt3r of /local_costmap')
 
 
 def test_ages_count_by_the_simulated_clock_of_the_node():

@@ -93,6 +93,20 @@ class Clock:
 
 
 @dataclass(frozen=True)
+class ObservationSource:
+    """How a layer of a costmap uses a cloud, in the words of Nav2's parameters; metres."""
+
+    costmap: str
+    layer: str
+    source: str
+    enabled: bool = True
+    marking: bool = True
+    clearing: bool = True
+    min_obstacle_height: float = 0.08
+    max_obstacle_height: float = 1.8
+
+
+@dataclass(frozen=True)
 class MappingNodeSeen:
     """
     The mapping node as seen from outside.
@@ -116,7 +130,8 @@ class Observed:
 
     name: of the mapping node. node: None when there is none. nodes: the full names of the others.
     wanted_topic: of the images, as the user gave it, or empty. image_topics: those of others that
-    carry images. middleware: as rclpy names it. domain: ROS_DOMAIN_ID.
+    carry images. sources: of costmaps, that use the points. middleware: as rclpy names it.
+    domain: ROS_DOMAIN_ID.
     """
 
     name: str
@@ -129,6 +144,7 @@ class Observed:
     points: Topic
     map_cloud: Topic
     links: tuple[Link, ...] = ()
+    sources: tuple[ObservationSource, ...] = ()
     clock: Clock = Clock()
     wanted_topic: str = ''
     image_topics: tuple[str, ...] = ()

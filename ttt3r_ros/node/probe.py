@@ -16,7 +16,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
 import numpy as np
-from rcl_interfaces.srv import GetParameters
+from rcl_interfaces.srv import GetParameters, ListParameters
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -37,6 +37,7 @@ from ttt3r_ros.node.observed import (
     Endpoint,
     Link,
     MappingNodeSeen,
+    ObservationSource,
     Observed,
     Topic,
 )
@@ -177,6 +178,7 @@ class _Probe:
             points=self._topic(f'{self._name}/points', points),
             map_cloud=self._topic(f'{self._name}/map_cloud'),
             links=self._seen_links(tf, tf_static),
+            sources=self._observation_sources(f'{self._name}/points'),
             clock=Clock(
                 tuple(end.node for end in self._topic('/clock').publishers),
                 self._clock_count,
@@ -265,14 +267,11 @@ class _Probe:
     def _look_at_node(self) -> MappingNodeSeen | None:
         if self._name not in self._nodes():
             return None
-        names = [field.name for field in knobs()]
-        request = GetParameters.Request(names=[*names, 'use_sim_time'])
-        state = self._ask(GetState, 'get_state', GetState.Request())
-        answer = self._ask(GetParameters, 'get_parameters', request)
+        state = self._ask(GetState, f'{self._name}/get_state', GetState.Request())
         label = '' if state is None else state.current_state.label
-        if answer is None or len(answer.values) != len(request.names):
+        values = self._parameters(self._name, [*(field.name for field in knobs()), 'use_sim_time'])
+        if not values:
             return MappingNodeSeen(state=label, answers=False)
-        values = dict(zip(request.names, map(parameter_value_to_python, answer.values)))
         settings = Settings().changed(values)
         return MappingNodeSeen(
             state=label,
@@ -281,9 +280,29 @@ class _Probe:
             settings=settings.node,
         )
 
+    def _parameters(self, node: str, names: list[str]) -> dict[str, Any]:
+        """Give parameters of a node; none at all when it does not answer for each of them."""
+        request = GetParameters.Request(names=names)
+        answer = self._ask(GetParameters, f'{node}/get_parameters', request)
+        if answer is None or len(answer.values) != len(names):
+            return {}
+        return dict(zip(names, map(parameter_value_to_python, answer.values)))
+
+    def _observation_sources(self, topic: str) -> tuple[ObservationSource, ...]:
+        """Ask the costmaps that hear a topic what they do with it."""
+        sources: list[ObservationSource] = []
+        hearers = {end.node for end in self._topic(topic).subscribers if 'costmap' in end.node}
+        for costmap in sorted(hearers):
+            request = ListParameters.Request()
+            listed = self._ask(ListParameters, f'{costmap}/list_parameters', request)
+            if listed is not None:
+                values = self._parameters(costmap, list(listed.result.names))
+                sources.extend(observation_sources(costmap, values, topic))
+        return tuple(sources)
+
     def _ask(self, kind: Any, service: str, request: Any) -> Any:
-        """Call a service of the node; gives None when it does not answer."""
-        client = self._node.create_client(kind, f'{self._name}/{service}')
+        """Call a service; gives None when nobody answers."""
+        client = self._node.create_client(kind, service)
         try:
             if not self._spin_until(client.service_is_ready, ANSWER_S):
                 return None
@@ -326,6 +345,39 @@ class _Probe:
             authors = tuple(sorted({names[gid] for gid in gids}))
             links.append(Link(parent, child, static, authors, certain, stream.arrivals()))
         return tuple(links)
+
+
+def observation_sources(
+    costmap: str, values: Mapping[str, Any], topic: str
+) -> list[ObservationSource]:
+    """
+    Find in the parameters of a costmap how it uses a topic.
+
+    :param costmap: name of its node.
+    :param values: all its parameters, `LAYER.SOURCE.topic` and so on.
+    :param topic: resolved.
+    """
+    sources = []
+    for key, value in values.items():
+        layer, _, rest = key.partition('.')
+        source, _, last = rest.rpartition('.')
+        if last != 'topic' or not source or f'/{str(value).lstrip("/")}' != topic:
+            continue
+        prefix = f'{layer}.{source}'
+        sources.append(
+            ObservationSource(
+                costmap,
+                layer,
+                source,
+                enabled=bool(values.get(f'{layer}.enabled', True)),
+                # What is not there has the default of Nav2.
+                marking=bool(values.get(f'{prefix}.marking', True)),
+                clearing=bool(values.get(f'{prefix}.clearing', False)),
+                min_obstacle_height=float(values.get(f'{prefix}.min_obstacle_height', 0.0)),
+                max_obstacle_height=float(values.get(f'{prefix}.max_obstacle_height', 0.0)),
+            )
+        )
+    return sources
 
 
 def _endpoint(info: TopicEndpointInfo) -> Endpoint:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from ttt3r_ros.node.observed import Arrivals, Endpoint, Link, Observed, Topic
+from ttt3r_ros.node.observed import (
+    Arrivals,
+    Endpoint,
+    Link,
+    ObservationSource,
+    Observed,
+    Topic,
+)
 from ttt3r_ros.settings import NodeSettings
 
 # Larger best-effort messages do not fit into the shared memory of Fast DDS as it comes.
@@ -565,11 +572,28 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
             'for Nav2 take config/nav2_costmap.yaml',
         )
     else:
-        yield ok('costmap', f'{points.name} is heard by {_hearers(points)}')
+        hearers = sorted({end.node for end in points.subscribers})
+        yield ok('costmap', f'{points.name} is heard by {_names(hearers)}')
+    for source in observed.sources:
+        yield from _judge_source(source)
 
 
-def _hearers(topic: Topic) -> str:
-    return _names(sorted({end.node for end in topic.subscribers}))
+def _judge_source(source: ObservationSource) -> Iterator[Finding]:
+    """Judge what a costmap does with the points."""
+    where = f'{source.layer}.{source.source} of {source.costmap}'
+    advice = 'take config/nav2_costmap.yaml'
+    if not (source.enabled and source.marking):
+        which = 'marking' if source.enabled else 'the layer'
+        yield fail('costmap', f'{where}: {which} is off, so nothing is marked', advice)
+    elif source.max_obstacle_height <= source.min_obstacle_height:
+        yield fail(
+            'costmap',
+            f'{where}: obstacles from {source.min_obstacle_height:g} to '
+            f'{source.max_obstacle_height:g} m height, so nothing is marked',
+            f'set max_obstacle_height, whose default is 0; or {advice}',
+        )
+    elif not source.clearing:
+        yield warn('costmap', f'{where}: clearing is off, so marks stay', advice)
 
 
 def _names(names: Iterable[str]) -> str:
