@@ -52,7 +52,7 @@ SOURCE = {
 
 # The room, in the frame of the robot's base at the first image: x ahead, z up, metres.
 WALL, SIDE, CEILING = 2.2, 1.6, 2.4
-BOARD, BOARD_HALF, BOARD_TOP = 1.4, 0.3, 1.0
+BOARD, BOARD_HALF = 1.4, 0.3
 MAST = transform(BODY_T_OPTICAL[:3, :3], [0.2, 0.0, 0.5])  # base_T_camera
 START = transform(rotation_about([0, 0, 1], 0.5), [3.0, -1.0, 0.0])  # odom_T_room
 
@@ -144,8 +144,12 @@ class VoxelLayer:
         self.costs[x[many], y[many]] = LETHAL
 
 
-def room_depth(rays, room_T_camera, with_board):
-    """Give the exact depth along rays of optical depth 1: the nearest plane that each meets."""
+def room_depth(rays, room_T_camera, board_top):
+    """
+    Give the exact depth along rays of optical depth 1: the nearest plane that each meets.
+
+    :param board_top: how high the board before the wall is; 0 for none.
+    """
     x, y, z = room_T_camera[:3, 3]
     right, up_down, out = np.moveaxis(rays @ room_T_camera[:3, :3].T, -1, 0)
     with np.errstate(divide='ignore'):
@@ -157,8 +161,8 @@ def room_depth(rays, room_T_camera, with_board):
             (0 - z) / out,
         ]
         board = (BOARD - x) / right
-    hits_board = (np.abs(y + board * up_down) < BOARD_HALF) & (z + board * out < BOARD_TOP)
-    planes.append(np.where(hits_board & with_board, board, np.inf))
+    hits_board = (np.abs(y + board * up_down) < BOARD_HALF) & (z + board * out < board_top)
+    planes.append(np.where(hits_board, board, np.inf))
     return np.min([np.where(plane > 0, plane, np.inf) for plane in planes], axis=0)
 
 
@@ -177,7 +181,7 @@ class RoomPredictor:
         prediction, state = self._exact.step(rgb_fitted, state, write)
         rays = prediction.points_camera / prediction.points_camera[..., 2:]
         number = int(rgb_fitted[0, 0, 0])
-        depth = room_depth(rays, ahead(0.1 * number) @ MAST, with_board=number == 0)
+        depth = room_depth(rays, ahead(0.1 * number) @ MAST, 0.0 if number else 1.0)
         points = (rays * depth[..., None]).astype(np.float32)
         return replace(prediction, points_camera=points), state
 
@@ -302,7 +306,7 @@ def test_the_rules_know_the_traps_of_nav2(costmap, changed, trap):
             'camera': START @ room_T_camera,
             'mast_top': START @ transform(np.eye(3), [0, 0, 2.1]),
         }
-        depth = room_depth(rays, room_T_camera, with_board=number == 0)
+        depth = room_depth(rays, room_T_camera, 0.0 if number else 1.0)
         layer.hear('camera', (rays * depth[..., None]).reshape(-1, 3), frames.get)
 
     x, y = in_room(layer)
@@ -315,3 +319,16 @@ def test_the_rules_know_the_traps_of_nav2(costmap, changed, trap):
         (False, False): 'nothing marked',
     }
     assert found[bool((wall == LETHAL).any()), bool((board == FREE).all())] == trap
+
+
+@pytest.mark.parametrize(('height', 'marked'), [(0.2, False), (0.3, True)])
+def test_what_is_lower_than_three_voxels_reach_is_not_marked(costmap, height, marked):
+    layer = VoxelLayer(costmap)
+    rays = CameraIntrinsics.from_field_of_view(128, 96, 60.0).rays()
+    depth = room_depth(rays, MAST, height)
+
+    layer.hear('camera', (rays * depth[..., None]).reshape(-1, 3), {'camera': START @ MAST}.get)
+
+    x, y = in_room(layer)
+    board = layer.costs[(np.abs(x - BOARD) < 0.1) & (np.abs(y) < 0.2)]
+    assert (board == LETHAL).any() == marked
