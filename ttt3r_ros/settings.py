@@ -114,7 +114,12 @@ class MappingSettings(Checked):
     """How frames become a trajectory and a map."""
 
     reset_interval: int = knob(
-        0, 'Start a new segment after this many frames; 0 never does.', 'frames', 0, 1_000_000
+        -1,
+        'Start a new segment after this many frames; 0 never does, -1 does what the maker of the '
+        'checkpoint advises (mostly never).',
+        'frames',
+        -1,
+        1_000_000,
     )
     overlap_frames: int = knob(
         1, 'Frames of the old segment that are fed again to the new one.', 'frames', 1, 16

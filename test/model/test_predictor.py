@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model import FramePrediction, Outputs, update_rule
-from ttt3r_ros.model.checkpoint import CheckpointInfo
+from ttt3r_ros.model import Architecture, FramePrediction, Network, Outputs, update_rule
+from ttt3r_ros.model.checkpoint import CheckpointError, CheckpointInfo, save_checkpoint
 from ttt3r_ros.model.predictor import (
     choose_device,
     choose_precision,
@@ -20,7 +20,7 @@ from ttt3r_ros.model.predictor import (
     random_network,
     to_host,
 )
-from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.settings import MappingSettings, ModelSettings
 
 RANDOM = ModelSettings(checkpoint='random', device='cpu', precision='strict')
 
@@ -316,3 +316,24 @@ def test_an_unknown_rule_is_refused():
 def test_a_missing_checkpoint_file_is_refused():
     with pytest.raises(UserError, match=r'no checkpoint file nowhere\.safetensors'):
         load_predictor(replace(RANDOM, checkpoint='nowhere.safetensors'))
+
+
+@pytest.mark.parametrize(
+    ('metadata', 'asked', 'given'),
+    [({}, -1, 0), ({'reset_interval': '10'}, -1, 10), ({'reset_interval': '10'}, 0, 0)],
+)
+def test_a_checkpoint_may_advise_segments_and_the_user_decides(tmp_path, metadata, asked, given):
+    path, sizes = tmp_path / 'advising.safetensors', Architecture.tiny()
+    save_checkpoint(path, Network(sizes), sizes, metadata)
+    predictor = load_predictor(ModelSettings(checkpoint=str(path)))
+
+    assert predictor.advise(MappingSettings(reset_interval=asked)).reset_interval == given
+
+
+def test_advice_that_is_no_number_is_refused(tmp_path):
+    path, sizes = tmp_path / 'advising.safetensors', Architecture.tiny()
+    save_checkpoint(path, Network(sizes), sizes, {'reset_interval': 'often'})
+    predictor = load_predictor(ModelSettings(checkpoint=str(path)))
+
+    with pytest.raises(CheckpointError, match="reset_interval='often'"):
+        predictor.advise(MappingSettings())

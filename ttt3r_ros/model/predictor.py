@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,19 @@ from torch import Tensor
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.model.architecture import Architecture
-from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
+from ttt3r_ros.model.checkpoint import (
+    CheckpointError,
+    CheckpointInfo,
+    load_network,
+    resolve_checkpoint,
+)
 from ttt3r_ros.model.network import FramePrediction, Network, Outputs
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.state_update import update_rule, UpdateRule
-from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.settings import MappingSettings, ModelSettings
 
 RANDOM_CHECKPOINT = 'random'
+ADVICE = 'reset_interval'  # key of a checkpoint's metadata
 
 
 class DeviceError(UserError):
@@ -96,6 +102,20 @@ class Predictor:
     def checkpoint_note(self) -> str:
         """Give what its maker wants every user to know, mostly nothing."""
         return '' if self.checkpoint is None else self.checkpoint.metadata.get('note', '')
+
+    def advise(self, settings: MappingSettings) -> MappingSettings:
+        """
+        Fill in what the settings leave to the maker of the checkpoint.
+
+        :param settings: of the mapper; what they say themselves stays.
+        :raises CheckpointError: when the checkpoint's advice is no number of frames.
+        """
+        if settings.reset_interval >= 0:
+            return settings
+        advice = '0' if self.checkpoint is None else self.checkpoint.metadata.get(ADVICE, '0')
+        if not advice.isdecimal():
+            raise CheckpointError(f'{self.checkpoint_name} advises {ADVICE}={advice!r}: give one')
+        return replace(settings, reset_interval=int(advice))
 
     @property
     def checkpoint_sha256(self) -> str:

@@ -45,7 +45,8 @@ def build_mapper(settings: Settings) -> OnlineMapper:
     :param settings: of the node.
     :raises UserError: when the device or the checkpoint cannot be used.
     """
-    return OnlineMapper(load_predictor(settings.model), settings.mapping)
+    predictor = load_predictor(settings.model)
+    return OnlineMapper(predictor, predictor.advise(settings.mapping))
 
 
 class MappingNode(ManagedNode):

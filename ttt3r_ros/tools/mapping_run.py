@@ -63,9 +63,9 @@ class MappingRun:
         :param calibration: of all images, or None.
         """
         self._model_settings = model_settings
-        self._mapping_settings = mapping_settings
         self._calibration = calibration
         self._predictor = load_predictor(model_settings)
+        self._mapping_settings = mapping_settings = self._predictor.advise(mapping_settings)
         if self._predictor.checkpoint_note:
             print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
         self._mapper = OnlineMapper(self._predictor, mapping_settings)
