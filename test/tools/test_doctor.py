@@ -347,6 +347,19 @@ def test_frames_in_between_belong_to_the_chain():
     assert expected in [one.seen for one in found]
 
 
+def test_a_frame_of_another_name_is_shown_beside_the_one_that_is_missing():
+    mount = replace(MOUNT_LINK, parent='base_footprint')
+    observed = replace(
+        with_node(settings=NodeSettings(base_frame='base_footprint')),
+        links=(MAP_LINK, WHEELS_LINK, mount),
+    )
+
+    found = assert_found(
+        judged(observed), Level.FAIL, "nobody publishes 'odom' -> 'base_footprint'", 'base_frame'
+    )
+    assert found.seen.endswith("'odom' has 'base_link'")
+
+
 def test_a_circle_of_frames_ends():
     circle = (Link('a', 'optical', True, ('/x',)), Link('optical', 'a', True, ('/x',)))
 
@@ -499,4 +512,7 @@ def test_the_shared_memory_is_read_from_the_profile(content, size, tmp_path, mon
     path.write_text(content)
     monkeypatch.setenv('PROFILE', str(path))
 
-    assert doctor.look_at_profile() == Profile('PROFILE', str(path), True, size)
+    profile = doctor.look_at_profile()
+
+    assert replace(profile, shipped='') == Profile('PROFILE', str(path), True, size, '')
+    assert Path(profile.shipped).is_file()

@@ -19,6 +19,7 @@ from ttt3r_ros.node.observed import Observed
 from ttt3r_ros.settings import ModelSettings, NodeSettings
 from ttt3r_ros.tools import findings, machine
 from ttt3r_ros.tools.findings import Finding, Level, Profile
+from ttt3r_ros.tools.installed import config_file
 from ttt3r_ros.tools.options import positive_float
 from ttt3r_ros.tools.processes import profile_variable
 
@@ -144,11 +145,12 @@ def look_at_profile() -> Profile:
     """Look at the profile of Fast DDS that processes with this environment take."""
     variable = profile_variable()
     name = os.environ.get(variable, '')
+    shipped = str(config_file('fastdds_large_messages.xml'))
     path = Path(name)
     if not name or not path.is_file():
-        return Profile(variable, name)
+        return Profile(variable, name, shipped=shipped)
     sizes = re.findall(r'<segment_size>\s*(\d+)', path.read_text(errors='replace'))
-    return Profile(variable, name, True, max(map(int, sizes), default=None))
+    return Profile(variable, name, True, max(map(int, sizes), default=None), shipped)
 
 
 # ---- printing

@@ -71,12 +71,17 @@ def fail(subject: str, seen: str, advice: str) -> Finding:
 
 @dataclass(frozen=True)
 class Profile:
-    """The profile of Fast DDS; segment_size: in bytes, or None where the file has none."""
+    """
+    The profile of Fast DDS that the variable names.
+
+    segment_size: in bytes, or None where the file has none. shipped: the one that comes with us.
+    """
 
     variable: str
     path: str = ''
     exists: bool = False
     segment_size: int | None = None
+    shipped: str = 'config/fastdds_large_messages.xml'
 
 
 def judge_middleware(observed: Observed, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -140,8 +145,7 @@ def judge_profile(profile: Profile, observed: Observed | None) -> Finding:
     if observed is not None and 'fastrtps' not in observed.middleware:
         return ok(subject, f'{observed.middleware} needs no profile of Fast DDS')
     advice = (
-        f'export {profile.variable}=.../config/fastdds_large_messages.xml for this node and for '
-        'that of the camera (docs/node.md)'
+        f'export {profile.variable}={profile.shipped} for this node and for that of the camera'
     )
     if not profile.path:
         return warn(
@@ -504,6 +508,9 @@ def _missing(observed: Observed, upper: str, lower: str, top: str) -> Finding:
     gap = f'nobody publishes {upper!r} -> {top!r}'
     if top != lower:
         gap += f' ({lower!r} hangs below {top!r})'
+    children = sorted({link.child for link in observed.links if link.parent == upper})
+    if children:
+        gap += f'; {upper!r} has {_names(map(repr, children))}'
     settings = _settings(observed)
     if upper == settings.map_frame:
         advice = (
@@ -515,7 +522,8 @@ def _missing(observed: Observed, upper: str, lower: str, top: str) -> Finding:
         advice = (
             'the mapping node sends it with each image that it maps'
             if settings.publish_odom_to_base_tf
-            else 'start the odometry; without one set publish_odom_to_base_tf:=true'
+            else 'start the odometry, or correct base_frame; without odometry set '
+            'publish_odom_to_base_tf:=true'
         )
     else:
         advice = (
