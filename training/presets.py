@@ -47,6 +47,7 @@ PRESETS = {
         reuse=6.0,
         dense_share=0.5,
         stages=((0.0, 2, 3), (0.5, 3, 6), (0.85, 6, 12)),
+        average=0.99,
     ),
     # For the smoke test.
     'tiny': Preset(Architecture.tiny(), 64, 48, 16, 1e-3, 4, 8.0, 1.0),
