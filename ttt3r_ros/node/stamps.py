@@ -32,6 +32,7 @@ class StampGate:
     def __init__(self) -> None:
         """Begin with no stamp."""
         self.newest_ns: int | None = None
+        self._old_ns: int | None = None
 
     def judge(self, stamp_ns: int, now_ns: int, settings: NodeSettings) -> tuple[Verdict, int]:
         """
@@ -48,6 +49,8 @@ class StampGate:
                 stamp_ns = now_ns
             elif settings.bad_stamps == 'refuse' or stamp_ns <= 0:
                 return Verdict.REFUSED, stamp_ns
+        elif self._old_ns is not None and now_ns < self._old_ns < stamp_ns:
+            return Verdict.LATE, stamp_ns  # under way when the clock went back
         newest_ns = self.newest_ns
         if newest_ns is not None and stamp_ns <= newest_ns:
             if stamp_ns == newest_ns:
@@ -69,5 +72,5 @@ class StampGate:
         """
         if self.newest_ns is None or self.newest_ns <= now_ns:
             return False
-        self.newest_ns = None
+        self._old_ns, self.newest_ns = self.newest_ns, None
         return True
