@@ -17,7 +17,8 @@ class Preset:
 
     frames_per_step: sequences times their length. stages: from which share of the run on, how
     long sequences are, shortest and longest. dense_share: share of the frames whose points are
-    learnt from in a step; poses and flow are learnt from in all.
+    learnt from in a step; poses and flow are learnt from in all. average: decay of the averaged
+    weights. advised_interval: frames after which users should start a new segment.
     """
 
     architecture: Architecture
@@ -31,6 +32,7 @@ class Preset:
     stages: tuple[tuple[float, int, int], ...] = ((0.0, 2, 4), (0.3, 4, 8), (0.75, 8, 16))
     memory_frames: int = 8
     average: float = 0.999
+    advised_interval: int = 0
 
 
 PRESETS = {
@@ -48,6 +50,7 @@ PRESETS = {
         dense_share=0.5,
         stages=((0.0, 2, 3), (0.5, 3, 6), (0.85, 6, 12)),
         average=0.99,
+        advised_interval=3,
     ),
     # For the smoke test.
     'tiny': Preset(Architecture.tiny(), 64, 48, 16, 1e-3, 4, 8.0, 1.0),

@@ -217,6 +217,7 @@ class Run:
             'for real scenes fetch the published one: ttt3r weights fetch',
             'training': f'families {families}, {self.frames_seen} frames, '
             f'{self.seconds_spent / 60:.0f} minutes on {self.device.type}, seed {self.seed}',
+            'reset_interval': str(self.preset.advised_interval),
             'validation': json.dumps(
                 {
                     family: {name: round(value, 4) for name, value in asdict(errors).items()}
