@@ -10,6 +10,7 @@ thread are faster than one of N: the operations of a small network are too short
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import torch
@@ -25,6 +26,8 @@ class Crew:
         self.rank = int(os.environ.get('RANK', '0'))
         if self.size > 1 and not distributed.is_initialized():
             distributed.init_process_group('gloo')
+            # Its threads must have ended before the interpreter takes itself apart.
+            atexit.register(distributed.destroy_process_group)
 
     @property
     def leads(self) -> bool:

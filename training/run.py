@@ -77,6 +77,11 @@ class Run:
         self.frames_seen = 0
         self.seconds_spent = 0.0
         self.best_score = math.inf
+        self._stop_asked = False
+
+    def stop(self) -> None:
+        """Ask for an end after the step at hand; the whole crew ends with its leader."""
+        self._stop_asked = True
 
     def save(self) -> None:
         """Write everything that is needed to go on; the old file stays until the new is whole."""
@@ -133,7 +138,9 @@ class Run:
         last_check, started_at = self.seconds_spent, self.seconds_spent
         begin = time.monotonic()
         try:
-            while self.seconds_spent < self.seconds_planned:
+            while self.seconds_spent < self.seconds_planned and not self.crew.agree(
+                self._stop_asked
+            ):
                 row = self._step(pool)
                 self.seconds_spent = self.crew.agree(started_at + time.monotonic() - begin)
                 if not self.crew.leads:

@@ -43,7 +43,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--workers', type=int, default=1, help='processes that render')
     parser.add_argument('--check-every', type=float, default=300.0, help='seconds')
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     torch.set_num_threads(arguments.threads)
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,11 @@ def main(argv: list[str] | None = None) -> int:
         )
         if arguments.resume:
             run.load()
-        run.train(arguments.check_every, arguments.workers)
+        before = signal.signal(signal.SIGTERM, lambda *_: run.stop())
+        try:
+            run.train(arguments.check_every, arguments.workers)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     except UserError as error:
         print(f'training: error: {error}', file=sys.stderr)
         return 1

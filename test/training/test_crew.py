@@ -3,21 +3,25 @@
 
 """Processes that train together stay together."""
 
+import json
 import subprocess
 import sys
+import time
 
 import torch
 
 from training.crew import Crew
 
 MEMBER = """
+from pathlib import Path
 import torch
 from training.crew import Crew
 crew = Crew()
 tensors = [torch.full((2, 3), float(crew.rank)), torch.tensor([10.0 * crew.rank])]
 crew.average(tensors)
-print(crew.rank, crew.leads, tensors[0].unique().tolist(), tensors[1].tolist(),
-      crew.agree(crew.rank + 0.25))
+means = [tensor.unique().tolist() for tensor in tensors]
+told = [crew.leads, *means, crew.agree(crew.rank + 0.25)]
+Path(__file__).with_name(str(crew.rank)).write_text(repr(told))
 """
 
 
@@ -36,10 +40,30 @@ def test_two_processes_share_the_mean_and_the_leader_decides(tmp_path):
 
     assert done.returncode == 0, done.stderr
     # The mean of 0 and 1, of 0 and 10; the leader's number.
-    assert sorted(done.stdout.splitlines()) == [
-        '0 True [0.5] [5.0] 0.25',
-        '1 False [0.5] [5.0] 0.25',
-    ]
+    assert (tmp_path / '0').read_text() == '[True, [0.5], [5.0], 0.25]'
+    assert (tmp_path / '1').read_text() == '[False, [0.5], [5.0], 0.25]'
+
+
+def test_a_crew_told_to_end_keeps_what_it_has_learnt(tmp_path):
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+    command += ['--nproc-per-node', '2', '-m', 'training.train', '--preset', 'tiny']
+    command += ['--family', 'S', '--device', 'cpu', '--minutes', '30', '--check-every', '9999']
+    crew = subprocess.Popen([*command, '--out', str(tmp_path)], stderr=subprocess.DEVNULL)
+    log = tmp_path / 'log.jsonl'
+    try:
+        deadline = time.monotonic() + 120
+        while not log.exists():
+            assert crew.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        crew.terminate()
+        crew.wait(60)
+
+    last = json.loads(log.read_text().splitlines()[-1])
+    assert last['kind'] == 'validation'
+    assert last['frames'] >= 20 * 2 * 14  # 20 steps of two processes, 14 frames or more each
+    assert torch.load(tmp_path / 'resume.pt')['counters']['frames_seen'] == last['frames']
 
 
 def test_one_process_alone_changes_nothing(monkeypatch):
