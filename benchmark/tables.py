@@ -1,31 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tables in Markdown."""
+"""Means as cells of tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 import math
 
 from benchmark.errors import Mean
-
-
-@dataclass(frozen=True)
-class Table:
-    """A caption above a head and rows of as many cells."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> str:
-        """Write it; columns are aligned for people who read the source, numbers to the right."""
-        widths = [max(map(len, column)) for column in zip(self.head, *self.rows)]
-        rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-        lines = [_line(row, widths) for row in (self.head, rule, *self.rows)]
-        return '\n'.join([f'**{self.caption}**', '', *lines, ''])
+from ttt3r_ros.tools.tables import Table as Table
 
 
 def number(mean: Mean, digits: int, factor: float = 1.0) -> str:
@@ -51,9 +35,3 @@ def with_best(means: Sequence[Mean], compared: int, digits: int) -> list[str]:
     best = min(range(compared), key=lambda i: means[i].value)
     texts[best] = f'**{texts[best]}**'
     return texts
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cells[0].ljust(widths[0])]
-    padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:])]
-    return f'| {" | ".join(padded)} |'

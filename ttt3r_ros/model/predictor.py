@@ -138,12 +138,20 @@ class Predictor:
         :param state: from initial_state or from the last step; it is not changed.
         :param write: False leaves what the network remembers as it is.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
-        image = (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
         prediction, state = self._network.step(
-            image, state, rule=self._rule, outputs=Outputs(), write=write
+            self.upload(rgb), state, rule=self._rule, outputs=Outputs(), write=write
         )
         return to_host(prediction), state
+
+    def upload(self, rgb: NDArray[np.uint8]) -> Tensor:
+        """
+        Bring one fitted image to the device, as the network takes it.
+
+        :param rgb: (h, w, 3) uint8.
+        :returns: (1, 3, h, w) float32 in [-1, 1].
+        """
+        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
+        return (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:
