@@ -43,8 +43,8 @@ def collate(clips: list[Clip], device: torch.device) -> Batch:
     :param clips: all of the same length and size.
     :param device: where to.
     """
-    rgb = torch.from_numpy(np.stack([clip.rgb for clip in clips])).to(device)
-    depth = torch.from_numpy(np.stack([clip.depth for clip in clips])).to(device)
+    rgb = torch.stack([clip.rgb for clip in clips]).to(device)
+    depth = torch.stack([clip.depth for clip in clips]).to(device)
     relative = np.stack([invert(clip.world_T_camera[0]) @ clip.world_T_camera for clip in clips])
     lenses = [clip.intrinsics for clip in clips]
     intrinsics = np.array([[c.fx, c.fy, c.cx, c.cy] for c in lenses], dtype=np.float32)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info, IterableDataset
 
 from ttt3r_ros.camera import CameraIntrinsics
@@ -24,16 +26,31 @@ FIRST_VALIDATION_SEED = 1_000_000_000  # training never draws a seed from here o
 
 
 @dataclass(frozen=True)
+class Shot:
+    """
+    A film that is planned and not yet taken.
+
+    world_T_camera: (L, 4, 4). seed: of the sensor's noise.
+    """
+
+    world: World
+    intrinsics: CameraIntrinsics
+    world_T_camera: NDArray[np.float64]
+    sensor: Sensor
+    seed: int
+
+
+@dataclass(frozen=True)
 class Clip:
     """
-    A film of the world.
+    A film of the world, in the memory of the device that rendered it.
 
     rgb: (L, H, W, 3) uint8. depth: (L, H, W) float16 metres along z. world_T_camera: (L, 4, 4).
     intrinsics: of all its frames.
     """
 
-    rgb: NDArray[np.uint8]
-    depth: NDArray[np.float16]
+    rgb: Tensor
+    depth: Tensor
     world_T_camera: NDArray[np.float64]
     intrinsics: CameraIntrinsics
 
@@ -56,9 +73,9 @@ class ClipSettings:
     clips_per_world: int = 2
 
 
-def film(family: str, seed: int, settings: ClipSettings, world: World | None = None) -> Clip:
+def plan_shot(family: str, seed: int, settings: ClipSettings, world: World | None = None) -> Shot:
     """
-    Film one path through a world of a family; a seed always gives the same clip.
+    Plan a path through a world of a family; a seed always gives the same film.
 
     :param family: S, M or L.
     :param seed: of the path, the camera and the sensor, and of the world where none is given.
@@ -71,17 +88,40 @@ def film(family: str, seed: int, settings: ClipSettings, world: World | None = N
     seconds = settings.length / rate + 1.0
     make_path = robot_path if rng.random() < 0.5 else hand_path
     path = make_path(world, int(rng.integers(2**31)), seconds, rate)
-    poses = path.world_T_camera[: settings.length]
     fov = float(rng.uniform(55, 90))
-    intrinsics = CameraIntrinsics.from_field_of_view(settings.width, settings.height, fov)
-    rgb, depth = render_clip(
-        world, intrinsics, poses, sensor=Sensor.random(rng), seed=int(rng.integers(2**31))
+    return Shot(
+        world,
+        CameraIntrinsics.from_field_of_view(settings.width, settings.height, fov),
+        path.world_T_camera[: settings.length],
+        Sensor.random(rng),
+        int(rng.integers(2**31)),
     )
-    return Clip(rgb, depth.astype(np.float16), poses, intrinsics)
 
 
-class Films(IterableDataset[Clip]):
-    """An endless stream of films; worker i of a DataLoader makes its own."""
+def take(shot: Shot) -> Clip:
+    """Render a film on the CPU."""
+    rgb, depth = render_clip(
+        shot.world, shot.intrinsics, shot.world_T_camera, sensor=shot.sensor, seed=shot.seed
+    )
+    half = torch.from_numpy(depth).half()
+    return Clip(torch.from_numpy(rgb), half, shot.world_T_camera, shot.intrinsics)
+
+
+def take_on_device(shot: Shot) -> Clip:
+    """Render a film on the CUDA device, where it stays."""
+    # Loads numba's CUDA target.
+    from ttt3r_ros.simulation.renderer_cuda import CudaRenderer
+
+    rgb, depth = CudaRenderer(shot.world).render_clip(
+        shot.intrinsics, shot.world_T_camera, sensor=shot.sensor, seed=shot.seed
+    )
+    half = torch.as_tensor(depth, device='cuda').half()
+    colours = torch.as_tensor(rgb, device='cuda')
+    return Clip(colours, half, shot.world_T_camera, shot.intrinsics)
+
+
+class Shots(IterableDataset[Shot]):
+    """An endless stream of plans; worker i of a DataLoader makes its own."""
 
     def __init__(self, settings: ClipSettings, seed: int) -> None:
         """
@@ -93,8 +133,8 @@ class Films(IterableDataset[Clip]):
         self._settings = settings
         self._seed = seed
 
-    def __iter__(self) -> Iterator[Clip]:
-        """Film worlds of all families, a few clips in each."""
+    def __iter__(self) -> Iterator[Shot]:
+        """Plan films in worlds of all families, a few in each."""
         worker = get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         while True:
@@ -102,7 +142,7 @@ class Films(IterableDataset[Clip]):
             seed = int(rng.integers(FIRST_VALIDATION_SEED // 2))
             world = build_world(family, seed)
             for i in range(self._settings.clips_per_world):
-                yield film(family, seed + i, self._settings, world)
+                yield plan_shot(family, seed + i, self._settings, world)
 
 
 class ClipPool:
@@ -110,28 +150,37 @@ class ClipPool:
     A bounded store of clips that is renewed while sequences are drawn from it.
 
     A frame is drawn about `reuse` times before its clip is replaced: rendering is cheap but not
-    free, and a clip gives many different training sequences.
+    free, and a clip gives many different training sequences. Workers plan the films; for a CPU
+    they take them as well, for a CUDA device this process does, and they never leave it.
     """
 
     def __init__(
-        self, settings: ClipSettings, capacity: int, seed: int, reuse: float, workers: int
+        self,
+        settings: ClipSettings,
+        capacity: int,
+        seed: int,
+        reuse: float,
+        workers: int,
+        device: torch.device,
     ) -> None:
         """
-        Start rendering.
+        Start filming.
 
         :param capacity: clips kept.
         :param seed: of everything filmed.
         :param reuse: how often each rendered frame is drawn, on average.
-        :param workers: processes that render; 0 renders in this one.
+        :param workers: processes that plan and render; 0 does it in this one.
+        :param device: where films are taken and kept.
         """
+        on_device = device.type == 'cuda'
         loader = DataLoader(
-            Films(settings, seed),
+            Shots(settings, seed),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is if on_device else take,
         )
-        self._films = iter(loader)
+        self._films = map(take_on_device if on_device else _own, loader)
         self.clips: deque[Clip] = deque(maxlen=capacity)
         self._reuse = reuse
         self._frames_drawn = 0
@@ -154,8 +203,13 @@ class ClipPool:
         return [_sequence(clip, frames, rng) for clip in chosen]
 
 
-def _as_it_is(clip: Clip) -> Clip:
-    return clip
+def _as_it_is(shot: Shot) -> Shot:
+    return shot
+
+
+def _own(clip: Clip) -> Clip:
+    """Copy a clip out of the shared memory it was sent in: each piece holds an open file."""
+    return replace(clip, rgb=clip.rgb.clone(), depth=clip.depth.clone())
 
 
 def _sequence(clip: Clip, frames: int, rng: np.random.Generator) -> Clip:
@@ -165,4 +219,5 @@ def _sequence(clip: Clip, frames: int, rng: np.random.Generator) -> Clip:
     index = start + stride * np.arange(frames)
     if rng.random() < 0.5:
         index = index[::-1]
-    return Clip(clip.rgb[index], clip.depth[index], clip.world_T_camera[index], clip.intrinsics)
+    frame = torch.from_numpy(index.copy())
+    return Clip(clip.rgb[frame], clip.depth[frame], clip.world_T_camera[index], clip.intrinsics)

@@ -24,18 +24,13 @@ from training.learner import FLOW_CELL, Learner
 from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
 from training.optimizer import Optimizer
+from training.parts import load_parts, save_parts
 from training.presets import Preset
 from training.validate import validate, validation_films, ValidationErrors
-from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import save_checkpoint
 
 WARM_UP_STEPS = 200
-RESUME_FILE = 'resume.pt'
-
-
-class TrainingError(UserError):
-    """A run cannot start or go on as asked."""
 
 
 class Run:
@@ -84,26 +79,20 @@ class Run:
         self._stop_asked = True
 
     def save(self) -> None:
-        """Write everything that is needed to go on; the old file stays until the new is whole."""
+        """Write everything that is needed to go on."""
         counters = {
             name: getattr(self, name)
             for name in ('steps', 'frames_seen', 'seconds_spent', 'best_score', 'seed')
         }
-        part = self.out / (RESUME_FILE + '.part')
-        state = self.optimizer.state_dict()
-        torch.save({'counters': counters, 'optimizer': state}, part)
-        part.replace(self.out / RESUME_FILE)
+        save_parts(self.out, {'counters': counters, 'optimizer': self.optimizer.state_dict()})
 
     def load(self) -> None:
         """
         Go on from the folder's last save.
 
-        :raises TrainingError: when there is none.
+        :raises PartsError: when there is none.
         """
-        path = self.out / RESUME_FILE
-        if not path.exists():
-            raise TrainingError(f'nothing to resume: {path} does not exist')
-        saved = torch.load(path, map_location=self.device, weights_only=True)
+        saved = load_parts(self.out, self.device)
         for name, value in saved['counters'].items():
             setattr(self, name, value)
         self.optimizer.load_state_dict(saved['optimizer'])
@@ -128,6 +117,7 @@ class Run:
             seed=self.seed + 7919 * self.steps + 104729 * self.crew.rank,
             reuse=self.preset.reuse,
             workers=workers,
+            device=self.device,
         )
         bar = tqdm(
             total=round(self.seconds_planned),

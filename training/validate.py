@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from training.batch import collate
-from training.clips import Clip, ClipSettings, film, FIRST_VALIDATION_SEED
+from training.clips import Clip, ClipSettings, FIRST_VALIDATION_SEED, plan_shot, take
 from ttt3r_ros.geometry import invert, rotation_angle, rotation_from_quaternion, transform
 from ttt3r_ros.model import Network, Outputs, update_rule
 from ttt3r_ros.tools.evaluation import (
@@ -57,7 +57,7 @@ def validation_films(settings: ClipSettings, count: int) -> dict[str, list[Clip]
         width=settings.width, height=settings.height, length=FRAMES, rates_hz=(7.5, 7.5)
     )
     return {
-        family: [film(family, FIRST_VALIDATION_SEED + i, short) for i in range(count)]
+        family: [take(plan_shot(family, FIRST_VALIDATION_SEED + i, short)) for i in range(count)]
         for family in 'SML'
     }
 
@@ -88,7 +88,7 @@ def validate(
 
 
 def _film_errors(depth: np.ndarray, poses: np.ndarray, clip: Clip) -> list[float]:
-    truth, true_poses = clip.depth.astype(np.float32), clip.world_T_camera
+    truth, true_poses = clip.depth.float().numpy(), clip.world_T_camera
     scale = median_scale(depth, truth)
     still = relative_motion(true_poses, 1)
     wrong = invert(still) @ relative_motion(poses, 1)

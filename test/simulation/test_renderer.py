@@ -3,6 +3,10 @@
 
 """The ray caster against closed forms, against itself from elsewhere, and its repeatability."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -266,6 +270,39 @@ def test_a_camera_in_a_wall_is_refused():
 
     with pytest.raises(CameraOutsideError, match='camera 0'):
         render(world, INTRINSICS, looking(9, 0, 1))
+
+
+IN_THE_SIMULATOR = """
+import numpy as np
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import hand_path
+from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.simulation.renderer_cuda import CudaRenderer
+from ttt3r_ros.simulation.sensor import Sensor
+
+world = build_world('L', 2)
+lens = CameraIntrinsics.from_field_of_view(12, 8, 70)
+poses = hand_path(world, 0, 2.0, 2.0).world_T_camera[:2]
+rgb, depth = render_clip(world, lens, poses, sensor=Sensor(), seed=3)
+device_rgb, device_depth = CudaRenderer(world).render_clip(lens, poses, sensor=Sensor(), seed=3)
+np.testing.assert_array_equal(device_rgb.copy_to_host(), rgb)
+np.testing.assert_array_equal(device_depth.copy_to_host(), depth)
+"""
+
+
+def test_the_kernels_of_the_device_fill_every_pixel_and_none_twice():
+    # numba's simulator runs them thread by thread, in Python, where no device exists.
+    done = subprocess.run(
+        [sys.executable, '-c', IN_THE_SIMULATOR],
+        env={**os.environ, 'NUMBA_ENABLE_CUDASIM': '1', 'NUMBA_DISABLE_JIT': '1'},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.gpu

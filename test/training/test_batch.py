@@ -28,7 +28,7 @@ def wall_clip():
     depth = [(2.0 - pose[2, 3]) / (rays @ pose[2, :3]) for pose in poses]
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 255, (4, 48, 64, 3), dtype=np.uint8)
-    return Clip(rgb, np.stack(depth).astype(np.float32), poses, CAMERA)
+    return Clip(torch.from_numpy(rgb), torch.from_numpy(np.stack(depth)), poses, CAMERA)
 
 
 def test_flow_is_where_a_pinhole_sees_the_same_point_of_a_wall():
@@ -38,7 +38,7 @@ def test_flow_is_where_a_pinhole_sees_the_same_point_of_a_wall():
     for t, row, column in [(1, 3, 5), (2, 6, 8), (3, 5, 9)]:
         u, v = 4 * column + 2, 4 * row + 2
         ray = np.array([(u - 30.0) / 40.0, (v - 25.0) / 42.0, 1.0])
-        point = ray * clip.depth[t, v, u]
+        point = ray * clip.depth[t, v, u].item()
         world = clip.world_T_camera[t] @ np.append(point, 1.0)
         for slot, other in enumerate((0, t - 1)):
             x, y, z, _ = invert(clip.world_T_camera[other]) @ world

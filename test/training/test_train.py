@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.clips import ClipPool, ClipSettings, film
+from training.clips import ClipPool, ClipSettings, plan_shot, take, take_on_device
 from training.train import main
 from ttt3r_ros.model.checkpoint import load_network
 
+CPU = torch.device('cpu')
 SETTINGS = ClipSettings(families='S', width=32, height=16, length=12)
 
 
@@ -63,15 +64,15 @@ def test_resuming_nothing_is_refused_in_one_line(tmp_path, capsys):
 
 
 def test_a_seed_gives_one_film():
-    first, again = film('L', 5, SETTINGS), film('L', 5, SETTINGS)
+    first, again, other = (take(plan_shot('L', seed, SETTINGS)) for seed in (5, 5, 6))
 
-    np.testing.assert_array_equal(first.rgb, again.rgb)
+    assert torch.equal(first.rgb, again.rgb)
     np.testing.assert_array_equal(first.world_T_camera, again.world_T_camera)
-    assert not np.array_equal(first.rgb, film('L', 6, SETTINGS).rgb)
+    assert not torch.equal(first.rgb, other.rgb)
 
 
 def test_the_pool_stays_bounded_and_renews_itself():
-    pool = ClipPool(SETTINGS, capacity=3, seed=1, reuse=1.0, workers=0)
+    pool = ClipPool(SETTINGS, capacity=3, seed=1, reuse=1.0, workers=0, device=CPU)
     rng = np.random.default_rng(0)
     drawn = [pool.draw(4, 3, rng) for _ in range(10)]
 
@@ -79,3 +80,14 @@ def test_the_pool_stays_bounded_and_renews_itself():
     assert all(len(clip.rgb) == 3 for batch in drawn for clip in batch)
     # 120 frames drawn at one use each: ten films of 12 frames were made, of which 3 are kept.
     assert pool.frames_rendered == pytest.approx(120, abs=12)
+
+
+@pytest.mark.gpu
+def test_films_taken_on_the_device_are_those_of_the_cpu_and_stay_there():
+    shot = plan_shot('L', 5, SETTINGS)
+    expected, clip = take(shot), take_on_device(shot)
+
+    assert clip.rgb.device.type == clip.depth.device.type == 'cuda'
+    apart = (clip.rgb.cpu().int() - expected.rgb.int()).abs()
+    assert (apart <= 3).float().mean() > 0.99
+    torch.testing.assert_close(clip.depth.cpu().median(), expected.depth.median())

@@ -16,6 +16,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.simulation.raycast import grey_level, pixel
 from ttt3r_ros.simulation.renderer import prepare_cameras
 from ttt3r_ros.simulation.scalar import f32
+from ttt3r_ros.simulation.sensor import capture_pixel, Sensor
 from ttt3r_ros.simulation.world import World
 
 THREADS = 128  # of a block
@@ -43,13 +44,20 @@ class CudaRenderer:
         self._tables = tuple(cuda.to_device(table) for table in world.tables())
 
     def render_clip(
-        self, intrinsics: CameraIntrinsics, world_T_camera: NDArray[np.float64]
+        self,
+        intrinsics: CameraIntrinsics,
+        world_T_camera: NDArray[np.float64],
+        *,
+        sensor: Sensor | None = None,
+        seed: int = 0,
     ) -> tuple[Any, Any]:
         """
-        Take many pictures without noise; they stay on the device.
+        Take many pictures; they stay on the device.
 
         :param intrinsics: a camera without distortion.
         :param world_T_camera: (T, 4, 4), optical frame.
+        :param sensor: what spoils the picture; None keeps it perfect.
+        :param seed: of the sensor's noise.
         :returns: device arrays: (T, H, W, 3) uint8 colours and (T, H, W) float32 depth, metres;
             `torch.as_tensor(array, device='cuda')` takes them without a copy.
         :raises CameraOutsideError: naming the first camera in a wall or outside.
@@ -58,7 +66,7 @@ class CudaRenderer:
         shape = (len(poses), intrinsics.height, intrinsics.width)
         rgb = cuda.device_array((*shape, 3), dtype=np.uint8)
         depth = cuda.device_array(shape, dtype=np.float32)
-        blocks = (int(np.prod(shape)) + THREADS - 1) // THREADS
+        blocks = -(-depth.size // THREADS)
         _render_pixels[blocks, THREADS](
             *self._tables,
             cuda.to_device(lens),
@@ -67,7 +75,12 @@ class CudaRenderer:
             rgb,
             depth,
         )
-        return rgb, depth
+        if sensor is None:
+            return rgb, depth
+        taken = cuda.device_array_like(rgb)
+        blocks = -(-rgb.size // THREADS)
+        _capture_values[blocks, THREADS](rgb, cuda.to_device(sensor.table()), seed, taken)
+        return taken, depth
 
 
 @cuda.jit(fastmath=True)
@@ -90,3 +103,19 @@ def _render_pixels(  # type: ignore[no-untyped-def]
     rgb[frame, row, column, 0] = int(grey_level(red) + f32(0.5))
     rgb[frame, row, column, 1] = int(grey_level(green) + f32(0.5))
     rgb[frame, row, column, 2] = int(grey_level(blue) + f32(0.5))
+
+
+@cuda.jit(fastmath=True)
+def _capture_values(rgb, settings, seed, taken):  # type: ignore[no-untyped-def]
+    """Give each thread one value of one pixel, see `sensor.capture_pixel`."""
+    index = cuda.grid(1)
+    count, height, width, channels = rgb.shape
+    if index >= count * height * width * channels:
+        return
+    frame = index // (height * width * channels)
+    row = index // (width * channels) % height
+    column = index // channels % width
+    channel = index % channels
+    taken[frame, row, column, channel] = capture_pixel(
+        rgb, settings, seed, frame, row, column, channel
+    )

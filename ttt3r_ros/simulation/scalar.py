@@ -20,6 +20,7 @@ import numba
 import numpy as np
 
 Function = TypeVar('Function', bound=Callable[..., Any])
+Number = TypeVar('Number', int, float)
 
 # Literals are double precision to numba; f32(0.5) keeps a formula in single precision.
 f32 = cast('Callable[[float], float]', np.float32)
@@ -37,13 +38,13 @@ def scalar(function: Function) -> Function:
 
 
 @scalar
-def smaller(a: float, b: float) -> float:
+def smaller(a: Number, b: Number) -> Number:
     """Give the smaller number: `min`, which numba's CUDA target does not compile."""
     return a if a < b else b
 
 
 @scalar
-def larger(a: float, b: float) -> float:
+def larger(a: Number, b: Number) -> Number:
     """Give the larger number, see `smaller`."""
     return a if a > b else b
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.simulation.scalar import f32, scalar
+from ttt3r_ros.simulation.scalar import f32, larger, scalar, smaller
 from ttt3r_ros.simulation.textures import clamp01, scrambled
 
 
@@ -58,13 +58,16 @@ class Sensor:
         :returns: (T, H, W, 3).
         """
         taken = np.empty_like(rgb)
+        capture_frames(np.ascontiguousarray(rgb), self.table(), seed, taken)
+        return taken
+
+    def table(self) -> NDArray[np.float32]:
+        """Give the (7,) numbers that `capture_pixel` takes."""
         side = math.exp(-0.5 / max(self.blur, 1e-3) ** 2)
-        settings = np.array(
+        return np.array(
             [*self.gain, self.contrast, self.vignetting, side / (1 + 2 * side), self.noise],
             dtype=np.float32,
         )
-        capture_frames(np.ascontiguousarray(rgb), settings, seed, taken)
-        return taken
 
 
 @scalar
@@ -85,17 +88,17 @@ def capture_pixel(
     row: int,
     column: int,
     channel: int,
-) -> float:
+) -> int:
     """Give one value of the picture taken, 0 to 255."""
     height, width = rgb.shape[1], rgb.shape[2]
     side = settings[5]
     if side > f32(1e-3):
         level = f32(0.0)
         for i in range(-1, 2):
-            other = min(max(row + i, 0), height - 1)
+            other = smaller(larger(row + i, 0), height - 1)
             share = side if i != 0 else f32(1.0) - f32(2.0) * side
-            left = f32(rgb[frame, other, max(column - 1, 0), channel])
-            right = f32(rgb[frame, other, min(column + 1, width - 1), channel])
+            left = f32(rgb[frame, other, larger(column - 1, 0), channel])
+            right = f32(rgb[frame, other, smaller(column + 1, width - 1), channel])
             here = f32(rgb[frame, other, column, channel])
             level += share * (side * (left + right) + (f32(1.0) - f32(2.0) * side) * here)
     else:
@@ -109,7 +112,8 @@ def capture_pixel(
     # Shot noise grows with the light: more in the bright parts, some in the dark ones.
     strength: float = settings[6] * (f32(0.6) + f32(0.8) * level)
     place = (row * width + column) * 3 + channel
-    return f32(255.0) * level + strength * noise_of_pixel(seed, frame, place)
+    level = f32(255.0) * level + strength * noise_of_pixel(seed, frame, place)
+    return int(smaller(larger(level + f32(0.5), f32(0.0)), f32(255.0)))
 
 
 @scalar
@@ -121,7 +125,6 @@ def capture_frames(
         for row in range(rgb.shape[1]):
             for column in range(rgb.shape[2]):
                 for channel in range(3):
-                    level = capture_pixel(rgb, settings, seed, frame, row, column, channel)
-                    taken[frame, row, column, channel] = int(
-                        min(max(level + f32(0.5), f32(0.0)), f32(255.0))
+                    taken[frame, row, column, channel] = capture_pixel(
+                        rgb, settings, seed, frame, row, column, channel
                     )
