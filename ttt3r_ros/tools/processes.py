@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 import json
@@ -85,20 +85,25 @@ class NodeProcesses:
             process.wait()
 
     def start(
-        self, name: str, parameters: Mapping[str, Any], remaps: Mapping[str, str] | None = None
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        remaps: Mapping[str, str] | None = None,
+        module: Sequence[str] = (),
     ) -> None:
         """
         Start a node.
 
-        :param name: of its module in ttt3r_ros.node.
+        :param name: by which it is asked for again; also of its module in ttt3r_ros.node.
         :param parameters: by name.
         :param remaps: from names of topics to others.
+        :param module: another module, and its own options.
         """
         options = [f'{key}:={json.dumps(value)}' for key, value in parameters.items()]
         renamed = [f'{old}:={new}' for old, new in (remaps or {}).items()]
         self._processes[name] = subprocess.Popen(
             [
-                *(sys.executable, '-m', f'ttt3r_ros.node.{name}', '--ros-args'),
+                *(sys.executable, '-m', *(module or [f'ttt3r_ros.node.{name}']), '--ros-args'),
                 *(word for option in options for word in ('-p', option)),
                 *(word for remap in renamed for word in ('-r', remap)),
             ],

@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Show where each millisecond goes between the stamp of an image and the cloud of it.
+
+A camera and the mapping node run as processes of their own and talk over DDS; this process
+hears ~/points. The camera stamps an image when it sends it, as a driver does that gets one. The
+node is the one that `ros2 launch` starts, with a stop-watch around the functions that an image
+goes through (benchmark/timed_node.py). It maps a camera alone: no transform is waited for.
+
+Examples:
+  python -m benchmark.node_latency --seconds 20
+  python -m benchmark.node_latency --seconds 20 --calibrated --json latency.json
+  python -m benchmark.node_latency --free 512      a network of the published size, without cost
+  python -m benchmark.node_latency --cameras 2     two nodes in two namespaces side by side
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+import json
+import os
+from pathlib import Path
+import shlex
+import sys
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import PointCloud2
+
+from benchmark.camera_process import FIELD_OF_VIEW
+from benchmark.timed_node import STAGES
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.node import messages
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import robot_path
+from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.tools.options import positive_float, positive_int
+from ttt3r_ros.tools.processes import NodeProcesses, private_ros
+from ttt3r_ros.tools.tables import Table
+
+FILM_FRAMES, FILM_RATE_HZ = 24, 5.0
+WARM_UP_IMAGES = 10
+START_TIMEOUT_S = 60.0
+PERCENTILES = {'median': 50, '90 %': 90, '99 %': 99}
+
+AFTER = ('merge into the map', 'map cloud')
+WAIT, REST, OUT = 'wait for the worker', 'all else in the node', 'out through DDS'
+ARRIVAL = 'in through DDS'
+
+
+class LatencyError(UserError):
+    """Nothing can be measured."""
+
+
+@dataclass
+class Ear:
+    """
+    When clouds came: stamp -> monotonic seconds.
+
+    topic: resolved. points: of the newest cloud.
+    """
+
+    topic: str
+    came: dict[int, float] = field(default_factory=dict)
+    points: int = 0
+
+    def hear(self, message: PointCloud2) -> None:
+        """Note a cloud."""
+        self.came[messages.nanoseconds(message.header.stamp)] = time.monotonic()
+        self.points = message.width
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure as the options say."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
+    try:
+        _run(arguments, shlex.join(['python', '-m', 'benchmark.node_latency', *words]))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmark.node_latency',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('--seconds', type=positive_float, default=20.0, help='measured (default: %(default)s)')
+    add('--width', type=positive_int, default=640, help='of the images (default: %(default)s)')
+    add('--height', type=positive_int, default=480, help='of the images (default: %(default)s)')
+    add('--rate', type=positive_float, default=5.0, help='images a second (default: %(default)s)')
+    add('--calibrated', action='store_true', help='with camera_info and a distorting lens')
+    add('--checkpoint', default='', help='file or name (default: the best that is here)')
+    add('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    add('--free', type=positive_int, metavar='SIZE', help='a network that costs nothing instead')
+    add('--cameras', type=positive_int, default=1, help='nodes side by side, each with a camera')
+    add('--threads', type=positive_int, help='of each network (default: all cores but one)')
+    add('--json', type=Path, metavar='FILE', help='takes every number')
+    return parser
+
+
+def _run(arguments: argparse.Namespace, command: str) -> None:
+    domain = 1 + os.getpid() % 100
+    environment = private_ros(domain)
+    cores = len(os.sched_getaffinity(0))
+    # A core is left to those who talk; a network that fights for it takes far longer.
+    threads = arguments.threads or max(1, (cores - 1) // arguments.cameras)
+    environment['OMP_NUM_THREADS'] = str(threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        np.save(folder / 'film.npy', _film(arguments.width, arguments.height))
+        load = os.getloadavg()[0]
+        ears = _listen(arguments, folder, environment)
+        records = [json.loads(_records(folder, ear).read_text()) for ear in ears]
+    # Both clocks are slewed alike, so that their difference stays.
+    offset_s = time.time() - time.monotonic()
+    machine = f'{cores} cores, load {load:.1f} before, {threads} thread(s) for each network'
+    camera = f'{arguments.width}x{arguments.height} at {arguments.rate:g} Hz'
+    print(f'`{command}`\n\n{camera}, {machine}\n')
+    results = []
+    for ear, images in zip(ears, records):
+        spans = _spans(images, ear, offset_s)
+        print(_table(f'{ear.topic}, {len(spans)} images', spans).markdown())
+        print(f'clouds of about {ear.points} points')
+        results.append({'topic': ear.topic, 'points': ear.points, 'images': spans})
+    if arguments.json:
+        content = {'command': command, 'machine': machine, 'cameras': results}
+        with atomic_file(arguments.json) as file:
+            file.write((json.dumps(content, indent=1) + '\n').encode())
+
+
+def _film(width: int, height: int) -> np.ndarray:
+    """Film a robot's way through a flat, (T, height, width, 3) uint8."""
+    world = build_world('S', 7)
+    path = robot_path(world, 7, FILM_FRAMES / FILM_RATE_HZ, FILM_RATE_HZ)
+    camera = CameraIntrinsics.from_field_of_view(width, height, FIELD_OF_VIEW)
+    return render_clip(world, camera, path.world_T_camera)[0]
+
+
+def _records(folder: Path, ear: Ear) -> Path:
+    return folder / f'{ear.topic.split("/")[1]}.json'
+
+
+def _listen(arguments: argparse.Namespace, folder: Path, environment: dict[str, str]) -> list[Ear]:
+    """Run all processes as long as is measured; give what was heard."""
+    os.environ.update(environment)
+    rclpy.init()
+    node, executor = Node('ear'), SingleThreadedExecutor()
+    executor.add_node(node)
+    ears = []
+    for number in range(arguments.cameras):
+        ears.append(Ear(f'/camera{number + 1}/ttt3r/points'))
+        node.create_subscription(
+            PointCloud2, ears[-1].topic, ears[-1].hear, qos_profile_sensor_data
+        )
+    try:
+        with NodeProcesses(environment) as nodes:
+            names = _start(nodes, arguments, folder, ears)
+            begin = time.monotonic()
+            while any(len(ear.came) < WARM_UP_IMAGES for ear in ears):
+                executor.spin_once(timeout_sec=0.1)
+                nodes.ended(names[0])
+                if time.monotonic() - begin > START_TIMEOUT_S:
+                    raise LatencyError(f'no clouds came within {START_TIMEOUT_S:g} s')
+            for ear in ears:
+                ear.came.clear()
+            end = time.monotonic() + arguments.seconds
+            while time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.1)
+            for name in names:
+                nodes.stop(name)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return ears
+
+
+def _start(
+    nodes: NodeProcesses, arguments: argparse.Namespace, folder: Path, ears: list[Ear]
+) -> list[str]:
+    """Start a node and a camera for each ear; give the names of all."""
+    mapping = {
+        'base_frame': '',
+        'odom_frame': '',
+        'checkpoint': arguments.checkpoint,
+        'device': arguments.device,
+    }
+    free = ['--free', str(arguments.free)] if arguments.free else []
+    calibrated = ['--calibrated'] if arguments.calibrated else []
+    names = []
+    for ear in ears:
+        namespace = {'__ns': f'/{ear.topic.split("/")[1]}'}
+        module = ['benchmark.timed_node', str(_records(folder, ear)), *free]
+        nodes.start(f'node of {ear.topic}', mapping, namespace, module)
+        film, rate = str(folder / 'film.npy'), str(arguments.rate)
+        module = ['benchmark.camera_process', film, rate, *calibrated]
+        nodes.start(f'camera of {ear.topic}', {}, namespace, module)
+        names += [f'camera of {ear.topic}', f'node of {ear.topic}']
+    return names
+
+
+def _spans(images: list[dict[str, Any]], ear: Ear, offset_s: float) -> list[dict[str, float]]:
+    """
+    Cut the way of each image into stages that follow one another, milliseconds.
+
+    :param images: the records of the node.
+    :param ear: heard the clouds.
+    :param offset_s: of the system's clock, in which stamps are, against the monotonic one.
+    """
+    spans = []
+    for image in images:
+        came = ear.came.get(image['stamp_ns'])
+        if came is None:
+            continue
+        stamp, before = image['stamp_ns'] * 1e-9 - offset_s, image['before']
+        seconds = {
+            ARRIVAL: image['arrived'] - stamp,
+            WAIT: image['begun'] - image['arrived'],
+            **{stage: before[stage] for stage in [*STAGES, 'publish'] if stage in before},
+            REST: image['published'] - image['begun'] - sum(before.values()),
+            OUT: came - image['published'],
+            'stamp to published': image['published'] - stamp,
+            'published, less the network': image['published'] - stamp - before['network'],
+            'heard, less the network': came - stamp - before['network'],
+            **{stage: image['after'].get(stage, 0.0) for stage in AFTER},
+        }
+        spans.append({stage: 1e3 * value for stage, value in seconds.items()})
+    if not spans:
+        raise LatencyError(f'no cloud of {ear.topic} was heard after the first ones')
+    return spans
+
+
+def _table(caption: str, spans: list[dict[str, float]]) -> Table:
+    rows = []
+    for stage in spans[0]:
+        values = np.percentile([span.get(stage, 0.0) for span in spans], [*PERCENTILES.values()])
+        rows.append([stage, *(f'{value:.1f}' for value in values)])
+    return Table(caption, ['stage (ms)', *PERCENTILES], rows)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The mapping node as it is, with a stop-watch around the functions that an image goes through."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+import functools
+import json
+from pathlib import Path
+import sys
+import threading
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+from rclpy.lifecycle.publisher import LifecyclePublisher
+
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.mapping import frame, mapper
+from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.mapping.undistort import Lens
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.predictor import HostPrediction, Predictor
+from ttt3r_ros.node import mapping_node, messages
+from ttt3r_ros.node.inputs import ReceivedImage
+from ttt3r_ros.node.outputs import Outputs
+from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.session import Session
+from ttt3r_ros.node.transforms import FrameTree
+from ttt3r_ros.node.worker import WORKER_NAME
+
+PATCH = 16
+
+
+class FreePredictor:
+    """A network that costs nothing: the same wavy wall in every image, a step further each."""
+
+    patch, square_crop = PATCH, False
+    checkpoint_name, checkpoint_sha256 = 'free', ''
+
+    def __init__(self, image_size: int) -> None:
+        """
+        Take images of a size.
+
+        :param image_size: longest side, pixels.
+        """
+        self.image_size = image_size
+
+    def initial_state(self) -> int:
+        """Give the number of images seen."""
+        return 0
+
+    def step(self, rgb: np.ndarray, state: int, write: bool = True) -> tuple[HostPrediction, int]:
+        """Give the wall."""
+        points, confidence = _wall(rgb.shape[1], rgb.shape[0])
+        pose = np.eye(4)
+        pose[0, 3] = 0.02 * state
+        return HostPrediction(points, confidence, pose, 0.5, 0.2, 0.8), state + 1
+
+
+@functools.cache
+def _wall(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    coarse = np.random.default_rng(0).uniform(1.5, 5.0, (6, 8)).astype(np.float32)
+    depth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    rays = CameraIntrinsics.from_field_of_view(width, height, 60.0).rays()
+    return rays * depth[..., None], np.full((height, width), 3, np.float32)
+
+
+# Where the time of the worker's thread goes: stage -> functions. What one of them spends in
+# another is the other's. The names are those that the callers look up.
+STAGES: dict[str, list[tuple[Any, str]]] = {
+    'decode': [(ReceivedImage, 'decode')],
+    'transforms': [(FrameTree, 'look_up'), (FrameTree, 'send')],
+    'undistort': [(Lens, 'undistort'), (Lens, 'rebuild')],
+    'resize': [(ImageFit, 'apply')],
+    'network': [(Predictor, 'step'), (FreePredictor, 'step')],
+    'focal length': [(mapper, 'estimate_focal')],
+    'points': [(OnlineMapper, 'add_frame')],
+    'filter': [(Outputs, '_points'), (frame.MappedFrame, 'kept')],
+    'cloud message': [(messages, 'point_cloud')],
+    'merge into the map': [(Session, 'merge')],
+    'map cloud': [(Outputs, 'publish_map_cloud')],
+}
+
+
+class StopWatch:
+    """
+    Time what happens to each image in the worker's thread.
+
+    images: one record for each image of which a cloud was published; seconds of the monotonic
+    clock: stamp_ns, arrived, begun, published, ended, and the stages before and after the cloud.
+    """
+
+    def __init__(self) -> None:
+        """Put a stop-watch around the functions; they stay so."""
+        self.images: list[dict[str, Any]] = []
+        self._spent: Counter[str] = Counter()
+        self._inner = [0.0]
+        self._before: Counter[str] | None = None
+        self._published = 0.0
+        self._points: LifecyclePublisher[Any] | None = None
+        for stage, functions in STAGES.items():
+            for owner, name in functions:
+                setattr(owner, name, self._timed(stage, getattr(owner, name)))
+        LifecyclePublisher.publish = self._marked(
+            self._timed('publish', LifecyclePublisher.publish)
+        )
+        Pipeline.process = self._recorded(Pipeline.process)
+
+    def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            if threading.current_thread().name != WORKER_NAME:
+                return function(*args, **kwargs)
+            begin = time.monotonic()
+            self._inner.append(0.0)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds = time.monotonic() - begin
+                self._spent[stage] += seconds - self._inner.pop()
+                self._inner[-1] += seconds
+
+        return timed
+
+    def _marked(self, publish: Callable[..., None]) -> Callable[..., None]:
+        """Note when the cloud is out."""
+
+        def marked(publisher: LifecyclePublisher[Any], message: Any) -> None:
+            publish(publisher, message)
+            if publisher is self._points:
+                self._published, self._before = time.monotonic(), self._spent.copy()
+
+        return marked
+
+    def _recorded(self, process: Callable[..., None]) -> Callable[..., None]:
+        """Make a record of each image."""
+
+        def recorded(pipeline: Pipeline, image: ReceivedImage) -> None:
+            self._points = pipeline._outputs.points
+            self._spent.clear()
+            self._before = None
+            begun = time.monotonic()
+            process(pipeline, image)
+            if self._before is not None:
+                self.images.append(
+                    {
+                        'stamp_ns': image.stamp_ns,
+                        'arrived': image.arrived,
+                        'begun': begun,
+                        'published': self._published,
+                        'ended': time.monotonic(),
+                        'before': dict(self._before),
+                        'after': dict(self._spent - self._before),
+                    }
+                )
+
+        return recorded
+
+
+def main() -> int:
+    """Run the node until it is told to stop, then write what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('output', type=Path, help='takes the records, as JSON')
+    parser.add_argument('--free', type=int, metavar='SIZE', help='a network that costs nothing')
+    arguments, _ = parser.parse_known_args()
+
+    def build_free(settings: Settings) -> OnlineMapper:
+        return OnlineMapper(FreePredictor(arguments.free), settings.mapping)
+
+    watch = StopWatch()
+    code = mapping_node.main(
+        build_mapper=build_free if arguments.free else mapping_node.build_mapper
+    )
+    with atomic_file(arguments.output) as file:
+        file.write(json.dumps(watch.images).encode())
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

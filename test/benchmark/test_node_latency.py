@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not importable (make setup installs it)')
+
+from benchmark import node_latency  # noqa: E402
+
+SECOND = 1_000_000_000
+FIGURES = 'stamp to published', 'published, less the network', 'heard, less the network'
+
+
+def test_the_stages_of_an_image_add_up_to_its_way():
+    ear = node_latency.Ear('/camera1/ttt3r/points', {70 * SECOND: 21.5})
+    image = {
+        'stamp_ns': 70 * SECOND,  # 20 s of the monotonic clock
+        'arrived': 20.125,
+        'begun': 20.25,
+        'published': 21.25,
+        'ended': 23.0,
+        'before': {'decode': 0.125, 'network': 0.5, 'publish': 0.25},
+        'after': {'merge into the map': 1.5},
+    }
+
+    ((spans),) = node_latency._spans([image], ear, 50.0)
+
+    figures = [spans.pop(name) for name in FIGURES]
+    assert figures == [1250, 750, 1000]
+    assert spans.pop('merge into the map') == 1500
+    assert spans['all else in the node'] == 125
+    assert sum(spans.values()) == 1500
+
+
+def test_an_image_whose_cloud_was_not_heard_is_left_out():
+    ear = node_latency.Ear('/camera1/ttt3r/points')
+
+    with pytest.raises(node_latency.LatencyError, match='no cloud of'):
+        node_latency._spans([{'stamp_ns': 1}], ear, 0.0)
+
+
+@pytest.mark.slow
+def test_two_nodes_are_timed_on_dds(repository, tmp_path):
+    options = '--seconds 2 --width 64 --height 48 --free 64 --cameras 2 --calibrated'
+    words = [*options.split(), '--json', str(tmp_path / 'all.json')]
+
+    done = subprocess.run(
+        [sys.executable, '-m', 'benchmark.node_latency', *words],
+        cwd=repository,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.count('| resize ') == 2
+    for camera in json.loads((tmp_path / 'all.json').read_text())['cameras']:
+        assert camera['points'] > 0
+        for image in camera['images']:
+            assert image['network'] < image['stamp to published']
