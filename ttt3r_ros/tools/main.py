@@ -20,6 +20,7 @@ COMMANDS = {
     'demo': 'let a simulated robot, or a recording, be mapped live on ROS 2',
     'doctor': 'say why no image arrives, or nothing is marked',
     'simulate': 'film a procedural indoor world with exact depth and poses',
+    'bench': 'measure how fast this machine maps, stage by stage',
     'weights': 'fetch, convert, show and verify checkpoints',
 }
 

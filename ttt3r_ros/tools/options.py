@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Options of a command: the settings' dataclasses, and numbers above 0."""
+"""Options of a command: the settings' dataclasses, numbers above 0, sizes of images."""
 
 from __future__ import annotations
 
@@ -95,3 +95,18 @@ def positive_float(text: str) -> float:
     if not 0 < number < float('inf'):
         raise argparse.ArgumentTypeError(f'{text} is not above 0')
     return number
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """
+    Read a size like 320x240, for argparse.
+
+    :param text: as typed.
+    :raises ArgumentTypeError: when it is no such size.
+    """
+    width, cross, height = text.partition('x')
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f'{text!r} is no size like 320x240')
+    if not (16 <= int(width) <= 4096 and 16 <= int(height) <= 4096):
+        raise argparse.ArgumentTypeError(f'{text}: each side must be 16 to 4096 pixels')
+    return int(width), int(height)

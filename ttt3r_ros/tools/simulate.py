@@ -27,7 +27,7 @@ from ttt3r_ros.simulation.renderer import render, render_clip
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tools.bag_file import BagFile, STORAGES
-from ttt3r_ros.tools.options import positive_float, positive_int
+from ttt3r_ros.tools.options import image_size, positive_float, positive_int
 from ttt3r_ros.tum import seconds_text, Trajectory, write_trajectory
 
 EXAMPLES = """examples:
@@ -118,21 +118,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--bag', action='store_true', help='write a rosbag2, not a video')
     parser.add_argument('--storage', choices=list(STORAGES), default='sqlite3', help='of the bag')
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """
-    Read a size like 320x240, for argparse.
-
-    :param text: as typed.
-    :raises ArgumentTypeError: when it is no such size.
-    """
-    width, cross, height = text.partition('x')
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f'{text!r} is no size like 320x240')
-    if not (16 <= int(width) <= 4096 and 16 <= int(height) <= 4096):
-        raise argparse.ArgumentTypeError(f'{text}: each side must be 16 to 4096 pixels')
-    return int(width), int(height)
 
 
 def field_of_view(text: str) -> float:

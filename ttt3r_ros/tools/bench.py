@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Measure how fast this machine maps: each stage, memory, and the cost over a long run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.tools.options import (
+    add_settings,
+    image_size,
+    positive_float,
+    positive_int,
+    read_settings,
+)
+
+EXAMPLES = """examples:
+  ttt3r bench                                the checkpoint that ships, as it is used here
+  ttt3r bench --precision fast --json bench.json
+  ttt3r bench --random published_512 --resolution 512x288 --precision fast --seconds 60
+  ttt3r bench --long --resolution 128x96     does frame 10,000 cost what frame 100 costs?
+
+The images are those of a simulated world, repeated. Half of the frames are mapped as the
+product does it, the others stage by stage. The peak is that of a matrix product on this
+machine, in the same precision and the same run. Other programs that run meanwhile slow it."""
+
+FRAMES, LONG_FRAMES = 1_000, 10_000
+SECONDS, LONG_SECONDS = 60.0, 3_600.0
+PRESETS = ('published_512', 'published_224', 'small', 'mini', 'tiny')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the options.
+
+    :param parser: takes them.
+    """
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add('--random', choices=PRESETS, help='random weights of these sizes instead of a checkpoint')
+    add(
+        '--resolution',
+        type=image_size,
+        default=(640, 480),
+        metavar='WxH',
+        help="of the camera's images (default 640x480); the network's own follows from it",
+    )
+    add('--frames', type=positive_int, metavar='N', help=f'at most (default {FRAMES})')
+    add(
+        '--seconds',
+        type=positive_float,
+        metavar='X',
+        help=f'of measuring, at most (default {SECONDS:g})',
+    )
+    add('--long', action='store_true', help=f'{LONG_FRAMES} frames, however long they take')
+    add('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    add_settings(parser, 'network', ModelSettings)
+    add_settings(parser, 'mapping', MappingSettings)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Measure and print.
+
+    :param arguments: the parsed options.
+    :returns: 0.
+    """
+    model = read_settings(arguments, ModelSettings)
+    mapping = read_settings(arguments, MappingSettings)
+    if arguments.random and model.checkpoint:
+        raise UserError('give --random or --checkpoint, not both')
+
+    # Here, not at the top: all that may be wrong above is told before torch is loaded.
+    import torch
+
+    from ttt3r_ros.tools.bench_network import NetworkChoice
+    from ttt3r_ros.tools.bench_run import measure
+    from ttt3r_ros.tools.mapping_run import versions
+
+    choice = NetworkChoice(model, arguments.random or '')
+    frames = arguments.frames or (LONG_FRAMES if arguments.long else FRAMES)
+    seconds = arguments.seconds or (LONG_SECONDS if arguments.long else SECONDS)
+    measured = measure(choice, mapping, arguments.resolution, frames, seconds)
+    print('\n'.join(table.markdown() for table in measured.tables(str(choice))))
+    if arguments.json:
+        record = {
+            'network': str(choice),
+            'device': str(choice.device),
+            'precision': choice.precision,
+            'threads': torch.get_num_threads(),
+            'versions': versions(),
+            **measured.to_json(),
+        }
+        with atomic_file(arguments.json) as file:
+            file.write((json.dumps(record, indent=1) + '\n').encode())
+    return 0

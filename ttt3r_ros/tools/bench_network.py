@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The network that is measured, its operations, and the rate that this machine could reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ttt3r_ros.model import Architecture, Network, update_rule
+from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
+from ttt3r_ros.model.layers import LayerNorm
+from ttt3r_ros.model.predictor import choose_device, choose_precision
+from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.tools.timed_predictor import TimedPredictor
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """
+    Which network is measured, and how it computes.
+
+    settings: of the network. preset: of Architecture, for random weights; empty for those of
+    the checkpoint.
+    """
+
+    settings: ModelSettings
+    preset: str = ''
+
+    @property
+    def device(self) -> torch.device:
+        """Give the device it runs on."""
+        return choose_device(self.settings.device)
+
+    @property
+    def precision(self) -> str:
+        """Give strict or fast."""
+        return choose_precision(self.settings.precision, self.device)
+
+    def load(self, precision: str = '') -> tuple[Network, CheckpointInfo | None]:
+        """
+        Load it, or make it.
+
+        :param precision: strict or fast; empty for its own.
+        :raises UserError: when the device or the checkpoint cannot be used.
+        """
+        precision = precision or self.precision
+        if self.preset:
+            architecture: Architecture = getattr(Architecture, self.preset)()
+            return random_weights(architecture, self.device, precision), None
+        return load_network(resolve_checkpoint(self.settings.checkpoint), self.device, precision)
+
+    def timed(self) -> TimedPredictor:
+        """Load it into a predictor that notes times."""
+        network, info = self.load()
+        rule = update_rule(self.settings.update_rule, self.settings.gain_scale)
+        return TimedPredictor(network, info, device=self.device, rule=rule)
+
+    def __str__(self) -> str:
+        """Say which it is, in words."""
+        weights = f'{self.preset}, random weights' if self.preset else 'checkpoint '
+        if not self.preset:
+            weights += resolve_checkpoint(self.settings.checkpoint).stem
+        arithmetic = 'bfloat16' if self.precision == 'fast' else 'float32'
+        if self.device.type == 'cuda':
+            where = torch.cuda.get_device_name(self.device)
+        else:
+            where = f'cpu, {torch.get_num_threads()} threads'
+        return f'{weights}, {arithmetic}, {where}'
+
+
+def random_weights(architecture: Architecture, device: torch.device, precision: str) -> Network:
+    """
+    Make a network of any size at once: fixed random weights, in its precision from the start.
+
+    :param device: where it shall be.
+    :param precision: strict or fast.
+    """
+    with torch.device('meta'):
+        network = Network(architecture).requires_grad_(False)
+    if precision == 'fast':
+        network.use_bfloat16()
+    network.to_empty(device=device)
+    generator = torch.Generator(device).manual_seed(0)
+    for parameter in network.parameters():
+        parameter.normal_(0, 0.02, generator=generator)
+    for module in network.modules():
+        if isinstance(module, LayerNorm):
+            module.reset_parameters()
+    return network.eval()
+
+
+@torch.inference_mode()
+def count_gflop(architecture: Architecture, width: int, height: int) -> float:
+    """
+    Count the floating-point operations of one step with points and pose, attention included.
+
+    On the meta device: nothing is computed.
+
+    :param width: of the fitted image.
+    :param height: of the fitted image.
+    """
+    with torch.device('meta'):
+        network = Network(architecture).eval()
+        later = replace(network.initial_state(), frames_seen=1)
+        with FlopCounterMode(display=False) as counter:
+            network.step(torch.empty(1, 3, height, width), later)
+    return counter.get_total_flops() / 1e9
+
+
+class MatrixProduct:
+    """The rate of a large matrix product, the best of all rounds."""
+
+    def __init__(self, device: torch.device, precision: str) -> None:
+        """
+        Prepare it.
+
+        :param precision: fast multiplies in bfloat16.
+        """
+        dtype = torch.bfloat16 if precision == 'fast' else torch.float32
+        self._side = 8192 if device.type == 'cuda' else 1024
+        self._device = device
+        self._a, self._b = (
+            torch.randn(self._side, self._side, device=device).to(dtype) for _ in range(2)
+        )
+        self._best_s = float('inf')
+
+    def round(self) -> None:
+        """Multiply some times."""
+        for _ in range(10):
+            begin = time.perf_counter()
+            self._a @ self._b
+            if self._device.type == 'cuda':
+                torch.cuda.synchronize(self._device)
+            self._best_s = min(self._best_s, time.perf_counter() - begin)
+
+    @property
+    def gflops(self) -> float:
+        """Give the rate, 1e9 operations a second."""
+        return 2 * self._side**3 / self._best_s / 1e9

@@ -1,0 +1,278 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One measurement of the mapper: images of a simulated world in, milliseconds and bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+import io
+import itertools
+import random
+import sys
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.image_formats import rgb_from_encoded
+from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
+from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import robot_path
+from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.tools.bench_network import count_gflop, MatrixProduct, NetworkChoice
+from ttt3r_ros.tools.bench_report import (
+    AROUND,
+    Cost,
+    DECODE,
+    Fork,
+    FRAME,
+    MAPPER,
+    Measured,
+    Memory,
+    MESSAGE,
+    Spread,
+    VOXELS,
+)
+from ttt3r_ros.tools.memory import peak_resident, resident, restart_peak
+from ttt3r_ros.tools.timed_predictor import MEMORY, STAGES, TimedPredictor, WHOLE
+
+FILM_FRAMES = 40
+FILM_SEED = 7
+RATE_HZ = 15.0
+FIELD_OF_VIEW = 70.0
+JPEG_QUALITY = 90
+
+WARM_UP_FRAMES = 2
+LEAST_FRAMES = 8
+MARKS = (10, 100, 1_000, 10_000)
+MOST_IN_WINDOW = 100  # frames up to a mark whose median is its cost
+FORK_AT = 100  # frames after which a state is young
+FORK_STEPS = 40
+
+
+def film(width: int, height: int, frames: int = FILM_FRAMES) -> list[bytes]:
+    """
+    Film a simulated world there and back again, so that it can be repeated without a jump.
+
+    :param width: of the images, pixels.
+    :param height: pixels.
+    :param frames: of the way there.
+    :returns: JPEG files.
+    """
+    world = build_world('S', FILM_SEED)
+    path = robot_path(world, FILM_SEED, frames / RATE_HZ, RATE_HZ)
+    camera = CameraIntrinsics.from_field_of_view(width, height, FIELD_OF_VIEW)
+    rgb, _ = render_clip(world, camera, path.world_T_camera[:frames])
+    quality = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+    there = [cv2.imencode('.jpg', image[..., ::-1], quality)[1].tobytes() for image in rgb]
+    return there + there[-2:0:-1]
+
+
+class BenchRun:
+    """Send a film through the product's own mapper, frame after frame, and note times."""
+
+    def __init__(
+        self,
+        predictor: TimedPredictor,
+        settings: MappingSettings,
+        images: list[bytes],
+        precision: str,
+    ) -> None:
+        """
+        Prepare.
+
+        :param settings: of the mapper, as advised by the checkpoint.
+        :param images: JPEG files, repeated for ever.
+        :param precision: strict or fast, of the matrix product.
+        """
+        self._predictor = predictor
+        self._settings = settings
+        self._images = images
+        self._mapper = OnlineMapper(predictor, settings)
+        self._product = MatrixProduct(predictor.device, precision)
+        self._make_message = message_maker()
+        self._chosen = random.Random(0)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._mapper.reset()
+        self._voxels = VoxelMap(self._settings.voxel_size, self._settings.max_voxels)
+        self._predictor.times.clear()
+        self._around: dict[str, list[float]] = {name: [] for name in (*AROUND, FRAME)}
+        self._frames = 0
+
+    def run(
+        self, frames: int, seconds: float, before: int, progress: Callable[[], object]
+    ) -> Measured:
+        """
+        Measure.
+
+        :param frames: at most, from 1.
+        :param seconds: no frame begins after so long, but for the first few.
+        :param before: bytes that were resident before the network was.
+        :param progress: is called after each frame.
+        """
+        for _ in range(WARM_UP_FRAMES):
+            self._frame()
+        self._predictor.staged = True
+        self._frame()
+        self._begin()
+        restart_peak()
+        self._product.round()
+        costs, young = [], None
+        begin = time.perf_counter()
+        while self._frames < frames:
+            if self._frames >= LEAST_FRAMES and time.perf_counter() - begin > seconds:
+                break
+            # At random, lest it goes in step with the segments. Never in the first two.
+            staged = self._frames > 1 and self._chosen.random() < 0.5
+            self._predictor.staged = staged or self._frames == LEAST_FRAMES - 1
+            self._frame()
+            progress()
+            if self._frames in MARKS:
+                costs.append(self._cost())
+            if self._frames == FORK_AT:
+                young = self._mapper.snapshot()
+        self._product.round()
+        if not costs or costs[-1].frame != self._frames:
+            costs.append(self._cost())
+        spreads = {
+            name: Spread.of(milliseconds)
+            for name, milliseconds in {**self._around, **self._predictor.times}.items()
+            if milliseconds and (name != MEMORY or self._predictor.architecture.pose_memory)
+        }
+        fit = self._fit()
+        return Measured(
+            frames=self._frames,
+            resolution=fit.original,
+            network_resolution=(fit.width, fit.height),
+            segments_of=self._settings.reset_interval,
+            stages=spreads,
+            frames_per_s=1e3 / float(np.mean(self._around[FRAME])),
+            gflop=count_gflop(self._predictor.architecture, fit.width, fit.height),
+            peak_gflops=self._product.gflops,
+            memory=Memory(before / 2**20, peak_resident() / 2**20, self._device_peak()),
+            costs=costs,
+            fork=self._fork(young) if young and self._frames > FORK_AT else None,
+        )
+
+    def _frame(self) -> None:
+        """Map the next image, and note what each part took."""
+        predictor, around = self._predictor, self._around
+        stamp_ns = round(self._frames / RATE_HZ * 1e9)
+        steps = {name: len(predictor.times[name]) for name in (WHOLE, *STAGES)}
+        moments = [time.perf_counter()]
+        rgb = rgb_from_encoded(io.BytesIO(self._images[self._frames % len(self._images)]))
+        moments.append(time.perf_counter())
+        frame = self._mapper.add_frame(rgb, stamp_ns)
+        moments.append(time.perf_counter())
+        kept = frame.kept(self._settings.confidence_threshold, self._settings.max_range)
+        self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+        moments.append(time.perf_counter())
+        if self._make_message is not None:
+            self._make_message(frame, kept)
+        moments.append(time.perf_counter())
+        self._frames += 1
+
+        decode, mapping, voxels, message = ((b - a) * 1e3 for a, b in itertools.pairwise(moments))
+        network = sum(sum(predictor.times[name][n:]) for name, n in steps.items())
+        around[DECODE].append(decode)
+        around[MAPPER].append(max(0.0, mapping - network))
+        around[VOXELS].append(voxels)
+        if self._make_message is not None:
+            around[MESSAGE].append(message)
+        if not predictor.staged:
+            around[FRAME].append((moments[-1] - moments[0]) * 1e3)
+
+    def _fit(self) -> ImageFit:
+        rgb = rgb_from_encoded(io.BytesIO(self._images[0]))
+        return self._mapper.fit(rgb.shape[1], rgb.shape[0])
+
+    def _cost(self) -> Cost:
+        # Half of the frames are taken as a whole.
+        window = min(self._frames, MOST_IN_WINDOW) // 2
+        network, whole = self._predictor.times[WHOLE], self._around[FRAME]
+        device = self._predictor.device
+        on_device = torch.cuda.memory_allocated(device) / 2**20 if device.type == 'cuda' else None
+        return Cost(
+            self._frames,
+            float(np.median(network[-window:])),
+            float(np.median(whole[-window:])),
+            len(self._voxels),
+            resident() / 2**20,
+            on_device,
+        )
+
+    def _device_peak(self) -> float | None:
+        device = self._predictor.device
+        return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == 'cuda' else None
+
+    def _fork(self, young: MapperSnapshot) -> Fork:
+        """Step from both states in turns: whatever else the machine does meets both alike."""
+        old = self._mapper.snapshot()
+        image = old.views[-1].image
+        self._predictor.staged = False
+        times = self._predictor.times[WHOLE]
+        first = len(times)
+        for _ in range(FORK_STEPS):
+            for snapshot in (young, old):
+                self._predictor.step(image, snapshot.state)
+        taken = times[first:]
+        return Fork(
+            FORK_STEPS,
+            (young.frames, old.frames),
+            (float(np.median(taken[::2])), float(np.median(taken[1::2]))),
+        )
+
+
+def message_maker() -> Callable[[MappedFrame, Any], object] | None:
+    """Give what builds the cloud that the node would publish; None where there is no ROS 2."""
+    if find_spec('rclpy') is None:
+        return None
+    from ttt3r_ros.node import messages
+
+    def make(frame: MappedFrame, kept: Any) -> object:
+        header = messages.Header(stamp=messages.time_message(frame.stamp_ns), frame_id='camera')
+        return messages.point_cloud(
+            frame.points_camera[kept], frame.colors[kept], frame.confidence[kept], header
+        )
+
+    return make
+
+
+def measure(
+    choice: NetworkChoice,
+    settings: MappingSettings,
+    resolution: tuple[int, int],
+    frames: int,
+    seconds: float,
+) -> Measured:
+    """
+    Load a network and measure it.
+
+    :param choice: of the network.
+    :param settings: of the mapper; what they leave to the checkpoint is asked of it.
+    :param resolution: width and height of the images.
+    :param frames: at most.
+    :param seconds: at most, about.
+    """
+    images = film(*resolution)
+    restart_peak()
+    before = resident()
+    predictor = choice.timed()
+    if predictor.device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(predictor.device)
+    run = BenchRun(predictor, predictor.advise(settings), images, choice.precision)
+    interval = 0.2 if sys.stderr.isatty() else 10.0
+    with tqdm(total=frames, desc='bench', unit='frame', mininterval=interval) as progress:
+        return run.run(frames, seconds, before, progress.update)
