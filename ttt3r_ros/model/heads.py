@@ -199,8 +199,10 @@ def stretch(vectors: Tensor) -> Tensor:
 
     :param vectors: (..., 3) float32.
     """
-    length: Tensor = vectors.norm(dim=-1, keepdim=True)
-    return vectors / length.clamp_min(1e-8) * length.expm1()
+    # torch.linalg.vector_norm over three neighbouring numbers is a hundred times slower. The
+    # floor lies under the root, where the gradient of a root without it is infinite at zero.
+    length = vectors.square().sum(dim=-1, keepdim=True).clamp_min(1e-16).sqrt()
+    return vectors * (length.expm1() / length)
 
 
 class Heads(nn.Module):
