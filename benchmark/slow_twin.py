@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The same network run the published way, from the description of what the reference does.
+
+float32; attention as softmax(Q K^T) V with its logits in memory, and those of all decoder blocks
+kept until the next frame has replaced them; the gain from those logits; every head computed;
+1x1 convolutions behind the enlargement; every output copied to the host by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import nn, Tensor
+from torch.nn.functional import interpolate
+
+from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState
+from ttt3r_ros.model.attention import CrossAttention, join_heads, SelfAttention, split_heads
+from ttt3r_ros.model.heads import Fusion
+from ttt3r_ros.model.rotary import Rotary, rotate
+from ttt3r_ros.model.state_update import Ttt3r, UpdateRule
+
+Logits = list[Tensor]
+
+
+class PublishedSelfAttention(nn.Module):
+    """Self-attention whose logits exist; the weights are those of the original."""
+
+    def __init__(self, original: SelfAttention, kept: Logits | None) -> None:
+        """
+        Take over the weights.
+
+        :param kept: takes the logits; None lets them go.
+        """
+        super().__init__()
+        self.original = original
+        self.kept = kept
+
+    def forward(self, x: Tensor, turn: Rotary | None) -> Tensor:
+        """Attend, as SelfAttention does."""
+        layer = self.original
+        q, k, v = (split_heads(part, layer.heads) for part in layer.qkv(x).chunk(3, dim=-1))
+        if turn is not None:
+            half = torch.float16 if layer.half_rotation else torch.float32
+            q, k = (rotate(part.to(half), turn).to(half).float() for part in (q, k))
+        attended, logits = explicit_attention(q, k, v)
+        if self.kept is not None:
+            self.kept.append(logits)
+        y: Tensor = layer.proj(join_heads(attended))
+        return y
+
+
+class PublishedCrossAttention(nn.Module):
+    """Cross-attention whose logits exist, and give the match; the weights are the original's."""
+
+    def __init__(self, original: CrossAttention, kept: Logits | None) -> None:
+        """
+        Take over the weights.
+
+        :param kept: takes the logits; None lets them go.
+        """
+        super().__init__()
+        self.original = original
+        self.kept = kept
+
+    def forward(
+        self, x: Tensor, context: Tensor, x_turn: Rotary | None, context_turn: Rotary | None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend, as CrossAttention does."""
+        layer = self.original
+        q = split_heads(layer.projq(x), layer.heads)
+        k = split_heads(layer.projk(context), layer.heads)
+        v = split_heads(layer.projv(context), layer.heads)
+        if x_turn is not None and context_turn is not None:
+            q, k = rotate(q, x_turn), rotate(k, context_turn)
+        attended, logits = explicit_attention(q, k, v)
+        if self.kept is not None:
+            self.kept.append(logits)
+        return layer.proj(join_heads(attended)), logits.mean(dim=(1, 3))
+
+
+class PublishedFusion(nn.Module):
+    """A level of the dense head that enlarges first and convolves then."""
+
+    def __init__(self, original: Fusion) -> None:
+        """Take over the weights."""
+        super().__init__()
+        self.original = original
+
+    def forward(self, x: Tensor, finer: Tensor | None) -> Tensor:
+        """Fuse, as Fusion does."""
+        layer = self.original
+        if finer is not None:
+            x = x + layer.resConfUnit1(finer)
+        x = layer.resConfUnit2(x)
+        x = interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)
+        y: Tensor = layer.out_conv(x)
+        return y
+
+
+def explicit_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Attend by the formula.
+
+    :param q: (B, heads, S, c).
+    :param k: (B, heads, N, c).
+    :param v: (B, heads, N, c).
+    :returns: (B, heads, S, c) attended; (B, heads, S, N) scaled logits.
+    """
+    logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+    return logits.softmax(dim=-1) @ v, logits
+
+
+def published_network(network: Network, kept: Logits | None = None) -> Network:
+    """
+    Give a network that computes the same the published way, with the same weights.
+
+    :param network: is not changed.
+    :param kept: takes the decoders' logits of each frame; None lets them go.
+    """
+    # The weights are shared, not copied.
+    shared = {id(parameter): parameter for parameter in network.parameters()}
+    published = deepcopy(network, shared)
+    for name, module in list(published.named_modules()):
+        of_decoders = kept if name.startswith('dec_blocks') else None
+        if isinstance(module, SelfAttention):
+            _replace(published, name, PublishedSelfAttention(module, of_decoders))
+        elif isinstance(module, CrossAttention):
+            _replace(published, name, PublishedCrossAttention(module, of_decoders))
+        elif isinstance(module, Fusion):
+            _replace(published, name, PublishedFusion(module))
+    return published
+
+
+class SlowTwin:
+    """A network, run the published way."""
+
+    def __init__(self, network: Network, rule: UpdateRule = Ttt3r()) -> None:
+        """
+        Share the weights of a network.
+
+        :param network: strict; it is not changed.
+        """
+        self.device = next(network.parameters()).device
+        self._rule = rule
+        self._logits: Logits = []
+        self._network = published_network(network, self._logits)
+        a = network.architecture
+        self._outputs = Outputs(world_points=a.world_head, rgb=a.rgb_head)
+
+    @torch.inference_mode()
+    def initial_state(self) -> RecurrentState:
+        """Give the state before the first frame of a segment."""
+        return self._network.initial_state()
+
+    @torch.inference_mode()
+    def step(
+        self, rgb: NDArray[np.uint8], state: RecurrentState
+    ) -> tuple[FramePrediction, RecurrentState]:
+        """
+        Take one fitted image.
+
+        :param rgb: (h, w, 3) uint8.
+        :returns: everything that the network can tell, on the host, and the next state.
+        """
+        of_last_frame = list(self._logits)
+        self._logits.clear()
+        image = (torch.from_numpy(rgb).movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+        prediction, state = self._network.step(
+            image.to(self.device), state, rule=self._rule, outputs=self._outputs
+        )
+        of_last_frame.clear()  # two frames' logits were alive
+        named = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+        on_host = {name: tensor.cpu() for name, tensor in named.items() if tensor is not None}
+        return replace(prediction, **on_host), state
+
+
+@contextmanager
+def published_arithmetic() -> Iterator[None]:
+    """Let CUDA multiply float32 as TensorFloat-32 in the block, as the reference does."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition('.')
+    setattr(network.get_submodule(parent), child, module)
