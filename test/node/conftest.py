@@ -122,14 +122,38 @@ def domain() -> int:
     return 1 + next(_domains) % 100
 
 
+class Log:
+    """What this process writes to stderr; capfd would lose what is written while it reads."""
+
+    def __init__(self, path) -> None:
+        self._path, self._stderr = path, None
+        path.touch()
+
+    def begin(self) -> None:
+        """Begin; to be called in the test itself, for pytest sets stderr before each phase."""
+        if self._stderr is None:
+            self._stderr = os.dup(2)
+            with self._path.open('ab') as file:
+                os.dup2(file.fileno(), 2)
+
+    def lines(self):
+        return self._path.read_text(errors='replace').splitlines()
+
+    def end(self) -> None:
+        if self._stderr is not None:
+            os.dup2(self._stderr, 2)
+            os.close(self._stderr)
+        print(*self.lines(), sep='\n', file=sys.stderr)  # for the report of a failure
+
+
 class Rig:
     """The node under test in a thread of its own, and a robot that talks to it."""
 
-    def __init__(self, domain, capfd) -> None:
+    def __init__(self, domain, log) -> None:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
-        self._capfd = capfd
+        self._log = log
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.robot = rclpy.create_node('robot', context=self.context)
@@ -138,7 +162,7 @@ class Rig:
         self.predictor = ExactPredictor()
         self.nodes = []
         self.publishers = {}
-        self._log, self.statuses = '', {}
+        self.statuses = {}
         self._hear_diagnostics()
 
     def _hear_diagnostics(self) -> None:
@@ -159,6 +183,7 @@ class Rig:
 
         from ttt3r_ros.node.mapping_node import MappingNode
 
+        self._log.begin()
         node = MappingNode(
             build_mapper or (lambda settings: OnlineMapper(self.predictor, settings.mapping)),
             context=self.context,
@@ -227,8 +252,7 @@ class Rig:
 
     def said(self, text):
         """Give the lines of the node's log that hold a text."""
-        self._log += self._capfd.readouterr().err
-        return [line for line in self._log.splitlines() if text in line]
+        return [line for line in self._log.lines() if text in line]
 
     def wait_for_log(self, text):
         self.spin_until(lambda: self.said(text), f'the log says {text!r}')
@@ -333,11 +357,13 @@ class Rig:
 
 
 @pytest.fixture
-def rig(domain, capfd) -> Iterator[Rig]:
+def rig(domain, tmp_path) -> Iterator[Rig]:
     """Give a robot and a place for the node."""
-    rig = Rig(domain, capfd)
+    log = Log(tmp_path / 'stderr.txt')
+    rig = Rig(domain, log)
     yield rig
     rig.close()
+    log.end()
 
 
 @pytest.fixture
