@@ -14,6 +14,7 @@ import threading
 import traceback
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -65,6 +66,22 @@ class ManagedNode(LifecycleNode):
         """
         super().__init__(name, **node_options)
         self.held = ExitStack()
+        change_state = self._service_change_state.callback
+        self._service_change_state.callback = functools.partial(self._refuse_illegal, change_state)
+
+    def _refuse_illegal(
+        self,
+        change_state: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response],
+        request: ChangeState.Request,
+        response: ChangeState.Response,
+    ) -> ChangeState.Response:
+        """Answer, where Humble and Jazzy let an illegal transition end the executor."""
+        try:
+            return change_state(request, response)
+        except RuntimeError as error:  # RCLError, which rclpy does not make public, is one
+            self.get_logger().error(f'transition refused: {error}')
+            response.success = False
+            return response
 
     def start(self) -> bool:
         """
