@@ -143,7 +143,7 @@ class Log:
         if self._stderr is not None:
             os.dup2(self._stderr, 2)
             os.close(self._stderr)
-        print(*self.lines(), sep='\n', file=sys.stderr)  # for the report of a failure
+        sys.stderr.write('\n'.join([*self.lines(), '']))  # for the report of a failure
 
 
 class Rig:
