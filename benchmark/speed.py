@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Compare the product's speed with that of the same network run the published way.
+
+Steps are taken in turns, fast, slow, fast, slow, so that whatever else the machine does meets
+both alike. Both get the same images, and each carries its own state.
+
+Examples:
+  python -m benchmark.speed
+  python -m benchmark.speed --precision fast
+  python -m benchmark.speed --random published_512 --resolution 512x288 --precision fast --pairs 5
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+import io
+import json
+from pathlib import Path
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from benchmark.slow_twin import published_arithmetic, SlowTwin
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_formats import rgb_from_encoded
+from ttt3r_ros.model import RecurrentState, update_rule
+from ttt3r_ros.model.image_input import ImageFit, Pixels
+from ttt3r_ros.model.predictor import Predictor
+from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.tools.bench import PRESETS
+from ttt3r_ros.tools.bench_network import NetworkChoice
+from ttt3r_ros.tools.bench_run import film
+from ttt3r_ros.tools.memory import peak_resident, resident, restart_peak
+from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
+from ttt3r_ros.tools.tables import Table
+
+WARM_UP = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    Steps taken in turns.
+
+    fast_ms, slow_ms: of each pair. growth_mb: what a step needs at most beyond what was there
+    before it, on the device.
+    """
+
+    fast_ms: list[float]
+    slow_ms: list[float]
+    fast_growth_mb: float
+    slow_growth_mb: float
+
+    @property
+    def ratio(self) -> float:
+        """Give the median slow step over the median fast one."""
+        return float(np.median(self.slow_ms) / np.median(self.fast_ms))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Give what half of the pairs' ratios lie between."""
+        low, high = np.percentile(np.divide(self.slow_ms, self.fast_ms), [25, 75])
+        return float(low), float(high)
+
+    def table(self, what: str) -> Table:
+        """
+        Write it down.
+
+        :param what: was compared.
+        """
+        rows = [
+            [name, f'{np.median(ms):.1f}', f'{np.percentile(ms, 99):.1f}', f'{growth:.0f}', ratio]
+            for name, ms, growth, ratio in (
+                ('as published', self.slow_ms, self.slow_growth_mb, '1'),
+                ('product', self.fast_ms, self.fast_growth_mb, f'{self.ratio:.2f}'),
+            )
+        ]
+        low, high = self.quartiles
+        caption = f'{what}; {len(self.fast_ms)} pairs, half of them {low:.2f} to {high:.2f} apart'
+        return Table(
+            caption, ['', 'median [ms]', 'p99 [ms]', 'memory of a step [MB]', 'times faster'], rows
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values."""
+        return asdict(self) | {'ratio': self.ratio, 'quartiles': self.quartiles}
+
+
+def compare(choice: NetworkChoice, resolution: tuple[int, int], pairs: int) -> Comparison:
+    """
+    Take steps in turns.
+
+    :param choice: of the network; its precision is that of the fast steps.
+    :param resolution: width and height of the camera's images.
+    :param pairs: how many are timed.
+    """
+    strict, _ = choice.load('strict')
+    twin = SlowTwin(strict)
+    network = strict if choice.precision == 'strict' else choice.load()[0]
+    rule = update_rule(choice.settings.update_rule, choice.settings.gain_scale)
+    fast = Predictor(network, device=choice.device, rule=rule)
+    images = _fitted(film(*resolution), fast)
+
+    def slow_step(image: Pixels, state: RecurrentState) -> tuple[Any, RecurrentState]:
+        with published_arithmetic():
+            return twin.step(image, state)
+
+    steps: dict[str, Callable[..., tuple[Any, RecurrentState]]] = {
+        'fast': fast.step,
+        'slow': slow_step,
+    }
+    states = {name: fast.initial_state() for name in steps}
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    growth = dict.fromkeys(steps, 0.0)
+    for number in tqdm(range(WARM_UP + pairs), unit='pair'):
+        for name, step in steps.items():
+            before = _restart(choice.device)
+            begin = time.perf_counter()
+            # Each copies its outputs to the host before it returns.
+            _, states[name] = step(images[number % len(images)], states[name])
+            taken = time.perf_counter() - begin
+            if number >= WARM_UP:
+                times[name].append(taken * 1e3)
+                growth[name] = max(growth[name], (_peak(choice.device) - before) / 2**20)
+    return Comparison(times['fast'], times['slow'], growth['fast'], growth['slow'])
+
+
+def _restart(device: torch.device) -> int:
+    """Begin to look for a peak of memory; give what is held now, bytes."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    restart_peak()
+    return resident()
+
+
+def _peak(device: torch.device) -> int:
+    """Give the peak of memory since then, bytes."""
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device)
+    return peak_resident()
+
+
+def _fitted(encoded: list[bytes], network: Predictor) -> list[Pixels]:
+    images = [rgb_from_encoded(io.BytesIO(image)) for image in encoded]
+    height, width = images[0].shape[:2]
+    fit = ImageFit.for_image(width, height, network.image_size, network.patch, network.square_crop)
+    return [fit.apply(image) for image in images]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmark.speed',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('--random', choices=PRESETS, default='', help='random weights of these sizes')
+    add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
+    add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
+    add('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    add_settings(parser, 'network', ModelSettings)
+    arguments = parser.parse_args(argv)
+    try:
+        choice = NetworkChoice(read_settings(arguments, ModelSettings), arguments.random)
+        comparison = compare(choice, arguments.resolution, arguments.pairs)
+        print(comparison.table(str(choice)).markdown())
+        if arguments.json:
+            with atomic_file(arguments.json) as file:
+                file.write((json.dumps(comparison.to_json(), indent=1) + '\n').encode())
+    except UserError as error:
+        print(f'speed: error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

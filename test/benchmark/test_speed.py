@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The measurements of speed run from end to end, and say what they saw."""
+
+import json
+
+from benchmark import speed
+from benchmark.speed import Comparison
+
+
+def test_fast_and_slow_steps_are_taken_in_turns(tmp_path, capsys):
+    path = tmp_path / 'speed.json'
+    command = ['--random', 'tiny', '--device', 'cpu', '--resolution', '64x48', '--pairs', '4']
+    assert speed.main([*command, '--precision', 'fast', '--json', str(path)]) == 0
+
+    record = json.loads(path.read_text())
+    assert len(record['fast_ms']) == len(record['slow_ms']) == 4
+    printed = capsys.readouterr().out
+    assert printed.startswith('**tiny, random weights, bfloat16, cpu')
+    assert '| as published |' in printed
+
+
+def test_the_ratio_is_that_of_the_medians():
+    comparison = Comparison([1.0, 2.0, 9.0], [10.0, 20.0, 18.0], 0.0, 0.0)
+
+    assert comparison.ratio == 18 / 2
+    assert comparison.quartiles == (6.0, 10.0)  # of 10, 10 and 2
+
+
+def test_a_checkpoint_that_is_not_there_is_one_line(capsys):
+    assert speed.main(['--checkpoint', 'gone.safetensors']) == 1
+    assert capsys.readouterr().err.startswith('speed: error: there is no checkpoint file')
