@@ -37,7 +37,9 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
     cloud = messages.point_cloud(points, colors, confidence, Header(frame_id='map'))
     rig.publisher(PointCloud2, '/ttt3r/map_cloud', LATCHED).publish(cloud)
     status = DiagnosticStatus(name='/ttt3r: mapping', message='OK')
-    rig.publisher(DiagnosticArray, '/diagnostics').publish(DiagnosticArray(status=[status]))
+    diagnostics = rig.publisher(DiagnosticArray, '/diagnostics')
+    rig.spin_until(lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder hear it')
+    diagnostics.publish(DiagnosticArray(status=[status]))
     publisher = rig.publisher(PoseWithCovarianceStamped, '/ttt3r/pose')
     stamps = [rig.now_ns() - SECOND // 10 + n for n in range(5)]
 
