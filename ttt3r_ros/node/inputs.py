@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import time
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -18,6 +17,7 @@ from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Health, Reporter
+from ttt3r_ros.node.distributions import SubscriptionEventCallbacks
 from ttt3r_ros.node.stamps import StampGate, Verdict
 from ttt3r_ros.settings import NodeSettings
 

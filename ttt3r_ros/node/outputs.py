@@ -13,7 +13,6 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistWithCovariance
 from nav_msgs.msg import Odometry, Path
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import (
@@ -32,6 +31,7 @@ from ttt3r_ros.geometry import Array, invert
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Reporter
+from ttt3r_ros.node.distributions import PublisherEventCallbacks
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.session import LocatedFrame
 

@@ -31,6 +31,7 @@ from ttt3r_ros.camera import CalibrationError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import missing_part
+from ttt3r_ros.node.distributions import with_info
 from ttt3r_ros.node.observed import (
     Arrivals,
     Clock,
@@ -162,8 +163,8 @@ class _Probe:
             (kind, image, images.on_message, HEARS_ALL),
             (CameraInfo, info, infos.on_message, HEARS_ALL),
             (PointCloud2, f'{self._name}/points', points.on_message, HEARS_ALL),
-            (TFMessage, tf, lambda m, info: self._on_tf(m, info, False), QoSProfile(depth=100)),
-            (TFMessage, tf_static, lambda m, info: self._on_tf(m, info, True), LATCHED),
+            (TFMessage, tf, with_info(self._on_moving_tf), QoSProfile(depth=100)),
+            (TFMessage, tf_static, with_info(self._on_static_tf), LATCHED),
         ):
             self._node.create_subscription(message, topic, callback, qos)
         self._spin_until(lambda: False, seconds)
@@ -324,6 +325,12 @@ class _Probe:
         for status in message.status:
             if status.name == f'{self._name}: mapping':
                 self._report = status.message
+
+    def _on_moving_tf(self, message: TFMessage, info: Mapping[str, Any]) -> None:
+        self._on_tf(message, info, static=False)
+
+    def _on_static_tf(self, message: TFMessage, info: Mapping[str, Any]) -> None:
+        self._on_tf(message, info, static=True)
 
     def _on_tf(self, message: TFMessage, info: Mapping[str, Any], static: bool) -> None:
         author = (info.get('publisher_gid') or {}).get('data', b'')
