@@ -129,6 +129,49 @@ def test_of_voxels_last_seen_together_the_older_go_first():
     assert ((rows < 1).sum(), (rows > 1).sum()) == (200, 63)
 
 
+class SlowMemory:
+    """Which voxels stay: a dict from cell to (frame that saw it last, first), sorted in need."""
+
+    def __init__(self, most):
+        self.most, self.frames, self.ages = most, 0, {}
+
+    def add(self, cells):
+        self.frames += 1
+        for cell in cells:
+            self.ages[cell] = self.frames, self.ages.get(cell, (0, self.frames))[1]
+        if len(self.ages) > self.most:
+            oldest = sorted(self.ages, key=self.ages.get)
+            for cell in oldest[: len(oldest) - self.most + self.most // 8]:
+                del self.ages[cell]
+
+    def of_group(self):
+        return np.bincount([group for group, _ in self.ages], minlength=self.frames)
+
+
+def test_the_voxels_that_stay_are_those_of_a_dict_sorted_by_age():
+    rng = np.random.default_rng(4)
+    fast, slow = VoxelMap(1.0, 1000), SlowMemory(1000)
+
+    for frame in range(200):  # each sees a group of its own, and some of the last ones again
+        groups = {frame, *rng.integers(max(0, frame - 20), frame + 1, 3).tolist()}
+        cells = [(group, number) for group in groups for number in range(30 + group % 7)]
+        points = np.array([(*cell, 0) for cell in cells], np.float32) + np.float32(0.5)
+        fast.add(points, np.zeros_like(points, np.uint8), np.ones(len(points), np.float32))
+        slow.add(cells)
+
+        stayed = np.bincount(fast.points().points[:, 0].astype(int), minlength=frame + 1)
+        np.testing.assert_array_equal(stayed, slow.of_group())
+
+
+def test_a_full_map_loses_few_voxels_at_a_time():
+    voxels = VoxelMap(1.0, 100_000)
+
+    for frame in range(60):
+        points = np.mgrid[0:40, 0:50, frame : frame + 1].reshape(3, -1).T.astype(np.float32)
+        voxels.add(points, np.zeros_like(points, np.uint8), np.ones(len(points), np.float32))
+        assert len(voxels) >= min(2000 * (frame + 1), 100_000 - 4096)
+
+
 def test_a_frame_larger_than_the_map_still_leaves_it_bounded():
     voxels = VoxelMap(0.1, 100)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 # Evidence beyond this is forgotten, so that a voxel can still follow a scene that changes.
 MOST_WEIGHT = 1000.0
 
-# Part of the voxels that goes at once when the map is full, so that most frames need not sort.
+# When the map is full this part of its voxels goes, but few enough to be hardly noticed.
 DROPPED_PART = 8
+MOST_SPARE = 4096
+
+NEVER = np.iinfo(np.int32).max
 
 BITS_PER_AXIS = 21
 HALF_RANGE = 1 << (BITS_PER_AXIS - 1)
@@ -38,9 +42,10 @@ class VoxelMap:
     """
     Merge points into voxels.
 
-    Voxels are rows of two growing tables; a sorted list of their packed coordinates finds
-    them. When there are more than max_voxels, those seen longest ago go, an eighth of
-    max_voxels more than needed; among voxels last seen by the same frame the older go first.
+    Voxels are rows of tables; a sorted list of their packed coordinates finds them. When a frame
+    would make them more than max_voxels, those seen longest ago go, and a few more, so that not
+    every frame has to look for them; among voxels last seen by the same frame the older go
+    first. What that costs depends on how many go: no frame takes much longer than others.
     """
 
     def __init__(self, voxel_size: float, max_voxels: int) -> None:
@@ -54,9 +59,15 @@ class VoxelMap:
         self._max_voxels = max_voxels
         self._frames = 0
         self._keys = np.empty(0, np.int64)  # sorted
-        self._rows = np.empty(0, np.int64)  # of the voxel of each key, in the tables below
-        self._values = np.empty((0, 7), np.float32)  # mean x y z r g b, weight
-        self._last_frame = np.empty(0, np.int64)  # that saw the voxel
+        self._rows = np.empty(0, np.int32)  # of the voxel of each key, in the tables below
+        # Memory that was never written costs nothing.
+        self._values = np.empty((max_voxels, 7), np.float32)  # mean x y z r g b, weight
+        self._key = np.empty(max_voxels, np.int64)
+        self._born = np.empty(max_voxels, np.int32)  # the frame that saw the voxel first
+        self._seen = np.empty(max_voxels, np.int32)  # and last; NEVER: the row is free
+        self._used = 0  # rows; those behind them were never written
+        self._free = np.empty(0, np.int32)  # rows among them
+        self._last_seen: dict[int, int] = {}  # frame -> voxels that it saw last; in order
 
     def __len__(self) -> int:
         """Give the number of voxels."""
@@ -91,7 +102,7 @@ class VoxelMap:
 
     def points(self) -> VoxelCloud:
         """Give a copy of the map as it is now."""
-        values = self._values[: len(self)]
+        values = self._values[: self._used][self._seen[: self._used] != NEVER]
         return VoxelCloud(
             values[:, :3].copy(), values[:, 3:6].round().astype(np.uint8), values[:, 6].copy()
         )
@@ -103,46 +114,65 @@ class VoxelMap:
         inside = place < len(self._keys)
         known[inside] = self._keys[place[inside]] == keys[inside]
         self._update(self._rows[place[known]], values[known])
-        self._insert(place[~known], keys[~known], values[~known])
-        if len(self) > self._max_voxels:
-            self._drop_oldest()
+        keys, values = keys[~known], values[~known]
+        too_many = len(self) + len(keys) - self._max_voxels
+        if too_many > 0:
+            count = too_many + min(self._max_voxels // DROPPED_PART, MOST_SPARE)
+            old = min(count, len(self))
+            if old:
+                self._drop_oldest(old)
+            keys, values = keys[count - old :], values[count - old :]
+        self._insert(keys, values)
 
-    def _update(self, rows: NDArray[np.int64], new: NDArray[np.float64]) -> None:
+    def _update(self, rows: NDArray[np.int32], new: NDArray[np.float64]) -> None:
         old = self._values[rows]
         total = old[:, 6] + new[:, 6]
         merged = old + (new[:, 6] / total)[:, None] * (new - old)
         merged[:, 6] = np.minimum(total, MOST_WEIGHT)
         self._values[rows] = merged
-        self._last_frame[rows] = self._frames
+        self._leave_last(rows)
+        self._see(rows)
 
-    def _insert(
-        self, place: NDArray[np.intp], keys: NDArray[np.int64], values: NDArray[np.float64]
-    ) -> None:
-        first, end = len(self), len(self) + len(keys)
-        if end > len(self._values):
-            capacity = max(2 * len(self._values), end)
-            self._values = np.resize(self._values, (capacity, 7))
-            self._last_frame = np.resize(self._last_frame, capacity)
-        self._values[first:end] = values
-        self._values[first:end, 6] = np.minimum(values[:, 6], MOST_WEIGHT)
-        self._last_frame[first:end] = self._frames
+    def _see(self, rows: NDArray[np.int32]) -> None:
+        """Let this frame be the last that saw some voxels."""
+        self._seen[rows] = self._frames
+        if len(rows):
+            self._last_seen[self._frames] = self._last_seen.get(self._frames, 0) + len(rows)
+
+    def _leave_last(self, rows: NDArray[np.int32]) -> None:
+        """Take voxels from the count of the frame that saw them last."""
+        for frame, count in zip(*np.unique(self._seen[rows], return_counts=True)):
+            self._last_seen[int(frame)] -= int(count)
+            if not self._last_seen[int(frame)]:
+                del self._last_seen[int(frame)]
+
+    def _insert(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        reused = self._free[: len(keys)]
+        self._free = self._free[len(keys) :]
+        first, self._used = self._used, self._used + len(keys) - len(reused)
+        rows = np.concatenate([reused, np.arange(first, self._used, dtype=np.int32)])
+        self._values[rows] = values
+        self._values[rows, 6] = np.minimum(values[:, 6], MOST_WEIGHT)
+        self._key[rows] = keys
+        self._born[rows] = self._frames
+        self._see(rows)
+        place = np.searchsorted(self._keys, keys)
         self._keys = np.insert(self._keys, place, keys)
-        self._rows = np.insert(self._rows, place, np.arange(first, end))
+        self._rows = np.insert(self._rows, place, rows)
 
-    def _drop_oldest(self) -> None:
-        count = len(self)
-        keep = self._max_voxels - self._max_voxels // DROPPED_PART
-        # The rows are in the order in which voxels appeared, and a stable sort keeps it.
-        newest = np.argsort(self._last_frame[:count], kind='stable')[count - keep :]
-        newest.sort()
-        kept = np.zeros(count, bool)
-        kept[newest] = True
-        new_row = np.cumsum(kept) - 1
-        of_key = kept[self._rows]
-        self._keys = self._keys[of_key]
-        self._rows = new_row[self._rows[of_key]]
-        self._values = self._values[newest]
-        self._last_frame = self._last_frame[newest]
+    def _drop_oldest(self, count: int) -> None:
+        """Drop as many voxels as are told, >= 1, those seen longest ago."""
+        totals = zip(self._last_seen, itertools.accumulate(self._last_seen.values()))
+        newest = next(frame for frame, total in totals if total >= count)
+        rows = np.flatnonzero(self._seen[: self._used] <= newest).astype(np.int32)
+        by_age = np.lexsort((self._born[rows], self._seen[rows]))
+        rows = rows[by_age[:count]]
+        self._leave_last(rows)
+        self._seen[rows] = NEVER
+        self._free = np.concatenate([self._free, rows])
+        place = np.searchsorted(self._keys, np.sort(self._key[rows]))
+        self._keys = np.delete(self._keys, place)
+        self._rows = np.delete(self._rows, place)
 
 
 def _packed(cells: NDArray[np.floating]) -> NDArray[np.int64]:
