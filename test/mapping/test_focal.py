@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.mapping.focal import estimate_focal
@@ -36,6 +37,23 @@ def test_points_without_depth_do_not_break_the_estimate():
 
 def test_rays_that_are_all_the_axis_give_zero():
     assert estimate_focal(np.full((8, 8, 3), [0, 0, 1], np.float32)) == 0.0
+
+
+def test_some_pixels_of_a_large_map_give_the_focal_length_of_all():
+    rng = np.random.default_rng(2)
+    height, width = 384, 512
+    points = CameraIntrinsics(width, height, 420.0, 400.0, 250, 195).rays()
+    points[..., :2] *= 1 + rng.normal(0, 0.1, (height, width, 1))
+    wild = rng.uniform(size=(height, width)) < 0.1
+    points[wild, :2] = rng.uniform(-0.5, 0.5, (wild.sum(), 2))
+    v, u = np.mgrid[:height, :width] - np.array([height // 2, width // 2])[:, None, None]
+
+    def misfit(focal):  # of every pixel
+        return np.hypot(u - focal * points[..., 0], v - focal * points[..., 1]).sum()
+
+    best = minimize_scalar(misfit, bracket=(300, 500)).x
+
+    assert estimate_focal(points.astype(np.float32)) == pytest.approx(best, rel=2e-3)
 
 
 def test_the_published_estimates_are_reproduced(shared_data):
