@@ -1,0 +1,293 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What each fast option costs in accuracy, against strict float32.
+
+Two questions, on films of the simulated world that training never saw. How far is one step off,
+begun from the very state that strict had? And what becomes of the path, each option living on
+its own states: its ATE over that of strict, in one segment without end and in the segments that
+the checkpoint advises?
+
+The option "float32, as published" is the same network in another order of summation. What it
+seems to cost is noise: a path feeds every rounding back into itself.
+
+Examples:
+  python -m benchmark.precision
+  python -m benchmark.precision --frames 200 --films 1 --families S
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+import itertools
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmark.errors import Mean, PathErrors, ratio
+from benchmark.films import Film, PATHS, simulated
+from benchmark.slow_twin import published_network
+from benchmark.tables import number
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.predictor import Predictor
+from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.simulation.building import FAMILIES
+from ttt3r_ros.tools.bench import PRESETS
+from ttt3r_ros.tools.bench_network import NetworkChoice
+from ttt3r_ros.tools.options import positive_int
+from ttt3r_ros.tools.tables import Table
+
+RATE_HZ = 15.0
+RULE = 'ttt3r'
+MOST_COST = 0.02  # of the ATE, of an option that is on by default
+
+# Each makes its network out of a strict one, which it may change.
+OPTIONS: dict[str, Callable[[Network], Network]] = {
+    'float32, as published': published_network,
+    'bfloat16 (precision fast)': Network.use_bfloat16,
+}
+STRICT = 'float32 strict'
+
+
+@dataclass(frozen=True)
+class StepErrors:
+    """
+    How far one step is off, begun from strict's own state.
+
+    translation: metres. rotation: degrees. points: median over the pixels of the distance, over
+    the distance of the point from the camera. gain: largest of all state tokens. tokens: root
+    mean square of the next state's.
+    """
+
+    translation: float
+    rotation: float
+    points: float
+    gain: float
+    tokens: float
+
+    @classmethod
+    def of(
+        cls,
+        exact: tuple[FramePrediction, RecurrentState],
+        rough: tuple[FramePrediction, RecurrentState],
+    ) -> StepErrors:
+        """Compare two steps with points and pose."""
+        (a, a_state), (b, b_state) = exact, rough
+        away = (a.points_camera - b.points_camera).norm(dim=-1) / a.points_camera.norm(dim=-1)
+        # q and -q are the same rotation. The sine has digits where the cosine has none left.
+        p, q = a.quaternion_xyzw, b.quaternion_xyzw
+        half = min((p - q).norm().item(), (p + q).norm().item()) / 2
+        return cls(
+            (a.translation - b.translation).norm().item(),
+            float(np.degrees(4 * np.arcsin(half))),
+            away.median().item(),
+            (a.gain - b.gain).abs().max().item(),
+            (a_state.tokens - b_state.tokens).square().mean().sqrt().item(),
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    What one option did to one film.
+
+    ate: metres, by frames of a segment, 0 being one without end. steps: of each frame.
+    """
+
+    option: str
+    film: str
+    ate: dict[int, float]
+    steps: list[StepErrors]
+
+
+@torch.inference_mode()
+def compare_steps(
+    strict: Network, options: dict[str, Network], film: Film, progress: tqdm
+) -> dict[str, list[StepErrors]]:
+    """
+    Let every option take each step from strict's state.
+
+    :param progress: is moved on by one for each frame and network.
+    """
+    rule = update_rule(RULE)
+    device = next(strict.parameters()).device
+    state, errors = strict.initial_state(), {name: [] for name in options}
+    for rgb in film.rgb:
+        image = _input(rgb).to(device)
+        exact = strict.step(image, state, rule=rule, outputs=Outputs())
+        for name, network in options.items():
+            rough = network.step(image, state, rule=rule, outputs=Outputs())
+            errors[name].append(StepErrors.of(exact, rough))
+        state = exact[1]
+        progress.update(1 + len(options))
+    return errors
+
+
+def _input(rgb: NDArray[np.uint8]) -> Tensor:
+    return (torch.from_numpy(rgb).movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+
+
+def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> NDArray[np.float64]:
+    """
+    Send a film through the product's own mapper.
+
+    :param interval: frames of a segment, 0 for one without end.
+    :param progress: is moved on by one for each frame.
+    :returns: (T, 4, 4) world_T_camera.
+    """
+    device = next(network.parameters()).device
+    predictor = Predictor(network, device=device, rule=update_rule(RULE))
+    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=interval), np.eye(4))
+    poses = []
+    for rgb, stamp_ns in zip(film.rgb, film.stamps_ns.tolist()):
+        poses.append(mapper.add_frame(rgb, stamp_ns).map_T_camera)
+        progress.update()
+    return np.stack(poses)
+
+
+def measure(
+    strict: Network, films: list[Film], intervals: list[int], progress: tqdm
+) -> list[Found]:
+    """
+    Run strict and every option on every film.
+
+    :param intervals: frames of a segment, 0 for one without end.
+    :param progress: is moved on by one for each frame, network and kind of run.
+    """
+    options = {name: make(deepcopy(strict)).eval() for name, make in OPTIONS.items()}
+    found = []
+    for film in films:
+        steps = {STRICT: [], **compare_steps(strict, options, film, progress)}
+        for name, network in {STRICT: strict, **options}.items():
+            ate = {
+                interval: PathErrors.of(
+                    map_film(network, film, interval, progress), film.world_T_camera
+                ).ate
+                for interval in intervals
+            }
+            found.append(Found(name, film.name, ate, steps[name]))
+    return found
+
+
+def ate_ratio(found: list[Found], option: str, interval: int) -> Mean:
+    """Give the ATE of an option over that of strict, over all films, with its standard error."""
+    mine, strict = (
+        [f.ate[interval] for f in found if f.option == name] for name in (option, STRICT)
+    )
+    return ratio(mine, strict)
+
+
+def verdict(ratios: list[Mean]) -> str:
+    """
+    Judge an option by its ATE ratios.
+
+    :returns: whether it may be on by default, or that the films are too few to say.
+    """
+    worst = max(ratios, key=lambda mean: mean.value)
+    if worst.value <= 1 + MOST_COST:
+        return 'within 2 %'
+    if worst.value - 2 * worst.error <= 1 + MOST_COST:
+        return 'above 2 %, within twice its error'
+    return 'above 2 %: off by default'
+
+
+def tables(found: list[Found], intervals: list[int], what: str) -> list[Table]:
+    """
+    Write it down.
+
+    :param what: was measured, for the captions.
+    """
+    options = [name for name in OPTIONS if any(f.option == name for f in found)]
+    rows = []
+    for name in options:
+        steps = [step for f in found if f.option == name for step in f.steps]
+        columns = np.array([list(asdict(step).values()) for step in steps]).T
+        scaled = columns * np.array([1e3, 1, 100, 1, 1])[:, None]
+        rows.append([name, *(f'{np.median(c):.2g} / {c.max():.2g}' for c in scaled)])
+    head = ['option', 'translation [mm]', 'rotation [deg]', 'points [%]', 'gain', 'state tokens']
+    step_table = Table(f'{what}: one step from the same state, median / worst', head, rows)
+
+    rows = []
+    for name in (STRICT, *options):
+        ratios = [ate_ratio(found, name, interval) for interval in intervals]
+        ates = [
+            f'{np.mean([f.ate[interval] for f in found if f.option == name]):.3f}'
+            for interval in intervals
+        ]
+        cells = [cell for a, r in zip(ates, ratios) for cell in (a, number(r, 3))]
+        rows.append([name, *cells, '-' if name == STRICT else verdict(ratios)])
+    names = [f'segments of {i}' if i else 'one segment' for i in intervals]
+    head = [f'{kind}, {name}' for name in names for kind in ('ATE [m]', 'ratio')]
+    films = len({f.film for f in found})
+    caption = f'{what}: the paths of {films} films; ratio to strict ± standard error'
+    return [step_table, Table(caption, ['option', *head, 'verdict'], rows)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmark.precision',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('--checkpoint', default='', help='file or name (default: the one that ships)')
+    add('--random', choices=PRESETS, default='', help='random weights: shows that it works')
+    add('--frames', type=positive_int, default=500, metavar='N', help='of a film (default 500)')
+    add('--films', type=positive_int, default=2, help='of each kind of path (default 2)')
+    add('--families', nargs='+', choices=list(FAMILIES), default=['S', 'M'], help='(default S M)')
+    add('--device', default='auto', help='auto, cpu or cuda')
+    add('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    arguments = parser.parse_args(argv)
+    settings = ModelSettings(checkpoint=arguments.checkpoint, device=arguments.device)
+    choice = NetworkChoice(settings, arguments.random)
+    try:
+        strict, info = choice.load('strict')
+        advised = Predictor(strict, info, device=choice.device).advise(MappingSettings())
+        intervals = sorted({0, advised.reset_interval})
+        films = _films(strict, arguments)
+        per_frame = (1 + len(OPTIONS)) * (1 + len(intervals))
+        total = len(films) * arguments.frames * per_frame
+        with tqdm(total=total, unit='step', mininterval=1.0) as progress:
+            found = measure(strict, films, intervals, progress)
+    except UserError as error:
+        print(f'precision: error: {error}', file=sys.stderr)
+        return 1
+    what = f'{arguments.random or info.name}, {arguments.frames} frames a film'
+    print('\n'.join(table.markdown() for table in tables(found, intervals, what)))
+    if arguments.json:
+        record: dict[str, Any] = {'what': what, 'found': [asdict(f) for f in found]}
+        with atomic_file(arguments.json) as file:
+            file.write((json.dumps(record) + '\n').encode())
+    return 0
+
+
+def _films(network: Network, arguments: argparse.Namespace) -> list[Film]:
+    a = network.architecture
+    fit = ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
+    return [
+        simulated(family, kind, index, arguments.frames, RATE_HZ, fit)
+        for family, kind, index in itertools.product(
+            arguments.families, PATHS, range(arguments.films)
+        )
+    ]
+
+
+if __name__ == '__main__':
+    sys.exit(main())
