@@ -4,19 +4,26 @@
 """
 Measure a checkpoint on worlds and paths that its training never saw, and on recorded video.
 
-parts:
+parts, in the order of `--part all`:
   short     8 frames: depth, poses and points beside the baselines
+  choose    rules and lengths of segments at 30, 15, 7.5 and 2 Hz, on paths of their own
+  rates     the same of the paths that are reported
   long      every update rule, with and without segments, against the length of the film
-  rates     the same paths at 30, 15, 7.5 and 2 Hz
   real      the recordings of the shared folder, where it exists
   pictures  images, depth and paths of a short and a long film of each family
+  curve     the errors of a training run against the frames it has seen, extrapolated
+  router    what choosing a rule by the frame rate is worth, from choose and rates
+  bars      what was to be reached, from short, long and choose
 
-Each part prints its tables and writes PART.md, PART.json and its pictures into --out.
+Each part prints its tables and writes PART.md, PART.json and its pictures into --out, so that
+parts can run side by side; router and bars only read what the others left there.
+`python -m benchmark.docs` puts them into the documentation.
 
 Examples:
   python -m benchmark.accuracy --part short
   python -m benchmark.accuracy --part long --families S --lengths 100 200 500 --films 4
-  python -m benchmark.accuracy --checkpoint runs/mini/best.safetensors --quick
+  python -m benchmark.accuracy --checkpoint runs/small/best.safetensors --quick
+  python -m benchmark.accuracy --part curve --log runs/small/log.jsonl
 
 """
 
@@ -31,7 +38,7 @@ import shlex
 import sys
 import time
 
-from benchmark import long, pictures, real, short
+from benchmark import bars, curve, long, pictures, rates, real, short
 from benchmark.bench import Bench, Report
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
@@ -39,17 +46,23 @@ from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_che
 from ttt3r_ros.model.predictor import (
     choose_device,
     choose_precision,
+    Predictor,
     RANDOM_CHECKPOINT,
     random_network,
 )
+from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.options import positive_float, positive_int
 
 PARTS: dict[str, Callable[[Bench], Report]] = {
     'short': short.measure,
+    'choose': rates.choose,
+    'rates': rates.measure,
     'long': long.measure,
-    'rates': long.measure_rates,
     'real': real.measure,
     'pictures': pictures.measure,
+    'curve': curve.measure,
+    'router': rates.compare,
+    'bars': bars.measure,
 }
 QUICK = {'films': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
@@ -70,21 +83,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             path = resolve_checkpoint(arguments.checkpoint)
             network, info = load_network(path, device, precision)
+        advice = Predictor(network, info).advise(MappingSettings()).reset_interval
         with output_folder(arguments.out) as out:
             bench = Bench(
                 network,
+                _weights(info),
+                advice,
                 arguments.families,
                 arguments.films,
                 sorted(arguments.lengths),
-                sorted(arguments.intervals),
+                sorted({advice, *arguments.intervals} - {0}),
                 arguments.rate,
                 arguments.seconds,
                 arguments.frames,
                 arguments.shared,
+                arguments.log,
                 out,
             )
             for part in parts:
-                _measure(part, bench, words, info)
+                _measure(part, bench, words, info.name if info else RANDOM_CHECKPOINT)
     except UserError as error:
         print(f'accuracy: error: {error}', file=sys.stderr)
         return 1
@@ -101,27 +118,33 @@ def _parser() -> argparse.ArgumentParser:
     add('--checkpoint', default='', help='file or name; "random" shows the path of the data')
     add('--part', choices=[*PARTS, 'all'], default='all')
     add('--out', type=Path, default=Path('accuracy'), help='folder (default: %(default)s)')
-    add('--families', type=_families, default='SML', help='letters (default: %(default)s)')
+    add(
+        '--families',
+        type=_families,
+        default='SML',
+        help='letters; twice the films of one that stands twice',
+    )
     add(
         '--films',
         type=positive_int,
         help=f'of each family and each kind of path (default: {short.FILMS} short ones, '
-        f'{long.FILMS} long ones)',
+        f'{long.FILMS} long ones, {rates.FILMS} at several rates)',
     )
     add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
-    add('--intervals', type=positive_int, nargs='+', default=[10, 30], metavar='FRAMES')
+    add('--intervals', type=positive_int, nargs='+', default=[3, 10, 30], metavar='FRAMES')
     add('--rate', type=positive_float, default=15.0, help='Hz of short and long films')
     add('--seconds', type=positive_float, default=10.0, help='of the films of the part rates')
     add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')
     shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[2] / 'shared'))
     add('--shared', type=Path, default=shared, help='folder that holds data/ with recordings')
+    add('--log', type=Path, help='log.jsonl of the training run, for the part curve')
     add('--device', default='auto', help='auto, cpu or cuda')
     add('--quick', action='store_true', help='hardly any films: shows that it works')
     return parser
 
 
 def _families(text: str) -> str:
-    if not text or set(text) - set('SML') or len(set(text)) < len(text):
+    if not text or set(text) - set('SML'):
         raise argparse.ArgumentTypeError(f'{text!r}: give some of the letters S, M, L')
     return text
 
@@ -133,24 +156,28 @@ def _length(text: str) -> int:
     return frames
 
 
-def _measure(part: str, bench: Bench, words: list[str], info: CheckpointInfo | None) -> None:
+def _weights(info: CheckpointInfo | None) -> str:
+    """Give the hash of the tensors, which stays when what is said about them changes."""
+    return info.metadata.get('tensors_sha256') or info.sha256 if info else RANDOM_CHECKPOINT
+
+
+def _measure(part: str, bench: Bench, words: list[str], name: str) -> None:
     """Run one part; print and write what it found."""
     begin = time.monotonic()
     report = PARTS[part](bench)
     seconds = time.monotonic() - begin
-    if not report.tables:
+    if not report.tables and not report.pictures:
         return
     command = shlex.join(['python', '-m', 'benchmark.accuracy', *words])
-    name = info.name if info else RANDOM_CHECKPOINT
-    sha256 = info.sha256 if info else ''
-    head = f'`{command}`\n\nPart {part} of checkpoint {name}, sha256 {sha256[:12] or "none"}.\n'
-    text = '\n'.join([head, *(table.markdown() for table in report.tables)])
+    head = f'`{command}`\n\nPart {part} of checkpoint {name}, tensors {bench.weights[:12]}.\n'
+    pictures = [f'![{caption}]({file})\n' for file, caption in report.pictures.items()]
+    text = '\n'.join([head, *(table.markdown() for table in report.tables), *pictures])
     print(f'\n{text}\n{part}: {seconds:.0f} s')
     record = {
         'command': command,
         'part': part,
         'checkpoint': name,
-        'checkpoint_sha256': sha256,
+        'weights': bench.weights,
         'seconds': round(seconds, 1),
         'records': [record.to_json() for record in report.records],
     }

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-import itertools
+import json
 from pathlib import Path
 
 from benchmark.errors import Record
-from benchmark.films import Film, PATHS, simulated
-from benchmark.tables import Table
+from benchmark.estimates import Method, methods
+from benchmark.films import Film, FIRST_SEED, PATHS, simulated
+from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network
 from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.tools.tables import Table
+
+IMAGES_AT_ONCE = 4000  # of a group of films; with what the network says of them, about 1 GB
+
+
+class OtherWeights(UserError):
+    """What was measured before was measured with other weights."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +30,17 @@ class Bench:
     """
     A network and how much it is measured on.
 
-    families: letters. films: of each family and each kind of path; None is the part's own
-    number. lengths: frames of long films, rising. intervals: frames of a segment. rate_hz: of
-    short and long films. seconds: of the films at several rates. frames: of a recording, at
-    most. shared: folder of the recordings. out: where pictures go.
+    weights: their hash. advice: the interval that their maker advises, 0 for no segments.
+    families: letters; one that stands twice gets twice the films. films: of each letter and
+    each kind of path; None is the part's own number. lengths: frames of long films, rising.
+    intervals: frames of a segment. rate_hz: of short and long films. seconds: of the films at
+    several rates. frames: of a recording, at most. shared: folder of the recordings. log: of
+    the training. out: where records and pictures go.
     """
 
     network: Network
+    weights: str
+    advice: int
     families: str
     films: int | None
     lengths: list[int]
@@ -37,6 +49,7 @@ class Bench:
     seconds: float
     frames: int
     shared: Path
+    log: Path | None
     out: Path
 
     @property
@@ -45,48 +58,73 @@ class Bench:
         a = self.network.architecture
         return ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
 
-    def groups(self, count: int, frames: int, rate_hz: float) -> Iterator[list[Film]]:
+    @property
+    def letters(self) -> str:
+        """Give each family once."""
+        return ''.join(dict.fromkeys(self.families))
+
+    @property
+    def family_groups(self) -> list[str]:
+        """Give the families that are shown together: the first one alone, then all."""
+        return list(dict.fromkeys([self.letters[0], self.letters]))
+
+    @property
+    def methods(self) -> list[Method]:
+        """List all that are compared."""
+        return methods(self.intervals)
+
+    @property
+    def shipped(self) -> Method:
+        """Give what the product does with these weights unless it is told otherwise."""
+        return Method('ttt3r', self.advice)
+
+    def groups(
+        self, count: int, frames: int, rate_hz: float, first_seed: int = FIRST_SEED
+    ) -> Iterator[list[Film]]:
         """
-        Film what one batch holds: all paths of one kind through the worlds of one family.
+        Film what fits into memory at once, of one family.
 
         :param count: films of each kind where `films` does not say it.
         :param frames: images of each film.
         :param rate_hz: images a second.
+        :param first_seed: of the films.
         """
-        for family, kind in itertools.product(self.families, PATHS):
-            yield [
-                simulated(family, kind, number, frames, rate_hz, self.fit)
-                for number in range(self.films or count)
-            ]
+        together = max(1, IMAGES_AT_ONCE // frames)
+        for family in self.letters:
+            of_each = (self.films or count) * self.families.count(family)
+            chosen = [(kind, number) for kind in PATHS for number in range(of_each)]
+            for begin in range(0, len(chosen), together):
+                yield [
+                    simulated(family, kind, number, frames, rate_hz, self.fit, first_seed)
+                    for kind, number in chosen[begin : begin + together]
+                ]
 
     def count(self, count: int) -> int:
         """Count the films of all groups."""
         return len(self.families) * len(PATHS) * (self.films or count)
 
+    def measured(self, part: str) -> list[Record]:
+        """
+        Give the records that another part left in the folder; none where it has not run.
+
+        :raises OtherWeights: when they are of other weights.
+        """
+        path = self.out / f'{part}.json'
+        if not path.exists():
+            return []
+        content = json.loads(path.read_text())
+        if content['weights'] != self.weights:
+            raise OtherWeights(
+                f'{path} was measured with weights {content["weights"][:12]}, these are '
+                f'{self.weights[:12]}: measure the part {part} again or give another --out'
+            )
+        return [Record.from_json(record) for record in content['records']]
+
 
 @dataclass(frozen=True)
 class Report:
-    """What one part found out."""
+    """What one part found out; pictures: captions of those it drew, by their file's name."""
 
     tables: list[Table]
     records: list[Record] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A figure that the network shall reach: at most `wanted`."""
-
-    name: str
-    wanted: float
-    reached: float
-
-    def row(self) -> list[str]:
-        """Give the cells of a table."""
-        verdict = 'yes' if self.reached <= self.wanted else 'no'
-        return [self.name, f'{self.wanted:g}', f'{self.reached:.3g}', verdict]
-
-
-def bars_table(bars: list[Bar]) -> list[Table]:
-    """Put bars into a table; no table where nothing was measured that has one."""
-    head = ['bar', 'at most', 'measured', 'reached']
-    return [Table('What was to be reached', head, [bar.row() for bar in bars])] if bars else []
+    pictures: dict[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,17 +74,18 @@ class SceneErrors:
     world: float
 
     @classmethod
-    def of(cls, points_camera: NDArray[np.float32], poses: Array, film: Film) -> SceneErrors:
+    def of(cls, points_camera: NDArray[np.floating], poses: Array, film: Film) -> SceneErrors:
         """
         Compare points with the truth.
 
-        :param points_camera: (T, H, W, 3) metres.
+        :param points_camera: (T, H, W, 3) metres, of any precision.
         :param poses: (T, 4, 4) world_T_camera that take them to the world.
         :param film: with the truth.
         """
         truth = film.depth.astype(np.float32)
         seen = truth.any(axis=(1, 2))
-        points_camera, truth, poses = points_camera[seen], truth[seen], poses[seen]
+        points_camera = points_camera[seen].astype(np.float32)
+        truth, poses = truth[seen], poses[seen]
         depth = points_camera[..., 2]
         rays = film.intrinsics.without_distortion().rays()
         distances = [
@@ -109,7 +111,8 @@ class Record:
     """
     One film, one method, one setting.
 
-    setting: what varies within a part: frames of a long film, or its rate in Hz.
+    setting: what varies within a part: frames of a long film, or its rate in Hz. gain: mean of
+    what was written of the state, NaN where there is none or nobody asked.
     """
 
     film: str
@@ -119,6 +122,7 @@ class Record:
     setting: float
     path: PathErrors
     scene: SceneErrors | None = None
+    gain: float = math.nan
 
     @classmethod
     def about(
@@ -128,16 +132,25 @@ class Record:
         setting: float,
         path: PathErrors,
         scene: SceneErrors | None = None,
+        gain: float = math.nan,
     ) -> Record:
         """Label errors."""
-        return cls(film.name, film.group, film.kind, method, setting, path, scene)
+        return cls(film.name, film.group, film.kind, method, setting, path, scene, gain)
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values; what is not known is null."""
         record = asdict(self)
         if self.scene is not None and not np.isfinite(self.scene.scaled):
             record['scene'] = None
+        if math.isnan(self.gain):
+            del record['gain']
         return record
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Record:
+        """Read what to_json gave."""
+        scene = record['scene'] and SceneErrors(**record['scene'])
+        return cls(**{**record, 'path': PathErrors(**record['path']), 'scene': scene})
 
 
 class Mean(NamedTuple):
@@ -150,6 +163,11 @@ class Mean(NamedTuple):
 def mean(values: Sequence[float]) -> Mean:
     """Average over films."""
     return ratio(values, [1.0] * len(values))
+
+
+def over_path(records: Sequence[Record]) -> Mean:
+    """Give the ATE as a fraction of the path."""
+    return ratio([r.path.ate for r in records], [r.path.path for r in records])
 
 
 def ratio(parts: Sequence[float], wholes: Sequence[float]) -> Mean:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import IO
 
 from matplotlib.axes import Axes
@@ -15,9 +16,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmark.batch import decodings, EncodedFilms, run_films
 from benchmark.bench import Bench, Report
 from benchmark.errors import mean, Record
-from benchmark.estimates import Array, Estimate, Method, RULES, run_mapper
+from benchmark.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
 from benchmark.films import Film, simulated
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.tools.evaluation import evaluate_trajectory, EvaluationError
@@ -31,37 +33,43 @@ FAR_PERCENTILE = 98
 
 def measure(bench: Bench) -> Report:
     """Draw a short and a long film of each family."""
-    longest, interval = bench.lengths[-1], bench.intervals[-1]
+    longest = bench.lengths[-1]
     plans = {
-        'short': (SHORT_FRAMES, [Method('ttt3r')]),
-        'long': (longest, [Method('ttt3r', interval), Method('ttt3r'), Method('cut3r')]),
+        'short': (SHORT_FRAMES, [Method('cut3r')]),
+        'long': (longest, list(dict.fromkeys([bench.shipped, Method('ttt3r'), Method('cut3r')]))),
     }
-    images = sum(frames * len(chosen) for frames, chosen in plans.values())
-    with tqdm(total=len(bench.families) * images, desc='pictures', unit='frame') as progress:
-        for family in bench.families:
-            for name, (frames, chosen) in plans.items():
-                film = simulated(family, 'robot', 0, frames, bench.rate_hz, bench.fit)
-                runs = {m.name: run_mapper(bench.network, film, m, progress) for m in chosen}
-                with atomic_file(bench.out / f'{name}_{family}.png') as file:
-                    title = f'Family {family}, {frames} frames at {bench.rate_hz:g} Hz'
-                    draw_film(file, title, film, runs)
-    return Report([])
+    pictures = {}
+    total = sum(decodings(len(bench.letters), *plan) for plan in plans.values())
+    with tqdm(total=total, desc='pictures', unit='frame') as progress:
+        for family, (name, (frames, chosen)) in itertools.product(bench.letters, plans.items()):
+            film = simulated(family, 'robot', 0, frames, bench.rate_hz, bench.fit)
+            encoded = EncodedFilms.of(bench.network, [film])
+            runs = run_films(bench.network, encoded, chosen, progress, chosen[:1])
+            (first,) = runs[chosen[0].name]
+            said = {method: of_films[0] for method, of_films in runs.items()}
+            said[BASELINES[-1]] = baselines(film, first.points_camera[..., 2])[BASELINES[-1]]
+            title = f'Family {family}, {frames} frames at {bench.rate_hz:g} Hz'
+            picture = f'{name}_{family}.png'
+            with atomic_file(bench.out / picture) as file:
+                draw_film(file, title, film, said)
+            pictures[picture] = f'{title}: images, true and predicted depth, path from above'
+    return Report([], pictures=pictures)
 
 
-def draw_film(file: IO[bytes], title: str, film: Film, runs: dict[str, Estimate]) -> None:
+def draw_film(file: IO[bytes], title: str, film: Film, said: dict[str, Estimate]) -> None:
     """
     Draw some images with true and predicted depth, and the paths from above.
 
     :param file: open for binary writing; gets a PNG.
     :param title: one line.
     :param film: with the truth.
-    :param runs: by the name of the method; the first one gives the depth.
+    :param said: by the name of the method; the first one gives the depth.
     """
-    figure = _figure(13, 5.2)
+    figure = new_figure(13, 5.2)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, width_ratios=[1.9, 1])
     grid = left.subplots(3, COLUMNS, squeeze=False)
-    points = next(iter(runs.values())).points_camera
+    points = next(iter(said.values())).points_camera
     for column, i in enumerate(np.linspace(0, len(film) - 1, COLUMNS).round().astype(int)):
         truth, depth = film.depth[i].astype(np.float32), points[i, ..., 2]
         far = np.percentile(truth, FAR_PERCENTILE)
@@ -74,16 +82,16 @@ def draw_film(file: IO[bytes], title: str, film: Film, runs: dict[str, Estimate]
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    _draw_paths(right.subplots(), film.world_T_camera, runs)
-    _save(figure, file)
+    _draw_paths(right.subplots(), film.world_T_camera, said)
+    save_figure(figure, file)
 
 
-def _draw_paths(axes: Axes, truth: Array, runs: dict[str, Estimate]) -> None:
+def _draw_paths(axes: Axes, truth: Array, said: dict[str, Estimate]) -> None:
     # From above: the first camera looks along z with x to its right.
     axes.plot(*truth[:, [0, 2], 3].T, color=TRUTH, lw=2.6, label='truth')
-    for color, (name, run) in zip(COLORS, runs.items()):
+    for color, (name, one) in zip(COLORS, said.items()):
         try:
-            errors = evaluate_trajectory(run.world_T_camera, truth, 'sim3')
+            errors = evaluate_trajectory(one.world_T_camera, truth, 'sim3')
         except EvaluationError:
             continue  # a path without motion is a point
         label = f'{name}: ATE {errors.ate.rmse:.2f} m, scale {errors.alignment.scale:.2f}'
@@ -95,31 +103,42 @@ def _draw_paths(axes: Axes, truth: Array, runs: dict[str, Estimate]) -> None:
     axes.set_title('path from above, after Sim(3)', fontsize=9)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=7, loc='upper center', bbox_to_anchor=(0.5, -0.13), frameon=False)
-    _lighten(axes)
+    lighten(axes)
 
 
 def draw_curves(file: IO[bytes], records: list[Record], rate_hz: float) -> None:
     """
-    Draw the ATE of every method against the number of frames, a panel a family.
+    Draw the ATE of every method against the number of frames.
+
+    A column a family, a row a length of the segments; the baselines are in each panel.
 
     :param file: open for binary writing; gets a PNG.
     :param records: their settings are numbers of frames.
     :param rate_hz: of the films.
     """
     families = list(dict.fromkeys(record.group for record in records))
-    figure = _figure(1.8 + 4.2 * len(families), 4.6)
-    for axes, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families):
-        of_family = [record for record in records if record.group == family]
-        for method in dict.fromkeys(record.method for record in of_family):
-            lengths, errors = _curve([r for r in of_family if r.method == method])
-            axes.plot(lengths, errors, label=method, **_line_style(method))
-        axes.set(xlabel='frames', ylabel='ATE after Sim(3) [m]', title=f'family {family}')
+    names = list(dict.fromkeys(record.method for record in records))
+    rows = list(dict.fromkeys(_segments(name) for name in names if name not in BASELINES))
+    figure = new_figure(1.2 + 3.6 * len(families), 1.0 + 2.2 * len(rows))
+    panels = figure.subplots(len(rows), len(families), squeeze=False, sharex=True, sharey='col')
+    for axes, (row, family) in zip(panels.ravel(), itertools.product(rows, families)):
+        for name in names:
+            if name in BASELINES or _segments(name) == row:
+                chosen = [r for r in records if (r.group, r.method) == (family, name)]
+                axes.plot(*_curve(chosen), label=name.split(',')[0], **_line_style(name))
         axes.set(xlim=(0, None), ylim=(0, None))
-        _lighten(axes)
-    figure.suptitle(f'Trajectory error against length, {rate_hz:g} Hz', fontsize=11)
+        axes.set_title(f'family {family}, {row or "no segments"}', fontsize=9)
+        axes.tick_params(labelsize=8)
+        lighten(axes)
+    figure.suptitle(f'ATE [m] against the number of frames, {rate_hz:g} Hz', fontsize=11)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside right upper', fontsize=7, frameon=False)
-    _save(figure, file)
+    figure.legend(handles, labels, loc='outside lower center', ncols=4, fontsize=8, frameon=False)
+    save_figure(figure, file)
+
+
+def _segments(name: str) -> str:
+    """Give what a method's name says about segments."""
+    return name.partition(', ')[2]
 
 
 def _curve(records: list[Record]) -> tuple[list[float], list[float]]:
@@ -130,34 +149,31 @@ def _curve(records: list[Record]) -> tuple[list[float], list[float]]:
     return lengths, errors
 
 
-def _line_style(method: str) -> dict[str, object]:
-    """Give a rule its colour, its segments their dashes; baselines are grey."""
-    rule, _, segments = method.partition(', segments of ')
-    if rule not in RULES:
-        dashes = {'constant pose': ':', 'constant velocity': '--'}.get(rule, '-.')
-        return {'color': '#868e96', 'lw': 1.2, 'ls': dashes}
-    color = COLORS[list(RULES).index(rule)]
-    if not segments:
-        return {'color': color, 'lw': 2.0}
-    length = max(1.0, int(segments) / 6)
-    return {'color': color, 'lw': 1.1, 'ls': (0, (length, 1.2))}
+def _line_style(name: str) -> dict[str, object]:
+    """Give a rule its colour; baselines are grey."""
+    if name in BASELINES:
+        return {'color': '#868e96', 'lw': 1.2, 'ls': (':', '--', '-.')[BASELINES.index(name)]}
+    return {'color': COLORS[list(RULES).index(name.split(',')[0])], 'lw': 1.6}
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Begin a figure of a size in inches."""
     figure = Figure(figsize=(width, height), dpi=100, layout='constrained')
     FigureCanvasAgg(figure)
     return figure
 
 
-def _lighten(axes: Axes) -> None:
+def lighten(axes: Axes) -> None:
+    """Leave out of a frame what nobody needs."""
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
 
 
-def _save(figure: Figure, file: IO[bytes]) -> None:
+def save_figure(figure: Figure, file: IO[bytes]) -> None:
+    """Write a figure as a small PNG."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format='png')
     picture = Image.open(drawn).convert('RGB')
-    # With a palette the noise of the images takes a third of the bytes; dithered, hardly seen.
-    palette = picture.quantize(256, Image.Quantize.MEDIANCUT)
-    picture.quantize(palette=palette).save(file, format='PNG', optimize=True)
+    # A palette takes a third of the bytes; near colours look better here than dithered ones.
+    quantized = picture.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+    quantized.save(file, format='PNG', optimize=True)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
+from benchmark.batch import decodings, EncodedFilms, run_films
 from benchmark.bench import Bench, Report
 from benchmark.errors import PathErrors, Record, SceneErrors
-from benchmark.estimates import baselines, methods, run_mapper, TOLD
+from benchmark.estimates import baselines, TOLD
 from benchmark.films import Film, recorded
-from benchmark.tables import Table
+from ttt3r_ros.tools.tables import Table
 
 SEQUENCES = ('indoor_hololens_office', 'indoor_tum_fr1_rpy', 'driving_kitti07')
 HEAD = [
@@ -42,17 +43,19 @@ def measure(bench: Bench) -> Report:
 
 def _records(bench: Bench, film: Film) -> list[Record]:
     records = []
-    chosen = methods(bench.intervals[-1:])
-    with tqdm(total=len(chosen) * len(film), desc=film.name, unit='frame') as progress:
-        for method in chosen:
-            run = run_mapper(bench.network, film, method, progress)
+    encoded = EncodedFilms.of(bench.network, [film])
+    total = decodings(1, len(film), bench.methods)
+    with tqdm(total=total, desc=film.name, unit='frame') as progress:
+        for method in bench.methods:  # one at a time: the points of one fill half a gigabyte
+            estimates = run_films(bench.network, encoded, [method], progress, [method])
+            (run,) = estimates[method.name]
             scene = SceneErrors.of(run.points_camera, run.world_T_camera, film)
             path = PathErrors.of(run.world_T_camera, film.world_T_camera)
             records.append(Record.about(film, method.name, len(film), path, scene))
-            if method.rule == 'ttt3r' and method.interval:
+            if method == bench.shipped:
                 others = baselines(film, run.points_camera[..., 2])
-    for name, poses in others.items():
-        path = PathErrors.of(poses, film.world_T_camera)
+    for name, other in others.items():
+        path = PathErrors.of(other.world_T_camera, film.world_T_camera)
         records.append(Record.about(film, name, len(film), path))
     return records
 

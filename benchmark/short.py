@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tqdm import tqdm
 
-from benchmark.bench import Bar, bars_table, Bench, Report
-from benchmark.errors import Mean, mean, PathErrors, ratio, Record, SceneErrors
-from benchmark.estimates import BASELINES, baselines, run_together, TOLD
+from benchmark.batch import decodings, EncodedFilms, run_films
+from benchmark.bench import Bench, Report
+from benchmark.errors import mean, over_path, PathErrors, ratio, Record, SceneErrors
+from benchmark.estimates import BASELINES, baselines, Method, TOLD
 from benchmark.films import PATHS
-from benchmark.tables import number, Table
+from benchmark.tables import number
+from ttt3r_ros.tools.tables import Table
 
 FRAMES = 8
 FILMS = 24
-NETWORK = 'network (ttt3r)'
-METHODS = (NETWORK, *BASELINES)
+RULES = (Method('cut3r'), Method('ttt3r'))
+METHODS = (*(f'network ({method.name})' for method in RULES), *BASELINES)
 HEAD = [
     'path, method',
     'depth AbsRel metric [%]',
@@ -33,21 +33,25 @@ HEAD = [
 def measure(bench: Bench) -> Report:
     """Film, estimate, compare."""
     records: list[Record] = []
-    with tqdm(total=bench.count(FILMS) * FRAMES, desc='short', unit='frame') as progress:
+    total = decodings(bench.count(FILMS), FRAMES, RULES)
+    with tqdm(total=total, desc='short', unit='frame') as progress:
         for films in bench.groups(FILMS, FRAMES, bench.rate_hz):
-            runs = run_together(bench.network, films, 'ttt3r', progress, points=True)
-            for film, run in zip(films, runs):
-                paths = {NETWORK: run.world_T_camera}
-                paths |= baselines(film, run.points_camera[..., 2])
+            encoded = EncodedFilms.of(bench.network, films)
+            runs = run_films(bench.network, encoded, RULES, progress, RULES)
+            for i, film in enumerate(films):
+                told = [runs[method.name][i] for method in RULES]
+                points = told[0].points_camera
+                said = [*told, *baselines(film, points[..., 2]).values()]
+                clouds = [*(one.points_camera for one in told), *[points] * len(BASELINES)]
                 records += [
                     Record.about(
                         film,
                         method,
                         FRAMES,
-                        PathErrors.of(path, film.world_T_camera),
-                        SceneErrors.of(run.points_camera, path, film),
+                        PathErrors.of(one.world_T_camera, film.world_T_camera),
+                        SceneErrors.of(cloud, one.world_T_camera, film),
                     )
-                    for method, path in paths.items()
+                    for method, one, cloud in zip(METHODS, said, clouds)
                 ]
     note = (
         f'{FRAMES} frames at {bench.rate_hz:g} Hz, films of each kind: {bench.films or FILMS}; '
@@ -59,9 +63,9 @@ def measure(bench: Bench) -> Report:
             HEAD,
             [_row(records, family, kind, method) for kind in PATHS for method in METHODS],
         )
-        for family in bench.families
+        for family in bench.letters
     ]
-    return Report(bars_table(_bars(records, bench.families)) + tables, records)
+    return Report(tables, records)
 
 
 def _row(records: list[Record], family: str, kind: str, method: str) -> list[str]:
@@ -72,35 +76,9 @@ def _row(records: list[Record], family: str, kind: str, method: str) -> list[str
     ]
     return [
         f'{kind}, {method}',
-        *(depths if method == NETWORK else ['', '']),
+        *(depths if method not in BASELINES else ['', '']),
         number(mean([r.path.turn for r in chosen]), 2),
-        number(_share(chosen, lambda r: r.path.drift), 1, 100),
-        number(_share(chosen, lambda r: r.path.ate), 1, 100),
+        number(ratio([r.path.drift for r in chosen], [r.path.path for r in chosen]), 1, 100),
+        number(over_path(chosen), 1, 100),
         number(mean([r.scene.world for r in chosen]), 1, 100),
     ]
-
-
-def _share(records: list[Record], error: Callable[[Record], float]) -> Mean:
-    return ratio([error(r) for r in records], [r.path.path for r in records])
-
-
-def _bars(records: list[Record], families: str) -> list[Bar]:
-    ours = [r for r in records if r.method == NETWORK]
-    bars = []
-    if 'S' in families:
-        small = [r for r in ours if r.group == 'S']
-        bars += [
-            Bar('S: depth AbsRel scaled', 0.07, mean([r.scene.scaled for r in small]).value),
-            Bar('S: ATE over path', 0.02, _share(small, lambda r: r.path.ate).value),
-        ]
-    if 'M' in families:
-        drives = [r for r in ours if (r.group, r.kind) == ('M', 'robot')]
-        still = [r for r in records if (r.group, r.kind, r.method) == ('M', 'robot', BASELINES[0])]
-        turn = mean([r.path.turn for r in drives]).value / mean([r.path.turn for r in still]).value
-        bars += [
-            Bar(
-                'M robot: depth AbsRel scaled', 0.10, mean([r.scene.scaled for r in drives]).value
-            ),
-            Bar("M robot: rotation RPE over constant pose's", 0.25, turn),
-        ]
-    return bars

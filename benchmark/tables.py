@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import math
 
 from benchmark.errors import Mean
-from ttt3r_ros.tools.tables import Table as Table
 
 
 def number(mean: Mean, digits: int, factor: float = 1.0) -> str:
@@ -25,13 +24,14 @@ def number(mean: Mean, digits: int, factor: float = 1.0) -> str:
     return f'{text} ± {factor * mean.error:.{digits}f}' if math.isfinite(mean.error) else text
 
 
-def with_best(means: Sequence[Mean], compared: int, digits: int) -> list[str]:
+def with_best(means: Sequence[Mean], compared: int, digits: int, factor: float = 1.0) -> list[str]:
     """
-    Write a column of means, the lowest of those compared in bold.
+    Write means, the lowest of those compared in bold.
 
     :param compared: how many of the first ones are compared.
+    :param factor: for the unit, 100 for per cent.
     """
-    texts = [number(mean, digits) for mean in means]
+    texts = [number(mean, digits, factor) for mean in means]
     best = min(range(compared), key=lambda i: means[i].value)
     texts[best] = f'**{texts[best]}**'
     return texts

@@ -31,10 +31,7 @@ class TrainingLog:
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """Give all rows of a kind, oldest first."""
-        if not self._file.exists():
-            return []
-        rows = [json.loads(line) for line in self._file.read_text().splitlines()]
-        return [row for row in rows if row['kind'] == kind]
+        return read_rows(self._file, kind) if self._file.exists() else []
 
     def draw(self) -> None:
         """Draw the curves of loss, depth error and pose error against frames seen."""
@@ -62,3 +59,15 @@ class TrainingLog:
                 axes.set_ylim(bottom=0)
         depth.legend(title='family')
         figure.savefig(self._picture, dpi=110)
+
+
+def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:
+    """
+    Read a log.
+
+    :param path: of a `log.jsonl`.
+    :param kind: train or validation.
+    :returns: the rows of that kind, oldest first.
+    """
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [row for row in rows if row['kind'] == kind]

@@ -4,6 +4,7 @@
 """The measurement runs from end to end, on hardly anything and with a random network."""
 
 import json
+import re
 
 import numpy as np
 from PIL import Image
@@ -11,12 +12,15 @@ import pytest
 from tqdm import tqdm
 
 from benchmark.accuracy import main
-from benchmark.estimates import Method, run_mapper, run_together
-from benchmark.films import FIRST_SEED, recorded, simulated
+from benchmark.batch import Cut, decodings, EncodedFilms, run_films
+from benchmark.estimates import Method, methods, RULES
+from benchmark.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
+from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.model.predictor import choose_device, random_network
+from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
+from ttt3r_ros.settings import MappingSettings
 
 FIT = ImageFit.for_image(640, 480, 64, 16)
 
@@ -35,11 +39,23 @@ def film():
     return simulated('S', 'hand', 0, 6, 15.0, FIT)
 
 
-@pytest.mark.parametrize('part', ['short', 'long', 'rates'])
+@pytest.fixture(scope='module')
+def two_films():
+    return [simulated('S', kind, 0, 11, 7.5, FIT) for kind in ('hand', 'robot')]
+
+
+@pytest.mark.parametrize('part', ['short', 'choose', 'rates', 'long', 'router', 'bars'])
 def test_every_table_is_headed_by_its_command(measured, part):
     text = (measured / f'{part}.md').read_text()
     assert text.startswith('`python -m benchmark.accuracy --checkpoint random --quick ')
-    assert '| features + PnP' in text.replace('robot, ', '')
+    assert re.search(r'^\| -+ \|', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize('part', ['short', 'rates', 'long'])
+def test_the_baselines_stand_in_the_same_table(measured, part):
+    text = (measured / f'{part}.md').read_text().replace('robot, ', '')
+    for name in ('constant pose', 'constant velocity', 'features + PnP'):
+        assert f'| {name} ' in text
 
 
 def test_long_films_are_measured_by_every_rule_with_and_without_segments(measured):
@@ -93,14 +109,51 @@ def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
     assert capsys.readouterr().err.count('\n') == 1
 
 
-def test_the_batch_says_what_the_mapper_says(film):
+def alone(network, film, method):
+    """Follow a film as the product does: its own mapper, frame by frame."""
+    predictor = Predictor(network, rule=RULES[method.rule])
+    settings = MappingSettings(reset_interval=method.interval)
+    mapper = OnlineMapper(predictor, settings, map_T_world=np.eye(4))
+    return [mapper.add_frame(rgb, t) for rgb, t in zip(film.rgb, film.stamps_ns.tolist())]
+
+
+@pytest.mark.parametrize('interval', [0, 1, 4, 11])
+def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, interval):
     network = random_network(choose_device('cpu'), 'strict').eval()
-    other = simulated('S', 'robot', 1, 6, 15.0, FIT)
+    compared = methods([interval])[-len(RULES) :]
+    encoded = EncodedFilms.of(network, two_films)
+    with tqdm() as progress:
+        told = run_films(network, encoded, compared, progress, compared)
+        assert progress.n == decodings(2, len(encoded), compared)
+    for method in compared:
+        for film, said in zip(two_films, told[method.name]):
+            frames = alone(network, film, method)
+            poses = np.stack([frame.map_T_camera for frame in frames])
+            points = np.stack([frame.points_camera for frame in frames])
+            np.testing.assert_allclose(said.world_T_camera, poses, atol=1e-4)
+            # Points are kept in half precision.
+            np.testing.assert_allclose(said.points_camera, points, rtol=2e-3, atol=1e-3)
+            gains = [frame.gain_mean for frame in frames]
+            np.testing.assert_allclose(said.gains, gains, atol=1e-4)
+
+
+def test_points_that_nobody_asked_for_change_no_path(two_films):
+    network = random_network(choose_device('cpu'), 'strict').eval()
+    encoded, chosen = EncodedFilms.of(network, two_films), [Method('brake', 4)]
     with tqdm(disable=True) as progress:
-        batch = run_together(network, [other, film], 'brake', progress, points=True)
-        mapped = run_mapper(network, film, Method('brake'), progress)
-    np.testing.assert_allclose(batch[1].world_T_camera, mapped.world_T_camera, atol=1e-4)
-    np.testing.assert_allclose(batch[1].points_camera, mapped.points_camera, rtol=1e-3, atol=1e-4)
+        (with_points,) = run_films(network, encoded, chosen, progress, chosen).values()
+        (without,) = run_films(network, encoded, chosen, progress).values()
+    for one, other in zip(with_points, without):
+        np.testing.assert_array_equal(one.world_T_camera, other.world_T_camera)
+        assert other.points_camera.size == 0
+
+
+def test_a_film_is_cut_as_the_mapper_cuts_it():
+    cut = Cut(8, 3)
+    # 0 1 2, then 3 4 5 behind 2, then 6 7 behind 5; the first and the last clip are filled up.
+    assert cut.images.tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [5, 6, 7, 7]]
+    assert cut.images[cut.segment, cut.place].tolist() == list(range(8))
+    assert cut.joints.tolist() == [2, 5]
 
 
 def test_a_film_is_the_same_every_time_and_begins_at_the_world(film):
@@ -133,6 +186,22 @@ def test_a_lower_rate_takes_images_away_and_nothing_else(film):
 def test_films_are_of_seeds_that_neither_training_nor_its_validation_draws():
     validated = 1000  # far more than any validation set has
     assert FIRST_VALIDATION_SEED + validated < FIRST_SEED
+    assert FIRST_SEED + validated < FIRST_CHOICE_SEED
+
+
+def test_what_is_chosen_on_is_not_what_is_reported(measured):
+    lengths = {}
+    for part in ('choose', 'rates'):
+        records = json.loads((measured / f'{part}.json').read_text())['records']
+        lengths[part] = {round(record['path']['path'], 6) for record in records}
+    assert not lengths['choose'] & lengths['rates']
+
+
+def test_records_of_other_weights_are_refused(measured, tmp_path, capsys):
+    for part in ('choose', 'rates'):
+        (tmp_path / f'{part}.json').write_text((measured / f'{part}.json').read_text())
+    assert main(['--part', 'router', '--out', str(tmp_path)]) == 1
+    assert 'was measured with weights random' in capsys.readouterr().err
 
 
 def test_a_recording_is_fitted_with_its_depth(shared_data):

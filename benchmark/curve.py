@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The errors of a training run against the frames it has seen, and where they are going."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.bench import Bench, Report
+from benchmark.pictures import COLORS, lighten, new_figure, save_figure
+from training.log import read_rows
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.tools.tables import Table
+
+Array = NDArray[np.float64]
+FAR = (1_000_000, 3_000_000, 10_000_000)
+LEAST_CHECKS = 6  # after the breakthrough: four to fit, two to predict
+MOVING = 0.9  # of the rotation error of a camera said not to move: below, motion is seen
+PICTURE = 'error_by_frames.png'
+ERRORS = {
+    'depth AbsRel scaled': lambda row: row['depth_scaled'],
+    'rotation over no motion': lambda row: row['rotation_deg'] / row['still_deg'],
+    'ATE over path': lambda row: row['ate_fraction'],
+}
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """error = factor * frames ** -exponent, fitted to logarithms by least squares."""
+
+    factor: float
+    exponent: float
+
+    @classmethod
+    def fit(cls, frames: Array, errors: Array) -> PowerLaw:
+        """Fit to (N,) positive numbers, at least two."""
+        slope, intercept = np.polyfit(np.log(frames), np.log(errors), 1)
+        return cls(float(np.exp(intercept)), float(-slope))
+
+    def at(self, frames: Array) -> Array:
+        """Say the error after (N,) frames."""
+        return self.factor * np.asarray(frames, dtype=np.float64) ** -self.exponent
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """
+    One error of one family at (N,) checks.
+
+    begin: the first check from which on the network sees motion; the law is fitted from there.
+    """
+
+    family: str
+    name: str
+    frames: Array
+    errors: Array
+    begin: int
+
+    @property
+    def law(self) -> PowerLaw:
+        """Fit all checks after the breakthrough."""
+        return PowerLaw.fit(self.frames[self.begin :], self.errors[self.begin :])
+
+    @property
+    def surprise(self) -> float:
+        """Predict the last third from the two before it: median of the ratio to what came."""
+        frames, errors = self.frames[self.begin :], self.errors[self.begin :]
+        known = 2 * len(frames) // 3
+        law = PowerLaw.fit(frames[:known], errors[:known])
+        return float(np.median(law.at(frames[known:]) / errors[known:]))
+
+
+def measure(bench: Bench) -> Report:
+    """Fit the log of the training, where one is given."""
+    if bench.log is None:
+        print('curve: skipped, --log names no log of a training run')
+        return Report([])
+    rows = read_rows(bench.log, 'validation')
+    curves = [curve for family in bench.letters for curve in curves_of(rows, family)]
+    if not curves:
+        print(f'curve: skipped, {bench.log} has fewer than {LEAST_CHECKS} checks with motion')
+        return Report([])
+    with atomic_file(bench.out / PICTURE) as file:
+        draw(file, curves)
+    caption = 'Validation errors against training frames, and the fitted power laws'
+    return Report([_table(curves)], pictures={PICTURE: caption})
+
+
+def curves_of(rows: Sequence[dict[str, Any]], family: str) -> list[Curve]:
+    """
+    Read the curves of a family; none where the network has not seen motion for long enough.
+
+    :param rows: of kind validation.
+    """
+    rows = sorted((row for row in rows if row['family'] == family), key=lambda r: r['frames'])
+    still = [i for i, r in enumerate(rows) if r['rotation_deg'] > MOVING * r['still_deg']]
+    begin = still[-1] + 1 if still else 0
+    if len(rows) - begin < LEAST_CHECKS:
+        return []
+    frames = np.array([row['frames'] for row in rows], dtype=np.float64)
+    return [
+        Curve(family, name, frames, np.array([error(row) for row in rows]), begin)
+        for name, error in ERRORS.items()
+    ]
+
+
+def _table(curves: Sequence[Curve]) -> Table:
+    rows = []
+    for curve in curves:
+        law = curve.law
+        rows.append(
+            [
+                f'{curve.family}, {curve.name}',
+                f'{curve.errors[-1]:.3f}',
+                f'{law.exponent:.2f}',
+                f'{curve.surprise:.2f}',
+                *(f'{law.at(far):.3f}' for far in FAR),
+            ]
+        )
+    first, last = curves[0].frames[curves[0].begin], curves[0].frames[-1]
+    return Table(
+        f'error = a * frames^-b, fitted from {first:,.0f} frames on, where motion is seen, to '
+        f'{last:,.0f}. Do not trust it far: the checks are few films, the rate of learning falls '
+        'towards the end of a run, which flatters b, and a network of this size stops somewhere. '
+        'Prediction: the last third as the law of the first two says it, over what came',
+        ['error', 'at the end', 'b', 'prediction', *(f'{far / 1e6:g} M' for far in FAR)],
+        rows,
+    )
+
+
+def draw(file: IO[bytes], curves: Sequence[Curve]) -> None:
+    """
+    Draw a panel for each error, with a line for each family.
+
+    :param file: open for binary writing; gets a PNG.
+    """
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    figure = new_figure(4.0 * len(names), 3.8)
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
+        for curve in (curve for curve in curves if curve.name == name):
+            color = COLORS[families.index(curve.family)]
+            axes.loglog(curve.frames, curve.errors, '.-', color=color, lw=1, label=curve.family)
+            ahead = np.geomspace(curve.frames[curve.begin], FAR[-1], 50)
+            axes.loglog(ahead, curve.law.at(ahead), '--', color=color, lw=1)
+        axes.axvline(curve.frames[-1], color='#868e96', lw=0.8, ls=':')
+        axes.set(xlabel='training frames seen', title=name)
+        lighten(axes)
+    axes.legend(title='family', fontsize=8, frameon=False)
+    save_figure(figure, file)

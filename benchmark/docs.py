@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Put what benchmark.accuracy found out into the documentation.
+
+In docs/*.md everything between `<!-- accuracy: PART -->` and `<!-- end of PART -->` becomes the
+content of PART.md; its pictures go to docs/images. A part that was not measured stays as it is.
+
+Example:
+  python -m benchmark.docs accuracy
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import functools
+from pathlib import Path
+import re
+import shutil
+import sys
+
+from ttt3r_ros.atomic import atomic_file
+
+DOCS = Path(__file__).parents[1] / 'docs'
+BLOCK = re.compile(r'(<!-- accuracy: (\w+) -->\n).*?(<!-- end of \2 -->)', re.DOTALL)
+PICTURE = re.compile(r'\]\((\w+\.png)\)')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite the blocks of every page."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmark.docs',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('measured', type=Path, help='the --out of benchmark.accuracy')
+    parser.add_argument('--docs', type=Path, default=DOCS, help='folder (default: docs)')
+    arguments = parser.parse_args(argv)
+    for page in sorted(arguments.docs.glob('*.md')):
+        text = page.read_text()
+        new = BLOCK.sub(functools.partial(_fill, page=page, measured=arguments.measured), text)
+        if new != text:
+            with atomic_file(page) as file:
+                file.write(new.encode())
+    return 0
+
+
+def _fill(block: re.Match[str], page: Path, measured: Path) -> str:
+    begin, part, end = block.groups()
+    source = measured / f'{part}.md'
+    if not source.exists():
+        print(f'{page.name}: {part} stays as it is, there is no {source}')
+        return block[0]
+    text = source.read_text()
+    images = page.parent / 'images'
+    for picture in PICTURE.findall(text):
+        images.mkdir(exist_ok=True)
+        shutil.copyfile(measured / picture, images / picture)
+    print(f'{page.name}: {part}')
+    return begin + PICTURE.sub(r'](images/\1)', text) + '\n' + end
+
+
+if __name__ == '__main__':
+    sys.exit(main())

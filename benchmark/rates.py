@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The same paths at several frame rates, by every update rule, with and without segments.
+
+On one set of paths methods are chosen, on another one they are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from benchmark.batch import decodings, EncodedFilms, run_all
+from benchmark.bench import Bench, Report
+from benchmark.errors import mean, over_path, PathErrors, ratio, Record
+from benchmark.estimates import BASELINES, Method, RULES, TOLD
+from benchmark.films import FIRST_CHOICE_SEED, FIRST_SEED
+from benchmark.long import LEAST_FRAMES
+from benchmark.tables import number, with_best
+from ttt3r_ros.tools.tables import Table
+
+FILMS = 2
+FULL_RATE_HZ = 30.0
+EVERY = (1, 2, 4, 15)  # 30, 15, 7.5 and 2 Hz
+
+
+def measure(bench: Bench) -> Report:
+    """Report every method at every rate."""
+    records = _follow(bench, FIRST_SEED, 'rates')
+    return Report([_rate_table(records, bench, group) for group in bench.family_groups], records)
+
+
+def choose(bench: Bench) -> Report:
+    """Choose segments and rules on paths that are for this alone."""
+    records = _follow(bench, FIRST_CHOICE_SEED, 'choose')
+    tables = [_interval_table(records, bench, group) for group in bench.family_groups]
+    return Report(tables, records)
+
+
+def compare(bench: Bench) -> Report:
+    """Report, of the methods chosen by `choose`, what `measure` found out about them."""
+    choice, reported = bench.measured('choose'), bench.measured('rates')
+    if not choice or not reported:
+        print('router: skipped, it needs what the parts choose and rates leave in --out')
+        return Report([])
+    return Report([_router_table(choice, reported, bench, group) for group in bench.family_groups])
+
+
+def best_method(records: Sequence[Record], candidates: Sequence[Method]) -> Method:
+    """Give the method whose ATE is the smallest share of the path."""
+    return min(
+        candidates,
+        key=lambda method: over_path([r for r in records if r.method == method.name]).value,
+    )
+
+
+def _follow(bench: Bench, first_seed: int, name: str) -> list[Record]:
+    frames = round(bench.seconds * FULL_RATE_HZ)
+    steps = [step for step in EVERY if len(range(0, frames, step)) >= LEAST_FRAMES]
+    count = bench.count(FILMS)
+    total = sum(decodings(count, len(range(0, frames, step)), bench.methods) for step in steps)
+    records: list[Record] = []
+    with tqdm(total=total, desc=name, unit='frame') as progress:
+        for films in bench.groups(FILMS, frames, FULL_RATE_HZ, first_seed):
+            whole = EncodedFilms.of(bench.network, films)
+            for step in steps:
+                some = whole.every(step)
+                said = run_all(bench.network, some, bench.methods, bench.shipped, progress)
+                records += [
+                    Record.about(
+                        film,
+                        method,
+                        FULL_RATE_HZ / step,
+                        PathErrors.of(one.world_T_camera, film.world_T_camera),
+                    )
+                    for method, of_films in said.items()
+                    for film, one in zip(some.films, of_films)
+                ]
+    return records
+
+
+def _of(records: Sequence[Record], families: str) -> list[Record]:
+    return [r for r in records if r.group in families]
+
+
+def _rates(records: Sequence[Record]) -> list[float]:
+    return sorted({r.setting for r in records}, reverse=True)
+
+
+def _rate_table(records: list[Record], bench: Bench, families: str) -> Table:
+    records = _of(records, families)
+    names, rates = [*(m.name for m in bench.methods), *BASELINES], _rates(records)
+    columns = [names]
+    for rate in rates:
+        ates = [
+            mean([r.path.ate for r in records if (r.method, r.setting) == (name, rate)])
+            for name in names
+        ]
+        columns.append(with_best(ates, len(bench.methods), 3))
+    lengths = [r.path.path for r in records if (r.method, r.setting) == (names[0], rates[0])]
+    return Table(
+        f'ATE [m] by frame rate, families {families}, the same {len(lengths)} paths of '
+        f'{bench.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error; {TOLD}',
+        ['method', *(f'{rate:g} Hz' for rate in rates)],
+        list(zip(*columns)),
+    )
+
+
+def _interval_table(records: list[Record], bench: Bench, families: str) -> Table:
+    records = _of(records, families)
+    intervals = (0, *bench.intervals)
+    rows = []
+    for rule in RULES:
+        errors = [
+            over_path([r for r in records if r.method == Method(rule, interval).name])
+            for interval in intervals
+        ]
+        rows.append([rule, *with_best(errors, len(errors), 1, 100)])
+    overall = best_method(records, bench.methods)
+    return Table(
+        f'ATE [% of path] by segment length, families {families}, mean of '
+        f'{", ".join(f"{rate:g}" for rate in _rates(records))} Hz, '
+        f'{len({r.film for r in records})} paths on which nothing else is measured; chosen: '
+        f'{overall.name}',
+        ['rule', 'no segments', *(f'segments of {interval}' for interval in bench.intervals)],
+        rows,
+    )
+
+
+def _router_table(
+    choice: list[Record], reported: list[Record], bench: Bench, families: str
+) -> Table:
+    choice, reported = _of(choice, families), _of(reported, families)
+    one = best_method(choice, bench.methods)
+    rows = []
+    for rate in _rates(reported):
+        at_rate = [r for r in reported if r.setting == rate]
+        best = best_method([r for r in choice if r.setting == rate], bench.methods)
+
+        def error(method: Method, records: list[Record] = at_rate) -> list[Record]:
+            return [r for r in records if r.method == method.name]
+
+        gain = ratio([r.path.ate for r in error(best)], [r.path.ate for r in error(one)])
+        others = (best, one, bench.shipped, Method('cut3r'))
+        rows.append(
+            [
+                f'{rate:g} Hz',
+                best.name,
+                *(number(over_path(error(method)), 1, 100) for method in others),
+                number(gain, 2),
+            ]
+        )
+    return Table(
+        f'What choosing by frame rate is worth, families {families}: ATE [% of path] on the '
+        f'reported paths of what was chosen on others; for all rates that was {one.name}, and '
+        f'{bench.shipped.name} is what the product does by default',
+        [
+            'rate',
+            'chosen for it',
+            'its ATE',
+            'one for all',
+            'default',
+            'cut3r',
+            'for it / for all',
+        ],
+        rows,
+    )
