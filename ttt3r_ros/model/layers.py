@@ -10,6 +10,7 @@ float32, because float32 + bfloat16 is float32. In strict precision every cast i
 
 from __future__ import annotations
 
+import torch
 from torch import nn, Tensor
 
 NORM_EPSILON = 1e-6
@@ -64,3 +65,13 @@ class Mlp(nn.Module):
         """Map (..., width) to (..., out)."""
         y: Tensor = self.fc2(nn.functional.gelu(self.fc1(x)))
         return y
+
+
+def normal(*shape: int, deviation: float = 1.0) -> Tensor:
+    """
+    Draw what parameters start from; on the meta device, which has no numbers, only the shape.
+
+    There torch would load its whole compiler to draw them: seconds of every start.
+    """
+    empty = torch.empty(shape)
+    return empty if empty.is_meta else deviation * torch.randn(shape)

@@ -18,7 +18,7 @@ from torch import nn, Tensor
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.blocks import DecoderBlock, EncoderBlock
 from ttt3r_ros.model.heads import DptHead, Heads, Levels, LinearHead
-from ttt3r_ros.model.layers import Conv2d, LayerNorm, Linear
+from ttt3r_ros.model.layers import Conv2d, LayerNorm, Linear, normal
 from ttt3r_ros.model.pose_memory import PoseMemory
 from ttt3r_ros.model.rotary import grid_positions, POSE_TOKEN_POSITION, Rotary, rotary
 from ttt3r_ros.model.state import RecurrentState
@@ -116,12 +116,14 @@ class Network(nn.Module):
             )
             self.enc_norm_ray_map = LayerNorm(a.encoder_width)
             # Training hides inputs behind these; they are here because checkpoints hold them.
-            self.masked_img_token = nn.Parameter(torch.randn(1, a.encoder_width) * 0.02)
-            self.masked_ray_map_token = nn.Parameter(torch.randn(1, a.encoder_width) * 0.02)
-        self.register_tokens = nn.Embedding(a.state_tokens, a.encoder_width)
+            self.masked_img_token = nn.Parameter(normal(1, a.encoder_width, deviation=0.02))
+            self.masked_ray_map_token = nn.Parameter(normal(1, a.encoder_width, deviation=0.02))
+        self.register_tokens = nn.Embedding.from_pretrained(
+            normal(a.state_tokens, a.encoder_width), freeze=False
+        )
         self.decoder_embed_state = Linear(a.encoder_width, a.decoder_width)
         self.decoder_embed = Linear(a.encoder_width, a.decoder_width)
-        self.pose_token = nn.Parameter(torch.randn(1, 1, a.decoder_width) * 0.02)
+        self.pose_token = nn.Parameter(normal(1, 1, a.decoder_width, deviation=0.02))
         if a.pose_memory:
             self.pose_retriever = PoseMemory(a)
         self.dec_blocks_state = nn.ModuleList(

@@ -10,7 +10,7 @@ from torch import nn, Tensor
 
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.blocks import DecoderBlock
-from ttt3r_ros.model.layers import Linear
+from ttt3r_ros.model.layers import Linear, normal
 
 
 class PoseMemory(nn.Module):
@@ -21,8 +21,8 @@ class PoseMemory(nn.Module):
         super().__init__()
         width = architecture.decoder_width
         self.width = width
-        self.mem = nn.Parameter(torch.randn(1, architecture.memory_rows, 2 * width) * 0.02)
-        self.masked_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.mem = nn.Parameter(normal(1, architecture.memory_rows, 2 * width, deviation=0.02))
+        self.masked_token = nn.Parameter(normal(1, 1, width, deviation=0.02))
         self.proj_q = Linear(architecture.encoder_width, width)
 
         def blocks() -> nn.ModuleList:
