@@ -10,15 +10,15 @@ Start the node on a camera topic.
 import os
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-SHARE = Path(get_package_share_directory('ttt3r_ros'))
-# Fast DDS reads a file twice, and complains, when it is given by a link (--symlink-install).
-PROFILE = str((SHARE / 'config' / 'fastdds_large_messages.xml').resolve())
+# Installed or in a checkout, config/ lies beside launch/. Behind links (--symlink-install) that is
+# the checkout: Fast DDS reads a file twice, and complains, when it is given by a link.
+SHARE = Path(__file__).resolve().parent.parent
+PROFILE = str(SHARE / 'config' / 'fastdds_large_messages.xml')
 
 # Name, default, description. Empty: as in params_file.
 PARAMETERS = [

@@ -10,7 +10,6 @@ Map a recording. The arguments of mapping.launch.py may be given too.
 
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -22,7 +21,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-MAPPING = Path(get_package_share_directory('ttt3r_ros')) / 'launch' / 'mapping.launch.py'
+MAPPING = Path(__file__).resolve().with_name('mapping.launch.py')
 
 ARGUMENTS = [
     ('bag', None, 'a rosbag2, a video, a folder of images or a recorded sequence'),

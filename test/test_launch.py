@@ -5,7 +5,11 @@
 
 import ast
 import dataclasses
+import importlib.util
 import re
+import subprocess
+import sys
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
@@ -44,6 +48,49 @@ def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(repository
             f"'{executable} = ttt3r_ros.node.{executable}:main'"
             in (repository / 'setup.py').read_text()
         )
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Load a launch file from where it lies, as `ros2 launch` does; no node is started."""
+    for name in ('actions', 'launch_description_sources', 'substitutions'):
+        monkeypatch.setitem(sys.modules, f'launch.{name}', MagicMock())
+    for name in ('launch', 'launch_ros', 'launch_ros.actions'):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+
+    def load(path):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.mark.parametrize('place', ['checkout', 'installed', 'linked'])
+def test_the_files_are_found_wherever_the_launch_files_lie(repository, tmp_path, load, place):
+    folder = repository
+    if place == 'installed':
+        setup = [sys.executable, 'setup.py', '-q', 'install_data', '--install-dir', str(tmp_path)]
+        subprocess.run(setup, cwd=repository, check=True)
+        folder = tmp_path / 'share' / 'ttt3r_ros'
+    if place == 'linked':
+        (tmp_path / 'launch').mkdir()
+        for path in (repository / 'launch').iterdir():
+            (tmp_path / 'launch' / path.name).symlink_to(path)
+    start = tmp_path if place == 'linked' else folder
+
+    mapping = load(start / 'launch' / 'mapping.launch.py')
+    defaults = {name: default for name, default, _ in mapping.ARGUMENTS}
+
+    assert str(folder / 'config' / 'fastdds_large_messages.xml') == mapping.PROFILE
+    assert defaults['params_file'] == str(folder / 'config' / 'mapping.yaml')
+    for name in ('fastdds_large_messages.xml', 'mapping.yaml', 'mapping.rviz'):
+        assert (mapping.SHARE / 'config' / name).is_file()
+    for name in ('demo', 'replay'):
+        other = load(start / 'launch' / f'{name}.launch.py')
+        assert folder / 'launch' / 'mapping.launch.py' == other.MAPPING
+        assert other.MAPPING.is_file()
 
 
 @pytest.mark.parametrize('name', ['mapping.rviz', 'foxglove_layout.json'])
