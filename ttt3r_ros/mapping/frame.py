@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,20 @@ class MappedFrame:
         """Give the points in the map frame, (h, w, 3) float32, metres."""
         return transform_points(self.map_T_camera, self.points_camera).astype(
             np.float32, copy=False
+        )
+
+    def thinned(self, stride: int) -> MappedFrame:
+        """
+        Keep part of the pixels.
+
+        :param stride: every so many rows and columns stay, the first ones half as far inside.
+        """
+        some = (slice(stride // 2, None, stride),) * 2
+        return replace(
+            self,
+            points_camera=self.points_camera[some],
+            confidence=self.confidence[some],
+            colors=self.colors[some],
         )
 
     def kept(self, threshold: float, max_range: float) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistWithCovariance
 from nav_msgs.msg import Odometry, Path
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import (
@@ -137,14 +138,13 @@ class Outputs:
         self._publish_path(located, in_map)
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
-        mapping, stride = self._settings().mapping, self._settings().node.points_stride
-        frame = located.frame
-        some = (slice(stride // 2, None, stride),) * 2
-        kept = frame.kept(mapping.confidence_threshold, mapping.max_range)[some]
+        mapping = self._settings().mapping
+        frame = located.frame.thinned(self._settings().node.points_stride)
+        kept = np.flatnonzero(frame.kept(mapping.confidence_threshold, mapping.max_range))
         return messages.point_cloud(
-            frame.points_camera[some][kept],
-            frame.colors[some][kept],
-            frame.confidence[some][kept],
+            frame.points_camera.reshape(-1, 3).take(kept, axis=0),
+            frame.colors.reshape(-1, 3).take(kept, axis=0),
+            frame.confidence.reshape(-1).take(kept),
             header,
         )
 
