@@ -217,43 +217,53 @@ def _start(
     return names
 
 
-def _spans(images: list[dict[str, Any]], ear: Ear, offset_s: float) -> list[dict[str, float]]:
+def _spans(
+    images: list[dict[str, Any]], ear: Ear, offset_s: float
+) -> list[dict[str, list[float]]]:
     """
-    Cut the way of each image into stages that follow one another, milliseconds.
+    Cut the way of each image into stages that follow one another.
 
     :param images: the records of the node.
     :param ear: heard the clouds.
     :param offset_s: of the system's clock, in which stamps are, against the monotonic one.
+    :returns: for each image stage -> [milliseconds, those of CPU of the worker's thread].
     """
     spans = []
     for image in images:
         came = ear.came.get(image['stamp_ns'])
         if came is None:
             continue
-        stamp, before = image['stamp_ns'] * 1e-9 - offset_s, image['before']
-        seconds = {
-            ARRIVAL: image['arrived'] - stamp,
-            WAIT: image['begun'] - image['arrived'],
+        before = {stage: np.array(taken) for stage, taken in image['before'].items()}
+        stamp, published = image['stamp_ns'] * 1e-9 - offset_s, image['published']
+        in_worker = np.array([published - image['begun'], image['cpu']])
+        ahead, behind = (
+            np.array([seconds, 0.0]) for seconds in (image['begun'] - stamp, came - published)
+        )
+        own = ahead + in_worker - before['network']
+        taken = {
+            ARRIVAL: np.array([image['arrived'] - stamp, 0.0]),
+            WAIT: np.array([image['begun'] - image['arrived'], 0.0]),
             **{stage: before[stage] for stage in [*STAGES, 'publish'] if stage in before},
-            REST: image['published'] - image['begun'] - sum(before.values()),
-            OUT: came - image['published'],
-            'stamp to published': image['published'] - stamp,
-            'published, less the network': image['published'] - stamp - before['network'],
-            'heard, less the network': came - stamp - before['network'],
-            **{stage: image['after'].get(stage, 0.0) for stage in AFTER},
+            REST: in_worker - sum(before.values()),
+            OUT: behind,
+            'stamp to published': ahead + in_worker,
+            'published, less the network': own,
+            'heard, less the network': own + behind,
+            **{stage: np.array(image['after'].get(stage, [0.0, 0.0])) for stage in AFTER},
         }
-        spans.append({stage: 1e3 * value for stage, value in seconds.items()})
+        spans.append({stage: (1e3 * seconds).tolist() for stage, seconds in taken.items()})
     if not spans:
         raise LatencyError(f'no cloud of {ear.topic} was heard after the first ones')
     return spans
 
 
-def _table(caption: str, spans: list[dict[str, float]]) -> Table:
+def _table(caption: str, spans: list[dict[str, list[float]]]) -> Table:
     rows = []
     for stage in spans[0]:
-        values = np.percentile([span.get(stage, 0.0) for span in spans], [*PERCENTILES.values()])
-        rows.append([stage, *(f'{value:.1f}' for value in values)])
-    return Table(caption, ['stage (ms)', *PERCENTILES], rows)
+        taken = np.array([span.get(stage, [0.0, 0.0]) for span in spans])
+        cells = [*np.percentile(taken[:, 0], [*PERCENTILES.values()]), np.median(taken[:, 1])]
+        rows.append([stage, *(f'{cell:.1f}' for cell in cells)])
+    return Table(caption, ['stage (ms)', *PERCENTILES, 'median CPU'], rows)
 
 
 if __name__ == '__main__':

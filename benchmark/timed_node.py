@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 import functools
 import json
@@ -94,18 +94,19 @@ class StopWatch:
     """
     Time what happens to each image in the worker's thread.
 
-    images: one record for each image of which a cloud was published; seconds of the monotonic
-    clock: stamp_ns, arrived, begun, published, ended, and the stages before and after the cloud.
+    images: one record for each image of which a cloud was published. stamp_ns; arrived, begun and
+    published, in seconds of the monotonic clock; before, after: stage -> [seconds, seconds of CPU
+    of the thread] until the cloud was out and from then on; cpu: the latter of all stages and
+    what is between them, until the cloud was out.
     """
 
     def __init__(self) -> None:
         """Put a stop-watch around the functions; they stay so."""
         self.images: list[dict[str, Any]] = []
-        self._spent: Counter[str] = Counter()
-        self._inner = [0.0]
-        self._before: Counter[str] | None = None
-        self._published = 0.0
+        self._spent: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
+        self._inner = [np.zeros(2)]
         self._points: LifecyclePublisher[Any] | None = None
+        self._record: dict[str, Any] = {}
         for stage, functions in STAGES.items():
             for owner, name in functions:
                 setattr(owner, name, self._timed(stage, getattr(owner, name)))
@@ -119,14 +120,14 @@ class StopWatch:
         def timed(*args: Any, **kwargs: Any) -> Any:
             if threading.current_thread().name != WORKER_NAME:
                 return function(*args, **kwargs)
-            begin = time.monotonic()
-            self._inner.append(0.0)
+            begin = _clocks()
+            self._inner.append(np.zeros(2))
             try:
                 return function(*args, **kwargs)
             finally:
-                seconds = time.monotonic() - begin
-                self._spent[stage] += seconds - self._inner.pop()
-                self._inner[-1] += seconds
+                taken = _clocks() - begin
+                self._spent[stage] += taken - self._inner.pop()
+                self._inner[-1] += taken
 
         return timed
 
@@ -136,7 +137,9 @@ class StopWatch:
         def marked(publisher: LifecyclePublisher[Any], message: Any) -> None:
             publish(publisher, message)
             if publisher is self._points:
-                self._published, self._before = time.monotonic(), self._spent.copy()
+                self._record['published'], cpu = _clocks()
+                self._record['cpu'] = cpu - self._record['cpu']
+                self._record['before'] = self._take_spent()
 
         return marked
 
@@ -145,24 +148,24 @@ class StopWatch:
 
         def recorded(pipeline: Pipeline, image: ReceivedImage) -> None:
             self._points = pipeline._outputs.points
-            self._spent.clear()
-            self._before = None
-            begun = time.monotonic()
+            self._take_spent()
+            self._record = {'stamp_ns': image.stamp_ns, 'arrived': image.arrived}
+            self._record['begun'], self._record['cpu'] = _clocks()
             process(pipeline, image)
-            if self._before is not None:
-                self.images.append(
-                    {
-                        'stamp_ns': image.stamp_ns,
-                        'arrived': image.arrived,
-                        'begun': begun,
-                        'published': self._published,
-                        'ended': time.monotonic(),
-                        'before': dict(self._before),
-                        'after': dict(self._spent - self._before),
-                    }
-                )
+            if 'published' in self._record:
+                self.images.append({**self._record, 'after': self._take_spent()})
 
         return recorded
+
+    def _take_spent(self) -> dict[str, list[float]]:
+        spent = {stage: taken.tolist() for stage, taken in self._spent.items()}
+        self._spent.clear()
+        return spent
+
+
+def _clocks() -> np.ndarray:
+    """Give the monotonic seconds, and those that the processor spent on this thread."""
+    return np.array([time.monotonic(), time.thread_time()])
 
 
 def main() -> int:
