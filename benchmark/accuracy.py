@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         f'{long.FILMS} long ones, {rates.FILMS} at several rates)',
     )
     add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
-    add('--intervals', type=positive_int, nargs='+', default=[3, 10, 30], metavar='FRAMES')
+    add('--intervals', type=positive_int, nargs='+', default=[3, 10], metavar='FRAMES')
     add('--rate', type=positive_float, default=15.0, help='Hz of short and long films')
     add('--seconds', type=positive_float, default=10.0, help='of the films of the part rates')
     add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')

@@ -28,7 +28,8 @@ from ttt3r_ros.model import Network, Outputs
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import MappingSettings
 
-BATCH = 48  # clips that are decoded together: more do not fit into the caches of a core
+SEGMENT_SCALE = MappingSettings().segment_scale
+BATCH = 16  # clips that are decoded together: more do not fit into the caches of a core
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,6 +297,5 @@ def _chain(told: Told, film: Film, cut: Cut, independent_pixels: int) -> list[Se
     for image in cut.joints:
         number = cut.segment[image]
         before, after = view(number, cut.place[image], image), view(number + 1, 0, image)
-        how = MappingSettings().segment_scale
-        chain.append(next_segment(chain[-1], [before], [after], how, independent_pixels))
+        chain.append(next_segment(chain[-1], [before], [after], SEGMENT_SCALE, independent_pixels))
     return chain

@@ -112,13 +112,14 @@ def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
 def alone(network, film, method):
     """Follow a film as the product does: its own mapper, frame by frame."""
     predictor = Predictor(network, rule=RULES[method.rule])
-    settings = MappingSettings(reset_interval=method.interval)
+    settings = MappingSettings(reset_interval=method.interval, segment_scale='free')
     mapper = OnlineMapper(predictor, settings, map_T_world=np.eye(4))
     return [mapper.add_frame(rgb, t) for rgb, t in zip(film.rgb, film.stamps_ns.tolist())]
 
 
 @pytest.mark.parametrize('interval', [0, 1, 4, 11])
-def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, interval):
+def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, interval, monkeypatch):
+    monkeypatch.setattr('benchmark.batch.SEGMENT_SCALE', 'free')  # it always has an effect
     network = random_network(choose_device('cpu'), 'strict').eval()
     compared = methods([interval])[-len(RULES) :]
     encoded = EncodedFilms.of(network, two_films)
