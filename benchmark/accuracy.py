@@ -53,6 +53,7 @@ from ttt3r_ros.model.predictor import (
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.options import positive_float, positive_int
 
+OUT = Path('runs/accuracy')
 PARTS: dict[str, Callable[[Bench], Report]] = {
     'short': short.measure,
     'choose': rates.choose,
@@ -117,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add('--checkpoint', default='', help='file or name; "random" shows the path of the data')
     add('--part', choices=[*PARTS, 'all'], default='all')
-    add('--out', type=Path, default=Path('accuracy'), help='folder (default: %(default)s)')
+    add('--out', type=Path, default=OUT, help='folder (default: %(default)s)')
     add(
         '--families',
         type=_families,

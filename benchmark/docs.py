@@ -8,7 +8,7 @@ In docs/*.md everything between `<!-- accuracy: PART -->` and `<!-- end of PART 
 content of PART.md; its pictures go to docs/images. A part that was not measured stays as it is.
 
 Example:
-  python -m benchmark.docs accuracy
+  python -m benchmark.docs
 
 """
 
@@ -25,6 +25,7 @@ import sys
 from ttt3r_ros.atomic import atomic_file
 
 DOCS = Path(__file__).parents[1] / 'docs'
+MEASURED = Path('runs/accuracy')
 BLOCK = re.compile(r'(<!-- accuracy: (\w+) -->\n).*?(<!-- end of \2 -->)', re.DOTALL)
 PICTURE = re.compile(r'\]\((\w+\.png)\)')
 
@@ -36,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('measured', type=Path, help='the --out of benchmark.accuracy')
+    parser.add_argument(
+        'measured',
+        type=Path,
+        nargs='?',
+        default=MEASURED,
+        help='the --out of benchmark.accuracy (default: %(default)s)',
+    )
     parser.add_argument('--docs', type=Path, default=DOCS, help='folder (default: docs)')
     arguments = parser.parse_args(argv)
     for page in sorted(arguments.docs.glob('*.md')):
