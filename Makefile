@@ -10,10 +10,12 @@ ARGS ?=
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
 CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
 
-.PHONY: help setup test demo train-small lint format lock clean distclean
+.PHONY: help setup test smoke demo train-small lint format lock clean distclean
 
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
+	@echo 'make smoke      only the few tests that tell whether the node works on another ROS 2:'
+	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
 	@echo '                INPUT=drive.mp4: a recording instead'
 	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
@@ -30,6 +32,9 @@ setup:
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
+
+smoke: setup
+	$(BIN)/python -m pytest -m smoke test/node $(ARGS)
 
 # INPUT=drive.mp4 maps a recording (a video, a folder of images, a rosbag2) instead.
 demo: setup

@@ -80,6 +80,7 @@ def wait_for_line(process, text):
     pytest.fail(f'the demo ended without {text!r}:\n{"".join(lines)}')
 
 
+@pytest.mark.smoke
 def test_a_drive_is_mapped_compared_with_the_truth_and_drawn(start_demo, tmp_path):
     process = start_demo('--seconds', '2')
     said, _ = process.communicate(timeout=DEADLINE_S)

@@ -13,6 +13,7 @@ from cyclonedds.sub import DataReader
 from cyclonedds.topic import Topic
 from cyclonedds.util import duration
 import numpy as np
+import pytest
 
 from ttt3r_ros.camera import CameraIntrinsics
 
@@ -157,6 +158,7 @@ def values(struct):
     return [getattr(struct, field.name) for field in fields(struct)]
 
 
+@pytest.mark.smoke
 def test_cyclone_shows_images_and_hears_the_points_and_the_pose_of_each(rig, domain):
     rig.start(odom_frame='', base_frame='', points_stride=1)
     peer = CyclonePeer(domain)

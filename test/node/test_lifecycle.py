@@ -44,6 +44,7 @@ def mapped(rig, number):
     rig.wait_for_stamp(poses, stamp_ns)
 
 
+@pytest.mark.smoke
 def test_a_lifecycle_manager_brings_it_up_and_down_and_up_again(rig):
     rig.start(activate=False, **ALONE)
     for _ in range(2):
@@ -68,6 +69,7 @@ def test_the_map_survives_being_inactive_and_images_meanwhile_are_counted(rig):
     assert rig.predictor.written == [0, 1]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     'place', [State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE, 'active']
 )

@@ -52,6 +52,7 @@ def sent(heard, parent, child):
     ]
 
 
+@pytest.mark.smoke
 def test_with_foreign_odometry_the_error_of_odometry_goes_into_map_to_odom(rig):
     rig.start()
     transforms = rig.hear(TFMessage, '/tf', 100)
@@ -145,6 +146,7 @@ def test_a_camera_alone_needs_no_transform_and_its_map_is_upright(rig):
     np.testing.assert_allclose(sent(transforms, 'map', CAMERA)[-1][1], expected, atol=1e-6)
 
 
+@pytest.mark.smoke
 def test_clouds_depth_and_camera_info_describe_the_wall_in_front_of_the_camera(rig):
     rig.start(points_stride=1)
     clouds = rig.hear(PointCloud2, '/ttt3r/points', qos_profile_sensor_data)

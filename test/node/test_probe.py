@@ -58,6 +58,7 @@ def test_a_best_effort_camera_and_a_reliable_node_are_both_named(rig, look):
     assert observed.image.arrivals.count > 0  # the doctor hears what the node cannot
 
 
+@pytest.mark.smoke
 def test_a_missing_link_of_tf_is_named_and_the_others_by_their_authors(rig, look):
     rig.start()
     best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -48,6 +48,7 @@ def switch(rig, name, data):
     return rig.call(SetBool, f'/ttt3r/{name}', SetBool.Request(data=data))
 
 
+@pytest.mark.smoke
 def test_reset_begins_again(rig, poses):
     rig.start(**ALONE)
     map_images(rig, poses, [0, 1, 2])
@@ -189,6 +190,7 @@ def test_requests_are_answered_one_after_the_other_while_images_come(rig, poses,
 # Parameters
 
 
+@pytest.mark.smoke
 def test_every_knob_is_a_described_parameter(rig):
     rig.start(activate=False)
     names = {field.name for field in parameters.knobs()}
@@ -205,6 +207,7 @@ def test_every_knob_is_a_described_parameter(rig):
     assert 'one of sensor_data, reliable' in image_qos.additional_constraints
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ('values', 'reason'),
     [
@@ -225,6 +228,7 @@ def test_a_wrong_change_of_a_parameter_is_refused_with_the_reason(rig, values, r
     assert node._settings == before
 
 
+@pytest.mark.smoke
 def test_a_live_parameter_changes_the_next_cloud(rig, poses):
     rig.start(points_stride=1, **ALONE)
     clouds = []
