@@ -154,6 +154,32 @@ class MappingSettings(Checked):
         1e4,
         live=True,
     )
+    occupancy: bool = knob(True, 'Keep an occupancy grid: what is free, occupied and unknown.')
+    occupancy_resolution: float = knob(0.05, 'Edge of one of its cells.', 'm', 0.02, 1.0)
+    occupancy_min_height: float = knob(
+        0.15, 'What is lower counts as floor, above the floor or below it.', 'm', 0.02, 0.5
+    )
+    occupancy_max_height: float = knob(
+        1.8, 'What is higher is no obstacle: the robot passes below.', 'm', 0.5, 10.0
+    )
+    occupancy_range: float = knob(
+        4.0, 'Farther from the camera nothing is marked or cleared.', 'm', 0.5, 20.0
+    )
+    occupancy_max_side: float = knob(
+        100.0,
+        'Longest side of the grid; beyond it the side that the robot left is forgotten.',
+        'm',
+        50.0,
+        200.0,
+    )
+    camera_height: float = knob(
+        0.0,
+        'Of a camera alone (no base_frame) above a level floor; 0: not known, so there is no '
+        'occupancy grid. With a base_frame the floor is its plane z = 0.',
+        'm',
+        0.0,
+        100.0,
+    )
 
 
 @dataclass(frozen=True)
