@@ -14,7 +14,7 @@ seems to cost is noise: a path feeds every rounding back into itself.
 
 Examples:
   python -m benchmark.precision
-  python -m benchmark.precision --frames 200 --films 1 --families S
+  python -m benchmark.precision --frames 200 --films 3 --families S
 
 """
 
@@ -250,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--checkpoint', default='', help='file or name (default: the one that ships)')
     add('--random', choices=PRESETS, default='', help='random weights: shows that it works')
     add('--frames', type=positive_int, default=500, metavar='N', help='of a film (default 500)')
-    add('--films', type=positive_int, default=2, help='of each kind of path (default 2)')
+    add('--films', type=positive_int, default=1, help='of each kind of path (default 1)')
     add('--families', nargs='+', choices=list(FAMILIES), default=['S', 'M'], help='(default S M)')
     add('--device', default='auto', help='auto, cpu or cuda')
     add('--json', type=Path, metavar='FILE', help='write the numbers here too')

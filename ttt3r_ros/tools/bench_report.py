@@ -150,12 +150,12 @@ class Measured:
         rows = [
             ['frames a second', f'{self.frames_per_s:.1f}'],
             ['GFLOP a step of the network', f'{self.gflop:.3g}'],
-            ['GFLOP/s of the network', f'{self.gflop / self.stages[WHOLE].median * 1e3:.0f}'],
-            ['GFLOP/s of a matrix product here', f'{self.peak_gflops:.0f}'],
-            ['part of that peak', f'{self.part_of_peak:.0%}'],
+            ['GFLOP/s of the network', f'{self.gflop / self.stages[WHOLE].median * 1e3:.3g}'],
+            ['GFLOP/s of a matrix product here', f'{self.peak_gflops:.3g}'],
+            ['part of that peak', f'{self.part_of_peak:.1%}'],
             ['memory before the network [MB]', f'{memory.before_mb:.0f}'],
-            ['peak memory [MB]', f'{memory.peak_mb:.0f}'],
-            ['growth [MB]', f'{memory.growth_mb:.0f}'],
+            ['peak memory while mapping [MB]', f'{memory.peak_mb:.0f}'],
+            ['growth by network and map [MB]', f'{memory.growth_mb:.0f}'],
         ]
         if memory.device_peak_mb is not None:
             rows.append(['peak device memory [MB]', f'{memory.device_peak_mb:.0f}'])

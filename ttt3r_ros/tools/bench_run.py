@@ -86,20 +86,20 @@ class BenchRun:
         predictor: TimedPredictor,
         settings: MappingSettings,
         images: list[bytes],
-        precision: str,
+        product: MatrixProduct,
     ) -> None:
         """
         Prepare.
 
         :param settings: of the mapper, as advised by the checkpoint.
         :param images: JPEG files, repeated for ever.
-        :param precision: strict or fast, of the matrix product.
+        :param product: to measure the network by.
         """
         self._predictor = predictor
         self._settings = settings
         self._images = images
         self._mapper = OnlineMapper(predictor, settings)
-        self._product = MatrixProduct(predictor.device, precision)
+        self._product = product
         self._make_message = message_maker()
         self._chosen = random.Random(0)
         self._begin()
@@ -128,7 +128,6 @@ class BenchRun:
         self._frame()
         self._begin()
         restart_peak()
-        self._product.round()
         costs, young = [], None
         begin = time.perf_counter()
         while self._frames < frames:
@@ -143,6 +142,7 @@ class BenchRun:
                 costs.append(self._cost())
             if self._frames == FORK_AT:
                 young = self._mapper.snapshot()
+        memory = Memory(before / 2**20, peak_resident() / 2**20, self._device_peak())
         self._product.round()
         if not costs or costs[-1].frame != self._frames:
             costs.append(self._cost())
@@ -161,7 +161,7 @@ class BenchRun:
             frames_per_s=1e3 / float(np.mean(self._around[FRAME])),
             gflop=count_gflop(self._predictor.architecture, fit.width, fit.height),
             peak_gflops=self._product.gflops,
-            memory=Memory(before / 2**20, peak_resident() / 2**20, self._device_peak()),
+            memory=memory,
             costs=costs,
             fork=self._fork(young) if young and self._frames > FORK_AT else None,
         )
@@ -267,12 +267,13 @@ def measure(
     :param seconds: at most, about.
     """
     images = film(*resolution)
-    restart_peak()
+    product = MatrixProduct(choice.device, choice.precision)
+    product.round()
     before = resident()
+    if choice.device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(choice.device)
     predictor = choice.timed()
-    if predictor.device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(predictor.device)
-    run = BenchRun(predictor, predictor.advise(settings), images, choice.precision)
+    run = BenchRun(predictor, predictor.advise(settings), images, product)
     interval = 0.2 if sys.stderr.isatty() else 10.0
     with tqdm(total=frames, desc='bench', unit='frame', mininterval=interval) as progress:
         return run.run(frames, seconds, before, progress.update)
