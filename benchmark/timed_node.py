@@ -43,7 +43,7 @@ class FreePredictor:
     """A network that costs nothing: the same wavy wall in every image, a step further each."""
 
     patch, square_crop = PATCH, False
-    checkpoint_name, checkpoint_sha256 = 'free', ''
+    checkpoint_name, checkpoint_sha256, checkpoint_note = 'free', '', ''
 
     def __init__(self, image_size: int) -> None:
         """

@@ -80,7 +80,7 @@ class ExactPredictor:
     """
 
     image_size, patch, square_crop = WIDTH, 16, False
-    checkpoint_name, checkpoint_sha256 = 'exact', ''
+    checkpoint_name, checkpoint_sha256, checkpoint_note = 'exact', '', ''
 
     def __init__(self):
         self.go, self.began = threading.Event(), threading.Event()

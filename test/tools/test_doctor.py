@@ -457,6 +457,20 @@ def test_a_checkpoint_that_is_not_there_is_told_with_the_way_to_get_it(tmp_path,
     assert 'ttt3r weights fetch 512' in found.seen
 
 
+def test_a_checkpoint_with_limits_is_a_warning_that_tells_them():
+    found = machine.judge_checkpoint(CheckpointFile('f', 'a' * 64, note='only for cellars'))
+
+    assert (found.level, found.advice) == (Level.WARN, 'only for cellars')
+
+
+def test_the_checkpoint_that_ships_sends_real_cameras_elsewhere():
+    found = machine.judge_checkpoint(machine.look_at_checkpoint(ModelSettings()))
+
+    assert found.level is Level.WARN
+    assert 'small.safetensors' in found.seen
+    assert 'ttt3r weights fetch' in found.advice
+
+
 # ---- the command
 
 

@@ -60,6 +60,8 @@ class FramePredictor(Protocol):
     def checkpoint_name(self) -> str: ...
     @property
     def checkpoint_sha256(self) -> str: ...
+    @property
+    def checkpoint_note(self) -> str: ...
     def initial_state(self) -> Any: ...
     def step(
         self, rgb_fitted: Pixels, state: Any, /, write: bool = True
@@ -116,6 +118,16 @@ class OnlineMapper:
     def network_name(self) -> str:
         """Give the hash of the network's weights, or their name where there is no file."""
         return self._predictor.checkpoint_sha256 or self._predictor.checkpoint_name
+
+    @property
+    def checkpoint_name(self) -> str:
+        """Name the network's weights."""
+        return self._predictor.checkpoint_name
+
+    @property
+    def checkpoint_note(self) -> str:
+        """Give what the maker of the weights wants every user to know, mostly nothing."""
+        return self._predictor.checkpoint_note
 
     def add_frame(
         self,

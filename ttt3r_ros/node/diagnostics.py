@@ -48,7 +48,8 @@ class Surroundings:
     active, paused: of the node. image_topic: resolved. publishers: how many it has.
     incompatible_qos: of a publisher there, in words, or empty. clock_is_silent: the simulated
     clock is awaited and has not come. conflict: about a second parent in TF, or empty.
-    loading: the network is not ready. failure: why it will not be, or empty.
+    loading: the network is not ready. failure: why it will not be, or empty. checkpoint: the name
+    of its weights, empty until it is loaded.
     """
 
     active: bool = True
@@ -60,6 +61,7 @@ class Surroundings:
     conflict: str = ''
     loading: bool = False
     failure: str = ''
+    checkpoint: str = ''
 
 
 @dataclass
@@ -169,6 +171,7 @@ class Health:
                 'latency median (s)': f'{np.median(latencies):.3f}',
                 'latency max (s)': f'{max(latencies):.3f}',
                 'missing images (%)': f'{100 * missing_part(window.stamps_ns):.0f}',
+                'checkpoint': around.checkpoint,
                 'calibration': 'camera_info' if self._calibrated else 'estimated focal length',
                 'gate mean': f'{self._gain_mean:.4f}',
                 **memory_mb(),

@@ -88,7 +88,7 @@ class MappingNode(ManagedNode):
         """Make everything, and begin to load the network."""
         self._check_settings()
         self._paused = False
-        self._failure = self._said = ''
+        self._failure = self._said = self._checkpoint = ''
         self._sent_ns = 0
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
@@ -247,7 +247,11 @@ class MappingNode(ManagedNode):
             self._failure = f'the network cannot be loaded: {error}'
             self.get_logger().fatal(self._failure)
         else:
-            self.get_logger().info('the network is loaded')
+            mapper = self._pipeline.session.mapper
+            self._checkpoint = mapper.checkpoint_name
+            self.get_logger().info(f'the network is loaded: {self._checkpoint}')
+            if mapper.checkpoint_note:
+                self.get_logger().warning(mapper.checkpoint_note)
 
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
@@ -301,6 +305,7 @@ class MappingNode(ManagedNode):
             conflict=self._frames.buffer.conflict(),
             loading=not self._pipeline.ready,
             failure=self._failure,
+            checkpoint=self._checkpoint,
         )
 
     # ---- small things

@@ -33,13 +33,19 @@ class Device:
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """The checkpoint that would be used; error: why it cannot, or empty."""
+    """
+    The checkpoint that would be used.
+
+    note: what its maker wants every user to know, or empty. error: why it cannot be used, or
+    empty.
+    """
 
     path: str = ''
     sha256: str = ''
     licence: str = ''
     architecture: str = ''
     size: int = 0
+    note: str = ''
     error: str = ''
 
 
@@ -102,6 +108,7 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
             licence=licence_of(info),
             architecture=known_as(info.architecture),
             size=path.stat().st_size,
+            note=info.metadata.get('note', ''),
         )
     except UserError as error:
         return CheckpointFile(error=str(error))
@@ -159,11 +166,11 @@ def judge_checkpoint(checkpoint: CheckpointFile) -> Finding:
     """
     if checkpoint.error:
         return fail('checkpoint', checkpoint.error, '')  # says what to do itself
-    return ok(
-        'checkpoint',
+    seen = (
         f'{checkpoint.path}, architecture {checkpoint.architecture}, '
-        f'sha256 {checkpoint.sha256[:16]}, licence {checkpoint.licence}',
+        f'sha256 {checkpoint.sha256[:16]}, licence {checkpoint.licence}'
     )
+    return warn('checkpoint', seen, checkpoint.note) if checkpoint.note else ok('checkpoint', seen)
 
 
 def judge_disk(disk: Disk) -> Finding:
