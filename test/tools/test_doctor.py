@@ -233,6 +233,28 @@ def test_a_costmap_that_cannot_mark_or_clear_is_named(changes, level, seen):
     assert found.seen.startswith('voxel_layer.ttt3r of /local_costmap')
 
 
+MARKS = replace(VOXELS, source='marks', clearing=False)
+CLEARS = replace(VOXELS, source='clears', marking=False)
+
+
+@pytest.mark.parametrize(
+    ('sources', 'levels'),
+    [
+        ((MARKS, CLEARS), {Level.OK}),
+        ((VOXELS, replace(CLEARS, layer='obstacle_layer')), {Level.OK}),
+        ((VOXELS, replace(VOXELS, source='low', max_obstacle_height=0.0)), {Level.OK}),
+        # A layer clears only its own marks, and a costmap has only its own.
+        ((MARKS, replace(CLEARS, layer='obstacle_layer')), {Level.OK, Level.WARN}),
+        ((MARKS, replace(CLEARS, costmap='/global')), {Level.OK, Level.WARN, Level.FAIL}),
+        ((CLEARS, replace(CLEARS, source='too')), {Level.OK, Level.FAIL}),
+    ],
+)
+def test_a_topic_may_mark_by_one_source_and_clear_by_another(sources, levels):
+    found = judged(replace(HEALTHY, sources=sources))
+
+    assert {one.level for one in found} == levels
+
+
 def test_ages_count_by_the_simulated_clock_of_the_node():
     simulated = replace(FRESH, age_s=1e9, clock_age_s=0.05)
     observed = replace(

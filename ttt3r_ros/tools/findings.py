@@ -32,6 +32,8 @@ MISSING_PART = 0.2
 # A moving transform that is older than this has stopped.
 STOPPED_S = 1.0
 
+TAKE_OURS = 'take config/nav2_costmap.yaml'
+
 
 class Level(Enum):
     """How bad it is."""
@@ -582,26 +584,39 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
     else:
         hearers = sorted({end.node for end in points.subscribers})
         yield ok('costmap', f'{points.name} is heard by {_names(hearers)}')
-    for source in observed.sources:
-        yield from _judge_source(source)
+    for costmap in sorted({source.costmap for source in observed.sources}):
+        yield from _judge_sources([one for one in observed.sources if one.costmap == costmap])
 
 
-def _judge_source(source: ObservationSource) -> Iterator[Finding]:
-    """Judge what a costmap does with the points."""
-    where = f'{source.layer}.{source.source} of {source.costmap}'
-    advice = 'take config/nav2_costmap.yaml'
+def _judge_sources(sources: list[ObservationSource]) -> Iterator[Finding]:
+    """Judge what one costmap does with the points; one source may mark and another clear."""
+    idle = {source: found for source in sources if (found := _find_idle(source))}
+    if len(idle) == len(sources):
+        yield from idle.values()
+        return
+    # A layer clears only what it has marked itself.
+    clearing = {source.layer for source in sources if source.enabled and source.clearing}
+    for source in sources:
+        if source not in idle and source.layer not in clearing:
+            yield warn('costmap', f'{_where(source)}: clearing is off, so marks stay', TAKE_OURS)
+
+
+def _find_idle(source: ObservationSource) -> Finding | None:
+    """Find that a source marks nothing; None when it marks."""
+    low, high = source.min_obstacle_height, source.max_obstacle_height
     if not (source.enabled and source.marking):
         which = 'marking' if source.enabled else 'the layer'
-        yield fail('costmap', f'{where}: {which} is off, so nothing is marked', advice)
-    elif source.max_obstacle_height <= source.min_obstacle_height:
-        yield fail(
-            'costmap',
-            f'{where}: obstacles from {source.min_obstacle_height:g} to '
-            f'{source.max_obstacle_height:g} m height, so nothing is marked',
-            f'set max_obstacle_height, whose default is 0; or {advice}',
-        )
-    elif not source.clearing:
-        yield warn('costmap', f'{where}: clearing is off, so marks stay', advice)
+        seen, advice = f'{which} is off', TAKE_OURS
+    elif high <= low:
+        seen = f'obstacles from {low:g} to {high:g} m height'
+        advice = f'set max_obstacle_height, whose default is 0; or {TAKE_OURS}'
+    else:
+        return None
+    return fail('costmap', f'{_where(source)}: {seen}, so nothing is marked', advice)
+
+
+def _where(source: ObservationSource) -> str:
+    return f'{source.layer}.{source.source} of {source.costmap}'
 
 
 def _names(names: Iterable[str]) -> str:
