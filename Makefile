@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
 CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
 
-.PHONY: help setup test smoke demo train-small lint format lock clean distclean
+.PHONY: help setup test smoke demo bench train-small lint format lock clean distclean
 
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
@@ -18,6 +18,7 @@ help:
 	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
 	@echo '                INPUT=drive.mp4: a recording instead'
+	@echo 'make bench      measure how fast this machine maps, stage by stage; ARGS="--help" tells more'
 	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
 	@echo 'make format     let ruff put the code into shape'
 	@echo 'make train-small  train the checkpoint that ships again (MINUTES=60), into runs/small'
@@ -40,6 +41,10 @@ smoke: setup
 demo: setup
 	rm -rf demo
 	$(BIN)/ttt3r demo --output demo $(if $(INPUT),--input $(INPUT))
+
+# For example ARGS='--random published_512 --resolution 512x288 --precision fast'.
+bench: setup
+	$(BIN)/ttt3r bench $(ARGS)
 
 # What made the checkpoint that ships; hours on a laptop make it better. See docs/model_card.md.
 train-small: setup
