@@ -7,6 +7,7 @@ from safetensors.torch import save
 import torch
 
 from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
+from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.segments import Segment
 from ttt3r_ros.mapping.storage import (
     checksum,
@@ -47,6 +48,33 @@ def test_the_voxels_come_back_as_they_were(tmp_path, count):
         np.testing.assert_array_equal(getattr(read.cloud, name), getattr(written, name))
     assert read.network == 'some weights'
     assert read.snapshot is None
+    assert read.occupancy is None  # as in all maps that were saved before there were plans
+
+
+def test_the_plan_of_the_floor_comes_back_as_it_was(tmp_path):
+    cells = np.random.default_rng(2).choice(np.array([-1, 0, 100], np.int8), (30, 20))
+    plan = Occupancy(cells, 0.05, -4.0, 8.0)
+
+    read = read_map(stored_in(tmp_path / 'map', StoredMap(cloud(1), 'weights', None, plan)))
+
+    np.testing.assert_array_equal(read.occupancy.cells, cells)
+    assert (read.occupancy.resolution, read.occupancy.x, read.occupancy.y) == (0.05, -4.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    ('cells', 'x'), [(torch.zeros(4), 0.0), (torch.zeros(4, 4, dtype=torch.int8), np.nan)]
+)
+def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
+    written = cloud(3)
+    parts = ('points', 'colors', 'confidence')
+    tensors = {name: torch.from_numpy(getattr(written, name)) for name in parts}
+    tensors |= {'occupancy': cells, 'occupancy_place': torch.tensor([0.05, x, 0.0])}
+    metadata = {'format': 'ttt3r_map', 'version': '1', 'network': 'x'}
+    path = tmp_path / 'map'
+    path.write_bytes(save(tensors, {**metadata, 'sha256': checksum(tensors)}))
+
+    with pytest.raises(MapFileError, match='its plan of the floor'):
+        read_map(path)
 
 
 def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):

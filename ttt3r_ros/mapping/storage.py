@@ -24,6 +24,7 @@ from torch import Tensor
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array
 from ttt3r_ros.mapping.mapper import MapperSnapshot
+from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.segments import Segment
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.state import RecurrentState
@@ -44,12 +45,13 @@ class StoredMap:
 
     cloud: the voxels. network: name or hash of the weights that made it. snapshot: of the
     mapper, without the images of its last segment, or None when its network keeps no state
-    that could be stored.
+    that could be stored. occupancy: the plan of the floor, where one was made.
     """
 
     cloud: VoxelCloud
     network: str
     snapshot: MapperSnapshot | None
+    occupancy: Occupancy | None = None
 
 
 def write_map(file: IO[bytes], stored: StoredMap) -> None:
@@ -70,6 +72,11 @@ def write_map(file: IO[bytes], stored: StoredMap) -> None:
         numbers = [segment.number, snapshot.frames]
         tensors['numbers'] = torch.tensor(numbers, dtype=torch.int64)
         tensors['scale'] = torch.tensor(segment.scale, dtype=torch.float64)
+    if stored.occupancy is not None:
+        plan = stored.occupancy
+        tensors['occupancy'] = torch.from_numpy(plan.cells)
+        place = [plan.resolution, plan.x, plan.y]
+        tensors['occupancy_place'] = torch.tensor(place, dtype=torch.float64)
     metadata = {
         'format': FORMAT,
         'version': VERSION,
@@ -96,7 +103,9 @@ def read_map(path: Path) -> StoredMap:
     if checksum(tensors) != metadata['sha256']:
         raise MapFileError(f'{path} is damaged: its checksum is wrong; save the map again')
     try:
-        return StoredMap(_cloud(tensors), metadata['network'], _snapshot(tensors))
+        return StoredMap(
+            _cloud(tensors), metadata['network'], _snapshot(tensors), _occupancy(tensors)
+        )
     except (KeyError, ValueError, RuntimeError) as error:
         raise MapFileError(f'{path} is no complete map: {error}') from error
 
@@ -145,6 +154,16 @@ def _snapshot(tensors: dict[str, Tensor]) -> MapperSnapshot | None:
     map_T_world: Array = tensors['map_T_world'].numpy().reshape(4, 4)
     segment = Segment(number, map_T_world, float(tensors['scale']))
     return MapperSnapshot(RecurrentState.from_tensors(named), segment, frames=frames)
+
+
+def _occupancy(tensors: dict[str, Tensor]) -> Occupancy | None:
+    if 'occupancy' not in tensors:
+        return None
+    cells, place = tensors['occupancy'], tensors['occupancy_place']
+    if cells.dtype != torch.int8 or cells.dim() != 2 or not place.isfinite().all():
+        raise ValueError(f'its plan of the floor is {tuple(cells.shape)} {cells.dtype}')
+    resolution, x, y = place.tolist()
+    return Occupancy(cells.numpy(), resolution, x, y)
 
 
 def resumed(stored: MapperSnapshot, fresh: MapperSnapshot) -> MapperSnapshot:
