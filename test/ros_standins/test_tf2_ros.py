@@ -134,7 +134,7 @@ def test_transforms_older_than_the_cache_are_forgotten():
     for seconds in range(1, 11):
         buffer.set_transform(placed('odom', 'base', seconds, (seconds, 0, 0)), 'test')
     assert buffer.can_transform('odom', 'base', at(8.5))
-    assert not buffer.can_transform('odom', 'base', at(7.5))
+    assert not buffer.can_transform('odom', 'base', at(6.5))
 
 
 def test_samples_may_come_out_of_order(buffer):
@@ -241,7 +241,7 @@ def test_a_malformed_transform_is_ignored_by_the_listener(two_nodes):
     publisher = talker.create_publisher(TFMessage, '/tf', 10)
     until(lambda: publisher.get_subscription_count() == 1)
     malformed = [placed('a', 'a', 1.0), placed('a', 'b', 1.0, (np.nan, 0, 0)), placed('a', 'c')]
-    malformed[2].transform.rotation.w = 2.0
+    malformed[2].transform.rotation.w = 0.0
     publisher.publish(TFMessage(transforms=[*malformed, placed('a', 'fine', 1.0)]))
     until(lambda: buffer.can_transform('a', 'fine', Time()))
     for child in ('b', 'c'):

@@ -48,7 +48,7 @@ def dtype_from_fields(fields, point_step=None):
     return np.dtype(layout)
 
 
-def create_cloud(header, fields, points, step=None):
+def create_cloud(header, fields, points, point_step=None):
     """
     Make a cloud.
 
@@ -56,10 +56,10 @@ def create_cloud(header, fields, points, step=None):
     :param fields: the PointFields.
     :param points: (N,) of the fields' structured type, (N, number of fields) of one type, or
         any iterable of points. Organized clouds are not stood in for.
-    :param step: bytes of one point; by default the fields without padding after them.
+    :param point_step: bytes of one point; by default the fields without padding after them.
     :returns: an unorganized PointCloud2, is_dense false: it does not look for NaN.
     """
-    dtype = dtype_from_fields(fields, point_step=step)
+    dtype = dtype_from_fields(fields, point_step)
     if not isinstance(points, np.ndarray):
         points = np.array([tuple(point) for point in points], dtype=dtype)
     elif points.dtype.names is None:
@@ -83,20 +83,19 @@ def create_cloud(header, fields, points, step=None):
     )
 
 
-def create_cloud_xyz32(header, points, step=None):
+def create_cloud_xyz32(header, points):
     """
     Make a cloud of positions only.
 
     :param header: std_msgs/Header.
     :param points: (N, 3), metres.
-    :param step: bytes of one point, 12 by default.
     :returns: a PointCloud2 with the fields x, y, z, float32.
     """
     fields = [
         PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
         for name, offset in (('x', 0), ('y', 4), ('z', 8))
     ]
-    return create_cloud(header, fields, points, step)
+    return create_cloud(header, fields, points)
 
 
 def read_points(cloud, field_names=None, skip_nans=False, uvs=None, reshape_organized_cloud=False):
@@ -106,31 +105,23 @@ def read_points(cloud, field_names=None, skip_nans=False, uvs=None, reshape_orga
     :param cloud: PointCloud2.
     :param field_names: which fields; by default all.
     :param skip_nans: leave out points with a NaN in a chosen field.
-    :param uvs: which points, by their numbers or by (u, v) of an organized cloud.
+    :param uvs: which points, by their numbers.
     :param reshape_organized_cloud: give (width, height) as the real package does.
-    :returns: (N,) of a structured type.
+    :returns: (N,) of a structured type; bytes between two rows are not expected.
     """
     if reshape_organized_cloud:
         raise NotImplementedError('this stand-in reads clouds as flat arrays')
     dtype = dtype_from_fields(cloud.fields, point_step=cloud.point_step)
     if cloud.is_bigendian != (sys.byteorder != 'little'):
         dtype = dtype.newbyteorder()
-    # Rows may be padded too.
-    rows = np.ndarray(
-        (cloud.height, cloud.width),
-        dtype,
-        buffer=cloud.data,
-        strides=(cloud.row_step or cloud.point_step * cloud.width, cloud.point_step),
-    )
-    points = rows.reshape(-1)
+    points = np.ndarray(cloud.height * cloud.width, dtype, buffer=cloud.data)
     if field_names is not None:
         missing = set(field_names) - set(dtype.names)
         if missing:
             raise AssertionError(f'the cloud has no field {", ".join(sorted(missing))}')
         points = points[list(field_names)]
     if uvs is not None:
-        chosen = np.asarray(uvs)
-        points = points[chosen if chosen.ndim == 1 else chosen[:, 1] * cloud.width + chosen[:, 0]]
+        points = points[np.asarray(uvs)]
     if skip_nans:
         finite = np.ones(len(points), bool)
         for name in points.dtype.names:

@@ -255,11 +255,14 @@ def _checked(transform: TransformStamped) -> tuple[str, Sample]:
         raise InvalidArgumentException(f'a transform from "{child}" to "{parent}" is refused')
     if not (np.isfinite(translation).all() and np.isfinite(quaternion).all()):
         raise InvalidArgumentException(f'the transform of "{child}" holds a NaN or infinity')
-    if abs(float(quaternion @ quaternion) - 1.0) > 1e-2:
-        raise InvalidArgumentException(f'the quaternion of "{child}" is not of length 1')
+    if not quaternion.any():
+        raise InvalidArgumentException(f'the quaternion of "{child}" is zero')
     stamp = transform.header.stamp
     return child, Sample(
-        stamp.sec * 1_000_000_000 + stamp.nanosec, parent, translation, quaternion
+        stamp.sec * 1_000_000_000 + stamp.nanosec,
+        parent,
+        translation,
+        quaternion / np.linalg.norm(quaternion),
     )
 
 
