@@ -50,9 +50,9 @@ def test_an_organized_big_endian_cloud_of_padded_points_is_read_row_by_row():
         row_step=48,
         data=data,
     )
-    points = point_cloud2.read_points(cloud)
-    assert points['ring'].tolist() == [0, 1, 2, 10, 11, 12]
-    assert point_cloud2.read_points(cloud, uvs=[5, 0])['ring'].tolist() == [12, 0]
+    # Once only: the real package swaps the bytes in the message itself.
+    points = point_cloud2.read_points(cloud, uvs=[5, 0, 1, 3])
+    assert points['ring'].tolist() == [12, 0, 1, 10]
 
 
 def test_points_with_a_nan_are_left_out_on_request():
