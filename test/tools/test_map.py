@@ -16,12 +16,15 @@ import pytest
 
 from ttt3r_ros import atomic
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.mapping.occupancy import UNKNOWN
+from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import save_checkpoint
 from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.mapping_run import intrinsics_for
 
+PLAN = {'map.pgm', 'map.yaml'}
 RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png'}
 SEQUENCES = (
     'driving_kitti07',
@@ -94,6 +97,21 @@ def test_a_run_leaves_four_whole_files(images, tmp_path, capsys):
     assert cv2.imread(str(preview)).shape[1] > 1000
     assert preview.stat().st_size < 500_000
     assert '5 frames' in capsys.readouterr().out
+
+
+def test_a_camera_of_known_height_gives_a_plan_of_the_floor_too(images, tmp_path):
+    options = ['--confidence-threshold', '1', '--occupancy-resolution', '1']
+
+    assert run_map(images, tmp_path, *options, '--camera-height', '0.8') == 0
+
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {*RESULTS, *PLAN}
+    plan = read_occupancy(tmp_path)
+    assert plan.resolution == 1.0
+    assert (plan.cells != UNKNOWN).any()
+
+    run_map(images, tmp_path, *options)
+
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == RESULTS
 
 
 def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, capsys):

@@ -99,8 +99,10 @@ class OccupancyGrid:
         :param kept: (h, w), its points that are good enough for a map.
         :param floor_T_camera: (4, 4), to a frame that stands on the floor, z up: the robot's.
             None: the map is level, and the camera as high as the settings say; without that
-            nothing is added.
+            nothing is added, as without the setting `occupancy`.
         """
+        if not self._settings.occupancy:
+            return
         if floor_T_camera is None:
             if not self._settings.camera_height:
                 return

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   ttt3r map video.mp4 --output out
   ttt3r map photos/ --output out --fps 2 --intrinsics camera.json
   ttt3r map bag/ --output out --topic /camera/image_raw --frame-step 3
+  ttt3r map drive.mp4 --output out --camera-height 0.8
   ttt3r map 0 --output out                   the first camera, until Ctrl-C
 
 writes into the output folder
@@ -26,6 +27,7 @@ writes into the output folder
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
   preview.png     the map from above with the path, some frames beside their depth
+  map.pgm, .yaml  with --camera-height: what is free, occupied and unknown, for map_server
 
 Ctrl-C ends the run after the current frame and writes everything it has; the exit code is
 then 130, or 0 for a camera, which has no other end."""

@@ -29,6 +29,12 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.mapping.occupancy_files import (
+    DESCRIPTION,
+    PICTURE,
+    write_description,
+    write_picture,
+)
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
@@ -162,6 +168,8 @@ class MappingRun:
         """
         Write trajectory.txt, map.ply, preview.png and summary.json: all of them or none.
 
+        With them goes the plan of the floor, where it is known how high the camera is.
+
         :param folder: exists.
         :param input_name: for people.
         :param stop: whether the run was cut short.
@@ -174,15 +182,22 @@ class MappingRun:
             f'{summary["path_m"]:.2f} m, {summary["fps"]:.1f} fps, '
             f'{summary["checkpoint"]["name"]}, {summary["update_rule"]}'
         )
+        plan = self._recording.grid.occupancy()
+        names = ['summary.json', 'preview.png', 'map.ply', 'trajectory.txt']
+        if plan.cells.size:
+            names += [DESCRIPTION, PICTURE]
+        else:  # of an earlier run
+            for name in (DESCRIPTION, PICTURE):
+                (folder / name).unlink(missing_ok=True)
         with ExitStack() as files:
             # Each file moves to its place when all are written, the last one first.
-            opened = {
-                name: files.enter_context(atomic_file(folder / name))
-                for name in ('summary.json', 'preview.png', 'map.ply', 'trajectory.txt')
-            }
+            opened = {name: files.enter_context(atomic_file(folder / name)) for name in names}
             opened['summary.json'].write((json.dumps(summary, indent=2) + '\n').encode())
             write_trajectory(opened['trajectory.txt'], trajectory)
             write_ply(opened['map.ply'], cloud)
+            if plan.cells.size:
+                write_picture(opened[PICTURE], plan)
+                write_description(opened[DESCRIPTION], plan)
             draw_preview(
                 opened['preview.png'],
                 title,

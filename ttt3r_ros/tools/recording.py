@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tum import Trajectory
@@ -34,7 +35,8 @@ class Recording:
     """
     Collect frames. Only the path grows with time, by 15 numbers a frame.
 
-    voxels: the map. segments: how many were begun. samples: evenly spread over all frames.
+    voxels: the map. grid: the plan of its floor. segments: how many were begun. samples:
+    evenly spread over all frames.
     """
 
     def __init__(self, settings: MappingSettings) -> None:
@@ -44,6 +46,7 @@ class Recording:
         :param settings: say which points are kept.
         """
         self.voxels = VoxelMap(settings.voxel_size, settings.max_voxels)
+        self.grid = OccupancyGrid(settings)
         self.segments = 0
         self.samples: list[Sample] = []
         self._settings = settings
@@ -66,6 +69,7 @@ class Recording:
         """
         kept = frame.kept(self._settings.confidence_threshold, self._settings.max_range)
         self.voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+        self.grid.add(frame, kept, floor_T_camera=None)
         self._sample(frame)
         self.segments = max(self.segments, frame.segment + 1)
         self._stamps_ns.append(frame.stamp_ns)
