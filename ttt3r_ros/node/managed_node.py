@@ -145,6 +145,9 @@ def run(
             code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:  # of rcl, where a signal ends ROS between two looks of the executor at it
+        if rclpy.ok():
+            raise
     finally:
         node.release()
         executor.shutdown(timeout_sec=0)
