@@ -93,7 +93,7 @@ class ExactPredictor:
 
     def step(self, rgb_fitted, state, write=True):
         self.began.set()
-        assert self.go.wait(30)
+        assert self.go.wait(DEADLINE_S)
         number = int(rgb_fitted[0, 0, 0])
         self.seen.append(number)
         if write:

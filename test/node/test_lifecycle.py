@@ -204,19 +204,20 @@ def test_a_signal_while_mapping_and_saving_ends_it_soon_with_whole_files(
         return len(poses) > 2
 
     try:
-        rig.spin_until(mapping, 'a real network maps in another process', 60)
+        rig.spin_until(lambda: rig.robot.count_subscribers('/image'), 'the process is there')
+        rig.spin_until(mapping, 'a real network maps in another process')
         client = rig.robot.create_client(Trigger, '/ttt3r/save_map')
         rig.spin_until(client.service_is_ready, 'the service is there')
         client.call_async(Trigger.Request())
         mapping()
         began = time.monotonic()
         process.send_signal(number)
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=60)
     finally:
         process.kill()
 
     assert process.returncode == 0, log
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # one or two, unless the machine is very busy
     assert 'Traceback' not in log
     for path in tmp_path.iterdir():
         assert path.name == 'map.ttt3r'
