@@ -15,6 +15,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
+from ttt3r_ros.tools.processes import profile_variable
+
 # Installed or in a checkout, config/ lies beside launch/. Behind links (--symlink-install) that is
 # the checkout: Fast DDS reads a file twice, and complains, when it is given by a link.
 SHARE = Path(__file__).resolve().parent.parent
@@ -102,13 +104,10 @@ def start(context):
 
 def generate_launch_description():
     """Declare the arguments; large messages travel by the profile unless another one is set."""
-    profiles = [
-        SetEnvironmentVariable(name, PROFILE)
-        for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-        if name not in os.environ
-    ]
+    variable = profile_variable()
+    profile = [] if variable in os.environ else [SetEnvironmentVariable(variable, PROFILE)]
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, default, text in ARGUMENTS
     ]
-    return LaunchDescription([*profiles, *arguments, OpaqueFunction(function=start)])
+    return LaunchDescription([*profile, *arguments, OpaqueFunction(function=start)])

@@ -9,7 +9,7 @@ import importlib.util
 import re
 import subprocess
 import sys
-from unittest.mock import MagicMock
+from unittest import mock
 
 import pytest
 import yaml
@@ -54,9 +54,9 @@ def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(repository
 def load(monkeypatch):
     """Load a launch file from where it lies, as `ros2 launch` does; no node is started."""
     for name in ('actions', 'launch_description_sources', 'substitutions'):
-        monkeypatch.setitem(sys.modules, f'launch.{name}', MagicMock())
+        monkeypatch.setitem(sys.modules, f'launch.{name}', mock.MagicMock())
     for name in ('launch', 'launch_ros', 'launch_ros.actions'):
-        monkeypatch.setitem(sys.modules, name, MagicMock())
+        monkeypatch.setitem(sys.modules, name, mock.MagicMock())
 
     def load(path):
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -91,6 +91,21 @@ def test_the_files_are_found_wherever_the_launch_files_lie(repository, tmp_path,
         other = load(start / 'launch' / f'{name}.launch.py')
         assert folder / 'launch' / 'mapping.launch.py' == other.MAPPING
         assert other.MAPPING.is_file()
+
+
+@pytest.mark.parametrize('chosen', ['', 'profile.xml'])
+def test_large_messages_travel_by_our_profile_unless_another_is_set(
+    repository, load, monkeypatch, chosen
+):
+    mapping = load(repository / 'launch' / 'mapping.launch.py')
+    monkeypatch.setattr(mapping, 'profile_variable', lambda: 'PROFILE_OF_FAST_DDS')
+    if chosen:
+        monkeypatch.setenv('PROFILE_OF_FAST_DDS', chosen)
+
+    mapping.generate_launch_description()
+
+    expected = [] if chosen else [mock.call('PROFILE_OF_FAST_DDS', mapping.PROFILE)]
+    assert mapping.SetEnvironmentVariable.call_args_list == expected
 
 
 @pytest.mark.parametrize('name', ['mapping.rviz', 'foxglove_layout.json'])
