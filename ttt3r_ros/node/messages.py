@@ -22,6 +22,7 @@ from geometry_msgs.msg import (
     Twist,
     Vector3,
 )
+from nav_msgs.msg import MapMetaData, OccupancyGrid
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
@@ -40,6 +41,7 @@ from ttt3r_ros.image_formats import (
     tight_rows,
     UnsupportedImage,
 )
+from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 
 NANOSECONDS = 1_000_000_000
@@ -90,8 +92,8 @@ def rgb_from_image(message: Image) -> Pixels:
         step=step,
         encoding=f'{bits}UC{channels}',
         is_bigendian=int(sys.byteorder == 'big'),
-        data=message.data,
     )
+    plain.data = message.data  # the constructor would copy it
     return rgb_from_values(_bridge.imgmsg_to_cv2(plain), encoding)
 
 
@@ -169,6 +171,39 @@ def voxel_cloud(message: PointCloud2) -> VoxelCloud:
         np.stack([packed >> 16, packed >> 8, packed], axis=1).astype(np.uint8),
         np.ascontiguousarray(records['confidence']),
     )
+
+
+def occupancy_grid(occupancy: Occupancy, header: Header) -> OccupancyGrid:
+    """
+    Make a grid of free, occupied and unknown cells.
+
+    :param occupancy: in the frame of the header.
+    """
+    rows, columns = occupancy.cells.shape
+    return OccupancyGrid(
+        header=header,
+        info=MapMetaData(
+            map_load_time=header.stamp,
+            resolution=occupancy.resolution,
+            width=columns,
+            height=rows,
+            origin=Pose(position=Point(x=occupancy.x, y=occupancy.y)),
+        ),
+        data=array.array('b', occupancy.cells.tobytes()),
+    )
+
+
+def occupancy_from(message: OccupancyGrid) -> Occupancy:
+    """
+    Read a grid that `occupancy_grid` made.
+
+    :raises ValueError: when it has not as many cells as it says.
+    """
+    info = message.info
+    cells = np.array(message.data, np.int8).reshape(info.height, info.width)
+    # As a float32 it is 0.05000000074505806.
+    resolution = round(info.resolution, 6)
+    return Occupancy(cells, resolution, info.origin.position.x, info.origin.position.y)
 
 
 def depth_image(depth: NDArray[np.float32], header: Header) -> Image:

@@ -70,7 +70,7 @@ def create_cloud(header, fields, points, point_step=None):
         raise AssertionError(f'points have the shape {points.shape}, needed is a flat array')
     data = array.array('B')
     data.frombytes(memoryview(np.ascontiguousarray(points)).cast('B'))
-    return PointCloud2(
+    cloud = PointCloud2(
         header=header,
         height=1,
         width=len(points),
@@ -79,8 +79,9 @@ def create_cloud(header, fields, points, point_step=None):
         fields=fields,
         point_step=dtype.itemsize,
         row_step=dtype.itemsize * len(points),
-        data=data,
     )
+    cloud.data = data  # the constructor would copy it
+    return cloud
 
 
 def create_cloud_xyz32(header, points):
