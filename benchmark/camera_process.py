@@ -20,7 +20,6 @@ from rclpy.node import Node
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.node.camera_topics import CameraTopics
 
-FRAME = 'camera_optical_frame'
 FIELD_OF_VIEW = 70.0
 DISTORTION = (-0.1, 0.02, 0.0, 0.0, 0.0)
 
@@ -37,7 +36,7 @@ class Camera(Node):
         :param calibrated: whether camera_info is published, with some distortion.
         """
         super().__init__('camera')
-        self._topics = CameraTopics(self, FRAME)
+        self._topics = CameraTopics(self, f'{self.get_namespace().strip("/")}_optical_frame')
         self._images = itertools.cycle([*film, *film[-2:0:-1]])
         self._intrinsics = None
         if calibrated:

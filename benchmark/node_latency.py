@@ -138,7 +138,7 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     for ear, images in zip(ears, records):
         spans = _spans(images, ear, offset_s)
         print(_table(f'{ear.topic}, {len(spans)} images', spans).markdown())
-        print(f'clouds of about {ear.points} points')
+        print(f'clouds of about {ear.points} points\n')
         results.append({'topic': ear.topic, 'points': ear.points, 'images': spans})
     if arguments.json:
         content = {'command': command, 'machine': machine, 'cameras': results}
