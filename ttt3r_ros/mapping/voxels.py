@@ -89,15 +89,23 @@ class VoxelMap:
         :param colors: (..., 3) uint8.
         :param confidence: (...) float32.
         """
-        cells = np.floor(points_map.reshape(-1, 3) / np.float32(self._voxel_size))
+        columns = np.ascontiguousarray(points_map.reshape(-1, 3).T)  # (3, N), fast to walk along
+        cells = np.floor(columns / np.float32(self._voxel_size))
         weight = confidence.reshape(-1)
         # A comparison with NaN is false.
-        good = (np.abs(cells) < HALF_RANGE).all(axis=1) & (weight > 0) & (weight < np.inf)
-        keys, voxel_of_point = np.unique(_packed(cells[good]), return_inverse=True)
-        weight = weight[good]
-        columns = (*points_map.reshape(-1, 3)[good].T, *colors.reshape(-1, 3)[good].T)
+        good = (np.abs(cells) < HALF_RANGE).all(axis=0) & (weight > 0) & (weight < np.inf)
+        chosen = np.flatnonzero(good)
+        # Asked for the first index numpy sorts with an algorithm that makes use of what is in
+        # order, and neighbouring pixels have neighbouring keys.
+        packed = _packed(cells.take(chosen, axis=1))
+        keys, _, voxel_of_point = np.unique(packed, return_index=True, return_inverse=True)
+        weight = weight.take(chosen)
         total = np.bincount(voxel_of_point, weight)
-        sums = [np.bincount(voxel_of_point, weight * column) for column in columns]
+        sums = [
+            np.bincount(voxel_of_point, weight * column)
+            for part in (columns, colors.reshape(-1, 3).T)
+            for column in part.take(chosen, axis=1)
+        ]
         self._merge(keys, np.stack([*(s / total for s in sums), total], axis=1))
 
     def points(self) -> VoxelCloud:
@@ -176,7 +184,7 @@ class VoxelMap:
 
 
 def _packed(cells: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Pack (N, 3) cells, each within +-HALF_RANGE, into (N,) keys of 3 x 21 bits."""
-    x, y, z = (cells.T + HALF_RANGE).astype(np.int64)
+    """Pack (3, N) cells, each within +-HALF_RANGE, into (N,) keys of 3 x 21 bits."""
+    x, y, z = (cells + HALF_RANGE).astype(np.int64)
     keys: NDArray[np.int64] = (x << 2 * BITS_PER_AXIS) | (y << BITS_PER_AXIS) | z
     return keys
