@@ -81,17 +81,25 @@ def test_map_to_odom_is_sent_from_activation_on_dated_ahead_while_the_network_lo
     started.clear()
 
     def load_slowly(settings):
-        started.wait(30)
+        started.wait(60)
         raise AssertionError('not reached before the test ends')
 
-    transforms = []
+    transforms, heard_ns = [], []
+
+    def on_tf(message):
+        transforms.append(message)
+        heard_ns.append(rig.now_ns())
+
+    def goes_on():
+        stamps = [stamp for stamp, _ in sent(transforms[-26:], 'map', 'odom')]
+        return len(stamps) == 26 and abs(np.median(np.diff(stamps)) * 1e-9 - 0.04) < 0.01
+
     rig.start(build_mapper=load_slowly, tf_rate=25.0, transform_tolerance=0.5)
-    rig.robot.create_subscription(TFMessage, '/tf', transforms.append, 100)
-    rig.spin_until(lambda: len(transforms) >= 26, 'TF goes on')
+    rig.robot.create_subscription(TFMessage, '/tf', on_tf, 100)
+    rig.spin_until(goes_on, 'TF goes on at its rate')
 
     stamps = np.array([stamp for stamp, _ in sent(transforms, 'map', 'odom')])
-    assert np.median(np.diff(stamps)) * 1e-9 == pytest.approx(0.04, abs=0.01)
-    assert 0.2e9 < stamps[-1] - rig.now_ns() <= 0.5e9
+    assert 0.2e9 < (stamps - heard_ns).max() <= 0.5e9
     for _, map_T_odom in sent(transforms, 'map', 'odom'):
         np.testing.assert_array_equal(map_T_odom, np.eye(4))
     started.set()
