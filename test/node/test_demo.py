@@ -21,7 +21,7 @@ from ttt3r_ros.mapping.cloud_files import read_ply
 from ttt3r_ros.tools import demo, installed
 from ttt3r_ros.tum import read_trajectory, Trajectory, write_trajectory
 
-DEADLINE_S = 60.0
+DEADLINE_S = 240.0  # several processes import torch; a quarter is enough on an idle machine
 
 
 @pytest.fixture

@@ -47,13 +47,13 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
         header = Header(stamp=messages.time_message(stamp), frame_id='map')
         pose = messages.with_covariance(messages.pose_message(pose_at(n)), 0.1, 0.1)
         publisher.publish(PoseWithCovarianceStamped(header=header, pose=pose))
-    rig.spin_until(
-        lambda: (
-            'ms (max' in recorder.output.read_text()
-            and 'map 2 points, OK' in recorder.output.read_text()
-        ),
-        'the recorder reports',
-    )
+
+    def reported():
+        said = recorder.output.read_text()
+        of_the_last = said.rpartition('ms (max')[2]
+        return of_the_last != said and '0.0 images' in of_the_last and 'map 2 points, OK' in said
+
+    rig.spin_until(reported, 'the recorder has reported all poses')
     recorder.send_signal(signal.SIGINT)
     rig.spin_until(lambda: recorder.poll() is not None, 'the recorder ends')
 
