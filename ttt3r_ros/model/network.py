@@ -118,8 +118,8 @@ class Network(nn.Module):
             # Training hides inputs behind these; they are here because checkpoints hold them.
             self.masked_img_token = nn.Parameter(normal(1, a.encoder_width, deviation=0.02))
             self.masked_ray_map_token = nn.Parameter(normal(1, a.encoder_width, deviation=0.02))
-        self.register_tokens = nn.Embedding.from_pretrained(
-            normal(a.state_tokens, a.encoder_width), freeze=False
+        self.register_tokens = nn.Embedding(
+            a.state_tokens, a.encoder_width, _weight=normal(a.state_tokens, a.encoder_width)
         )
         self.decoder_embed_state = Linear(a.encoder_width, a.decoder_width)
         self.decoder_embed = Linear(a.encoder_width, a.decoder_width)
