@@ -154,7 +154,9 @@ class MappingSettings(Checked):
         1e4,
         live=True,
     )
-    occupancy: bool = knob(True, 'Keep an occupancy grid: what is free, occupied and unknown.')
+    occupancy: bool = knob(
+        True, 'Keep an occupancy grid: what is free, occupied and unknown. The node publishes it.'
+    )
     occupancy_resolution: float = knob(0.05, 'Edge of one of its cells.', 'm', 0.02, 1.0)
     occupancy_min_height: float = knob(
         0.15, 'What is lower counts as floor, above the floor or below it.', 'm', 0.02, 0.5
@@ -287,6 +289,9 @@ class NodeSettings(Checked):
         1,
         10_000_000,
         live=True,
+    )
+    occupancy_period: float = knob(
+        1.0, 'Least time between two occupancy grids.', 's', 0.05, 3600.0, live=True
     )
     path_step: float = knob(0.05, 'The path gets a pose after moving so far.', 'm', 0.0, 100.0)
     path_max_poses: int = knob(

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from ttt3r_ros.camera import CalibrationError
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.image_formats import RAW_ENCODINGS, UnsupportedImage
+from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.node import messages
 
 # One colour that survives the trip through YUV (a grey), in every encoding by hand.
@@ -175,6 +176,21 @@ def test_a_twist_is_what_moved_the_body(angle):
 
     assert twist.angular.z == pytest.approx(10 * angle, abs=1e-9)
     assert (twist.linear.x, twist.linear.y) == pytest.approx((0.5, 0.0), abs=1e-9)
+
+
+def test_a_plan_of_the_floor_goes_there_and_back():
+    cells = np.array([[0, 100, -1], [-1, -1, 0]], np.int8)
+    header = Header(stamp=messages.time_message(7_000_000_009), frame_id='map')
+
+    message = messages.occupancy_grid(Occupancy(cells, 0.05, -4.0, 8.0), header)
+
+    assert (message.info.width, message.info.height) == (3, 2)
+    assert list(message.data) == [0, 100, -1, -1, -1, 0]
+    origin = message.info.origin
+    assert (origin.position.x, origin.position.y, origin.orientation.w) == (-4.0, 8.0, 1.0)
+    read = messages.occupancy_from(message)
+    np.testing.assert_array_equal(read.cells, cells)
+    assert (read.resolution, read.x, read.y) == (0.05, -4.0, 8.0)
 
 
 def test_an_empty_cloud_is_a_cloud():

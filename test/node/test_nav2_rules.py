@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What Nav2 makes of `~/points` with the costmap that we ship.
+What Nav2 makes of `~/points` and `map` with the costmaps that we ship.
 
 `VoxelLayer` states the rules of nav2_costmap_2d anew: what a source hands on, how it marks and how
 it clears. A value that the configuration leaves out is Nav2's own.
@@ -10,9 +10,10 @@ it clears. A value that the configuration leaves out is Nav2's own.
 
 from dataclasses import replace
 
+from nav_msgs.msg import OccupancyGrid
 import numpy as np
 import pytest
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 from sensor_msgs_py import point_cloud2
@@ -25,6 +26,7 @@ from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.node import messages
 
 FREE, LETHAL, UNKNOWN = 0, 254, 255
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 # Declared by nav2_costmap_2d for the costmap, the layer and each source.
 COSTMAP = {'resolution': 0.1, 'global_frame': 'map'}
@@ -220,7 +222,8 @@ class Robot:
             self._rig.send_transform('odom', 'base_link', odom_T_base, stamp_ns + later * 10**8)
         self._rig.show(number, stamp_ns)
         cloud = self._rig.wait_for_stamp(self._clouds, stamp_ns)
-        moment = Time.from_msg(cloud.header.stamp)
+        self.stamp = cloud.header.stamp
+        moment = Time.from_msg(self.stamp)
 
         def look_up(frame):
             self._rig.spin_until(
@@ -255,6 +258,40 @@ def assert_nothing_else_marked(layer, *planes):
     marked = in_room(layer)[0][layer.costs == LETHAL]
     off = np.min([np.abs(marked - x) for x in planes], axis=0)
     assert off.max() <= layer.resolution
+
+
+class StaticLayer:
+    """What nav2_costmap_2d makes of a `map`, with `trinary_costmap`."""
+
+    def __init__(self, grid):
+        info = grid.info
+        assert len(grid.data) == info.width * info.height
+        self.resolution = info.resolution
+        self.low = np.array([info.origin.position.x, info.origin.position.y, 0.0])
+        x, y = np.mgrid[: info.width, : info.height]
+        value = np.array(grid.data)[y * info.width + x]
+        self.costs = np.select([value == -1, value >= 100], [UNKNOWN, LETHAL], FREE)
+
+
+def test_who_joins_late_gets_the_grid_with_the_wall_where_it_stands(rig, overrides):
+    robot = Robot(rig, '/ttt3r/points', **overrides)
+    for number in (1, 2, 3):  # without the board
+        robot.look(number, 'map')
+    grids = rig.hear(OccupancyGrid, '/map', LATCHED)
+
+    grid = rig.spin_until(lambda: grids, 'the grid comes')[0]
+
+    assert (grid.header.frame_id, grid.header.stamp) == ('map', robot.stamp)
+    layer = StaticLayer(grid)
+    assert layer.resolution == pytest.approx(0.05)
+    np.testing.assert_allclose(layer.low / 4.0, np.round(layer.low / 4.0), atol=1e-9)
+    assert_marked(layer, WALL, 0.9)
+    assert_nothing_else_marked(layer, WALL)
+    x, y = in_room(layer)
+    # From 0.5 m high the camera sees the floor from 1.2 m on: 0.5 / tan(23.4 degrees).
+    seen = (x - 0.4 > 1.2) & (np.abs(y) < 0.5 * (x - 0.4)) & (x < WALL - 0.1)
+    assert (layer.costs[seen] == FREE).all()
+    assert (layer.costs[x > WALL + 0.1] == UNKNOWN).all()
 
 
 @pytest.mark.parametrize('resolution', [0.1, 0.05])

@@ -1,19 +1,23 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
+
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import OccupancyGrid
 import numpy as np
 import pytest
 from rcl_interfaces.srv import DescribeParameters, ListParameters
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 import torch
 
 from ttt3r_ros.mapping.mapper import OnlineMapper
-from ttt3r_ros.mapping.storage import read_map
+from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
+from ttt3r_ros.mapping.storage import read_map, write_map
 from ttt3r_ros.model.predictor import Predictor, random_network
-from ttt3r_ros.node import parameters
+from ttt3r_ros.node import messages, parameters
 from ttt3r_ros.settings import SettingsError
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
@@ -108,6 +112,33 @@ def test_a_saved_map_is_loaded_by_another_node_which_then_sees_the_same(rig, pos
 
     before, after = (p.pose.pose for p in poses[-2:])
     assert before == after
+
+
+def test_the_occupancy_grid_is_saved_with_the_map_and_loaded(rig, poses, tmp_path):
+    rig.start(map_directory=str(tmp_path), camera_height=0.8, **ALONE)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    map_images(rig, poses, [0, 0, 0])
+    grids = rig.hear(OccupancyGrid, '/map', latched)
+    before = rig.wait_for_stamp(grids, messages.nanoseconds(poses[-1].header.stamp))
+    assert OCCUPIED in before.data
+    assert trigger(rig, 'save_map').success
+
+    assert trigger(rig, 'reset').success
+    assert trigger(rig, 'load_map').success
+    map_images(rig, poses, [0])
+
+    after = rig.wait_for_stamp(grids, messages.nanoseconds(poses[-1].header.stamp))
+    assert after.info.origin == before.info.origin
+    assert after.data == before.data  # a single image of an empty map would mark nothing
+
+    cells = Occupancy(np.zeros((2, 2), np.int8), 0.1, 0.0, 0.0)
+    stored = replace(read_map(tmp_path / 'map.ttt3r'), occupancy=cells)
+    with (tmp_path / 'coarse').open('wb') as file:
+        write_map(file, stored)
+    assert rig.set_parameters(map_file='coarse')[0].successful
+    answer = trigger(rig, 'load_map')
+    assert not answer.success
+    assert 'occupancy_resolution is 0.05' in answer.message
 
 
 def test_a_map_that_cannot_be_used_changes_nothing_and_the_answer_says_why(rig, poses, tmp_path):

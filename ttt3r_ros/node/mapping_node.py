@@ -275,7 +275,7 @@ class MappingNode(ManagedNode):
 
     def _keep_house(self) -> None:
         if self._active and self._outputs.has_new_map_hearer():
-            self._post(self._pipeline.publish_map_cloud)
+            self._post(self._pipeline.publish_maps)
         around = self._surroundings()
         if around.conflict:
             self._reporter.warn('second parent', around.conflict)

@@ -180,17 +180,16 @@ def occupancy_grid(occupancy: Occupancy, header: Header) -> OccupancyGrid:
     :param occupancy: in the frame of the header.
     """
     rows, columns = occupancy.cells.shape
-    return OccupancyGrid(
-        header=header,
-        info=MapMetaData(
-            map_load_time=header.stamp,
-            resolution=occupancy.resolution,
-            width=columns,
-            height=rows,
-            origin=Pose(position=Point(x=occupancy.x, y=occupancy.y)),
-        ),
-        data=array.array('b', occupancy.cells.tobytes()),
+    info = MapMetaData(
+        map_load_time=header.stamp,
+        resolution=occupancy.resolution,
+        width=columns,
+        height=rows,
+        origin=Pose(position=Point(x=occupancy.x, y=occupancy.y)),
     )
+    message = OccupancyGrid(header=header, info=info)
+    message.data = array.array('b', occupancy.cells.tobytes())
+    return message
 
 
 def occupancy_from(message: OccupancyGrid) -> Occupancy:

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistWithCovariance
+from nav_msgs.msg import OccupancyGrid as OccupancyGridMessage
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -29,6 +30,7 @@ from std_msgs.msg import Header
 
 from ttt3r_ros.camera import CalibrationError
 from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Reporter
@@ -54,6 +56,45 @@ NEWEST = QoSProfile(
 PATH_PERIOD_S = 1.0
 
 
+class LatchedTopic:
+    """A topic of a whole map: published now and then, while somebody hears it."""
+
+    def __init__(self, publisher: LifecyclePublisher[Any]) -> None:
+        """
+        Begin with nothing published.
+
+        :param publisher: of the topic.
+        """
+        self._publisher = publisher
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was published when."""
+        self._due = 0.0
+        self._hearers = 0
+
+    def has_newcomer(self) -> bool:
+        """Tell whether somebody began to hear it since it was published last."""
+        return int(self._publisher.get_subscription_count()) > self._hearers
+
+    def take_turn(self, period: float) -> bool:
+        """
+        Tell whether to publish now; a new hearer need not wait.
+
+        :param period: least time between two turns, seconds.
+        """
+        hearers, now = int(self._publisher.get_subscription_count()), time.monotonic()
+        newcomer, self._hearers = hearers > self._hearers, hearers
+        if not hearers or not (newcomer or now >= self._due):
+            return False
+        self._due = now + period
+        return True
+
+    def publish(self, message: Any) -> None:
+        """Publish."""
+        self._publisher.publish(message)
+
+
 class Outputs:
     """Publish what an image gave; used by one thread, after it was made."""
 
@@ -70,11 +111,14 @@ class Outputs:
         self._node, self._settings, self._reporter = node, settings, reporter
         self._publishers: list[LifecyclePublisher[Any]] = []
         self.points = self._make(PointCloud2, '~/points', NEWEST)
-        self.map_cloud = self._make(PointCloud2, '~/map_cloud', LATCHED)
+        self.map_cloud = LatchedTopic(self._make(PointCloud2, '~/map_cloud', LATCHED))
         self.depth = self._make(Image, '~/depth', NEWEST)
         self.camera_info = self._make(CameraInfo, '~/camera_info', NEWEST)
         self.pose = self._make(PoseWithCovarianceStamped, '~/pose', RELIABLE)
         self.path = self._make(Path, '~/path', RELIABLE)
+        self.occupancy = None
+        if settings().mapping.occupancy:
+            self.occupancy = LatchedTopic(self._make(OccupancyGridMessage, 'map', LATCHED))
         self.odometry = None
         if settings().node.publish_odom_to_base_tf:
             self.odometry = self._make(Odometry, '~/odometry', RELIABLE)
@@ -108,8 +152,8 @@ class Outputs:
         """Forget the path and what was published when."""
         self._poses.clear()
         self._last_odometry: tuple[int, Array] | None = None
-        self._map_cloud_due = 0.0
-        self._map_cloud_hearers = 0
+        for topic in self._maps():
+            topic.restart()
         self._path_due = 0.0
 
     def publish(self, located: LocatedFrame, base: str, camera: str) -> None:
@@ -209,12 +253,9 @@ class Outputs:
         :param voxels: the map.
         :param stamp_ns: of the newest image in it.
         """
-        hearers, now = self.map_cloud.get_subscription_count(), time.monotonic()
-        newcomer, self._map_cloud_hearers = hearers > self._map_cloud_hearers, hearers
-        if not hearers or not (newcomer or now >= self._map_cloud_due):
-            return
         node = self._settings().node
-        self._map_cloud_due = now + node.map_cloud_period
+        if not self.map_cloud.take_turn(node.map_cloud_period):
+            return
         cloud = voxels.points()
         stride = -(-len(cloud.points) // node.map_cloud_max_points) or 1
         header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
@@ -224,9 +265,38 @@ class Outputs:
             )
         )
 
+    def publish_occupancy(self, grid: OccupancyGrid, stamp_ns: int) -> None:
+        """
+        Publish the plan of the floor if somebody hears it and it is due.
+
+        :param grid: the plan.
+        :param stamp_ns: of the newest image in it.
+        """
+        node = self._settings().node
+        if self.occupancy is None or not self.occupancy.take_turn(node.occupancy_period):
+            return
+        if not len(grid):
+            self._reporter.note(
+                'no occupancy grid',
+                'no occupancy grid yet: nothing near was seen, or the camera is alone and its '
+                'camera_height is not given',
+            )
+            return
+        if grid.overflowed:
+            self._reporter.note(
+                'occupancy grid full',
+                'the occupancy grid has its largest size, occupancy_max_side: the side that the '
+                'robot left is forgotten',
+            )
+        header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
+        self.occupancy.publish(messages.occupancy_grid(grid.occupancy(), header))
+
     def has_new_map_hearer(self) -> bool:
-        """Tell whether somebody began to hear the map since it was published last."""
-        return int(self.map_cloud.get_subscription_count()) > self._map_cloud_hearers
+        """Tell whether somebody began to hear a map since it was published last."""
+        return any(topic.has_newcomer() for topic in self._maps())
+
+    def _maps(self) -> list[LatchedTopic]:
+        return [topic for topic in (self.map_cloud, self.occupancy) if topic is not None]
 
     def _deviations(self) -> tuple[float, float]:
         node = self._settings().node

@@ -13,7 +13,7 @@ import torch
 
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL
+from ttt3r_ros.geometry import Array
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.mapping.mapper import BadPrediction, OnlineMapper
 from ttt3r_ros.node import files
@@ -156,28 +156,26 @@ class Pipeline:
             located.intrinsics is not None,
         )
         self._session.merge()
-        self.publish_map_cloud()
+        self.publish_maps()
 
-    def publish_map_cloud(self) -> None:
-        """Publish the map if somebody waits for it."""
+    def publish_maps(self) -> None:
+        """Publish the maps for which somebody waits."""
         if self._session is not None and self._newest_ns:
             self._outputs.publish_map_cloud(self._session.voxels, self._newest_ns)
+            self._outputs.publish_occupancy(self._session.grid, self._newest_ns)
 
     def _map(self, image: ReceivedImage, session: Session) -> LocatedFrame:
         node = self._settings().node
         rgb = image.decode()
         intrinsics = self._intrinsics(image, rgb.shape[1], rgb.shape[0])
         base, camera = self._base(image), self._camera(image)
-        base_T_camera, start = IDENTITY, BODY_T_OPTICAL
+        base_T_camera = None
         if base != camera:
             base_T_camera = self._frames.look_up(base, camera, image.stamp_ns, node.tf_timeout)
-            start = IDENTITY
         odom_T_base = None
         if node.odom_frame and not node.publish_odom_to_base_tf:
             odom_T_base = self._odometry(image, base, session)
-        return session.map_image(
-            rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, start
-        )
+        return session.map_image(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base)
 
     def _odometry(self, image: ReceivedImage, base: str, session: Session) -> Array | None:
         """Look up somebody's odometry; without it the last map_T_odom holds, after the start."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.camera import CameraIntrinsics
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.storage import MapFileError, resumed, StoredMap
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model.image_input import ImageFit
@@ -72,6 +73,7 @@ class Session:
         self.settings = settings
         self.localization_only = False
         self._voxels: VoxelMap
+        self._grid: OccupancyGrid
         self._newest: LocatedFrame | None
         self._start_map_T_base: Array | None
         self._map_T_odom: Array
@@ -88,6 +90,11 @@ class Session:
         return self._voxels
 
     @property
+    def grid(self) -> OccupancyGrid:
+        """Give the plan of the floor."""
+        return self._grid
+
+    @property
     def map_T_odom(self) -> Array:
         """Give (4, 4) where the odometry lies in the map."""
         return self._map_T_odom
@@ -97,8 +104,9 @@ class Session:
         self.mapper.reset()
         self.localization_only = False
         self._voxels = VoxelMap(self.settings.voxel_size, self.settings.max_voxels)
+        self._grid = OccupancyGrid(self.settings)
         self._newest = None
-        self._unmerged: MappedFrame | None = None
+        self._unmerged: tuple[MappedFrame, Array | None] | None = None
         self._start_map_T_base = None
         self._map_T_odom = IDENTITY
 
@@ -127,9 +135,8 @@ class Session:
         rgb: Pixels,
         stamp_ns: int,
         intrinsics: CameraIntrinsics | None,
-        base_T_camera: Array,
+        base_T_camera: Array | None,
         odom_T_base: Array | None,
-        start_map_T_base: Array = IDENTITY,
     ) -> LocatedFrame:
         """
         Map one image; `merge` then puts its points into the map.
@@ -137,13 +144,16 @@ class Session:
         :param rgb: (H, W, 3) uint8.
         :param stamp_ns: nanoseconds.
         :param intrinsics: of the image, where they are known.
-        :param base_T_camera: (4, 4), where the camera sits on the robot.
+        :param base_T_camera: (4, 4), where the camera sits on the robot; None: it is alone, and
+            the base is the camera.
         :param odom_T_base: (4, 4), somebody's odometry at the stamp; None: the map is the
             odometry.
-        :param start_map_T_base: (4, 4), where the robot stands at the first image when
-            neither the odometry nor an initial pose says so.
         :raises UserError: of the mapper; the image leaves no trace then.
         """
+        floor_T_camera = base_T_camera
+        start_map_T_base = IDENTITY
+        if base_T_camera is None:
+            base_T_camera, start_map_T_base = IDENTITY, BODY_T_OPTICAL
         place = self._place_to_begin(odom_T_base, start_map_T_base)
         write = not (self.localization_only and self.frames)
         frame = self.mapper.add_frame(rgb, stamp_ns, intrinsics, write=write)
@@ -156,7 +166,7 @@ class Session:
             odom_T_base = invert(self._map_T_odom) @ map_T_base
         else:
             self._map_T_odom = map_T_base @ invert(odom_T_base)
-        self._unmerged = frame if write else None
+        self._unmerged = (frame, floor_T_camera) if write else None
         self._newest = LocatedFrame(
             frame,
             self.mapper.fit(rgb.shape[1], rgb.shape[0]),
@@ -169,13 +179,20 @@ class Session:
 
     def merge(self) -> None:
         """Put the points of the newest image into the map; apart, for nobody waits for it."""
-        frame, self._unmerged = self._unmerged, None
-        if frame is not None:
+        unmerged, self._unmerged = self._unmerged, None
+        if unmerged is not None:
+            frame, floor_T_camera = unmerged
             kept = frame.kept(self.settings.confidence_threshold, self.settings.max_range)
             self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+            self._grid.add(frame, kept, floor_T_camera)
 
     def _place_to_begin(self, odom_T_base: Array | None, start_map_T_base: Array) -> Array | None:
-        """Say where the robot has to be at this image; None: where the network sees it."""
+        """
+        Say where the robot has to be at this image; None: where the network sees it.
+
+        :param start_map_T_base: where at the first one, when neither the odometry nor an
+            initial pose says so.
+        """
         if self._newest is not None:
             return None
         if self._start_map_T_base is not None:
@@ -187,7 +204,12 @@ class Session:
     def stored(self) -> StoredMap:
         """Give all that a map file holds."""
         mapper = self.mapper
-        return StoredMap(self._voxels.points(), mapper.network_name, mapper.snapshot())
+        return StoredMap(
+            self._voxels.points(),
+            mapper.network_name,
+            mapper.snapshot(),
+            self._grid.occupancy() if len(self._grid) else None,
+        )
 
     def resume(self, stored: StoredMap) -> None:
         """
@@ -195,6 +217,7 @@ class Session:
 
         :param stored: as read.
         :raises MapFileError: when other weights made it.
+        :raises OccupancyError: when the cells of its grid have another size.
         """
         network = self.mapper.network_name
         if stored.network != network:
@@ -202,6 +225,9 @@ class Session:
                 f'the map was made with the weights {stored.network}, in use are {network}: '
                 'start the node with the same checkpoint'
             )
+        grid = OccupancyGrid(self.settings)
+        if stored.occupancy is not None and self.settings.occupancy:
+            grid.resume(stored.occupancy)
         before = self.mapper.snapshot()
         self.mapper.reset()
         fresh = self.mapper.snapshot()
@@ -213,3 +239,4 @@ class Session:
         self.reset()
         self.mapper.restore(snapshot)
         self._voxels.add(stored.cloud.points, stored.cloud.colors, stored.cloud.confidence)
+        self._grid = grid
