@@ -37,6 +37,7 @@ EXECUTABLES = {
     'dataset_player': {field.name for field in dataclasses.fields(PlayerSettings)},
     'recorder': {field.name for field in dataclasses.fields(RecorderSettings)},
 }
+TOPIC_MAKERS = {'_make', 'create_publisher', 'create_subscription'}
 PAGES_OF_LAUNCH_FILES = {'mapping': 'node.md', 'replay': 'rosbags.md', 'demo': 'demo.md'}
 
 
@@ -145,15 +146,17 @@ def topics_in_source(repository: Path) -> dict[str, tuple[str, str]]:
     """Give the type of each topic, and the expression for its quality of service."""
     found = {}
     for module in ('inputs', 'outputs', 'mapping_node'):
+        renamed = {
+            alias.asname: alias.name
+            for part in parts(repository, module, ast.ImportFrom)
+            for alias in part.names
+        }
         for call in parts(repository, module, ast.Call):
-            if getattr(call.func, 'attr', '') in {
-                '_make',
-                'create_publisher',
-                'create_subscription',
-            }:
-                kinds, names = classes(call.args[0]), strings(call.args[1])
+            if getattr(call.func, 'attr', '') in TOPIC_MAKERS:
+                kinds = [renamed.get(name, name) for name in classes(call.args[0])]
                 quality = ast.unparse(call.args[-1])
-                found.update({name: (kind, quality) for kind, name in zip(kinds, names)})
+                for kind, name in zip(kinds, strings(call.args[1])):
+                    found[name] = kind, quality
     return found
 
 
