@@ -183,7 +183,8 @@ class Session:
         if unmerged is not None:
             frame, floor_T_camera = unmerged
             kept = frame.kept(self.settings.confidence_threshold, self.settings.max_range)
-            self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+            confidence = np.where(kept, frame.confidence, np.float32(0))  # none: left out
+            self._voxels.add(frame.points_map(), frame.colors, confidence)
             self._grid.add(frame, kept, floor_T_camera)
 
     def _place_to_begin(self, odom_T_base: Array | None, start_map_T_base: Array) -> Array | None:
