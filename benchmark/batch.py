@@ -122,8 +122,8 @@ def run_films(
         for begin in range(0, len(encoded.films), together):
             films = encoded.films[begin : begin + together]
             part = replace(encoded, films=films, tokens=encoded.tokens[begin : begin + together])
-            full = bool(set(chosen) & set(with_points))
-            told = _decode(network, part, cut, [method.rule for method in chosen], progress, full)
+            wanted = {method.rule: cut.wanted(method in with_points) for method in chosen}
+            told = _decode(network, part, cut, wanted, progress)
             for method in chosen:
                 estimates[method.name] += _estimates(
                     told[method.rule], films, cut, network, method in with_points
@@ -197,16 +197,21 @@ def _decode(
     network: Network,
     encoded: EncodedFilms,
     cut: Cut,
-    rules: Sequence[str],
+    wanted: dict[str, NDArray[np.bool_]],
     progress: tqdm,
-    every_image: bool,
 ) -> dict[str, Told]:
-    """Run all clips of some films by some rules: (films * segments) clips for each rule."""
+    """
+    Run all clips of some films by some rules.
+
+    :param wanted: for each rule (segments, L), where its points are needed.
+    :returns: for each rule what it says about (films * segments) clips.
+    """
     films, (segments, length) = len(encoded.films), cut.images.shape
     film_of_clip = np.repeat(np.arange(films), segments)
     images = np.tile(cut.images, (films, 1))
-    wanted = np.tile(cut.wanted(every_image), (films, 1))
-    told = {rule: Told.empty(*images.shape, *encoded.films[0].rgb.shape[1:3]) for rule in rules}
+    wanted = {rule: np.tile(mask, (films, 1)) for rule, mask in wanted.items()}
+    told = {rule: Told.empty(*images.shape, *encoded.films[0].rgb.shape[1:3]) for rule in wanted}
+    by_any_rule = np.any(list(wanted.values()), axis=0)
     for begin in range(0, len(images), BATCH):
         clips = slice(begin, begin + BATCH)
         count = len(images[clips])
@@ -219,14 +224,14 @@ def _decode(
         decoded, gain, fresh = network.advance(
             tokens(0), network.initial_state(count), rule=RULES['cut3r'], write=True
         )
-        _note(network, decoded, gain, list(told.values()), clips, 0, wanted)
-        for rule in rules:
+        _note(network, decoded, gain, list(told.values()), clips, 0, by_any_rule)
+        for rule, needed in wanted.items():
             state = fresh
             for place in range(1, length):
                 decoded, gain, state = network.advance(
                     tokens(place), state, rule=RULES[rule], write=True
                 )
-                _note(network, decoded, gain, [told[rule]], clips, place, wanted)
+                _note(network, decoded, gain, [told[rule]], clips, place, needed)
                 progress.update(count)
     return told
 

@@ -16,6 +16,7 @@ from benchmark.films import Film, FIRST_SEED, PATHS, simulated
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network
 from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.tables import Table
 
 IMAGES_AT_ONCE = 4000  # of a group of films; with what the network says of them, about 1 GB
@@ -76,7 +77,9 @@ class Bench:
     @property
     def shipped(self) -> Method:
         """Give what the product does with these weights unless it is told otherwise."""
-        return Method('ttt3r', self.advice)
+        settings = ModelSettings()
+        scale = '' if settings.gain_scale == 1 else f' x {settings.gain_scale:g}'
+        return Method(settings.update_rule + scale, self.advice)
 
     def groups(
         self, count: int, frames: int, rate_hz: float, first_seed: int = FIRST_SEED

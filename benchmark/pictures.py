@@ -27,6 +27,7 @@ from ttt3r_ros.tools.evaluation import evaluate_trajectory, EvaluationError
 TRUTH = '#303030'
 COLORS = ('#0b7285', '#d1495b', '#e9a227', '#5f3dc4', '#2b8a3e')
 SHORT_FRAMES = 8
+WHOLE = (Method('ttt3r'), Method('cut3r'))
 COLUMNS = 4
 FAR_PERCENTILE = 98
 
@@ -35,20 +36,21 @@ def measure(bench: Bench) -> Report:
     """Draw a short and a long film of each family."""
     longest = bench.lengths[-1]
     plans = {
-        'short': (SHORT_FRAMES, [Method('cut3r')]),
-        'long': (longest, list(dict.fromkeys([bench.shipped, Method('ttt3r'), Method('cut3r')]))),
+        'short': ('hand', SHORT_FRAMES, [Method('cut3r')]),
+        'long': ('robot', longest, list(dict.fromkeys([bench.shipped, *WHOLE]))),
     }
     pictures = {}
-    total = sum(decodings(len(bench.letters), *plan) for plan in plans.values())
+    total = sum(decodings(len(bench.letters), *plan) for _, *plan in plans.values())
     with tqdm(total=total, desc='pictures', unit='frame') as progress:
-        for family, (name, (frames, chosen)) in itertools.product(bench.letters, plans.items()):
-            film = simulated(family, 'robot', 0, frames, bench.rate_hz, bench.fit)
+        for family, (name, plan) in itertools.product(bench.letters, plans.items()):
+            kind, frames, chosen = plan
+            film = simulated(family, kind, 0, frames, bench.rate_hz, bench.fit)
             encoded = EncodedFilms.of(bench.network, [film])
             runs = run_films(bench.network, encoded, chosen, progress, chosen[:1])
             (first,) = runs[chosen[0].name]
             said = {method: of_films[0] for method, of_films in runs.items()}
             said[BASELINES[-1]] = baselines(film, first.points_camera[..., 2])[BASELINES[-1]]
-            title = f'Family {family}, {frames} frames at {bench.rate_hz:g} Hz'
+            title = f'Family {family}, {kind}, {frames} frames at {bench.rate_hz:g} Hz'
             picture = f'{name}_{family}.png'
             with atomic_file(bench.out / picture) as file:
                 draw_film(file, title, film, said)
@@ -153,7 +155,8 @@ def _line_style(name: str) -> dict[str, object]:
     """Give a rule its colour; baselines are grey."""
     if name in BASELINES:
         return {'color': '#868e96', 'lw': 1.2, 'ls': (':', '--', '-.')[BASELINES.index(name)]}
-    return {'color': COLORS[list(RULES).index(name.split(',')[0])], 'lw': 1.6}
+    number = list(RULES).index(name.split(',')[0])
+    return {'color': COLORS[number], 'lw': 1.6 if number else 3.2}  # others may lie on the first
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -140,13 +140,16 @@ def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, inter
 
 def test_points_that_nobody_asked_for_change_no_path(two_films):
     network = random_network(choose_device('cpu'), 'strict').eval()
-    encoded, chosen = EncodedFilms.of(network, two_films), [Method('brake', 4)]
+    encoded, chosen = EncodedFilms.of(network, two_films), [Method('cut3r', 4), Method('brake', 4)]
     with tqdm(disable=True) as progress:
-        (with_points,) = run_films(network, encoded, chosen, progress, chosen).values()
-        (without,) = run_films(network, encoded, chosen, progress).values()
-    for one, other in zip(with_points, without):
-        np.testing.assert_array_equal(one.world_T_camera, other.world_T_camera)
-        assert other.points_camera.size == 0
+        with_points = run_films(network, encoded, chosen, progress, chosen)
+        without = run_films(network, encoded, chosen, progress, chosen[:1])
+    for name, others in without.items():
+        for one, other in zip(with_points[name], others):
+            np.testing.assert_array_equal(one.world_T_camera, other.world_T_camera)
+    for one, other in zip(with_points['cut3r, segments of 4'], without['cut3r, segments of 4']):
+        np.testing.assert_array_equal(one.points_camera, other.points_camera)
+    assert all(other.points_camera.size == 0 for other in without['brake, segments of 4'])
 
 
 def test_a_film_is_cut_as_the_mapper_cuts_it():
