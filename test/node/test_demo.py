@@ -18,6 +18,8 @@ import pytest
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.mapping.cloud_files import read_ply
+from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
+from ttt3r_ros.mapping.occupancy_files import write_description, write_picture
 from ttt3r_ros.tools import demo, installed
 from ttt3r_ros.tum import read_trajectory, Trajectory, write_trajectory
 
@@ -195,6 +197,24 @@ def test_the_error_that_is_printed_is_that_of_the_files(tmp_path, capsys):
     # Of an estimate twice as large every point is as far off as it is from the middle.
     error = np.sqrt((spread**2).sum(axis=1).mean())
     assert f'ATE {error:.3f} m on a way of {way:.1f} m; 0.000 m after scaling by 0.500' in said
+
+
+def test_the_plan_of_the_floor_is_drawn_where_there_is_one(tmp_path):
+    def dark_pixels():
+        demo.judge(tmp_path / 'demo')
+        with Image.open(tmp_path / 'demo' / 'preview.png') as picture:
+            return (np.asarray(picture.convert('RGB')) == 0x22).all(axis=-1).sum()
+
+    places = [[0.1 * n, np.sin(0.3 * n), 0] for n in range(20)]
+    path = Trajectory(np.arange(20) * 10**8, transform(np.tile(np.eye(3), (20, 1, 1)), places))
+    write_recording(tmp_path / 'demo', 20, path)
+    without = dark_pixels()
+    plan = Occupancy(np.full((200, 200), OCCUPIED, np.int8), 0.05, -5.0, -5.0)
+    for name, write in (('map.pgm', write_picture), ('map.yaml', write_description)):
+        with (tmp_path / 'demo' / name).open('wb') as file:
+            write(file, plan)
+
+    assert dark_pixels() > without + 10_000
 
 
 def test_the_profile_for_large_messages_is_found_in_an_installation(tmp_path, monkeypatch):

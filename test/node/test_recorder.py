@@ -6,6 +6,7 @@ import signal
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import OccupancyGrid
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -13,6 +14,8 @@ from std_msgs.msg import Header
 
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.mapping.cloud_files import read_ply
+from ttt3r_ros.mapping.occupancy import Occupancy
+from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.recorder import PoseLog
 from ttt3r_ros.tum import read_trajectory
@@ -36,6 +39,9 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
     recorder = start_process(MODULE, output=str(folder), report_period=0.2)
     cloud = messages.point_cloud(points, colors, confidence, Header(frame_id='map'))
     rig.publisher(PointCloud2, '/ttt3r/map_cloud', LATCHED).publish(cloud)
+    cells = np.array([[0, 100, -1], [-1, -1, 0]], np.int8)
+    grid = messages.occupancy_grid(Occupancy(cells, 0.05, -4.0, 8.0), Header(frame_id='map'))
+    rig.publisher(OccupancyGrid, '/map', LATCHED).publish(grid)
     status = DiagnosticStatus(name='/ttt3r: mapping', message='OK')
     diagnostics = rig.publisher(DiagnosticArray, '/diagnostics')
     rig.spin_until(lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder hear it')
@@ -67,6 +73,9 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
     np.testing.assert_array_equal(written.points, points)
     np.testing.assert_array_equal(written.colors, colors)
     np.testing.assert_array_equal(written.confidence, confidence)
+    plan = read_occupancy(folder)
+    np.testing.assert_array_equal(plan.cells, cells)
+    assert (plan.resolution, plan.x, plan.y) == (0.05, -4.0, 8.0)
     summary = json.loads((folder / 'recording.json').read_text())
     assert (summary['images_mapped'], summary['state']) == (5, 'OK')
     assert 100 <= summary['latency_ms']['p50'] < 20_000

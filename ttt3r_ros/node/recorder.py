@@ -15,6 +15,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped
+from nav_msgs.msg import OccupancyGrid
 import numpy as np
 import rclpy
 from rclpy.clock import Clock, ClockType
@@ -26,6 +27,12 @@ from sensor_msgs.msg import PointCloud2
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.cloud_files import write_ply
+from ttt3r_ros.mapping.occupancy_files import (
+    DESCRIPTION,
+    PICTURE,
+    write_description,
+    write_picture,
+)
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
@@ -87,10 +94,18 @@ class Recorder(Node):
         self._settings = settings = declare_fixed(self, RecorderSettings)
         self._folder = Path(settings.output)
         with output_folder(self._folder):
-            for name in (TRAJECTORY, TRUTH, MAP, SUMMARY):  # of an earlier recording
+            for name in (
+                TRAJECTORY,
+                TRUTH,
+                MAP,
+                PICTURE,
+                DESCRIPTION,
+                SUMMARY,
+            ):  # of an earlier recording
                 (self._folder / name).unlink(missing_ok=True)
         self._estimate, self._truth = PoseLog(), PoseLog()
         self._cloud: PointCloud2 | None = None
+        self._grid: OccupancyGrid | None = None
         self._state = 'nothing heard from the mapping node'
         self._arrivals_s, self._latencies_s = array('d'), array('d')
         self._reported = 0
@@ -98,6 +113,7 @@ class Recorder(Node):
         for kind, topic, callback, qos in (
             (PoseWithCovarianceStamped, 'ttt3r/pose', self._on_pose, 10),
             (PointCloud2, 'ttt3r/map_cloud', self._on_cloud, LATCHED),
+            (OccupancyGrid, 'map', self._on_grid, LATCHED),
             (PoseStamped, 'ground_truth', self._on_truth, 100),
             (DiagnosticArray, '/diagnostics', self._on_diagnostics, 10),
         ):
@@ -117,6 +133,9 @@ class Recorder(Node):
 
     def _on_cloud(self, message: PointCloud2) -> None:
         self._cloud = message
+
+    def _on_grid(self, message: OccupancyGrid) -> None:
+        self._grid = message
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -139,7 +158,7 @@ class Recorder(Node):
 
     def write(self) -> None:
         """
-        Write trajectory.txt, groundtruth.txt, map.ply and recording.json: those with content.
+        Write trajectory.txt, groundtruth.txt, map.* and recording.json: those with content.
 
         :raises OutputError: when the disk does not allow it.
         """
@@ -153,6 +172,12 @@ class Recorder(Node):
         if self._cloud is not None:
             with atomic_file(self._folder / MAP) as file:
                 write_ply(file, messages.voxel_cloud(self._cloud))
+        if self._grid is not None:
+            plan = messages.occupancy_from(self._grid)
+            with atomic_file(self._folder / PICTURE) as file:
+                write_picture(file, plan)
+            with atomic_file(self._folder / DESCRIPTION) as file:
+                write_description(file, plan)
         with atomic_file(self._folder / SUMMARY) as file:
             file.write((json.dumps(self.summary(), indent=2) + '\n').encode())
 

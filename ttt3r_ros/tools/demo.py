@@ -41,6 +41,7 @@ talk over DDS, reports rate and latency, ends by itself and leaves in the output
   trajectory.txt   stamp tx ty tz qx qy qz qw of each image (TUM format)
   groundtruth.txt  the same of the truth, where it is known
   map.ply          points with colour and confidence, metres, x forward, y left, z up
+  map.pgm, .yaml   what is free, occupied and unknown, for Nav2's map_server (robot only)
   recording.json   number of images, rate and latency
 
 Ctrl-C ends it early and keeps what there is."""
@@ -214,6 +215,7 @@ def _draw(
 ) -> None:
     # Here, not at the top: the nodes start before matplotlib is loaded.
     from ttt3r_ros.mapping.cloud_files import read_ply
+    from ttt3r_ros.mapping.occupancy_files import DESCRIPTION, read_occupancy
     from ttt3r_ros.mapping.voxels import VoxelMap
     from ttt3r_ros.tools.demo_preview import draw_demo
 
@@ -222,5 +224,6 @@ def _draw(
     if (folder / 'map.ply').is_file():
         with (folder / 'map.ply').open('rb') as file:
             cloud = read_ply(file)
+    plan = read_occupancy(folder) if (folder / DESCRIPTION).is_file() else None
     with atomic_file(folder / 'preview.png') as file:
-        draw_demo(file, title, cloud, estimate, comparison, voxel_size)
+        draw_demo(file, title, cloud, plan, estimate, comparison, voxel_size)
