@@ -3,6 +3,8 @@
 
 """What may go wrong, and what the node then does."""
 
+import time
+
 from geometry_msgs.msg import PoseWithCovarianceStamped
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def show_and_wait(rig, poses, number, stamp_ns, **changes):
 
 
 def test_half_of_the_images_missing_is_a_warning_and_no_more(rig, poses):
-    rig.start(**ALONE)
+    rig.start(stale_timeout=60.0, **ALONE)
     start_ns = rig.now_ns() - 5 * SECOND
     came = [n for n in range(50) if np.random.default_rng(3).random(50)[n] < 0.5]
 
@@ -207,7 +209,7 @@ def test_a_wrong_stamp_can_be_replaced_by_the_time_of_arrival(rig, poses):
 
 def test_malformed_images_are_dropped_and_said_once(rig, poses):
     rig.start(**ALONE)
-    now_ns = rig.now_ns()
+    began, now_ns = time.monotonic(), rig.now_ns()
     wrong = [
         {'encoding': 'turquoise'},
         {'data': b'12'},
@@ -222,7 +224,7 @@ def test_malformed_images_are_dropped_and_said_once(rig, poses):
     show_and_wait(rig, poses, 7, rig.now_ns())
 
     assert rig.predictor.seen == [7]
-    assert len(rig.said('image dropped')) <= 2  # in 5 s one, and this may take longer
+    assert 1 <= len(rig.said('image dropped')) <= 1 + (time.monotonic() - began) / 5
 
 
 def test_size_and_encoding_may_change_from_image_to_image(rig, poses):
@@ -402,7 +404,7 @@ def test_when_odometry_stops_the_last_map_to_odom_holds(rig, poses):
 
 
 def test_a_slow_network_gets_the_newest_image_and_the_executor_goes_on(rig, poses):
-    rig.start()
+    node = rig.start()
     rig.mount_camera(MAST)
     transforms = rig.hear(TFMessage, '/tf', 100)
     start_ns = rig.now_ns()
@@ -414,7 +416,7 @@ def test_a_slow_network_gets_the_newest_image_and_the_executor_goes_on(rig, pose
 
     for number in range(1, 31):
         rig.show(number, start_ns + number * SECOND // 60)
-        rig.spin_for(1 / 60)
+        rig.spin_until(lambda n=number: node._health._received > n, 'the image is received')
     before = len(transforms)
     rig.wait_for_count('images received', 31)
     rig.spin_until(lambda: len(transforms) > before + 10, 'TF goes on')
