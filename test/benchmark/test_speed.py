@@ -12,7 +12,7 @@ from benchmark.speed import Comparison
 def test_fast_and_slow_steps_are_taken_in_turns(tmp_path, capsys):
     path = tmp_path / 'speed.json'
     command = ['--random', 'tiny', '--device', 'cpu', '--resolution', '64x48', '--pairs', '4']
-    assert speed.main([*command, '--precision', 'fast', '--json', str(path)]) == 0
+    assert speed.main([*command, '--precision', 'fast', '--busy', '--json', str(path)]) == 0
 
     record = json.loads(path.read_text())
     assert len(record['fast_ms']) == len(record['slow_ms']) == 4
@@ -26,6 +26,13 @@ def test_the_ratio_is_that_of_the_medians():
 
     assert comparison.ratio == 18 / 2
     assert comparison.quartiles == (6.0, 10.0)  # of 10, 10 and 2
+
+
+def test_processor_time_is_no_measure_of_a_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(speed.NetworkChoice, 'device', torch.device('cuda'))
+
+    assert speed.main(['--random', 'tiny', '--busy']) == 1
+    assert '--device cpu' in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_is_not_there_is_one_line(capsys):
