@@ -5,6 +5,8 @@
 
 import json
 
+import torch
+
 from benchmark import speed
 from benchmark.speed import Comparison
 
