@@ -159,7 +159,7 @@ class MappingSettings(Checked):
     )
     occupancy_resolution: float = knob(0.05, 'Edge of one of its cells.', 'm', 0.02, 1.0)
     occupancy_min_height: float = knob(
-        0.15, 'What is lower counts as floor, above the floor or below it.', 'm', 0.02, 0.5
+        0.2, 'What is lower counts as floor, above the floor or below it.', 'm', 0.02, 0.5
     )
     occupancy_max_height: float = knob(
         1.8, 'What is higher is no obstacle: the robot passes below.', 'm', 0.5, 10.0
