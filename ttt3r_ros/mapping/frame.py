@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.geometry import Array, transform_points
-from ttt3r_ros.model.image_input import Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class MappedFrame:
     map_T_camera: Array
     points_camera: NDArray[np.float32]
     confidence: NDArray[np.float32]
-    colors: Pixels
+    colors: NDArray[np.uint8]
     focal_px: float
     gain_mean: float
     gain_min: float
