@@ -56,6 +56,7 @@ def test_a_best_effort_camera_and_a_reliable_node_are_both_named(rig, look):
     assert expected in failures(observed)
     assert observed.node.settings.image_qos == 'reliable'
     assert observed.image.arrivals.count > 0  # the doctor hears what the node cannot
+    assert [end.node for end in observed.grid.publishers] == ['/ttt3r']
 
 
 @pytest.mark.smoke

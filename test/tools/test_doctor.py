@@ -28,6 +28,7 @@ from ttt3r_ros.tools.main import main
 
 IMAGE, INFO = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
 CLOUD, TF = 'sensor_msgs/msg/PointCloud2', 'tf2_msgs/msg/TFMessage'
+GRID = 'nav_msgs/msg/OccupancyGrid'
 FRESH = Arrivals(count=150, rate_hz=30.0, age_s=0.02)
 PROFILE = Profile('FASTDDS_DEFAULT_PROFILES_FILE', 'large.xml', True, 64 * 2**20)
 
@@ -67,6 +68,7 @@ HEALTHY = Observed(
         end('/local_costmap/local_costmap', CLOUD, 'BEST_EFFORT'),
     ),
     map_cloud=Topic('/ttt3r/map_cloud'),
+    grid=Topic('/map', (end('/ttt3r', GRID),)),
     links=(MAP_LINK, WHEELS_LINK, MOUNT_LINK),
     sources=(ObservationSource('/local_costmap/local_costmap', 'voxel_layer', 'ttt3r'),),
 )
@@ -172,6 +174,11 @@ def test_a_healthy_system_is_ok_throughout():
             ),
             '/local_costmap hears /ttt3r/map_cloud',
             'use /ttt3r/points',
+        ),
+        (
+            replace(HEALTHY, grid=Topic('/map', (end('/ttt3r', GRID), end('/map_server', GRID)))),
+            '/map has 2 publishers, /ttt3r, /map_server',
+            'set the parameter occupancy to false',
         ),
         (
             replace(HEALTHY, node=None, nodes=()),

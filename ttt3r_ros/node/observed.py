@@ -143,6 +143,7 @@ class Observed:
     tf_static: Topic
     points: Topic
     map_cloud: Topic
+    grid: Topic
     links: tuple[Link, ...] = ()
     sources: tuple[ObservationSource, ...] = ()
     clock: Clock = Clock()

@@ -178,6 +178,7 @@ class _Probe:
             tf_static=self._topic(tf_static),
             points=self._topic(f'{self._name}/points', points),
             map_cloud=self._topic(f'{self._name}/map_cloud'),
+            grid=self._topic(self._beside('map')),
             links=self._seen_links(tf, tf_static),
             sources=self._observation_sources(f'{self._name}/points'),
             clock=Clock(

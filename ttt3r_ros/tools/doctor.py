@@ -119,6 +119,7 @@ def judge(observed: Observed, profile: Profile) -> Iterator[Finding]:
     yield findings.judge_camera_info(observed)
     yield from findings.judge_tf(observed)
     yield from findings.judge_points(observed)
+    yield from findings.judge_grid(observed)
 
 
 def _observe(

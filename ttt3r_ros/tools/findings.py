@@ -588,6 +588,21 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
         yield from _judge_sources([one for one in observed.sources if one.costmap == costmap])
 
 
+def judge_grid(observed: Observed) -> Iterator[Finding]:
+    """
+    Judge who draws the plan of the floor: one at most.
+
+    :param observed: by the probe.
+    """
+    authors = [end.node for end in observed.grid.publishers]
+    if observed.name in authors and len(authors) > 1:
+        yield fail(
+            'occupancy grid',
+            f'{observed.grid.name} has {len(authors)} publishers, {_names(authors)}',
+            'set the parameter occupancy to false, or stop the other: costmaps take both in turn',
+        )
+
+
 def _judge_sources(sources: list[ObservationSource]) -> Iterator[Finding]:
     """Judge what one costmap does with the points; one source may mark and another clear."""
     idle = {source: found for source in sources if (found := _find_idle(source))}
