@@ -10,16 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-import torch
-import torch.nn.functional as F
 
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
 
 Pixels = NDArray[np.uint8]
-
-# It came late to torch, and robots have old ones.
-TORCH_HAS_LANCZOS = hasattr(torch.ops.aten, '_upsample_lanczos2d_aa')
 
 
 class BadImage(UserError):
@@ -38,31 +33,6 @@ def check_image(rgb: Pixels) -> None:
         raise BadImage(f'an image must be a numpy array of uint8, not {kind}: convert it first')
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise BadImage(f'an image must have the shape (height, width, 3), not {rgb.shape}')
-
-
-def resized_by_pillow(rgb: Pixels, size: tuple[int, int]) -> Pixels:
-    """
-    Resize an image just as the published models were fed.
-
-    :param rgb: (H, W, 3) uint8.
-    :param size: width and height, pixels.
-    :returns: (height, width, 3) uint8.
-    """
-    smooth = Image.Resampling.LANCZOS if max(rgb.shape) > max(size) else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(rgb).resize(size, smooth))
-
-
-def resized_by_torch(rgb: Pixels, size: tuple[int, int]) -> Pixels:
-    """
-    Resize an image several times faster; the same filters, but for the rounding of some pixels.
-
-    The parameters are those of resized_by_pillow.
-    """
-    width, height = size
-    pixels = torch.from_numpy(np.require(rgb, requirements=['C', 'W'])).movedim(-1, 0)[None]
-    smooth = 'lanczos' if max(rgb.shape) > max(size) else 'bicubic'
-    resized = F.interpolate(pixels, (height, width), mode=smooth, antialias=True)
-    return np.asarray(resized[0].movedim(0, -1))
 
 
 @dataclass(frozen=True)
@@ -138,7 +108,9 @@ class ImageFit:
                 f'{self.original[0]}x{self.original[1]} was announced'
             )
         if self.resized != self.original:
-            rgb = (resized_by_torch if TORCH_HAS_LANCZOS else resized_by_pillow)(rgb, self.resized)
+            shrinks = max(self.original) > max(self.resized)
+            smooth = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+            rgb = np.asarray(Image.fromarray(rgb).resize(self.resized, smooth))
         bottom, right = self.top + self.height, self.left + self.width
         return np.array(rgb[self.top : bottom, self.left : right], order='C')
 
