@@ -24,6 +24,7 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.mapping import frame, mapper
 from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.undistort import Lens
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
@@ -87,6 +88,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Session, 'merge')],
     'map cloud': [(Outputs, 'publish_map_cloud')],
+    'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, 'publish_occupancy')],
 }
 
 
