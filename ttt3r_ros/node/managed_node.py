@@ -128,6 +128,7 @@ def run(
     :param args: of the command line, for ROS.
     :returns: the exit code of the process.
     """
+    threads_before = set(threading.enumerate())
     rclpy.init(args=args)
     try:
         node = make_node()
@@ -153,7 +154,8 @@ def run(
         executor.shutdown(timeout_sec=0)
         node.destroy_node()
         rclpy.try_shutdown()
-    if any(thread.name == WORKER_NAME for thread in threading.enumerate()):
+    threads_left = set(threading.enumerate()) - threads_before
+    if any(thread.name == WORKER_NAME for thread in threads_left):
         # A network that still computes must not keep the process, nor crash its end.
         sys.stdout.flush()
         os._exit(code)
