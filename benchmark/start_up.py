@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 import json
 import os
@@ -139,7 +140,10 @@ def start_node(checkpoint: str) -> Times:
     from ttt3r_ros.node.camera_topics import CameraTopics
 
     times: Times = {}
-    with rclpy.init(), NodeProcesses(environment) as nodes:
+    rclpy.init()
+    with ExitStack() as held:
+        held.callback(rclpy.shutdown)
+        nodes = held.enter_context(NodeProcesses(environment))
         node = rclpy.create_node('stopwatch')
         executor = SingleThreadedExecutor()
         executor.add_node(node)
