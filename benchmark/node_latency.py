@@ -56,7 +56,7 @@ WARM_UP_IMAGES = 10
 START_TIMEOUT_S = 60.0
 PERCENTILES = {'median': 50, '90 %': 90, '99 %': 99}
 
-AFTER = ('merge into the map', 'map cloud')
+AFTER = ('merge into the map', 'occupancy grid', 'map cloud')
 WAIT, REST, OUT = 'wait for the worker', 'all else in the node', 'out through DDS'
 ARRIVAL = 'in through DDS'
 
@@ -200,6 +200,7 @@ def _start(
     mapping = {
         'base_frame': '',
         'odom_frame': '',
+        'camera_height': 0.8,  # so there is an occupancy grid
         'checkpoint': arguments.checkpoint,
         'device': arguments.device,
     }
