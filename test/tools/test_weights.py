@@ -496,6 +496,13 @@ def test_info_tells_what_the_file_is(pth, capsys):
     assert 'encoder_width        64' in told
 
 
+def test_info_knows_the_checkpoint_that_ships_by_name(capsys):
+    assert main(['weights', 'info', 'small']) == 0
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ['architecture', 'mini'] in lines
+
+
 def test_verify_refuses_numbers_that_are_not_finite(tmp_path, tensors, capsys):
     path = tmp_path / 'tiny.pth'
     broken = {**tensors, 'enc_norm.bias': torch.full((64,), float('inf'))}

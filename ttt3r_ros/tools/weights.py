@@ -258,6 +258,7 @@ def known_as(architecture: Architecture) -> str:
         'published 512': Architecture.published_512(),
         'published 224': Architecture.published_224(),
         'small': Architecture.small(),
+        'mini': Architecture.mini(),
     }
     return next((name for name, sizes in known.items() if sizes == architecture), 'another')
 
