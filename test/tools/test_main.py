@@ -23,6 +23,17 @@ def command(monkeypatch):
     return install
 
 
+def test_a_reader_who_has_seen_enough_is_no_error():
+    program = 'ttt3r_ros.tools.main', 'weights', 'info', 'small'
+    with subprocess.Popen(
+        [sys.executable, '-m', *program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        run.stdout.close()
+
+        assert run.stderr.read() == b''
+        assert run.wait(60) == 141
+
+
 def test_help_lists_every_command_and_imports_none_of_the_heavy_libraries():
     program = (
         'import sys\n'

@@ -30,6 +30,7 @@ QUIET = {'OPENCV_LOG_LEVEL': 'ERROR', 'OPENCV_FFMPEG_LOGLEVEL': '-8'}
 
 USER_ERROR = 1
 INTERRUPTED = 130
+NOBODY_LISTENS = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
     try:
-        return int(command.run(arguments))
+        code = int(command.run(arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever reads what is printed has seen enough, `| head` for example. Python's own last
+        # flush shall not fail as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_LISTENS
     except UserError as error:
         print(f'{parser.prog}: error: {error}', file=sys.stderr)
         return USER_ERROR
