@@ -8,6 +8,7 @@ import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
+from ttt3r_ros.node import managed_node
 from ttt3r_ros.node.managed_node import ManagedNode, run
 from ttt3r_ros.node.worker import WORKER_NAME
 
@@ -16,6 +17,8 @@ from ttt3r_ros.node.worker import WORKER_NAME
 def run_until(monkeypatch, domain):
     """Run a node whose executor does something in place of waiting."""
     monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    # A worker that another test left behind would end this whole process without a word.
+    monkeypatch.setattr(managed_node, 'WORKER_NAME', 'of no thread')
     # It would end the tests silently, and well.
     monkeypatch.setattr(os, '_exit', lambda code: pytest.fail(f'the process ends with {code}'))
 
