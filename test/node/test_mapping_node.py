@@ -4,7 +4,7 @@
 import io
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from nav_msgs.msg import Odometry, Path
+from nav_msgs.msg import OccupancyGrid, Odometry, Path
 import numpy as np
 from PIL import Image as Picture
 import pytest
@@ -200,11 +200,32 @@ def test_nothing_is_published_that_nobody_hears(rig, monkeypatch):
     monkeypatch.setattr(messages, 'point_cloud', lambda *a: made.append('cloud'))
     monkeypatch.setattr(messages, 'depth_image', lambda *a: made.append('depth'))
     monkeypatch.setattr(messages, 'camera_info', lambda *a: made.append('info'))
+    monkeypatch.setattr(messages, 'occupancy_grid', lambda *a: made.append('grid'))
     rig.start()
 
     drive(rig, 3, lambda n: START)
 
     assert made == []
+
+
+def test_without_a_known_floor_there_is_no_occupancy_grid_and_the_log_says_why(rig):
+    rig.start(odom_frame='', base_frame='')
+    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    grids = rig.hear(OccupancyGrid, '/map', LATCHED)
+
+    stamp_ns = rig.now_ns()
+    rig.show(0, stamp_ns)
+    rig.wait_for_stamp(poses, stamp_ns)
+
+    rig.wait_for_log('its camera_height is not given')
+    assert grids == []
+
+
+def test_the_topic_map_can_be_left_to_somebody_else(rig):
+    node = rig.start(occupancy=False)
+    drive(rig, 2, lambda n: START)
+
+    assert '/map' not in {publisher.topic_name for publisher in node.publishers}
 
 
 def test_a_late_hearer_gets_the_map_though_no_image_comes_any_more(rig):
