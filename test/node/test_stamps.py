@@ -20,3 +20,16 @@ def test_an_image_that_was_under_way_when_the_clock_went_back_is_late():
 
     assert verdicts(gate, 100.0, 100.9, 100.0, 100.1) == [Verdict.LATE, Verdict.USE, Verdict.USE]
     assert verdicts(gate, 100.9, 100.8, 100.9, 101.0) == [Verdict.USE] * 3
+
+
+def test_images_that_come_before_the_clock_that_went_back_begin_one_map_not_two():
+    gate = StampGate()
+    assert verdicts(gate, 102.9, 102.9, 100.0, 100.1) == [
+        Verdict.USE,
+        Verdict.WENT_BACK,
+        Verdict.USE,
+    ]
+    assert not gate.clock_went_back(100 * SECOND)
+
+    assert verdicts(gate, 102.9, 100.2, 102.9) == [Verdict.USE] * 2
+    assert gate.clock_went_back(100 * SECOND)  # the next loop, where the clock comes first

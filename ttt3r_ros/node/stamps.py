@@ -33,6 +33,7 @@ class StampGate:
         """Begin with no stamp."""
         self.newest_ns: int | None = None
         self._old_ns: int | None = None
+        self._ahead_of_clock = False
 
     def judge(self, stamp_ns: int, now_ns: int, settings: NodeSettings) -> tuple[Verdict, int]:
         """
@@ -58,6 +59,7 @@ class StampGate:
             if newest_ns - stamp_ns <= settings.backward_jump * NANOSECONDS:
                 return Verdict.LATE, stamp_ns
             self.newest_ns = stamp_ns
+            self._ahead_of_clock = True
             return Verdict.WENT_BACK, stamp_ns
         self.newest_ns = stamp_ns
         return Verdict.USE, stamp_ns
@@ -66,11 +68,14 @@ class StampGate:
         """
         Say whether the clock, after a jump, lies before images that were let through.
 
-        They then belong to another time, and the gate forgets them.
+        They then belong to another time, and the gate forgets them; but for the first images of
+        the new time that came before the clock did.
 
         :param now_ns: the clock after the jump.
         """
-        if self.newest_ns is None or self.newest_ns <= now_ns:
+        overtook, self._ahead_of_clock = self._ahead_of_clock, False
+        newest_ns = self.newest_ns
+        if newest_ns is None or newest_ns <= now_ns + (NANOSECONDS if overtook else 0):
             return False
         self._old_ns, self.newest_ns = self.newest_ns, None
         return True
