@@ -40,17 +40,16 @@ import time
 
 from benchmark import bars, curve, long, pictures, rates, real, short
 from benchmark.bench import Bench, Report
+from benchmark.estimates import default_method
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
 from ttt3r_ros.model.predictor import (
     choose_device,
     choose_precision,
-    Predictor,
     RANDOM_CHECKPOINT,
     random_network,
 )
-from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.options import positive_float, positive_int
 
 OUT = Path('runs/accuracy')
@@ -84,16 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             path = resolve_checkpoint(arguments.checkpoint)
             network, info = load_network(path, device, precision)
-        advice = Predictor(network, info).advise(MappingSettings()).reset_interval
+        shipped = default_method(network, info)
         with output_folder(arguments.out) as out:
             bench = Bench(
                 network,
                 _weights(info),
-                advice,
+                shipped,
                 arguments.families,
                 arguments.films,
                 sorted(arguments.lengths),
-                sorted({advice, *arguments.intervals} - {0}),
+                sorted({shipped.interval, *arguments.intervals} - {0}),
                 arguments.rate,
                 arguments.seconds,
                 arguments.frames,

@@ -16,7 +16,6 @@ from benchmark.films import Film, FIRST_SEED, PATHS, simulated
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.tables import Table
 
 IMAGES_AT_ONCE = 4000  # of a group of films; with what the network says of them, about 1 GB
@@ -31,7 +30,7 @@ class Bench:
     """
     A network and how much it is measured on.
 
-    weights: their hash. advice: the interval that their maker advises, 0 for no segments.
+    weights: their hash. shipped: what the product does with them unless it is told otherwise.
     families: letters; one that stands twice gets twice the films. films: of each letter and
     each kind of path; None is the part's own number. lengths: frames of long films, rising.
     intervals: frames of a segment. rate_hz: of short and long films. seconds: of the films at
@@ -41,7 +40,7 @@ class Bench:
 
     network: Network
     weights: str
-    advice: int
+    shipped: Method
     families: str
     films: int | None
     lengths: list[int]
@@ -73,13 +72,6 @@ class Bench:
     def methods(self) -> list[Method]:
         """List all that are compared."""
         return methods(self.intervals)
-
-    @property
-    def shipped(self) -> Method:
-        """Give what the product does with these weights unless it is told otherwise."""
-        settings = ModelSettings()
-        scale = '' if settings.gain_scale == 1 else f' x {settings.gain_scale:g}'
-        return Method(settings.update_rule + scale, self.advice)
 
     def groups(
         self, count: int, frames: int, rate_hz: float, first_seed: int = FIRST_SEED

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from benchmark.baselines import classical, constant_pose, constant_velocity
 from benchmark.films import Film
-from ttt3r_ros.model import update_rule
+from ttt3r_ros.model import Network, update_rule
+from ttt3r_ros.model.checkpoint import CheckpointInfo
+from ttt3r_ros.model.predictor import chosen_gain_scale, Predictor
 from ttt3r_ros.model.state_update import UpdateRule
+from ttt3r_ros.settings import MappingSettings, ModelSettings
 
 RULES: dict[str, UpdateRule] = {
     'cut3r': update_rule('cut3r'),
@@ -69,6 +72,14 @@ class Method:
 def methods(intervals: Sequence[int]) -> list[Method]:
     """List every rule without segments, then with segments of each interval."""
     return [Method(rule, interval) for interval in (0, *intervals) for rule in RULES]
+
+
+def default_method(network: Network, info: CheckpointInfo | None) -> Method:
+    """Say what the product does with these weights unless it is told otherwise."""
+    settings = ModelSettings()
+    scale = chosen_gain_scale(settings, info)
+    rule = settings.update_rule + (f' x {scale:g}' if scale != 1 else '')
+    return Method(rule, Predictor(network, info).advise(MappingSettings()).reset_interval)
 
 
 def baselines(film: Film, depth: NDArray[np.floating]) -> dict[str, Estimate]:

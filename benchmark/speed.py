@@ -35,9 +35,9 @@ from benchmark.slow_twin import published_arithmetic, SlowTwin
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
-from ttt3r_ros.model import RecurrentState, update_rule
+from ttt3r_ros.model import RecurrentState
 from ttt3r_ros.model.image_input import ImageFit, Pixels
-from ttt3r_ros.model.predictor import Predictor
+from ttt3r_ros.model.predictor import chosen_rule, Predictor
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.bench_network import NetworkChoice
@@ -114,10 +114,10 @@ def compare(
     :param pairs: how many are timed.
     :param clock: gives seconds; time.process_time on a CPU that does other things too.
     """
-    strict, _ = choice.load('strict')
+    strict, info = choice.load('strict')
     twin = SlowTwin(strict)
     network = strict if choice.precision == 'strict' else choice.load()[0]
-    rule = update_rule(choice.settings.update_rule, choice.settings.gain_scale)
+    rule = chosen_rule(choice.settings, info)
     fast = Predictor(network, device=choice.device, rule=rule)
     images = _fitted(film(*resolution), fast)
 

@@ -19,6 +19,7 @@ class Preset:
     long sequences are, shortest and longest. dense_share: share of the frames whose points are
     learnt from in a step; poses and flow are learnt from in all. average: decay of the averaged
     weights. advised_interval: frames after which users should start a new segment.
+    advised_gain_scale: factor on the gain of the rule `ttt3r` that users should take.
     """
 
     architecture: Architecture
@@ -33,6 +34,7 @@ class Preset:
     memory_frames: int = 8
     average: float = 0.999
     advised_interval: int = 0
+    advised_gain_scale: float = 1.0
 
 
 PRESETS = {
@@ -51,6 +53,7 @@ PRESETS = {
         stages=((0.0, 2, 3), (0.35, 2, 6), (0.6, 4, 8), (0.9, 8, 16)),
         average=0.99,
         advised_interval=3,
+        advised_gain_scale=0.5,
     ),
     # For the smoke test.
     'tiny': Preset(Architecture.tiny(), 64, 48, 16, 1e-3, 4, 8.0, 1.0),

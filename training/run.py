@@ -44,6 +44,7 @@ class Run:
         out: Path,
         device: torch.device,
         seed: int,
+        command: str,
     ) -> None:
         """
         Prepare a run from the start.
@@ -54,6 +55,7 @@ class Run:
         :param out: the run's folder.
         :param device: where the network is trained.
         :param seed: of weights and data.
+        :param command: that started it, for the record.
         """
         torch.manual_seed(seed)
         self.preset, self.out, self.device = preset, out, device
@@ -67,6 +69,7 @@ class Run:
         self.log = TrainingLog(out)
         self.crew = Crew()
         self.seed = seed
+        self.command = command
         self.steps = 0
         self._seed_numbers()
         self.frames_seen = 0
@@ -214,7 +217,9 @@ class Run:
             'for real scenes fetch the published one: ttt3r weights fetch',
             'training': f'families {families}, {self.frames_seen} frames, '
             f'{self.seconds_spent / 60:.0f} minutes on {self.device.type}, seed {self.seed}',
+            'command': self.command,
             'reset_interval': str(self.preset.advised_interval),
+            'gain_scale.ttt3r': str(self.preset.advised_gain_scale),
             'validation': json.dumps(
                 {
                     family: {name: round(value, 4) for name, value in asdict(errors).items()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import shlex
 import signal
 import sys
 
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.out,
             choose_device(arguments.device),
             arguments.seed,
+            f'python -m training.train {shlex.join(sys.argv[1:] if argv is None else argv)}',
         )
         if arguments.resume:
             run.load()

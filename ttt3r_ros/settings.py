@@ -106,7 +106,14 @@ class ModelSettings(Checked):
         'How a frame is written into the recurrent state.',
         choices=('cut3r', 'ttt3r', 'brake', 'filt3r'),
     )
-    gain_scale: float = knob(1.0, 'Factor on the gain of the update rule.', '', 0.0, 1.0)
+    gain_scale: float = knob(
+        -1.0,
+        'Factor on the gain of the update rule; negative: what the maker of the checkpoint '
+        'advises for this rule (mostly 1).',
+        '',
+        -1.0,
+        1.0,
+    )
 
 
 @dataclass(frozen=True)

@@ -330,6 +330,34 @@ def test_a_checkpoint_may_advise_segments_and_the_user_decides(tmp_path, metadat
     assert predictor.advise(MappingSettings(reset_interval=asked)).reset_interval == given
 
 
+@pytest.mark.parametrize(
+    ('rule', 'asked', 'scale'),
+    [('ttt3r', -1.0, 0.5), ('ttt3r', 1.0, 1.0), ('ttt3r', 0.25, 0.25), ('brake', -1.0, 1.0)],
+)
+def test_a_checkpoint_may_advise_a_gain_for_a_rule_and_the_user_decides(
+    tmp_path, rule, asked, scale
+):
+    path, sizes = tmp_path / 'advising.safetensors', Architecture.tiny()
+    save_checkpoint(path, Network(sizes), sizes, {'gain_scale.ttt3r': '0.5'})
+    frames, gains = photographs(2), []
+    for given in (asked, 1.0):
+        settings = ModelSettings(checkpoint=str(path), update_rule=rule, gain_scale=given)
+        predictor = load_predictor(settings)
+        _, state = predictor.step(frames[0], predictor.initial_state())
+        gains.append(predictor.step(frames[1], state)[0].gain_mean)
+
+    assert gains[0] == pytest.approx(scale * gains[1])
+
+
+@pytest.mark.parametrize('advice', ['much', 'nan', '2', '-0.5'])
+def test_advice_that_is_no_factor_is_refused(tmp_path, advice):
+    path, sizes = tmp_path / 'advising.safetensors', Architecture.tiny()
+    save_checkpoint(path, Network(sizes), sizes, {'gain_scale.ttt3r': advice})
+
+    with pytest.raises(CheckpointError, match=f"gain_scale.ttt3r='{advice}'"):
+        load_predictor(ModelSettings(checkpoint=str(path)))
+
+
 def test_advice_that_is_no_number_is_refused(tmp_path):
     path, sizes = tmp_path / 'advising.safetensors', Architecture.tiny()
     save_checkpoint(path, Network(sizes), sizes, {'reset_interval': 'often'})

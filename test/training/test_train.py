@@ -49,6 +49,7 @@ def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
 
     assert info.metadata['licence'] == 'Apache-2.0'
     assert 'families SL' in info.metadata['training']
+    assert '--preset tiny --family SL' in info.metadata['command']
     assert 'family SL only' in info.metadata['note']
     assert json.loads(info.metadata['validation'])['S']['depth_scaled'] > 0
     with torch.no_grad():

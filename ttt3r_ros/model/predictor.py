@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ from ttt3r_ros.model.state_update import update_rule, UpdateRule
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 
 RANDOM_CHECKPOINT = 'random'
-ADVICE = 'reset_interval'  # key of a checkpoint's metadata
+# Keys of a checkpoint's metadata.
+ADVICE = 'reset_interval'
+GAIN_ADVICE = 'gain_scale'  # and the name of the rule: gain_scale.ttt3r
 
 
 class DeviceError(UserError):
@@ -226,6 +229,33 @@ def choose_precision(name: str, device: torch.device) -> str:
     return 'strict'
 
 
+def chosen_rule(settings: ModelSettings, info: CheckpointInfo | None) -> UpdateRule:
+    """Make the update rule of the settings, see `chosen_gain_scale`."""
+    return update_rule(settings.update_rule, chosen_gain_scale(settings, info))
+
+
+def chosen_gain_scale(settings: ModelSettings, info: CheckpointInfo | None) -> float:
+    """
+    Give the factor on the gain of the update rule.
+
+    :param settings: decide it, unless they leave it to the maker of the checkpoint.
+    :param info: of the checkpoint; None for random weights.
+    :raises CheckpointError: when its advice is no factor.
+    """
+    if settings.gain_scale >= 0:
+        return settings.gain_scale
+    key = f'{GAIN_ADVICE}.{settings.update_rule}'
+    advice = '1' if info is None else info.metadata.get(key, '1')
+    try:
+        scale = float(advice)
+    except ValueError:
+        scale = math.nan
+    if not 0 <= scale <= 1:
+        name = RANDOM_CHECKPOINT if info is None else info.name
+        raise CheckpointError(f'{name} advises {key}={advice!r}: give gain_scale, 0 to 1')
+    return scale
+
+
 def load_predictor(settings: ModelSettings) -> Predictor:
     """
     Load a checkpoint as the settings say.
@@ -237,13 +267,12 @@ def load_predictor(settings: ModelSettings) -> Predictor:
     """
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    rule = update_rule(settings.update_rule, settings.gain_scale)
     if settings.checkpoint == RANDOM_CHECKPOINT:
         network, info = random_network(device, precision), None
     else:
         path = resolve_checkpoint(settings.checkpoint)
         network, info = load_network(path, device, precision)
-    return Predictor(network, info, device=device, rule=rule)
+    return Predictor(network, info, device=device, rule=chosen_rule(settings, info))
 
 
 def random_network(device: torch.device, precision: str) -> Network:

@@ -11,10 +11,10 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ttt3r_ros.model import Architecture, Network, update_rule
+from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
 from ttt3r_ros.model.layers import LayerNorm
-from ttt3r_ros.model.predictor import choose_device, choose_precision
+from ttt3r_ros.model.predictor import choose_device, choose_precision, chosen_rule
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.timed_predictor import TimedPredictor
 
@@ -57,7 +57,7 @@ class NetworkChoice:
     def timed(self) -> TimedPredictor:
         """Load it into a predictor that notes times."""
         network, info = self.load()
-        rule = update_rule(self.settings.update_rule, self.settings.gain_scale)
+        rule = chosen_rule(self.settings, info)
         return TimedPredictor(network, info, device=self.device, rule=rule)
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from contextlib import closing, ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 import json
 import math
@@ -36,7 +36,7 @@ from ttt3r_ros.mapping.occupancy_files import (
     write_picture,
 )
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.model.predictor import load_predictor
+from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.evaluation import path_length
@@ -68,9 +68,10 @@ class MappingRun:
         :param mapping_settings: of the mapper and the map.
         :param calibration: of all images, or None.
         """
-        self._model_settings = model_settings
         self._calibration = calibration
         self._predictor = load_predictor(model_settings)
+        scale = chosen_gain_scale(model_settings, self._predictor.checkpoint)
+        self._model_settings = replace(model_settings, gain_scale=scale)
         self._mapping_settings = mapping_settings = self._predictor.advise(mapping_settings)
         if self._predictor.checkpoint_note:
             print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
