@@ -82,15 +82,15 @@ def wait_for_line(process, text):
     pytest.fail(f'the demo ended without {text!r}:\n{"".join(lines)}')
 
 
-@pytest.mark.smoke
 def test_a_drive_is_mapped_compared_with_the_truth_and_drawn(start_demo, tmp_path):
-    process = start_demo('--seconds', '2')
+    # The robot drives as soon as the mapping node listens; the recorder may be found later.
+    process = start_demo('--seconds', '6')
     said, _ = process.communicate(timeout=DEADLINE_S)
 
     assert process.returncode == 0, said
     truth = read_trajectory(tmp_path / 'demo' / 'groundtruth.txt')
     estimate = read_trajectory(tmp_path / 'demo' / 'trajectory.txt')
-    assert len(truth.stamps_ns) > 0.9 * 2 * 40
+    assert len(truth.stamps_ns) > 0.5 * 6 * 40
     assert len(estimate.stamps_ns) >= 3
     assert set(estimate.stamps_ns.tolist()) <= set(truth.stamps_ns.tolist())
     assert re.search(r'\d+ images mapped, [\d.]+ a second, latency \d+ ms', said)
