@@ -17,10 +17,12 @@ from ttt3r_ros.model import Architecture, Network, Outputs
 from ttt3r_ros.model.attention import CrossAttention, SelfAttention
 from ttt3r_ros.model.layers import Linear
 from ttt3r_ros.model.network import Decoded, ImageTokens
+from ttt3r_ros.model.rotary import grid_positions, rotary
 from ttt3r_ros.model.state_update import UpdateRule
 
 FLOW_CELL = 4  # pixels
 NEIGHBOUR_BIAS = 2.0  # attention then starts about one token wide
+SLOW_PAIRS = 2  # pairs of features, of each axis, that hardly turn over the width of an image
 FIRST_DEPTH = 2.0  # metres: what an untrained network should say
 
 
@@ -97,8 +99,9 @@ def initialise(network: Network) -> None:
     Set the weights that training starts from, in place.
 
     A common bias on queries and keys lets every token start by looking at its neighbourhood:
-    rotated by position, equal vectors match best where they stand. The dense head starts at a
-    plausible depth and the pose head at no motion.
+    rotated by position, equal vectors match best where they stand. Where TTT3R's gain is read
+    off, the logits get their mean back to zero. The dense head starts at a plausible depth and
+    the pose head at no motion.
     """
     for module in network.modules():
         if isinstance(module, (Linear, nn.Conv2d, nn.ConvTranspose2d)):
@@ -115,6 +118,8 @@ def initialise(network: Network) -> None:
         if isinstance(module, CrossAttention):
             module.projq.bias.fill_(NEIGHBOUR_BIAS)
             module.projk.bias.fill_(NEIGHBOUR_BIAS)
+    for block in network.dec_blocks_state:
+        _open_gain_half(block.cross_attn, network.architecture)
     network.register_tokens.weight.normal_(std=0.5)
     pose_out = network.downstream_head.pose_head.mlp.fc2
     pose_out.weight.mul_(0.1)
@@ -122,3 +127,25 @@ def initialise(network: Network) -> None:
     dense_out = network.downstream_head.dpt_self.head[-1]
     dense_out.weight.mul_(0.1)
     dense_out.bias.copy_(torch.tensor([0, 0, float(np.log1p(FIRST_DEPTH)), 0]))
+
+
+def _open_gain_half(attention: CrossAttention, architecture: Architecture) -> None:
+    """
+    Take the mean out of the logits that the biases alone make.
+
+    TTT3R's gain is the logistic of a state token's mean logit: with the common bias it starts at
+    1, and training, which never looks at it, leaves it there. Features that hardly turn add the
+    same to all logits of a query, which softmax does not see: they take the mean away.
+    """
+    side = architecture.image_size // architecture.patch_size
+    head_width = architecture.decoder_width // attention.heads
+    turn = rotary(grid_positions(side, side), head_width, architecture.rotary_base)
+    nothing = torch.zeros(1, side * side, architecture.decoder_width)
+    slow = attention.projk.bias.view(attention.heads, 4, -1)[..., -SLOW_PAIRS:]
+
+    def mean_logit(slow_bias: float) -> Tensor:
+        slow.fill_(slow_bias)
+        return attention(nothing, nothing, turn, turn)[1].mean()
+
+    fast = mean_logit(0.0)
+    mean_logit(float(-fast / (mean_logit(1.0) - fast)))

@@ -72,10 +72,15 @@ class Run:
         self.command = command
         self.steps = 0
         self._seed_numbers()
-        self.frames_seen = 0
+        self.frames_of: dict[str, int] = {}
         self.seconds_spent = 0.0
         self.best_score = math.inf
         self._stop_asked = False
+
+    @property
+    def frames_seen(self) -> int:
+        """Give the frames that the whole crew has learnt from."""
+        return sum(self.frames_of.values())
 
     def stop(self) -> None:
         """Ask for an end after the step at hand; the whole crew ends with its leader."""
@@ -85,19 +90,21 @@ class Run:
         """Write everything that is needed to go on."""
         counters = {
             name: getattr(self, name)
-            for name in ('steps', 'frames_seen', 'seconds_spent', 'best_score', 'seed')
+            for name in ('steps', 'frames_of', 'seconds_spent', 'best_score', 'seed')
         }
         save_parts(self.out, {'counters': counters, 'optimizer': self.optimizer.state_dict()})
 
     def load(self) -> None:
         """
-        Go on from the folder's last save.
+        Go on from the folder's last save; other families than there choose the best anew.
 
         :raises PartsError: when there is none.
         """
         saved = load_parts(self.out, self.device)
         for name, value in saved['counters'].items():
             setattr(self, name, value)
+        if self.clips.families != list(self.frames_of)[-1]:
+            self.best_score = math.inf
         self.optimizer.load_state_dict(saved['optimizer'])
         self._seed_numbers()
 
@@ -159,6 +166,7 @@ class Run:
         dense_count = max(1, round(self.preset.dense_share * frames))
         dense = sorted(self.rng.choice(frames, dense_count, replace=False).tolist())
         # On a CPU the plain product is several times faster backwards than the fused kernel.
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # of the CPU's kernel, too
         kernel = SDPBackend.MATH if self.device.type == 'cpu' else SDPBackend.FLASH_ATTENTION
         with sdpa_kernel([kernel, SDPBackend.MATH]):
             prediction = self.learner(
@@ -171,7 +179,8 @@ class Run:
         rate = warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) + 1e-3
         norm = self.optimizer.step(rate, self.crew)
         self.steps += 1
-        self.frames_seen += sequences * frames * self.crew.size
+        seen = self.frames_of.pop(self.clips.families, 0)
+        self.frames_of[self.clips.families] = seen + sequences * frames * self.crew.size
         values = {'loss': loss.detach(), 'gradient': norm, **parts}
         return {name: round(float(value), 5) for name, value in values.items()}
 
@@ -210,12 +219,12 @@ class Run:
         self.save()
 
     def _export(self, measured: dict[str, ValidationErrors]) -> None:
-        families = self.clips.families
+        seen = ', '.join(f'{count} of {families}' for families, count in self.frames_of.items())
         metadata = {
             'licence': 'Apache-2.0',
-            'note': f'demo checkpoint, trained on simulated worlds of family {families} only; '
+            'note': 'demo checkpoint, trained on simulated worlds only; '
             'for real scenes fetch the published one: ttt3r weights fetch',
-            'training': f'families {families}, {self.frames_seen} frames, '
+            'training': f'{self.frames_seen} frames (of families: {seen}), '
             f'{self.seconds_spent / 60:.0f} minutes on {self.device.type}, seed {self.seed}',
             'command': self.command,
             'reset_interval': str(self.preset.advised_interval),

@@ -32,6 +32,8 @@ class ValidationErrors:
     depth_metric, depth_scaled: mean absolute relative depth error, as it is and after one scale
     a film. rotation_deg: of the motion between neighbouring frames; still_deg: the same for a
     camera said not to move. ate_fraction: trajectory error after Sim(3) over the path's length.
+    gain, gain_spread: mean and deviation, over state tokens, of what TTT3R's rule would have
+    written of the last frame; training does not look at it.
     """
 
     depth_metric: float
@@ -39,6 +41,8 @@ class ValidationErrors:
     rotation_deg: float
     still_deg: float
     ate_fraction: float
+    gain: float
+    gain_spread: float
 
     @property
     def score(self) -> float:
@@ -76,6 +80,7 @@ def validate(
     state, rule = network.initial_state(len(films)), update_rule(rule_name)
     depths, poses = [], []
     for t in range(batch.images.shape[1]):
+        before = state
         told, state = network.step(batch.images[:, t], state, rule=rule, outputs=Outputs())
         depths.append(told.points_camera[..., 2].cpu().numpy())
         rotation = rotation_from_quaternion(told.quaternion_xyzw.cpu().numpy())
@@ -84,7 +89,8 @@ def validate(
         _film_errors(np.stack(depth), np.stack(pose), clip)
         for depth, pose, clip in zip(np.stack(depths, 1), np.stack(poses, 1), films)
     ]
-    return ValidationErrors(*np.mean(rows, axis=0).tolist())
+    gain = network.step(batch.images[:, -1], before, rule=update_rule('ttt3r'))[0].gain
+    return ValidationErrors(*np.mean(rows, axis=0).tolist(), float(gain.mean()), float(gain.std()))
 
 
 def _film_errors(depth: np.ndarray, poses: np.ndarray, clip: Clip) -> list[float]:

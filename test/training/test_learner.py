@@ -118,3 +118,18 @@ def test_a_run_that_was_saved_goes_on_as_if_it_never_stopped():
     go_on(resumed, second, range(3, 6))
 
     torch.testing.assert_close(resumed.state_dict(), straight.state_dict())
+
+
+def test_training_starts_with_a_gain_that_is_neither_open_nor_shut():
+    torch.manual_seed(0)
+    network = Network(Architecture.mini())
+    initialise(network)
+    gains = []
+
+    with torch.no_grad():
+        state = network.initial_state()
+        for image in torch.rand(3, 1, 3, 96, 128) * 2 - 1:
+            told, state = network.step(image, state, rule=update_rule('ttt3r'))
+            gains.append(told.gain)
+
+    assert 0.2 < torch.stack(gains[1:]).mean() < 0.8

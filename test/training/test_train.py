@@ -48,7 +48,7 @@ def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
     network, info = load_network(folder / 'best.safetensors', 'cpu', 'strict')
 
     assert info.metadata['licence'] == 'Apache-2.0'
-    assert 'families SL' in info.metadata['training']
+    assert 'frames (of families: SL' in info.metadata['training']
     assert '--preset tiny --family SL' in info.metadata['command']
     assert 'family SL only' in info.metadata['note']
     assert json.loads(info.metadata['validation'])['S']['depth_scaled'] > 0
