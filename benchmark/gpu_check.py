@@ -4,7 +4,7 @@
 """
 Check everything that a GPU should do, in one run, and judge it by the goals for an H100.
 
-Equality of CPU and CUDA, in strict and in fast precision; the tests marked `gpu`; the bench
+Equality of CPU and CUDA, in strict and in fast precision, and of recorded steps; the tests marked `gpu`; the bench
 tables of the published 512 network and of the checkpoint that ships; how many times faster than
 the published way; time and memory over a long run. No ROS is needed.
 
@@ -37,7 +37,13 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network, Outputs, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
-from ttt3r_ros.model.predictor import choose_device, DeviceError, random_network
+from ttt3r_ros.model.predictor import (
+    choose_device,
+    DeviceError,
+    Predictor,
+    random_network,
+    step_recorder,
+)
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.bench_network import NetworkChoice
 from ttt3r_ros.tools.bench_report import Measured
@@ -147,6 +153,28 @@ def equality(device: torch.device) -> list[Goal]:
     return goals
 
 
+def graphs(device: torch.device) -> Goal:
+    """Compare steps replayed from a CUDA graph with the same steps, operation by operation."""
+    network, info = load_network(resolve_checkpoint('small'), device, 'fast')
+    recorder = step_recorder(device)
+    plain = Predictor(network, info, device=device)
+    replayed = Predictor(network, info, device=device, recorder=recorder)
+    images = np.random.default_rng(0).integers(0, 256, (EQUALITY_FRAMES, 96, 128, 3), np.uint8)
+    state, other, worst = plain.initial_state(), replayed.initial_state(), 0.0
+    for rgb in images:
+        one, state = plain.step(rgb, state)
+        two, other = replayed.step(rgb, other)
+        apart = np.abs(one.points_camera - two.points_camera).max()
+        worst = max(worst, float(apart / np.abs(one.points_camera).max()))
+    recorded = replayed.recorded
+    return Goal(
+        'steps from a graph equal steps operation by operation',
+        f'recorded, at most {MOST_DIFFERENCE["fast"]:g}',
+        f'{worst:.2g}' + ('' if recorded else ', not recorded'),
+        None if recorder is None else recorded and worst <= MOST_DIFFERENCE['fast'],
+    )
+
+
 def run_gpu_tests() -> Goal:
     """Run the tests that need a GPU, the renderer's among them."""
     command = [sys.executable, '-m', 'pytest', '-q', '-m', 'gpu', 'test/model', 'test/simulation']
@@ -167,7 +195,7 @@ def check(device: torch.device, effort: Effort, record: dict[str, Any]) -> list[
     :param record: gets the numbers.
     """
     on_gpu = device.type == 'cuda'
-    goals = equality(device) + [run_gpu_tests()]
+    goals = [*equality(device), graphs(device), run_gpu_tests()]
     where = ModelSettings(device=str(device), precision='fast')
     large, small = NetworkChoice(where, effort.preset), NetworkChoice(where)
     comparison = compare(large, effort.resolution, effort.pairs)

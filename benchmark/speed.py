@@ -37,7 +37,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import RecurrentState
 from ttt3r_ros.model.image_input import ImageFit, Pixels
-from ttt3r_ros.model.predictor import chosen_rule, Predictor
+from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.bench_network import NetworkChoice
@@ -118,7 +118,8 @@ def compare(
     twin = SlowTwin(strict)
     network = strict if choice.precision == 'strict' else choice.load()[0]
     rule = chosen_rule(choice.settings, info)
-    fast = Predictor(network, device=choice.device, rule=rule)
+    recorder = step_recorder(choice.device)
+    fast = Predictor(network, device=choice.device, rule=rule, recorder=recorder)
     images = _fitted(film(*resolution), fast)
 
     def slow_step(image: Pixels, state: RecurrentState) -> tuple[Any, RecurrentState]:

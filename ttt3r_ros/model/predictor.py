@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+import logging
 import math
 
 import numpy as np
@@ -23,9 +24,17 @@ from ttt3r_ros.model.checkpoint import (
     resolve_checkpoint,
 )
 from ttt3r_ros.model.network import FramePrediction, Network, Outputs
+from ttt3r_ros.model.recorded_step import (
+    CudaGraphRecorder,
+    RecordedStep,
+    Recorder,
+    RecordingRefused,
+)
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.state_update import update_rule, UpdateRule
 from ttt3r_ros.settings import MappingSettings, ModelSettings
+
+LOGGER = logging.getLogger(__name__)
 
 RANDOM_CHECKPOINT = 'random'
 # Keys of a checkpoint's metadata.
@@ -65,14 +74,17 @@ class Predictor:
         *,
         device: torch.device = torch.device('cpu'),
         rule: UpdateRule = update_rule('ttt3r'),
+        recorder: Recorder | None = None,
     ) -> None:
         """
         Take over a network that is on `device` and in its precision already.
 
         :param checkpoint: where the weights came from; None for random ones.
+        :param recorder: records a step, to be replayed; None runs its operations one by one.
         """
         self._network = network.eval()
         self._rule = rule
+        self._recorded = None if recorder is None else RecordedStep(self._step, recorder)
         self.device = device
         self.checkpoint = checkpoint
 
@@ -80,6 +92,11 @@ class Predictor:
     def architecture(self) -> Architecture:
         """Give the network's sizes."""
         return self._network.architecture
+
+    @property
+    def recorded(self) -> bool:
+        """Tell whether steps are recorded and replayed."""
+        return self._recorded is not None
 
     @property
     def image_size(self) -> int:
@@ -141,10 +158,17 @@ class Predictor:
         :param state: from initial_state or from the last step; it is not changed.
         :param write: False leaves what the network remembers as it is.
         """
-        prediction, state = self._network.step(
-            self.upload(rgb), state, rule=self._rule, outputs=Outputs(), write=write
-        )
-        return to_host(prediction), state
+        height, width = rgb.shape[:2]
+        if self._recorded is not None:
+            try:
+                numbers, state = self._recorded(rgb, state, write)
+            except RecordingRefused as error:
+                LOGGER.warning('steps run one operation at a time, slower: %s', error)
+                self._recorded = None
+            else:
+                return _unpack(numbers, height, width), state
+        packed, state = self._step(self._pixels(rgb), state, write)
+        return _unpack(packed.cpu().numpy(), height, width), state
 
     def upload(self, rgb: NDArray[np.uint8]) -> Tensor:
         """
@@ -153,8 +177,23 @@ class Predictor:
         :param rgb: (h, w, 3) uint8.
         :returns: (1, 3, h, w) float32 in [-1, 1].
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
-        return (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+        return _normalised(self._pixels(rgb))
+
+    def _pixels(self, rgb: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
+
+    def _step(
+        self, pixels: Tensor, state: RecurrentState, write: bool
+    ) -> tuple[Tensor, RecurrentState]:
+        """Do all that is done on the device."""
+        prediction, state = self._network.step(
+            _normalised(pixels), state, rule=self._rule, outputs=Outputs(), write=write
+        )
+        return _packed(prediction), state
+
+
+def _normalised(pixels: Tensor) -> Tensor:
+    return (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:
@@ -163,20 +202,26 @@ def to_host(prediction: FramePrediction) -> HostPrediction:
 
     :raises ValueError: when the points or the pose were not computed.
     """
+    height, width = _complete(prediction)[1].shape[1:]
+    return _unpack(_packed(prediction).cpu().numpy(), height, width)
+
+
+def _complete(prediction: FramePrediction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     points, confidence = prediction.points_camera, prediction.confidence
     translation, quaternion = prediction.translation, prediction.quaternion_xyzw
     if points is None or confidence is None or translation is None or quaternion is None:
         raise ValueError('the host needs points and pose: ask the network for both')
+    return points, confidence, translation, quaternion
+
+
+def _packed(prediction: FramePrediction) -> Tensor:
+    """Put all that the host needs into one vector."""
     gain = prediction.gain
-    numbers: list[Tensor] = [
-        points.flatten(),
-        confidence.flatten(),
-        translation.flatten(),
-        quaternion.flatten(),
-        torch.stack([gain.mean(), gain.min(), gain.max()]),
-    ]
-    flat: NDArray[np.float32] = torch.cat(numbers).cpu().numpy()
-    height, width = confidence.shape[1:]
+    numbers = [tensor.flatten() for tensor in _complete(prediction)]
+    return torch.cat([*numbers, torch.stack([gain.mean(), gain.min(), gain.max()])])
+
+
+def _unpack(flat: NDArray[np.float32], height: int, width: int) -> HostPrediction:
     count = height * width
     pose, gains = flat[4 * count : 4 * count + 7].astype(np.float64), flat[-3:]
     return HostPrediction(
@@ -272,7 +317,18 @@ def load_predictor(settings: ModelSettings) -> Predictor:
     else:
         path = resolve_checkpoint(settings.checkpoint)
         network, info = load_network(path, device, precision)
-    return Predictor(network, info, device=device, rule=chosen_rule(settings, info))
+    rule, recorder = chosen_rule(settings, info), step_recorder(device)
+    return Predictor(network, info, device=device, rule=rule, recorder=recorder)
+
+
+def step_recorder(device: torch.device) -> Recorder | None:
+    """
+    Give what records the steps of a device.
+
+    :param device: where the network runs.
+    :returns: None on a CPU, which is not kept waiting by launches.
+    """
+    return CudaGraphRecorder() if device.type == 'cuda' else None
 
 
 def random_network(device: torch.device, precision: str) -> Network:

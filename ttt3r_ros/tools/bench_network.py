@@ -14,7 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
 from ttt3r_ros.model.layers import LayerNorm
-from ttt3r_ros.model.predictor import choose_device, choose_precision, chosen_rule
+from ttt3r_ros.model.predictor import (
+    choose_device,
+    choose_precision,
+    chosen_rule,
+    step_recorder,
+)
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.timed_predictor import TimedPredictor
 
@@ -58,7 +63,9 @@ class NetworkChoice:
         """Load it into a predictor that notes times."""
         network, info = self.load()
         rule = chosen_rule(self.settings, info)
-        return TimedPredictor(network, info, device=self.device, rule=rule)
+        return TimedPredictor(
+            network, info, device=self.device, rule=rule, recorder=step_recorder(self.device)
+        )
 
     def __str__(self) -> str:
         """Say which it is, in words."""

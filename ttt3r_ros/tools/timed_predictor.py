@@ -18,6 +18,7 @@ from torch import nn
 from ttt3r_ros.model import Network, Outputs, RecurrentState
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host
+from ttt3r_ros.model.recorded_step import Recorder
 from ttt3r_ros.model.state_update import UpdateRule
 
 MEMORY = 'memory'
@@ -72,14 +73,16 @@ class TimedPredictor(Predictor):
         *,
         device: torch.device,
         rule: UpdateRule,
+        recorder: Recorder | None = None,
     ) -> None:
         """
         Take over a network, as Predictor does.
 
         :param network: on `device`, in its precision.
         :param checkpoint: where the weights came from; None for random ones.
+        :param recorder: as for Predictor; stages are always run one operation at a time.
         """
-        super().__init__(network, checkpoint, device=device, rule=rule)
+        super().__init__(network, checkpoint, device=device, rule=rule, recorder=recorder)
         self.staged = False
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self._clock = Clock(device)

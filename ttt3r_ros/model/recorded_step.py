@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+A step that is recorded once and replayed for every frame: on CUDA, one launch a frame.
+
+A step of the published network launches about 1500 kernels, each of which costs the host more
+time than the device. A CUDA graph holds them all. It reads and writes buffers that never move,
+so images and states are copied in and out of them on the device; images and outputs cross to
+the host through pinned memory, and the host waits once a frame, for the outputs.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from ttt3r_ros.model.state import RecurrentState
+
+MOST_RECORDINGS = 8  # cameras that change their image size all the time cost no more memory
+WARM_UP_RUNS = 3
+
+# (pixels (h, w, 3) uint8 on the device, state, write) -> (P,) float32 of outputs, next state.
+Step = Callable[[Tensor, RecurrentState, bool], tuple[Tensor, RecurrentState]]
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+
+
+class RecordingRefused(Exception):
+    """This device or driver cannot record the step."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one recording is good for: Python branches on these, and a graph has no branches."""
+
+    height: int
+    width: int
+    fresh: bool
+    remembers: int
+    write: bool
+
+
+class CudaGraphRecorder:
+    """Records CUDA graphs that share the memory of their intermediate values."""
+
+    def __init__(self) -> None:
+        """Prepare the memory."""
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
+        """
+        Record.
+
+        :param run: works on fixed tensors only, and never waits for the device.
+        :returns: repeats it.
+        :raises RecordingRefused: where that is not so, or the driver is too old.
+        """
+        graph = torch.cuda.CUDAGraph()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        try:
+            # Libraries choose their kernels and set themselves up before, not while recording.
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                side.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(side):
+                    for _ in range(WARM_UP_RUNS):
+                        run()
+                torch.cuda.current_stream().wait_stream(side)
+                with torch.cuda.graph(graph, self._pool, capture_error_mode='thread_local'):
+                    run()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise RecordingRefused(str(error)) from error
+        return graph.replay
+
+
+class RecordedStep:
+    """A step with the meaning of the original: states stay values, nothing is shared."""
+
+    def __init__(self, step: Step, recorder: Recorder) -> None:
+        """
+        Record nothing yet.
+
+        :param step: what is recorded.
+        :param recorder: how.
+        """
+        self._step, self._recorder = step, recorder
+        self._recordings: OrderedDict[Kind, _Recording] = OrderedDict()
+
+    def __call__(
+        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool
+    ) -> tuple[NDArray[np.float32], RecurrentState]:
+        """
+        Take one image.
+
+        :param rgb: (h, w, 3), on the host.
+        :param state: on the device; it is not changed.
+        :param write: False leaves what the network remembers as it is.
+        :returns: (P,) what the step put out, on the host; the next state.
+        :raises RecordingRefused: by the recorder.
+        """
+        height, width = rgb.shape[:2]
+        kind = Kind(height, width, state.fresh, len(state.rule_memory), write)
+        with torch.cuda.device_of(state.tokens):  # type: ignore[no-untyped-call]
+            if kind not in self._recordings:
+                recording = _Recording(self._step, self._recorder, kind, state)
+                self._recordings[kind] = recording
+                if len(self._recordings) > MOST_RECORDINGS:
+                    self._recordings.popitem(last=False)
+            self._recordings.move_to_end(kind)
+            return self._recordings[kind].play(rgb, state)
+
+
+class _Recording:
+    """One kind of step, with the buffers that it reads and writes."""
+
+    def __init__(self, step: Step, recorder: Recorder, kind: Kind, state: RecurrentState) -> None:
+        device = state.tokens.device
+        pinned = device.type == 'cuda'
+        shape = (kind.height, kind.width, 3)
+        self._rgb = torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned)
+        self._pixels = torch.zeros(shape, dtype=torch.uint8, device=device)
+        self._before = state.clone()
+        # Run once to learn the sizes of what comes out.
+        told, after = step(self._pixels, self._before, kind.write)
+        self._told, self._after = told.clone(), after.clone()
+        self._told_on_host = torch.empty(told.shape, dtype=told.dtype, pin_memory=pinned)
+
+        def run() -> None:
+            told, after = step(self._pixels, self._before, kind.write)
+            self._told.copy_(told)
+            _copy_state(after, self._after)
+
+        self._replay = recorder(run)
+
+    def play(
+        self, rgb: NDArray[np.uint8], state: RecurrentState
+    ) -> tuple[NDArray[np.float32], RecurrentState]:
+        self._rgb.numpy()[...] = rgb
+        self._pixels.copy_(self._rgb, non_blocking=True)
+        _copy_state(state, self._before)
+        self._replay()
+        self._told_on_host.copy_(self._told, non_blocking=True)
+        after = replace(self._after.clone(), frames_seen=state.frames_seen + 1)
+        if self._told.is_cuda:
+            torch.cuda.current_stream().synchronize()
+        return self._told_on_host.numpy().copy(), after
+
+
+def _copy_state(source: RecurrentState, target: RecurrentState) -> None:
+    target.tokens.copy_(source.tokens)
+    target.memory.copy_(source.memory)
+    for kept, tensor in zip(target.rule_memory, source.rule_memory):
+        kept.copy_(tensor)
