@@ -45,6 +45,7 @@ def start(context):
                 'seed': int(chosen['seed']),
                 'seconds': float(chosen['seconds']),
                 'loop': chosen['loop'] == 'true',
+                'wait_for_recorder': 120.0 if chosen['record'] else 0.0,
             }
         ],
         output='screen',

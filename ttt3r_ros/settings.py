@@ -378,6 +378,14 @@ class ReplaySettings(Checked):
     wait_for_subscriber: bool = knob(
         True, 'Let time begin when somebody subscribes to the images, so that none is lost.'
     )
+    wait_for_recorder: float = knob(
+        0.0,
+        'Let time begin when a recorder, too, hears the mapping node and this one, so that it '
+        'misses nothing; after so long without one time begins all the same. 0: wait for none.',
+        's',
+        0.0,
+        3600.0,
+    )
 
 
 @dataclass(frozen=True)

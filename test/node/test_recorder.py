@@ -4,13 +4,14 @@
 import json
 import signal
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 import numpy as np
+import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header
+from std_msgs.msg import Empty, Header
 
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.mapping.cloud_files import read_ply
@@ -80,6 +81,32 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
     assert (summary['images_mapped'], summary['state']) == (5, 'OK')
     assert 100 <= summary['latency_ms']['p50'] < 20_000
     assert not (folder / 'groundtruth.txt').exists()
+
+
+@pytest.mark.parametrize(
+    'status',
+    [
+        {'message': 'OK', 'values': [KeyValue(key='checkpoint', value='small')]},
+        {'message': 'LOST: no such file', 'level': DiagnosticStatus.ERROR},
+    ],
+)
+def test_it_is_ready_when_the_mapping_node_has_its_network_or_cannot_get_it(
+    rig, start_process, tmp_path, status
+):
+    recorder = start_process(MODULE, output=str(tmp_path), report_period=0.1)
+    diagnostics = rig.publisher(DiagnosticArray, '/diagnostics')
+    rig.spin_until(lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder hear it')
+    ready = rig.hear(Empty, '/recorder/ready', LATCHED)
+
+    def tell(message, **fields):
+        said = DiagnosticStatus(name='/ttt3r: mapping', message=message, **fields)
+        diagnostics.publish(DiagnosticArray(status=[said]))
+        rig.spin_until(lambda: message in recorder.output.read_text(), 'the recorder has heard it')
+
+    tell('STALE: loading', values=[KeyValue(key='checkpoint', value='')])
+    assert not ready
+    tell(**status)
+    rig.spin_until(lambda: ready, 'it is ready')
 
 
 def test_after_a_jump_back_in_time_only_the_new_poses_stay():

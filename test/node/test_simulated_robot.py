@@ -13,6 +13,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Empty
 from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.camera import CameraIntrinsics
@@ -184,6 +185,43 @@ def test_the_clock_of_a_loop_jumps_back_or_goes_on(rig, start_robot, loop_time):
     else:
         rig.spin_until(lambda: max(clock) >= stamps[-1], 'the clock is in the third loop')
         assert (np.diff(clock) >= 0).all()
+
+
+def test_a_recorder_that_is_found_late_hears_the_drive_from_its_first_moment(rig, start_process):
+    clock, truth = [], []
+    rig.robot.create_subscription(Clock, '/clock', clock.append, 1000)
+    rig.robot.create_subscription(Image, '/image', lambda _: None, qos_profile_sensor_data)
+    robot = start_process(
+        MODULE, publish_clock=True, wait_for_recorder=600.0, seconds=1.0, image_rate=5.0, **SMALL
+    )
+
+    def stands_still():
+        clock.clear()
+        rig.spin_until(lambda: len(clock) > 10, 'the clock is heard')
+        return {messages.nanoseconds(message.clock) for message in clock} == {1_000_000_000}
+
+    assert stands_still()  # nobody is ready
+    rig.publisher(Empty, '/recorder/ready', LATCHED).publish(Empty())
+    rig.spin_for(0.2)
+    assert stands_still()  # nobody hears the truth
+
+    rig.robot.create_subscription(PoseStamped, '/ground_truth', truth.append, 100)
+    rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
+    rig.spin_until(lambda: len(truth) >= 20, 'all of it is heard')
+
+    # 5 images a second, 4 moments each.
+    assert [stamp_of(m) for m in truth] == list(range(1_000_000_000, 2_000_000_000, 50_000_000))
+
+
+def test_a_robot_that_no_recorder_hears_says_so_and_drives(rig, start_process):
+    robot = start_process(
+        MODULE, wait_for_subscriber=False, wait_for_recorder=0.5, seconds=1.0, image_rate=1.0
+    )
+
+    rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
+
+    assert robot.returncode == 0
+    assert 'no recorder was ready within 0.5 s: begins without' in robot.output.read_text()
 
 
 def test_too_slow_a_camera_lets_time_stand_still_and_loses_nothing(rig, start_robot, monkeypatch):

@@ -57,10 +57,10 @@ class ImagePlayer:
             )
         self._camera = CameraTopics(node, settings.camera_optical_frame)
         self.is_heard = self._camera.is_heard
-        self._truth = None
+        self._truth = self.truth_publisher = None
         if (Path(settings.input) / TRUTH_FILE).is_file():
             self._truth = read_trajectory(Path(settings.input) / TRUTH_FILE)
-            self._truth_publisher = node.create_publisher(PoseStamped, 'ground_truth', 100)
+            self.truth_publisher = node.create_publisher(PoseStamped, 'ground_truth', 100)
 
     def items(self) -> Generator[Item, None, None]:
         """Give the images and the true poses in the order of their times."""
@@ -95,10 +95,10 @@ class ImagePlayer:
                 yield Item(time_ns, functools.partial(self._publish_pose, index))
 
     def _publish_pose(self, index: int, stamp_ns: int) -> None:
-        if self._truth_publisher.get_subscription_count():
+        if self.truth_publisher.get_subscription_count():
             header = Header(stamp=messages.time_message(stamp_ns), frame_id=WORLD_FRAME)
             pose = messages.pose_message(self._truth.world_T_camera[index])
-            self._truth_publisher.publish(PoseStamped(header=header, pose=pose))
+            self.truth_publisher.publish(PoseStamped(header=header, pose=pose))
 
 
 class BagPlayer:
@@ -121,6 +121,7 @@ class BagPlayer:
         from ttt3r_ros.inputs.bag_messages import BagMessages
 
         self._bag = BagMessages(Path(settings.input))
+        self.truth_publisher = None
         self._publishers = {}
         self._images = []
         for topic in self._bag.topics:
@@ -189,7 +190,7 @@ class DatasetPlayer(Node):
             )
         kind = BagPlayer if is_bag(Path(settings.input)) else ImagePlayer
         player = kind(self, settings)
-        self.replay = Replay(self, player.items, settings, player.is_heard)
+        self.replay = Replay(self, player.items, settings, player.is_heard, player.truth_publisher)
 
 
 def main(args: list[str] | None = None) -> int:

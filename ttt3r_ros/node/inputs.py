@@ -110,6 +110,8 @@ class ImageInput:
         chosen = settings()
         compressed = chosen.image_transport == 'compressed'
         self._qos = image_qos(chosen.image_qos)
+        # First: a camera that knows that its images are heard knows that its calibration is.
+        self._infos = node.create_subscription(CameraInfo, 'camera_info', self._on_info, self._qos)
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
         self._images = node.create_subscription(
             CompressedImage if compressed else Image,
@@ -118,7 +120,6 @@ class ImageInput:
             self._qos,
             event_callbacks=events,
         )
-        self._infos = node.create_subscription(CameraInfo, 'camera_info', self._on_info, self._qos)
 
     def close(self) -> None:
         """Unsubscribe."""

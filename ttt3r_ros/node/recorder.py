@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 import numpy as np
@@ -21,8 +21,8 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Empty
 
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
@@ -36,14 +36,13 @@ from ttt3r_ros.mapping.occupancy_files import (
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.replay import LATCHED, RECORDER_READY
 from ttt3r_ros.settings import RecorderSettings
 from ttt3r_ros.tum import Trajectory, write_trajectory
 
 NAME = 'recorder'
 TRAJECTORY, TRUTH = 'trajectory.txt', 'groundtruth.txt'
 MAP, SUMMARY = 'map.ply', 'recording.json'
-
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class PoseLog:
@@ -110,6 +109,10 @@ class Recorder(Node):
         self._arrivals_s, self._latencies_s = array('d'), array('d')
         self._reported = 0
         self._reported_s = time.monotonic()
+        self._is_ready = False
+        self._ready = self.create_publisher(Empty, RECORDER_READY, LATCHED)
+        # The diagnostics last: DDS announces subscriptions in order, so a mapping node whose
+        # diagnostics are heard knows of the others, too.
         for kind, topic, callback, qos in (
             (PoseWithCovarianceStamped, 'ttt3r/pose', self._on_pose, 10),
             (PointCloud2, 'ttt3r/map_cloud', self._on_cloud, LATCHED),
@@ -141,6 +144,14 @@ class Recorder(Node):
         for status in message.status:
             if status.name.endswith(': mapping'):
                 self._state = status.message
+                self._tell_ready(status)
+
+    def _tell_ready(self, status: DiagnosticStatus) -> None:
+        """Say once that nothing is missed any more: the network is there, or will not be."""
+        loaded = any(value.key == 'checkpoint' and value.value for value in status.values)
+        if not self._is_ready and (loaded or status.level == DiagnosticStatus.ERROR):
+            self._is_ready = True
+            self._ready.publish(Empty())
 
     def _report(self) -> None:
         """Say how it went since the last report."""

@@ -16,9 +16,11 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock as ClockMessage
+from std_msgs.msg import Empty
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.node import messages
@@ -40,6 +42,10 @@ TOLERATED_DELAY_S = 0.02
 
 # Slowness is reported after every so much lost time.
 REPORTED_DELAY_S = 5.0
+
+# Latched, by a recorder that hears the mapping node.
+RECORDER_READY = 'recorder/ready'
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 DELIVERY = Duration(seconds=1)
 ALIVE_PERIOD_S = 1.0
@@ -76,6 +82,7 @@ class Replay:
         items: Callable[[], Generator[Item, None, None]],
         settings: ReplaySettings,
         is_heard: Callable[[], bool],
+        truth: Publisher | None,
     ) -> None:
         """
         Prepare.
@@ -84,10 +91,16 @@ class Replay:
         :param items: begins the recording; at each loop again.
         :param settings: how time passes.
         :param is_heard: tells whether somebody subscribes to the images.
+        :param truth: publishes the true poses, where they are known; a recorder hears them.
         """
         self.done: Future = Future()
         self._node, self._items, self._settings = node, items, settings
-        self._is_heard = is_heard
+        self._is_heard, self._truth = is_heard, truth
+        self._recorder_ready, self._patience_s = threading.Event(), settings.wait_for_recorder
+        if settings.wait_for_recorder:
+            node.create_subscription(
+                Empty, RECORDER_READY, lambda _: self._recorder_ready.set(), LATCHED
+            )
         self._stopping = threading.Event()
         self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._clock = None
@@ -130,7 +143,7 @@ class Replay:
         """Play all items once."""
         first_ns = self._first_ns()
         self._shift_ns = max(self._shift_ns, EARLIEST_NS - first_ns)
-        self._wait_for_subscriber(first_ns)
+        self._wait_for_hearers(first_ns)
         before_ns = last_ns = first_ns
         with closing(ReadAhead(self._items(), AHEAD)) as ahead:
             item = self._next(ahead)
@@ -157,11 +170,23 @@ class Replay:
             self._check_stopping()
         return ahead.next()
 
-    def _wait_for_subscriber(self, time_ns: int) -> None:
+    def _wait_for_hearers(self, time_ns: int) -> None:
         self._let_time_run(time_ns)
         while self._settings.wait_for_subscriber and not self._is_heard():
-            self._publish_clock(time_ns)
-            self._sleep(POLL_S)
+            self._let_stand_still(time_ns)
+        patience_s, self._patience_s = self._patience_s, 0.0  # in later loops no more
+        end = time.monotonic() + patience_s
+        while patience_s and not self._is_recorded():
+            if time.monotonic() > end:
+                self._node.get_logger().warning(
+                    f'no recorder was ready within {patience_s:g} s: begins without'
+                )
+                return
+            self._let_stand_still(time_ns)
+
+    def _is_recorded(self) -> bool:
+        heard = self._truth is None or self._truth.get_subscription_count() > 0
+        return heard and self._recorder_ready.is_set()
 
     # ---- time
 
@@ -170,6 +195,11 @@ class Replay:
         self._anchor_ns = time_ns
         self._anchor_s = time.monotonic()
         self._anchor_wall_ns = self._wall.now().nanoseconds
+
+    def _let_stand_still(self, time_ns: int) -> None:
+        """Let it be time_ns a while longer."""
+        self._publish_clock(time_ns)
+        self._sleep(POLL_S)
 
     def _time_ns(self) -> int:
         """Give the time of the recording."""

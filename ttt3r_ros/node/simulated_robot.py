@@ -84,7 +84,7 @@ class SimulatedRobot(Node):
         )
         self._static_broadcaster = StaticTransformBroadcaster(self)
         self._static_broadcaster.sendTransform(mount)
-        self.replay = Replay(self, self._items, settings, self._camera.is_heard)
+        self.replay = Replay(self, self._items, settings, self._camera.is_heard, self._truth)
 
     def _items(self) -> Generator[Item, None, None]:
         """Give every moment of the drive; the image is rendered here, ahead of its time."""

@@ -54,6 +54,10 @@ SETTLE_S = 2.0
 # The mapping node need not warn while the source starts, or when it has ended.
 PATIENCE_S = 8.0
 
+# The source begins when the recorder hears the mapping node, whose network is loaded first; the
+# largest one is, from a slow disk, in less than this.
+READY_TIMEOUT_S = 120.0
+
 # Poses of the estimate and of the truth of the same image have the same stamp.
 SAME_MOMENT_NS = 1_000_000
 
@@ -114,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
                 mapping, remaps, playing = player
             nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
             nodes.start('mapping_node', {**model, **mapping, 'stale_timeout': PATIENCE_S}, remaps)
-            nodes.start(source, playing)
+            nodes.start(source, {**playing, 'wait_for_recorder': READY_TIMEOUT_S})
             _wait_for_end(nodes, source, None if player is None else arguments.seconds, stop)
             nodes.stop('recorder')
             nodes.stop('mapping_node')
