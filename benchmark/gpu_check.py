@@ -4,9 +4,9 @@
 """
 Check everything that a GPU should do, in one run, and judge it by the goals for an H100.
 
-Equality of CPU and CUDA, in strict and in fast precision, and of recorded steps; the tests marked `gpu`; the bench
-tables of the published 512 network and of the checkpoint that ships; how many times faster than
-the published way; time and memory over a long run. No ROS is needed.
+Equality of CPU and CUDA, in strict and in fast precision, and of recorded steps; the tests
+marked `gpu`; the bench tables of the published 512 network and of the checkpoint that ships; how
+many times faster than the published way; time and memory over a long run. No ROS is needed.
 
 Exit code: 0 all passed, 1 something did not, 2 there is no GPU.
 

@@ -36,8 +36,9 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import RecurrentState
-from ttt3r_ros.model.image_input import ImageFit, Pixels
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
+from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.bench_network import NetworkChoice

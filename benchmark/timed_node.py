@@ -28,6 +28,7 @@ from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.undistort import Lens
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node import mapping_node, messages
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
@@ -45,6 +46,7 @@ class FreePredictor:
 
     patch, square_crop = PATCH, False
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'free', '', ''
+    resize = staticmethod(resize_on_host)
 
     def __init__(self, image_size: int) -> None:
         """

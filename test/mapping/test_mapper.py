@@ -16,6 +16,7 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
 from ttt3r_ros.mapping.mapper import BadPrediction, BadStamp, OnlineMapper
 from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import Predictor, random_network
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 28.0
@@ -42,6 +43,7 @@ class ExactPredictor:
     """
 
     image_size, patch, square_crop = WIDTH, 8, False
+    resize = staticmethod(resize_on_host)
 
     def __init__(self, scales=None, noise=0.0, broken_start=()):
         rng = np.random.default_rng(7)

@@ -24,6 +24,7 @@ import pytest
 from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.mapping.mapper import OnlineMapper
+from ttt3r_ros.model.resize import resize_on_host
 
 HAS_ROS = all(importlib.util.find_spec(name) for name in ('rclpy', 'tf2_ros', 'cv_bridge'))
 
@@ -81,6 +82,7 @@ class ExactPredictor:
 
     image_size, patch, square_crop = WIDTH, 16, False
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'exact', '', ''
+    resize = staticmethod(resize_on_host)
 
     def __init__(self):
         self.go, self.began = threading.Event(), threading.Event()

@@ -18,7 +18,8 @@ from ttt3r_ros.mapping.focal import estimate_focal
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.segments import next_segment, scaled, Segment, View
 from ttt3r_ros.mapping.undistort import lens_of
-from ttt3r_ros.model.image_input import check_image, ImageFit, Pixels
+from ttt3r_ros.model.image_input import check_image, ImageFit
+from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import MappingSettings
 
 
@@ -62,6 +63,7 @@ class FramePredictor(Protocol):
     def checkpoint_sha256(self) -> str: ...
     @property
     def checkpoint_note(self) -> str: ...
+    def resize(self, rgb: Pixels, size: tuple[int, int], /) -> Pixels: ...
     def initial_state(self) -> Any: ...
     def step(
         self, rgb_fitted: Pixels, state: Any, /, write: bool = True
@@ -153,7 +155,7 @@ class OnlineMapper:
         height, width = rgb.shape[:2]
         fit = self.fit(width, height)
         lens = lens_of(intrinsics, fit) if intrinsics else None
-        image = fit.apply(lens.undistort(rgb) if lens else rgb)
+        image = fit.apply(lens.undistort(rgb) if lens else rgb, self._predictor.resize)
 
         memory = self._in_due_segment(self._memory) if write else self._memory
         prediction, state = self._predict(image, memory.state, write)

@@ -18,7 +18,7 @@ from ttt3r_ros.geometry import (
     transform,
 )
 from ttt3r_ros.mapping.scale import estimate_scale
-from ttt3r_ros.model.image_input import Pixels
+from ttt3r_ros.model.resize import Pixels
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
-from ttt3r_ros.model.image_input import ImageFit, Pixels
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.resize import Pixels
 
 FloatImage = NDArray[np.float32]
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
-
-Pixels = NDArray[np.uint8]
+from ttt3r_ros.model.resize import Pixels, Resize, resize_on_host
 
 
 class BadImage(UserError):
@@ -93,11 +91,12 @@ class ImageFit:
         """Give the original pixels per fitted pixel, along the longest side."""
         return max(self.original) / max(self.resized)
 
-    def apply(self, rgb: Pixels) -> Pixels:
+    def apply(self, rgb: Pixels, resize: Resize = resize_on_host) -> Pixels:
         """
         Resize and crop an image.
 
         :param rgb: (H, W, 3) uint8 of the original size.
+        :param resize: how; a predictor's own is made for its device.
         :returns: (h, w, 3) uint8 of the fitted size, a copy in C order.
         :raises BadImage: when the image has another size or kind.
         """
@@ -108,9 +107,7 @@ class ImageFit:
                 f'{self.original[0]}x{self.original[1]} was announced'
             )
         if self.resized != self.original:
-            shrinks = max(self.original) > max(self.resized)
-            smooth = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-            rgb = np.asarray(Image.fromarray(rgb).resize(self.resized, smooth))
+            rgb = resize(rgb, self.resized)
         bottom, right = self.top + self.height, self.left + self.width
         return np.array(rgb[self.top : bottom, self.left : right], order='C')
 

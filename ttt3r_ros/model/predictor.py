@@ -30,6 +30,7 @@ from ttt3r_ros.model.recorded_step import (
     Recorder,
     RecordingRefused,
 )
+from ttt3r_ros.model.resize import DeviceResize, Resize, resize_on_host
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.state_update import update_rule, UpdateRule
 from ttt3r_ros.settings import MappingSettings, ModelSettings
@@ -86,6 +87,7 @@ class Predictor:
         self._rule = rule
         self._recorded = None if recorder is None else RecordedStep(self._step, recorder)
         self.device = device
+        self.resize: Resize = DeviceResize(device) if device.type == 'cuda' else resize_on_host
         self.checkpoint = checkpoint
 
     @property

@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+import pytest
+import torch
+
+from ttt3r_ros.model.resize import DeviceResize, resize_on_host
+
+SIZES = [
+    ((640, 480), (512, 384)),
+    ((640, 480), (128, 96)),
+    ((100, 75), (128, 96)),
+    ((127, 61), (64, 31)),
+    ((60, 240), (32, 128)),
+    ((480, 640), (96, 128)),
+]
+
+
+def pictures(width, height):
+    rng = np.random.default_rng(width)
+    noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    checks = np.indices((height, width)).sum(0) % 2 * 255
+    return noise, np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(('before', 'after'), SIZES)
+def test_a_device_resizes_as_pillow_does(before, after):
+    smooth = Image.Resampling.LANCZOS if max(before) > max(after) else Image.Resampling.BICUBIC
+    resize = DeviceResize(torch.device('cpu'))
+
+    for rgb in pictures(*before):
+        expected = np.asarray(Image.fromarray(rgb).resize(after, smooth)).astype(int)
+        resized = resize(rgb, after)
+
+        assert resized.shape == expected.shape
+        assert resized.dtype == np.uint8
+        apart = np.abs(resized - expected)
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(('before', 'after'), SIZES)
+def test_cuda_resizes_as_the_host_does(before, after):
+    for rgb in pictures(*before):
+        apart = np.abs(
+            DeviceResize(torch.device('cuda'))(rgb, after).astype(int) - resize_on_host(rgb, after)
+        )
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
