@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import cv2
@@ -16,6 +17,7 @@ import pytest
 
 from ttt3r_ros import atomic
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.inputs import image_folder
 from ttt3r_ros.mapping.occupancy import UNKNOWN
 from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.model import Architecture, Network
@@ -377,3 +379,25 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(images, tmp_path, monkeypa
 
     assert run_map(images, tmp_path / 'out') == 130
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatch):
+    second_read = threading.Event()
+    read, add_frame = image_folder.rgb_from_encoded, mapping_run.OnlineMapper.add_frame
+    files = []
+
+    def note(file):
+        files.append(file.name)
+        if len(files) == 2:
+            second_read.set()
+        return read(file)
+
+    def wait_for_it(self, rgb, stamp_ns, *arguments):
+        assert second_read.wait(10)
+        return add_frame(self, rgb, stamp_ns, *arguments)
+
+    monkeypatch.setattr(image_folder, 'rgb_from_encoded', note)
+    monkeypatch.setattr(mapping_run.OnlineMapper, 'add_frame', wait_for_it)
+
+    assert run_map(images, tmp_path / 'out') == 0
+    assert summary_of(tmp_path / 'out')['frames'] == len(files) == 5

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 import io
 from pathlib import Path
 import struct
@@ -81,7 +81,7 @@ class BagSource:
                 raise
             raise InputError(f'cannot read the bag {path}: {one_line(error)}') from error
 
-    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+    def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
         Read the bag from its beginning.
 

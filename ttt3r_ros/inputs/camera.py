@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 import itertools
 import threading
 import time
@@ -59,7 +59,7 @@ class CameraSource:
         self._newest: InputFrame | None = None
         self._stopped = False
 
-    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+    def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
         Wait for images until the camera is silent for some seconds.
 

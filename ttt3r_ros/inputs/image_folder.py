@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 import re
 
@@ -44,7 +44,7 @@ class ImageFolderSource:
         self._files = files
         self._stamps_ns = stamps_ns
 
-    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+    def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
         Read one file after the other.
 

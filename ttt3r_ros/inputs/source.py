@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,7 +75,7 @@ class ImageSource(Protocol):
     @property
     def live(self) -> bool: ...
 
-    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+    def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
         Read the images once; closing the iterator early is fine.
 

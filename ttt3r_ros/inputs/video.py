@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import cv2
@@ -69,7 +69,7 @@ class VideoSource:
         if not decodable:
             raise InputError(f'no image of {path} can be decoded: the video is damaged or empty')
 
-    def frames(self, step: int) -> Iterator[InputFrame | BadFrame]:
+    def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
         Decode the video from its beginning.
 

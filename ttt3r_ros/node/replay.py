@@ -23,9 +23,9 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Empty
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.messages import NANOSECONDS
-from ttt3r_ros.node.read_ahead import ReadAhead
 from ttt3r_ros.settings import ReplaySettings
 
 # So many items are made before their time, so that a slow one makes none late.

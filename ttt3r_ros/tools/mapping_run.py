@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import closing, ExitStack
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -26,6 +27,7 @@ from tqdm import tqdm
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.mapper import OnlineMapper
@@ -47,6 +49,9 @@ from ttt3r_ros.tum import write_trajectory
 
 # So many skipped frames are explained, the others are only counted.
 MOST_EXPLANATIONS = 20
+
+# So many images are decoded before they are needed.
+IMAGES_AHEAD = 2
 
 # A calibration may be for another size of the same picture, with sides this much alike.
 ASPECT_TOLERANCE = 0.01
@@ -111,7 +116,7 @@ class MappingRun:
             dynamic_ncols=True,
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
         )
-        with progress, closing(source.frames(step)) as items:  # type: ignore[type-var]
+        with progress, closing(_read(source, step)) as items:
             for item in items:
                 if stop.signal_number:
                     break
@@ -262,6 +267,18 @@ class MappingRun:
             f'{len(recording)} frames{skipped} in {self._seconds:.1f} s '
             f'({len(recording) / self._seconds:.1f} fps), {len(recording.voxels)} voxels'
         )
+
+
+def _read(source: ImageSource, step: int) -> Generator[InputFrame | BadFrame, None, None]:
+    """Read images; but for a camera, whose newest one counts, the next while one is mapped."""
+    frames = source.frames(step)
+    if source.live:
+        with closing(frames):
+            yield from frames
+        return
+    with closing(ReadAhead(frames, IMAGES_AHEAD)) as ahead:
+        while (item := ahead.next()) is not None:
+            yield item
 
 
 def intrinsics_for(
