@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Two cameras on one device: two steps of an image each, or one step of both images.
+
+Two nodes take the first way, each with a network of its own. A process that maps both could take
+the second: it would hold the weights once, and would have to wait for the later image. The two
+are timed in turns, so that whatever else the machine does meets both alike.
+
+Examples:
+  python -m benchmark.two_cameras
+  python -m benchmark.two_cameras --busy --random published_512 --resolution 512x288 \
+      --precision fast --pairs 3
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+import sys
+import time
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.model import RecurrentState
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.predictor import chosen_rule
+from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.tools.bench import PRESETS
+from ttt3r_ros.tools.bench_network import NetworkChoice
+from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
+from ttt3r_ros.tools.tables import Table
+
+CAMERAS = 2
+
+
+@torch.inference_mode()
+def compare(
+    choice: NetworkChoice, resolution: tuple[int, int], pairs: int, clock: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    """
+    Take steps in turns; the first of each kind is not counted.
+
+    :param choice: of the network.
+    :param resolution: width and height of the cameras' images.
+    :param pairs: how many are timed.
+    :param clock: gives seconds.
+    :returns: milliseconds of two steps of an image, and of one step of two.
+    """
+    network, info = choice.load()
+    rule, a = chosen_rule(choice.settings, info), network.architecture
+    fit = ImageFit.for_image(*resolution, a.image_size, a.patch_size, a.square_crop)
+    images = torch.rand(CAMERAS, 3, fit.height, fit.width, device=choice.device) * 2 - 1
+
+    def wait() -> None:
+        if choice.device.type == 'cuda':
+            torch.cuda.synchronize(choice.device)
+
+    def apart(states: list[RecurrentState]) -> list[RecurrentState]:
+        pairs = zip(images.split(1), states)
+        return [network.step(image, state, rule=rule)[1] for image, state in pairs]
+
+    def together(state: RecurrentState) -> RecurrentState:
+        return network.step(images, state, rule=rule)[1]
+
+    states = [network.initial_state() for _ in range(CAMERAS)]
+    both = network.initial_state(CAMERAS)
+    times: tuple[list[float], list[float]] = [], []
+    for number in tqdm(range(1 + pairs), unit='pair'):
+        begin = clock()
+        states = apart(states)
+        wait()
+        middle = clock()
+        both = together(both)
+        wait()
+        end = clock()
+        if number:
+            times[0].append((middle - begin) * 1e3)
+            times[1].append((end - middle) * 1e3)
+    return times
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmark.two_cameras',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('--random', choices=PRESETS, default='', help='random weights of these sizes')
+    add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
+    add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
+    add('--busy', action='store_true', help='count processor time: other programs run too')
+    add_settings(parser, 'network', ModelSettings)
+    arguments = parser.parse_args(argv)
+    try:
+        choice = NetworkChoice(read_settings(arguments, ModelSettings), arguments.random)
+        clock = time.process_time if arguments.busy else time.perf_counter
+        apart, together = compare(choice, arguments.resolution, arguments.pairs, clock)
+    except UserError as error:
+        print(f'two_cameras: error: {error}', file=sys.stderr)
+        return 1
+    low, high = np.percentile(np.divide(apart, together), [25, 75])
+    ratio = np.median(apart) / np.median(together)
+    caption = f'{choice}; {len(apart)} pairs, half of their ratios {low:.2f} to {high:.2f}'
+    rows = [
+        ['two steps of one image', f'{np.median(apart):.1f}', '1'],
+        ['one step of two images', f'{np.median(together):.1f}', f'{ratio:.2f}'],
+    ]
+    print(Table(caption, ['', 'both cameras [ms]', 'times faster'], rows).markdown())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
