@@ -89,7 +89,8 @@ def test_pixels_equal_the_published_resize_then_crop(original, smooth):
 
     box = (fit.left, fit.top, fit.left + fit.width, fit.top + fit.height)
     expected = Image.fromarray(rgb).resize(fit.resized, smooth).crop(box)
-    np.testing.assert_array_equal(fitted, np.asarray(expected))
+    # How nearly the pixels are Pillow's: test_resize.py.
+    np.testing.assert_allclose(fitted.astype(int), np.asarray(expected), atol=1)
 
 
 def test_an_image_of_the_right_size_is_left_alone():

@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 import torch
 
-from ttt3r_ros.model.resize import DeviceResize, resize_on_host
+from ttt3r_ros.model.resize import DeviceResize, resize_on_host, resize_with_pillow
 
 SIZES = [
     ((640, 480), (512, 384)),
@@ -41,6 +41,29 @@ def test_a_device_resizes_as_pillow_does(before, after):
         apart = np.abs(resized - expected)
         assert apart.max() <= 1
         assert (apart > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize(('before', 'after'), SIZES)
+def test_the_host_resizes_as_pillow_does(before, after):
+    for rgb in pictures(*before):
+        apart = np.abs(resize_on_host(rgb, after).astype(int) - resize_with_pillow(rgb, after))
+        assert apart.max() <= 2
+        assert (apart > 1).mean() < 1e-4
+    # A grey that lies between two levels is rounded either way in the squares, not in noise.
+    noise, _ = pictures(*before)
+    assert (resize_on_host(noise, after) != resize_with_pillow(noise, after)).mean() < 0.01
+
+
+@pytest.mark.filterwarnings('error')
+def test_pixels_that_are_read_only_or_backwards_are_resized_too():
+    rgb, _ = pictures(640, 480)
+    expected = resize_on_host(rgb, (128, 96))
+    frozen = rgb.copy()
+    frozen.setflags(write=False)
+    backwards = np.ascontiguousarray(rgb[:, ::-1, ::-1])[:, ::-1, ::-1]
+
+    for same in (frozen, backwards):
+        np.testing.assert_array_equal(resize_on_host(same, (128, 96)), expected)
 
 
 @pytest.mark.gpu
