@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from ttt3r_ros.mapping.undistort import lens_of
 from ttt3r_ros.model.image_input import ImageFit
 
 PINHOLE = (160, 120, 110.0, 112.0, 78.0, 61.0)
+FIT = ImageFit.for_image(160, 120, 160, 8)
 
 
 def brown(x, y, k1, k2, p1, p2, k3, k4=0.0, k5=0.0, k6=0.0):
@@ -42,7 +45,7 @@ def fisheye(x, y, k1, k2, k3, k4):
 )
 def test_each_straight_pixel_is_taken_from_where_the_lens_put_its_ray(model, coefficients, bend):
     camera = CameraIntrinsics(*PINHOLE, model, coefficients)
-    lens = lens_of(camera, ImageFit.for_image(160, 120, 160, 8))
+    lens = lens_of(camera, FIT)
 
     u, v = np.meshgrid(np.arange(160.0), np.arange(120.0))
     x, y = bend((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, *coefficients)
@@ -53,7 +56,7 @@ def test_each_straight_pixel_is_taken_from_where_the_lens_put_its_ray(model, coe
 
 def test_the_straight_image_has_the_colours_of_those_places():
     camera = CameraIntrinsics(*PINHOLE, 'plumb_bob', (-0.2, 0.0, 0.0, 0.0))
-    lens = lens_of(camera, ImageFit.for_image(160, 120, 160, 8))
+    lens = lens_of(camera, FIT)
     u, v = np.meshgrid(np.arange(160), np.arange(120))
     rgb = np.stack([u, v, u], axis=-1).astype(np.uint8)
 
@@ -61,6 +64,30 @@ def test_the_straight_image_has_the_colours_of_those_places():
 
     assert np.abs(straight[..., 0] - lens.column)[lens.seen].max() <= 0.52
     assert np.abs(straight[..., 1] - lens.row)[lens.seen].max() <= 0.52
+
+
+@pytest.mark.parametrize(
+    ('model', 'coefficients'),
+    [('none', ()), ('plumb_bob', (0.0,) * 5), ('rational_polynomial', (0.0,) * 8)],
+)
+def test_an_image_that_no_lens_has_bent_is_the_straight_one(model, coefficients):
+    lens = lens_of(CameraIntrinsics(*PINHOLE, model, coefficients), FIT)
+    rgb = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+
+    assert lens.undistort(rgb) is rgb
+    # As the tables would have it, too.
+    np.testing.assert_array_equal(replace(lens, bends=True).undistort(rgb), rgb)
+
+
+@pytest.mark.parametrize(
+    ('model', 'coefficients'),
+    [('plumb_bob', (1e-4, 0.0, 0.0, 0.0)), ('equidistant', (0.0,) * 4)],
+)
+def test_an_image_that_a_lens_has_bent_is_straightened(model, coefficients):
+    lens = lens_of(CameraIntrinsics(*PINHOLE, model, coefficients), FIT)
+    rgb = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+
+    assert (lens.undistort(rgb) != rgb).any()
 
 
 def test_points_keep_their_depth_and_project_onto_their_pixels():

@@ -18,6 +18,9 @@ from ttt3r_ros.model.resize import Pixels
 
 FloatImage = NDArray[np.float32]
 
+# Bending by less than this does not change a colour.
+STRAIGHT_PX = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Lens:
@@ -26,12 +29,14 @@ class Lens:
 
     column, row: (H, W) float32, where each pixel of the straight image lies in the distorted
     one. rays: (h, w, 3) float32 at depth 1. seen: (h, w) bool, whether the camera saw it.
+    bends: whether the two differ at all.
     """
 
     column: FloatImage
     row: FloatImage
     rays: FloatImage
     seen: NDArray[np.bool_]
+    bends: bool
 
     def undistort(self, rgb: Pixels) -> Pixels:
         """
@@ -43,6 +48,8 @@ class Lens:
         :param rgb: (H, W, 3) uint8 as the camera gave it.
         :returns: (H, W, 3) uint8.
         """
+        if not self.bends:
+            return rgb
         straight = cv2.remap(
             rgb, self.column, self.row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
@@ -79,7 +86,9 @@ def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
     seen_column, seen_row = (cv2.remap(t, *at, cv2.INTER_LINEAR) for t in (column, row))
     seen = (seen_column >= -0.5) & (seen_column <= camera.width - 0.5)
     seen &= (seen_row >= -0.5) & (seen_row <= camera.height - 0.5)
-    return Lens(column, row, fitted.rays(), seen)
+    moved = (column - np.arange(camera.width), row - np.arange(camera.height)[:, None])
+    bends = max(float(np.abs(pixels).max()) for pixels in moved) > STRAIGHT_PX
+    return Lens(column, row, fitted.rays(), seen, bends)
 
 
 def _rectify_map(camera: CameraIntrinsics) -> tuple[FloatImage, FloatImage]:
