@@ -20,7 +20,7 @@ from tqdm import tqdm
 from training.batch import Batch, collate, crop, flow_targets, mirror, recolor
 from training.clips import ClipPool, ClipSettings
 from training.crew import Crew
-from training.learner import FLOW_CELL, Learner
+from training.learner import compile_blocks, FLOW_CELL, Learner
 from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
 from training.optimizer import Optimizer
@@ -66,6 +66,8 @@ class Run:
         if device.type == 'cuda' or torch.backends.mkldnn.is_available():
             self.learner.network.use_bfloat16()
             self.learner.flow_head.to(torch.bfloat16)
+        if device.type == 'cuda':
+            compile_blocks(self.learner.network)
         self.log = TrainingLog(out)
         self.crew = Crew()
         self.seed = seed
