@@ -92,6 +92,20 @@ def test_a_camera_that_changes_its_size_all_the_time_costs_bounded_memory(tiny_n
     assert len(predictor._recorded._recordings) == MOST_RECORDINGS
 
 
+def test_a_predictor_that_is_warm_records_no_more(tiny_network):
+    repeater = Repeater()
+    predictor = Predictor(tiny_network, recorder=repeater)
+
+    predictor.warm_up(640, 480)
+    assert repeater.recorded == 2
+    state = predictor.initial_state()
+    for rgb in photographs(3, 48, 64):  # what 640x480 becomes
+        _, state = predictor.step(rgb, state)
+
+    assert repeater.recorded == 2
+    Predictor(tiny_network).warm_up(640, 480)
+
+
 def test_where_recording_is_refused_steps_are_run_as_they_are(tiny_network, caplog):
     def refuse(run):
         raise RecordingRefused('this driver is too old')

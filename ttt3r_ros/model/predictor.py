@@ -23,6 +23,7 @@ from ttt3r_ros.model.checkpoint import (
     load_network,
     resolve_checkpoint,
 )
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.network import FramePrediction, Network, Outputs
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
@@ -143,6 +144,20 @@ class Predictor:
     def checkpoint_sha256(self) -> str:
         """Give the hash of the weights' file, empty for random ones."""
         return '' if self.checkpoint is None else self.checkpoint.sha256
+
+    def warm_up(self, width: int, height: int) -> None:
+        """
+        Record the steps of a segment now, not when its first images come; else do nothing.
+
+        :param width: of the images that are expected, pixels.
+        :param height: pixels.
+        """
+        if self._recorded is None:
+            return
+        fit = ImageFit.for_image(width, height, self.image_size, self.patch, self.square_crop)
+        blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
+        for _ in range(2):  # the first of a segment, and a later one
+            _, state = self.step(blank, state)
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:

@@ -36,6 +36,7 @@ from ttt3r_ros.settings import NodeSettings
 
 HOUSEKEEPING_S = 0.5
 STOP_TIMEOUT_S = 4.0
+EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
 
 
 def build_mapper(settings: Settings) -> OnlineMapper:
@@ -46,6 +47,7 @@ def build_mapper(settings: Settings) -> OnlineMapper:
     :raises UserError: when the device or the checkpoint cannot be used.
     """
     predictor = load_predictor(settings.model)
+    predictor.warm_up(*EXPECTED_SIZE)
     return OnlineMapper(predictor, predictor.advise(settings.mapping))
 
 
