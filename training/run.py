@@ -115,13 +115,15 @@ class Run:
         self.length_rng = np.random.default_rng([self.seed, self.steps])
         self.rng = np.random.default_rng([self.seed, self.steps, 1 + self.crew.rank])
 
-    def train(self, check_every_s: float, workers: int) -> None:
+    def train(self, check_every_s: float, workers: int, until: float | None = None) -> None:
         """
         Train until the planned time is spent or somebody interrupts.
 
         :param check_every_s: seconds between validations, each with a save.
         :param workers: processes that render.
+        :param until: minutes of the run after which this sitting ends; None for all.
         """
+        end = self.seconds_planned if until is None else min(60 * until, self.seconds_planned)
         films = validation_films(self.clips, count=8) if self.crew.leads else {}
         pool = ClipPool(
             self.clips,
@@ -140,7 +142,7 @@ class Run:
         last_check, started_at = self.seconds_spent, self.seconds_spent
         begin = time.monotonic()
         try:
-            while self.seconds_spent < self.seconds_planned and not self.crew.agree(
+            while self.seconds_spent < end and not self.crew.agree(
                 self._stop_asked
             ):
                 row = self._step(pool)

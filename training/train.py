@@ -8,6 +8,10 @@ Examples:
   python -m training.train --preset small --family SML --minutes 40 --out runs/small
   python -m training.train --preset small --family SML --minutes 40 --out runs/small --resume
 
+All families first, then the one that matters most, under one schedule of the learning rate:
+  python -m training.train --family SSML --minutes 40 --until 30 --out runs/small
+  python -m training.train --family S --minutes 40 --out runs/small --resume
+
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--preset', choices=sorted(PRESETS), default='small')
     parser.add_argument('--family', default='SML', help='families to draw worlds from, e.g. SSL')
     parser.add_argument('--minutes', type=float, required=True, help='of the whole run')
+    parser.add_argument('--until', type=float, help='minutes of the run after which to stop now')
     parser.add_argument('--out', type=Path, required=True, help='folder of the run')
     parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda')
@@ -60,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             run.load()
         before = signal.signal(signal.SIGTERM, lambda *_: run.stop())
         try:
-            run.train(arguments.check_every, arguments.workers)
+            run.train(arguments.check_every, arguments.workers, arguments.until)
         finally:
             signal.signal(signal.SIGTERM, before)
     except UserError as error:

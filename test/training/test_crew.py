@@ -65,7 +65,7 @@ def test_a_crew_told_to_end_keeps_what_it_has_learnt(tmp_path):
     assert last['kind'] == 'validation'
     assert last['frames'] >= 20 * 2 * 14  # 20 steps of two processes, 14 frames or more each
     saved = load_parts(tmp_path, torch.device('cpu'))
-    assert saved['counters']['frames_seen'] == last['frames']
+    assert sum(saved['counters']['frames_of'].values()) == last['frames']
 
 
 def test_one_process_alone_changes_nothing(monkeypatch):

@@ -24,13 +24,14 @@ def rows(folder, kind):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """Train for a few seconds, stop, and go on for a few more."""
+    """Train for a few seconds on two families, stop, and go on for a few more on one."""
     folder = tmp_path_factory.mktemp('run')
-    common = ['--preset', 'tiny', '--family', 'SL', '--device', 'cpu', '--out', str(folder)]
-    assert main([*common, '--minutes', '0.15']) == 0
-    first = rows(folder, 'validation')[-1]['frames']
-    assert main([*common, '--minutes', '0.3', '--resume']) == 0
-    return folder, first
+    common = ['--preset', 'tiny', '--minutes', '0.3', '--device', 'cpu', '--out', str(folder)]
+    assert main([*common, '--family', 'SL', '--until', '0.15']) == 0
+    first = rows(folder, 'validation')[-1]
+    assert first['seconds'] < 0.25 * 60
+    assert main([*common, '--family', 'S', '--resume']) == 0
+    return folder, first['frames']
 
 
 def test_a_run_goes_on_where_it_stopped(trained):
@@ -44,13 +45,14 @@ def test_a_run_goes_on_where_it_stopped(trained):
 
 
 def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
-    folder, _ = trained
+    folder, frames_of_first_part = trained
     network, info = load_network(folder / 'best.safetensors', 'cpu', 'strict')
 
     assert info.metadata['licence'] == 'Apache-2.0'
-    assert 'frames (of families: SL' in info.metadata['training']
-    assert '--preset tiny --family SL' in info.metadata['command']
-    assert 'family SL only' in info.metadata['note']
+    assert f'(of families: {frames_of_first_part} of SL, ' in info.metadata['training']
+    assert ' of S)' in info.metadata['training']
+    assert '--family S --resume' in info.metadata['command']
+    assert 'simulated worlds only' in info.metadata['note']
     assert json.loads(info.metadata['validation'])['S']['depth_scaled'] > 0
     with torch.no_grad():
         told, _ = network.step(torch.zeros(1, 3, 48, 64), network.initial_state())
