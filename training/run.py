@@ -142,9 +142,7 @@ class Run:
         last_check, started_at = self.seconds_spent, self.seconds_spent
         begin = time.monotonic()
         try:
-            while self.seconds_spent < end and not self.crew.agree(
-                self._stop_asked
-            ):
+            while self.seconds_spent < end and not self.crew.agree(self._stop_asked):
                 row = self._step(pool)
                 self.seconds_spent = self.crew.agree(started_at + time.monotonic() - begin)
                 if not self.crew.leads:
