@@ -15,7 +15,8 @@ import yaml
 from ttt3r_ros.node.observed import ObservationSource
 from ttt3r_ros.node.probe import observation_sources, observe
 from ttt3r_ros.tools import doctor
-from ttt3r_ros.tools.findings import Level, Profile
+from ttt3r_ros.tools.diagnosis.finding import Level
+from ttt3r_ros.tools.diagnosis.middleware import Profile
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 

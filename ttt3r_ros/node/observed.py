@@ -152,3 +152,13 @@ class Observed:
     middleware: str = 'rmw_fastrtps_cpp'
     domain: int = 0
     seconds: float = 5.0
+
+    @property
+    def settings(self) -> NodeSettings:
+        """Give the settings of the node; the defaults where there is none."""
+        return NodeSettings() if self.node is None else self.node.settings
+
+    @property
+    def follows_clock(self) -> bool:
+        """Tell whether the ages of stamps count by /clock."""
+        return self.clock.count > 0 if self.node is None else self.node.use_sim_time

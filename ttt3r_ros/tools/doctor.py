@@ -11,17 +11,22 @@ import dataclasses
 import importlib
 import json
 import os
-from pathlib import Path
-import re
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.node.observed import Observed
 from ttt3r_ros.settings import ModelSettings, NodeSettings
-from ttt3r_ros.tools import findings, machine
-from ttt3r_ros.tools.findings import Finding, Level, Profile
-from ttt3r_ros.tools.installed import config_file
+from ttt3r_ros.tools.diagnosis import (
+    clock,
+    images,
+    machine,
+    mapping_node,
+    middleware,
+    outputs,
+    transforms,
+)
+from ttt3r_ros.tools.diagnosis.finding import fail, Finding, Level, warn
+from ttt3r_ros.tools.diagnosis.middleware import Profile
 from ttt3r_ros.tools.options import positive_float
-from ttt3r_ros.tools.processes import profile_variable
 
 EXAMPLES = """examples:
   ttt3r doctor                                  beside a running robot and mapping node
@@ -94,7 +99,7 @@ def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
     found = [] if trouble is None else [trouble]
     model, settings = ModelSettings(), NodeSettings()
     if observed is not None:
-        found.extend(judge(observed, look_at_profile()))
+        found.extend(judge(observed, middleware.look_at_profile()))
         if observed.node is not None:
             model, settings = observed.node.model, observed.node.settings
     checkpoint = machine.look_at_checkpoint(model)
@@ -111,15 +116,15 @@ def judge(observed: Observed, profile: Profile) -> Iterator[Finding]:
     :param observed: by the probe.
     :param profile: of Fast DDS.
     """
-    yield from findings.judge_middleware(observed, os.environ)
-    yield findings.judge_profile(profile, observed)
-    yield from findings.judge_node(observed)
-    yield findings.judge_clock(observed)
-    yield from findings.judge_image(observed, profile)
-    yield findings.judge_camera_info(observed)
-    yield from findings.judge_tf(observed)
-    yield from findings.judge_points(observed)
-    yield from findings.judge_grid(observed)
+    yield from middleware.judge_middleware(observed, os.environ)
+    yield middleware.judge_profile(profile, observed)
+    yield from mapping_node.judge_node(observed)
+    yield clock.judge_clock(observed)
+    yield from images.judge_image(observed, profile)
+    yield images.judge_camera_info(observed)
+    yield from transforms.judge_tf(observed)
+    yield from outputs.judge_points(observed)
+    yield from outputs.judge_grid(observed)
 
 
 def _observe(
@@ -129,7 +134,7 @@ def _observe(
     try:
         probe = importlib.import_module('ttt3r_ros.node.probe')
     except ImportError as error:
-        return None, findings.warn(
+        return None, warn(
             'ROS 2',
             f'cannot be imported ({error}): topics, TF and clock are not looked at',
             'source the setup file of ROS 2, with the Python that it was built for',
@@ -137,21 +142,9 @@ def _observe(
     try:
         return probe.observe(name, image_topic, seconds), None
     except UserError as error:
-        return None, findings.fail(
+        return None, fail(
             'ROS 2', str(error), 'check RMW_IMPLEMENTATION, ROS_DOMAIN_ID and the installation'
         )
-
-
-def look_at_profile() -> Profile:
-    """Look at the profile of Fast DDS that processes with this environment take."""
-    variable = profile_variable()
-    name = os.environ.get(variable, '')
-    shipped = str(config_file('fastdds_large_messages.xml'))
-    path = Path(name)
-    if not name or not path.is_file():
-        return Profile(variable, name, shipped=shipped)
-    sizes = re.findall(r'<segment_size>\s*(\d+)', path.read_text(errors='replace'))
-    return Profile(variable, name, True, max(map(int, sizes), default=None), shipped)
 
 
 # ---- printing

@@ -13,7 +13,7 @@ import shutil
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import ModelSettings, NodeSettings
-from ttt3r_ros.tools.findings import fail, Finding, ok, warn
+from ttt3r_ros.tools.diagnosis.finding import fail, Finding, ok, warn
 
 FREE_FAIL, FREE_WARN = 100 * 2**20, 2 * 2**30
 

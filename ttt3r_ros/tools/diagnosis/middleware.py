@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Whether the nodes can meet at all: domain, discovery, and Fast DDS with large messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import re
+
+from ttt3r_ros.node.observed import Observed
+from ttt3r_ros.tools.diagnosis.finding import fail, Finding, ok, warn
+from ttt3r_ros.tools.installed import config_file
+from ttt3r_ros.tools.processes import profile_variable
+
+# Larger best-effort messages do not fit into the shared memory of Fast DDS as it comes.
+SMALL_SEGMENT = 512 * 1024
+
+# Up to 101 the ports of a domain lie below those that Linux gives to other programs.
+HIGHEST_DOMAIN, HIGHEST_SAFE_DOMAIN = 232, 101
+RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
+
+
+@dataclass(frozen=True)
+class Profile:
+    """
+    The profile of Fast DDS that the variable names.
+
+    segment_size: in bytes, or None where the file has none. shipped: the one that comes with us.
+    """
+
+    variable: str
+    path: str = ''
+    exists: bool = False
+    segment_size: int | None = None
+    shipped: str = 'config/fastdds_large_messages.xml'
+
+
+def judge_middleware(observed: Observed, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """
+    Judge how the nodes find each other.
+
+    :param observed: by the probe.
+    :param environment: variables of this process.
+    """
+    yield ok('middleware', observed.middleware)
+    domain = f'ROS_DOMAIN_ID {observed.domain}, {len(observed.nodes)} other node(s)'
+    if observed.domain > HIGHEST_SAFE_DOMAIN:
+        yield warn(
+            'domain',
+            domain,
+            f'above {HIGHEST_SAFE_DOMAIN} other programs may hold the ports: choose a lower one',
+        )
+    elif not observed.nodes and observed.node is None:
+        yield fail(
+            'domain',
+            f'ROS_DOMAIN_ID {observed.domain}, no other node is there',
+            'set the same ROS_DOMAIN_ID here and there, and start the camera and the node',
+        )
+    else:
+        yield ok('domain', domain)
+    yield _judge_range(environment)
+
+
+def _judge_range(environment: Mapping[str, str]) -> Finding:
+    chosen = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')
+    if environment.get('ROS_LOCALHOST_ONLY') == '1':
+        return warn(
+            'discovery',
+            'ROS_LOCALHOST_ONLY=1: only nodes on this machine are found',
+            'unset it if the camera is on another machine',
+        )
+    if chosen == 'OFF':
+        return fail(
+            'discovery',
+            'ROS_AUTOMATIC_DISCOVERY_RANGE=OFF: no node finds another',
+            'set it to LOCALHOST or SUBNET',
+        )
+    if chosen and chosen not in RANGES:
+        return warn(
+            'discovery',
+            f'ROS_AUTOMATIC_DISCOVERY_RANGE={chosen} is unknown',
+            f'choose one of {", ".join(RANGES)}',
+        )
+    where = {'LOCALHOST': 'this machine only', '': 'the whole subnet (default)'}
+    return ok('discovery', f'{chosen} {where.get(chosen, "")}'.strip())
+
+
+def look_at_profile() -> Profile:
+    """Look at the profile of Fast DDS that processes with this environment take."""
+    variable = profile_variable()
+    name = os.environ.get(variable, '')
+    shipped = str(config_file('fastdds_large_messages.xml'))
+    path = Path(name)
+    if not name or not path.is_file():
+        return Profile(variable, name, shipped=shipped)
+    sizes = re.findall(r'<segment_size>\s*(\d+)', path.read_text(errors='replace'))
+    return Profile(variable, name, True, max(map(int, sizes), default=None), shipped)
+
+
+def judge_profile(profile: Profile, observed: Observed | None) -> Finding:
+    """
+    Judge whether large messages get through Fast DDS.
+
+    :param profile: as this process sees it.
+    :param observed: by the probe; the size of the images is known from it.
+    """
+    subject = 'large messages'
+    if observed is not None and 'fastrtps' not in observed.middleware:
+        return ok(subject, f'{observed.middleware} needs no profile of Fast DDS')
+    advice = (
+        f'export {profile.variable}={profile.shipped} for this node and for that of the camera'
+    )
+    if not profile.path:
+        return warn(
+            subject,
+            f'{profile.variable} is not set: best-effort images above 512 KB are lost',
+            advice,
+        )
+    if not profile.exists:
+        return fail(subject, f'{profile.variable} names {profile.path}, which is no file', advice)
+    needed = max(SMALL_SEGMENT, 2 * (0 if observed is None else observed.image.size))
+    if profile.segment_size is not None and profile.segment_size > needed:
+        return ok(
+            subject, f'{profile.path}, shared memory of {profile.segment_size / 2**20:.0f} MB'
+        )
+    said = 'no segment_size' if profile.segment_size is None else f'{profile.segment_size} bytes'
+    return warn(subject, f'{profile.path} gives shared memory {said}', advice)

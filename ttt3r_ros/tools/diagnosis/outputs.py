@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Whether what comes out is heard, and what costmaps do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ttt3r_ros.node.observed import ObservationSource, Observed
+from ttt3r_ros.tools.diagnosis.finding import fail, Finding, listed, ok, warn
+from ttt3r_ros.tools.diagnosis.topics import mismatch
+
+TAKE_OURS = 'take config/nav2_costmap.yaml'
+
+
+def judge_points(observed: Observed) -> Iterator[Finding]:
+    """
+    Judge whether the points come, and whether costmaps can use them.
+
+    :param observed: by the probe.
+    """
+    points = observed.points
+    if observed.node is None:
+        return
+    if not points.arrivals.count:
+        yield fail('points', f'none came on {points.name}', 'the lines above say why')
+    else:
+        yield ok('points', f'{points.name} {points.arrivals.rate_hz:.1f} Hz')
+    reasons = [
+        why
+        for publisher in points.publishers
+        for subscriber in points.subscribers
+        if (why := mismatch(publisher, subscriber))
+    ]
+    if reasons:
+        yield fail('costmap', '; '.join(reasons), f'let it hear {points.name} as best effort')
+    elif wrong := [e.node for e in observed.map_cloud.subscribers if 'costmap' in e.node]:
+        yield fail(
+            'costmap',
+            f'{listed(wrong)} hears {observed.map_cloud.name}',
+            f'use {points.name}: the rays of a map begin at its origin, so nothing is marked',
+        )
+    elif not points.subscribers:
+        yield warn(
+            'costmap',
+            f'nobody hears {points.name}: nothing can be marked',
+            'for Nav2 take config/nav2_costmap.yaml',
+        )
+    else:
+        hearers = sorted({end.node for end in points.subscribers})
+        yield ok('costmap', f'{points.name} is heard by {listed(hearers)}')
+    for costmap in sorted({source.costmap for source in observed.sources}):
+        yield from _judge_sources([one for one in observed.sources if one.costmap == costmap])
+
+
+def judge_grid(observed: Observed) -> Iterator[Finding]:
+    """
+    Judge who draws the plan of the floor: one at most.
+
+    :param observed: by the probe.
+    """
+    authors = [end.node for end in observed.grid.publishers]
+    if observed.name in authors and len(authors) > 1:
+        yield fail(
+            'occupancy grid',
+            f'{observed.grid.name} has {len(authors)} publishers, {listed(authors)}',
+            'set the parameter occupancy to false, or stop the other: costmaps take both in turn',
+        )
+
+
+def _judge_sources(sources: list[ObservationSource]) -> Iterator[Finding]:
+    """Judge what one costmap does with the points; one source may mark and another clear."""
+    idle = {source: found for source in sources if (found := _find_idle(source))}
+    if len(idle) == len(sources):
+        yield from idle.values()
+        return
+    # A layer clears only what it has marked itself.
+    clearing = {source.layer for source in sources if source.enabled and source.clearing}
+    for source in sources:
+        if source not in idle and source.layer not in clearing:
+            yield warn('costmap', f'{_where(source)}: clearing is off, so marks stay', TAKE_OURS)
+
+
+def _find_idle(source: ObservationSource) -> Finding | None:
+    """Find that a source marks nothing; None when it marks."""
+    low, high = source.min_obstacle_height, source.max_obstacle_height
+    if not (source.enabled and source.marking):
+        which = 'marking' if source.enabled else 'the layer'
+        seen, advice = f'{which} is off', TAKE_OURS
+    elif high <= low:
+        seen = f'obstacles from {low:g} to {high:g} m height'
+        advice = f'set max_obstacle_height, whose default is 0; or {TAKE_OURS}'
+    else:
+        return None
+    return fail('costmap', f'{_where(source)}: {seen}, so nothing is marked', advice)
+
+
+def _where(source: ObservationSource) -> str:
+    return f'{source.layer}.{source.source} of {source.costmap}'
