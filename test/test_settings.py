@@ -12,6 +12,9 @@ from ttt3r_ros.settings import (
     MappingSettings,
     ModelSettings,
     NodeSettings,
+    PlayerSettings,
+    RecorderSettings,
+    RobotSettings,
     SettingsError,
 )
 
@@ -55,7 +58,17 @@ def test_the_ends_of_a_range_and_whole_numbers_for_floats_are_allowed():
     assert Oven(heat=250.0, trays=1).trays == 1
 
 
-@pytest.mark.parametrize('room', [ModelSettings, MappingSettings, NodeSettings])
+@pytest.mark.parametrize(
+    'room',
+    [
+        ModelSettings,
+        MappingSettings,
+        NodeSettings,
+        RobotSettings,
+        PlayerSettings,
+        RecorderSettings,
+    ],
+)
 def test_every_knob_has_a_sentence_and_a_default_that_is_allowed(room):
     room()
     for field in dataclasses.fields(room):

@@ -11,7 +11,6 @@ truth than no answer, and than the same answer in each convention that could be 
 import argparse
 from dataclasses import dataclass
 import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model import update_rule
-from ttt3r_ros.model.checkpoint import load_network, open_checkpoint, resolve_checkpoint
+from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.predictor import load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.simulation.building import build_world
@@ -398,20 +397,3 @@ def test_every_command_takes_it_where_nothing_else_is_asked_for(repository):
             assert resolve_checkpoint(parser.get_default('checkpoint')) == path
     assert takers >= {'map', 'demo', 'bench'}
     assert look_at_checkpoint(ModelSettings()).path == str(path)  # of the doctor
-
-
-def test_it_is_read_where_it_lies():
-    """A tensor's memory is the file's, mapped: nothing is copied before it is converted."""
-    maps = Path('/proc/self/maps')
-    if not maps.exists():
-        pytest.skip('this system does not list what a process has mapped')
-    path = resolve_checkpoint('')
-
-    checkpoint = open_checkpoint(path)
-
-    mapped = [
-        line.split()[0] for line in maps.read_text().splitlines() if line.endswith(str(path))
-    ]
-    ranges = [[int(end, 16) for end in span.split('-')] for span in mapped]
-    for tensor in checkpoint.tensors.values():
-        assert any(first <= tensor.data_ptr() < last for first, last in ranges)

@@ -48,7 +48,9 @@ def test_a_power_law_is_found_behind_the_time_without_motion():
 
 def test_a_last_third_that_is_worse_than_foretold_is_told():
     # The law of the first two thirds foretells two thirds of what came.
-    for curve in curves_of(rows(bend=1.5), 'S'):
+    curves = curves_of(rows(bend=1.5), 'S')
+    assert len(curves) == 3
+    for curve in curves:
         assert curve.surprise == pytest.approx(1 / 1.5, abs=1e-2)
 
 

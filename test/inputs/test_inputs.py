@@ -222,6 +222,7 @@ def test_a_camera_gives_its_newest_image_until_it_is_unplugged(monkeypatch):
     assert isinstance(last, BadFrame)
     # The opening took one image to see that there are any; three were left.
     assert len(frames) <= 3
+    assert frames[-1].index == 2  # the newest one comes, whatever was left out
     assert all((f.rgb == (3, 2, 1)).all() for f in frames)
     assert source._capture.released
 

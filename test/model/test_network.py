@@ -198,6 +198,7 @@ def test_a_step_changes_neither_its_inputs_nor_the_network(tiny_network, name):
     assert (state.frames_seen, next_state.frames_seen) == (2, 3)
     assert torch.equal(state.tokens, kept_state.tokens)
     assert torch.equal(state.memory, kept_state.memory)
+    assert len(state.rule_memory) == len(kept_state.rule_memory)
     assert all(map(torch.equal, state.rule_memory, kept_state.rule_memory))
     assert all(torch.equal(w, kept_weights[name]) for name, w in tiny_network.state_dict().items())
 
@@ -240,6 +241,7 @@ def test_a_frame_that_may_not_write_changes_nothing_but_the_count(tiny_network, 
     assert not prediction.gain.any()
     assert torch.equal(after.tokens, state.tokens)
     assert torch.equal(after.memory, state.memory)
+    assert len(after.rule_memory) == len(state.rule_memory)
     assert all(map(torch.equal, after.rule_memory, state.rule_memory))
     assert after.frames_seen == 3
 
