@@ -425,6 +425,7 @@ class PlayerSettings(ReplaySettings):
         "stamps images with the system's time at which they are due.",
     )
     input: str = knob('', 'A video, a folder of images, a recorded sequence or a rosbag2.')
+    seconds: float = knob(0.0, 'Play so much of it, in its own time; 0: all.', 's', 0.0, 86400.0)
     fps: float = knob(
         0.0, 'Images a second, of a folder or in place of the clock of a video; 0: its own.', 'Hz',
         0.0, 1000.0,

@@ -24,7 +24,8 @@ from tf2_msgs.msg import TFMessage
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.dataset_player import DatasetPlayer, message_class
+from ttt3r_ros.node.dataset_player import DatasetPlayer, first_seconds, message_class
+from ttt3r_ros.node.replay import Item
 from ttt3r_ros.tum import seconds_text, Trajectory, write_trajectory
 
 MODULE = 'ttt3r_ros.node.dataset_player'
@@ -167,6 +168,15 @@ def test_images_play_at_the_rate_asked_for_and_the_player_ends(rig, play, tmp_pa
     assert ended - began < 9 * SECOND
     # What begins at 0 begins at 1 s instead: a stamp of 0 would mean "none".
     assert stamp_of(images[-1]) == SECOND + round(9.5 * SECOND)
+
+
+@pytest.mark.parametrize(('seconds', 'count'), [(2.0, 5), (0.1, 1), (0.0, 20)])
+def test_so_many_seconds_of_a_recording_are_played(seconds, count):
+    recording = [Item(FIRST + n * SECOND // 2, print) for n in range(20)]
+
+    played = list(first_seconds(lambda: (item for item in recording), seconds))
+
+    assert played == recording[:count]
 
 
 def test_without_a_clock_images_get_the_time_at_which_they_are_due(rig, play, tmp_path):

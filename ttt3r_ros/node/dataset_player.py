@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 import functools
 import heapq
@@ -156,6 +156,24 @@ class BagPlayer:
         self._publishers[name].publish(data)
 
 
+def first_seconds(
+    items: Callable[[], Generator[Item, None, None]], seconds: float
+) -> Generator[Item, None, None]:
+    """
+    Give the beginning of a recording.
+
+    :param items: begins the recording.
+    :param seconds: of its own time; 0: all of it.
+    """
+    first_ns = None
+    with closing(items()) as all_items:
+        for item in all_items:
+            first_ns = item.time_ns if first_ns is None else first_ns
+            if seconds and item.time_ns - first_ns > seconds * messages.NANOSECONDS:
+                return
+            yield item
+
+
 def message_class(type_name: str) -> type[Any] | None:
     """
     Find the class of a message.
@@ -190,7 +208,8 @@ class DatasetPlayer(Node):
             )
         kind = BagPlayer if is_bag(Path(settings.input)) else ImagePlayer
         player = kind(self, settings)
-        self.replay = Replay(self, player.items, settings, player.is_heard, player.truth_publisher)
+        items = functools.partial(first_seconds, player.items, settings.seconds)
+        self.replay = Replay(self, items, settings, player.is_heard, player.truth_publisher)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -112,14 +112,15 @@ def run(arguments: argparse.Namespace) -> int:
             if player is None:
                 source = 'simulated_robot'
                 mapping, remaps = {}, {}
-                playing = {'seconds': arguments.seconds, 'seed': arguments.seed}
+                playing = {'seed': arguments.seed}
             else:
                 source = 'dataset_player'
                 mapping, remaps, playing = player
             nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
             nodes.start('mapping_node', {**model, **mapping, 'stale_timeout': PATIENCE_S}, remaps)
-            nodes.start(source, {**playing, 'wait_for_recorder': READY_TIMEOUT_S})
-            _wait_for_end(nodes, source, None if player is None else arguments.seconds, stop)
+            playing |= {'seconds': arguments.seconds, 'wait_for_recorder': READY_TIMEOUT_S}
+            nodes.start(source, playing)
+            _wait_for_end(nodes, source, stop)
             nodes.stop('recorder')
             nodes.stop('mapping_node')
         judge(folder)
@@ -149,14 +150,9 @@ def _player(
     return mapping, remaps, {'input': str(Path(arguments.input).absolute())}
 
 
-def _wait_for_end(
-    nodes: NodeProcesses, source: str, seconds: float | None, stop: StopRequest
-) -> None:
-    """Wait until the source has ended, or for so many seconds, and for its last image."""
-    began = time.monotonic()
+def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:
+    """Wait until the source has ended, and for its last image."""
     while not stop.signal_number and not nodes.ended(source):
-        if seconds is not None and time.monotonic() - began > seconds:
-            break
         time.sleep(POLL_S)
     if not nodes.ended(source):
         nodes.stop(source)
