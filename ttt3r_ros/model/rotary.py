@@ -14,7 +14,11 @@ POSE_TOKEN_POSITION = -1
 
 
 class Rotary(NamedTuple):
-    """Cosine and sine by which each token's features turn: (N, head width) float32 each."""
+    """
+    By what each token's features turn: (N, head width) float32 each.
+
+    cos: of every feature. sin: of the partner's, with the sign that it comes in with.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -46,8 +50,10 @@ def rotary(positions: Tensor, head_width: int, base: float) -> Rotary:
     index = torch.arange(quarter, device=positions.device, dtype=torch.float32)
     frequency = base ** (-index / quarter)
     angles = positions[:, :, None].float() * frequency  # (N, 2, quarter)
-    angles = angles.repeat(1, 1, 2).flatten(1)  # (N, head width)
-    return Rotary(angles.cos(), angles.sin())
+    cos, sin = angles.cos(), angles.sin()
+    return Rotary(
+        torch.cat([cos, cos], dim=-1).flatten(1), torch.cat([-sin, sin], dim=-1).flatten(1)
+    )
 
 
 def rotate(features: Tensor, turn: Rotary) -> Tensor:
@@ -57,7 +63,6 @@ def rotate(features: Tensor, turn: Rotary) -> Tensor:
     :param features: (..., N, head width).
     :returns: the same shape, float32.
     """
-    features = features.float()
     u_row, v_row, u_column, v_column = features.chunk(4, dim=-1)
-    partner = torch.cat([-v_row, u_row, -v_column, u_column], dim=-1)
-    return features * turn.cos + partner * turn.sin
+    partner = torch.cat([v_row, u_row, v_column, u_column], dim=-1)
+    return torch.addcmul(features.float() * turn.cos, partner.float(), turn.sin)
