@@ -97,9 +97,10 @@ class ModelSettings(Checked):
     device: str = knob('auto', 'Where the network runs: auto, cpu, cuda or cuda:N.')
     precision: str = knob(
         'auto',
-        'Arithmetic: strict is float32 throughout, fast uses bfloat16 where it is exact enough; '
+        'Arithmetic: strict is float32 throughout, fast uses bfloat16 where it is exact enough, '
+        'int8 stores most weights as int8, for small GPUs and large networks on CPUs; '
         'auto picks fast where the device has fast bfloat16.',
-        choices=('auto', 'strict', 'fast'),
+        choices=('auto', 'strict', 'fast', 'int8'),
     )
     update_rule: str = knob(
         'ttt3r',

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from ttt3r_ros.model.architecture import Architecture, ArchitectureError
+from ttt3r_ros.model.layers import rounded_to_int8
 from ttt3r_ros.model.network import Network
 from ttt3r_ros.model.pth_file import CheckpointError as CheckpointError
 from ttt3r_ros.model.pth_file import read_pth
@@ -116,21 +117,24 @@ def load_network(
     :param path: a .safetensors or .pth file.
     :param device: where the network shall be.
     :param precision: 'strict' for float32 throughout, 'fast' for bfloat16 in the layers that
-        bear it; what the file stores is converted.
+        bear it, 'int8' for int8 weights in those of them that are linear; what the file stores
+        is converted, tensor by tensor.
     :returns: the network in evaluation mode, and where it came from.
     :raises CheckpointError: when the file is damaged or does not fit the network.
+    :raises PrecisionError: when the device cannot multiply so.
     """
     checkpoint = _read(Path(path))
     check_recorded_hash(checkpoint)
-    network = _fitting_network(checkpoint)
-    if precision == 'fast':
-        network.use_bfloat16()
+    network = _fitting_network(checkpoint).use_precision(precision, torch.device(device))
     wanted = network.state_dict()
-    # Copied, so that a file that changes later cannot change a network at work.
-    loaded = {
-        name: tensor.to(device, wanted[name].dtype, copy=True)
-        for name, tensor in checkpoint.tensors.items()
-    }
+    loaded = {}
+    for name, tensor in checkpoint.tensors.items():
+        if wanted[name].dtype == torch.int8:
+            scale = name.removesuffix('weight') + 'scale'
+            loaded[name], loaded[scale] = rounded_to_int8(tensor.to(device))
+        else:
+            # Copied, so that a file that changes later cannot change a network at work.
+            loaded[name] = torch.empty_like(wanted[name], device=device).copy_(tensor)
     network.load_state_dict(loaded, strict=True, assign=True)
     return network.eval(), checkpoint.info
 

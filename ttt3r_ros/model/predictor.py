@@ -279,9 +279,9 @@ def choose_device(name: str) -> torch.device:
 
 def choose_precision(name: str, device: torch.device) -> str:
     """
-    Turn a setting into strict or fast.
+    Turn a setting into strict, fast or int8.
 
-    :param name: auto, strict or fast.
+    :param name: auto, strict, fast or int8.
     :param device: where the network will run.
     """
     if name != 'auto':
@@ -353,4 +353,4 @@ def random_network(device: torch.device, precision: str) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # the CPU's alone, which alone is forked
         network = Network(Architecture.tiny()).to(device)
-    return network.use_bfloat16() if precision == 'fast' else network
+    return network.use_precision(precision, device)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 import time
 
@@ -13,7 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
-from ttt3r_ros.model.layers import LayerNorm
+from ttt3r_ros.model.layers import (
+    int8_kind,
+    INT8_MOST,
+    Int8Linear,
+    Int8Product,
+    LayerNorm,
+)
 from ttt3r_ros.model.predictor import (
     choose_device,
     choose_precision,
@@ -43,14 +50,14 @@ class NetworkChoice:
 
     @property
     def precision(self) -> str:
-        """Give strict or fast."""
+        """Give strict, fast or int8."""
         return choose_precision(self.settings.precision, self.device)
 
     def load(self, precision: str = '') -> tuple[Network, CheckpointInfo | None]:
         """
         Load it, or make it.
 
-        :param precision: strict or fast; empty for its own.
+        :param precision: strict, fast or int8; empty for its own.
         :raises UserError: when the device or the checkpoint cannot be used.
         """
         precision = precision or self.precision
@@ -72,7 +79,7 @@ class NetworkChoice:
         weights = f'{self.preset}, random weights' if self.preset else 'checkpoint '
         if not self.preset:
             weights += resolve_checkpoint(self.settings.checkpoint).stem
-        arithmetic = 'bfloat16' if self.precision == 'fast' else 'float32'
+        arithmetic = {'strict': 'float32', 'fast': 'bfloat16'}.get(self.precision, self.precision)
         if self.device.type == 'cuda':
             where = torch.cuda.get_device_name(self.device)
         else:
@@ -85,19 +92,21 @@ def random_weights(architecture: Architecture, device: torch.device, precision: 
     Make a network of any size at once: fixed random weights, in its precision from the start.
 
     :param device: where it shall be.
-    :param precision: strict or fast.
+    :param precision: strict, fast or int8.
     """
     with torch.device('meta'):
         network = Network(architecture).requires_grad_(False)
-    if precision == 'fast':
-        network.use_bfloat16()
-    network.to_empty(device=device)
+    network.use_precision(precision, device).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(0)
     for parameter in network.parameters():
         parameter.normal_(0, 0.02, generator=generator)
     for module in network.modules():
         if isinstance(module, LayerNorm):
             module.reset_parameters()
+        elif isinstance(module, Int8Linear):
+            module.weight.random_(-INT8_MOST, INT8_MOST + 1, generator=generator)
+            module.scale.fill_(0.02 / (INT8_MOST / 3**0.5))  # the deviation of all weights
+            module.bias.normal_(0, 0.02, generator=generator)
     return network.eval()
 
 
@@ -127,9 +136,13 @@ class MatrixProduct:
         Prepare it; nothing is kept between rounds.
 
         :param device: where it is multiplied.
-        :param precision: fast multiplies in bfloat16.
+        :param precision: what is multiplied: float32, bfloat16, or int8 where a network of
+            int8 weights multiplies int8.
         """
-        self._dtype = torch.bfloat16 if precision == 'fast' else torch.float32
+        self._dtype = torch.float32 if precision == 'strict' else torch.bfloat16
+        self._multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.mm
+        if precision == 'int8' and int8_kind(device) is Int8Product:
+            self._dtype, self._multiply = torch.int8, torch._int_mm
         self._side = 8192 if device.type == 'cuda' else 1024
         self._device = device
         self._best_s = float('inf')
@@ -142,7 +155,7 @@ class MatrixProduct:
             if self._device.type == 'cuda':
                 torch.cuda.synchronize(self._device)
             begin = time.perf_counter()
-            a @ b
+            self._multiply(a, b)
             if self._device.type == 'cuda':
                 torch.cuda.synchronize(self._device)
             self._best_s = min(self._best_s, time.perf_counter() - begin)
