@@ -139,6 +139,16 @@ def load_network(
     return network.eval(), checkpoint.info
 
 
+def read_info(path: Path) -> CheckpointInfo:
+    """
+    Read what a checkpoint is, without its numbers.
+
+    :param path: a .safetensors file of ours, or a published .pth file.
+    :raises CheckpointError: when it is no checkpoint.
+    """
+    return _read(path).info
+
+
 def open_checkpoint(path: Path) -> Checkpoint:
     """
     Open a checkpoint and check that it holds just the tensors of its network.

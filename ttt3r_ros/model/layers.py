@@ -87,8 +87,11 @@ def rounded_to_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
     Round every row to whole numbers of its own scale.
 
     :param rows: (N, C) floating-point numbers.
-    :returns: (N, C) int8, -127 to 127; (N,) float32 scale, so that row = int8 * scale.
+    :returns: (N, C) int8, -127 to 127; (N,) float32 scale, so that row = int8 * scale. On the
+        meta device only their shapes, see `normal`.
     """
+    if rows.is_meta:
+        return torch.empty_like(rows, dtype=torch.int8), rows.new_empty(len(rows)).float()
     rows = rows.float()
     # Twice as fast as rows.abs().amax(1), and seven times as aminmax or a norm.
     largest = torch.maximum(rows.amax(1), -rows.amin(1)).clamp_min(1e-30)
@@ -115,7 +118,7 @@ def int8_kind(device: torch.device) -> type[Int8Linear]:
 @cache
 def _multiplies_int8() -> bool:
     """Try whether products of int8 exist, and do not saturate as they do without VNNI."""
-    largest = torch.full((32, 64), INT8_MOST, dtype=torch.int8)
+    largest = torch.full((32, 64), INT8_MOST, dtype=torch.int8, device='cpu')
     try:
         product = torch._int_mm(largest, largest.t())
     except (AttributeError, RuntimeError):

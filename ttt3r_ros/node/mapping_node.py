@@ -13,6 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
+import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -21,6 +22,7 @@ from rclpy.parameter import Parameter
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.checkpoint import resolve_checkpoint
+from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
 from ttt3r_ros.node import messages, parameters
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
@@ -46,6 +48,12 @@ def build_mapper(settings: Settings) -> OnlineMapper:
     :param settings: of the node.
     :raises UserError: when the device or the checkpoint cannot be used.
     """
+    need = expected_memory(settings.model)
+    logger = rclpy.logging.get_logger('ttt3r')
+    if need.fits:
+        logger.info(str(need))
+    else:
+        logger.warning(str(need))
     predictor = load_predictor(settings.model)
     predictor.warm_up(*EXPECTED_SIZE)
     return OnlineMapper(predictor, predictor.advise(settings.mapping))

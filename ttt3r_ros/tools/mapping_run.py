@@ -38,6 +38,7 @@ from ttt3r_ros.mapping.occupancy_files import (
     write_picture,
 )
 from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
@@ -74,6 +75,9 @@ class MappingRun:
         :param calibration: of all images, or None.
         """
         self._calibration = calibration
+        need = expected_memory(model_settings)
+        if not need.fits:
+            print(f'warning: {need}', file=sys.stderr)
         self._predictor = load_predictor(model_settings)
         scale = chosen_gain_scale(model_settings, self._predictor.checkpoint)
         self._model_settings = replace(model_settings, gain_scale=scale)

@@ -39,6 +39,7 @@ from ttt3r_ros.model.checkpoint import (
     STORAGE_DTYPES,
     weights_folder,
 )
+from ttt3r_ros.model.memory_need import PRECISIONS, weight_bytes
 from ttt3r_ros.tools.download import download, partial_path, RemoteFile
 
 _DRIVE = 'https://drive.usercontent.google.com/download?id={}&export=download&confirm=t'
@@ -232,6 +233,9 @@ def _info(arguments: argparse.Namespace) -> int:
         }
     )
     _print_table({f'  {k}': str(v) for k, v in info.architecture.to_record().items()})
+    for precision in PRECISIONS:
+        weights = weight_bytes(info.architecture, precision)
+        _print_table({f'weights in {precision}': f'{weights / 1e6:.1f} MB'})
     _print_table(metadata)
     return 0
 

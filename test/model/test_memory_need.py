@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The estimate of memory against what is really allocated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.profiler import profile, ProfilerActivity
+
+from ttt3r_ros.model import Architecture, memory_need, Network
+from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
+from ttt3r_ros.model.memory_need import (
+    CUDA_BYTES,
+    expected_memory,
+    MemoryNeed,
+    PRECISIONS,
+    step_bytes,
+    weight_bytes,
+)
+from ttt3r_ros.settings import ModelSettings
+
+CPU = torch.device('cpu')
+
+
+def allocated_at_most(network, width, height):
+    """Give the peak of what torch allocates during the second step, bytes."""
+    with torch.inference_mode():
+        image = torch.rand(1, 3, height, width)
+        _, state = network.step(image, network.initial_state())
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            kept = network.step(image, state)
+    events = profiler.profiler.kineto_results.events()
+    sizes = [
+        e.nbytes() for e in sorted(events, key=lambda e: e.start_ns()) if '[memory]' in e.name()
+    ]
+    held = most = 0
+    for size in sizes:
+        held += size
+        most = max(most, held)
+    assert kept
+    return most
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.mini()])
+def test_the_weights_take_what_was_told(tmp_path, sizes, precision):
+    path = tmp_path / 'some.safetensors'
+    save_checkpoint(path, Network(sizes), sizes, {})
+
+    network, _ = load_network(path, CPU, precision)
+
+    held = {t.data_ptr(): t.untyped_storage().nbytes() for t in network.state_dict().values()}
+    assert weight_bytes(sizes, precision) == sum(held.values())
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('head', ['dpt', 'linear'])
+@pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.mini()])
+def test_a_step_takes_about_what_was_told(make_network, sizes, head, precision):
+    sizes = replace(sizes, head=head)
+    network = make_network(sizes).use_precision(precision, CPU)
+
+    allocated = allocated_at_most(network, 256, 192)
+
+    assert 0.8 * allocated < step_bytes(sizes, precision, 256, 192) < 1.5 * allocated
+
+
+def test_the_published_network_halves_with_each_precision():
+    strict, fast, int8 = (weight_bytes(Architecture.published_512(), p) for p in PRECISIONS)
+
+    assert strict == pytest.approx(3.17e9, rel=0.01)  # the size of the published file
+    assert fast == pytest.approx(strict / 2, rel=0.02)
+    assert int8 < 0.6 * fast  # convolutions stay in bfloat16
+
+
+def test_what_does_not_fit_names_the_way_out():
+    need = MemoryNeed('cuda:0', 'fast', 1_594_000_000, 130_000_000, CUDA_BYTES, 2_000_000_000)
+
+    assert not need.fits
+    assert str(need) == (
+        'cuda:0 will need about 2224 MB in precision fast (weights 1594 MB, a frame 130 MB, CUDA '
+        '500 MB); 2000 MB are free, which is too little: use precision int8, or a smaller '
+        'checkpoint'
+    )
+    assert 'precision int8' not in str(replace(need, precision='int8')).partition('too little')[2]
+    assert replace(need, free=2_224_000_000).fits
+    assert replace(need, free=None).fits
+
+
+def test_the_estimate_is_of_the_checkpoint_that_is_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / 'some.safetensors'
+    save_checkpoint(path, Network(Architecture.mini()), Architecture.mini(), {})
+    monkeypatch.setattr(memory_need, 'free_bytes', lambda device: 1000)
+
+    settings = ModelSettings(checkpoint=str(path), device='cpu', precision='int8')
+    need = expected_memory(settings)
+
+    assert need.weights == weight_bytes(Architecture.mini(), 'int8')
+    assert need.step == step_bytes(Architecture.mini(), 'int8', 128, 96)
+    assert (need.libraries, need.free, need.fits) == (0, 1000, False)
+
+
+def test_free_memory_is_what_the_system_says():
+    free = memory_need.free_bytes(CPU)
+
+    if free is None:
+        pytest.skip('this system does not tell')
+    assert 1e7 < free < 1e14

@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How much memory a network will take on its device, told before it is loaded."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ttt3r_ros.model.architecture import Architecture
+from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.layers import Int8Storage
+from ttt3r_ros.model.network import Network
+from ttt3r_ros.model.predictor import choose_device, choose_precision, RANDOM_CHECKPOINT
+from ttt3r_ros.settings import ModelSettings
+
+# What CUDA and its libraries take on a device before the first tensor, about.
+CUDA_BYTES = 500_000_000
+PRECISIONS = ('strict', 'fast', 'int8')
+_MEMINFO = Path('/proc/meminfo')
+_AVAILABLE = 'MemAvailable:'
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """
+    Bytes on one device.
+
+    weights: of the network. step: what one frame needs beside them, at most. libraries: of the
+    device itself. free: there now, None where the system does not tell.
+    """
+
+    device: str
+    precision: str
+    weights: int
+    step: int
+    libraries: int
+    free: int | None
+
+    @property
+    def total(self) -> int:
+        """Give all of it."""
+        return self.weights + self.step + self.libraries
+
+    @property
+    def fits(self) -> bool:
+        """Tell whether so much is free, as far as that is known."""
+        return self.free is None or self.total <= self.free
+
+    def __str__(self) -> str:
+        """Say it in one sentence; where it does not fit, with the ways out."""
+        parts = f'weights {_mega(self.weights)}, a frame {_mega(self.step)}'
+        if self.libraries:
+            parts += f', CUDA {_mega(self.libraries)}'
+        free = '' if self.free is None else f'; {_mega(self.free)} are free'
+        said = (
+            f'{self.device} will need about {_mega(self.total)} in precision {self.precision} '
+            f'({parts}){free}'
+        )
+        if self.fits:
+            return said
+        if self.precision == 'int8':
+            return f'{said}, which is too little: use a smaller checkpoint'
+        return f'{said}, which is too little: use precision int8, or a smaller checkpoint'
+
+
+def expected_memory(settings: ModelSettings) -> MemoryNeed:
+    """
+    Estimate what settings will take, from the checkpoint's sizes alone.
+
+    :param settings: of the network; images are taken to be 4:3.
+    :raises UserError: when the device or the checkpoint cannot be used.
+    """
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    if settings.checkpoint == RANDOM_CHECKPOINT:
+        a = Architecture.tiny()
+    else:
+        a = read_info(resolve_checkpoint(settings.checkpoint)).architecture
+    fit = ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
+    return memory_need(a, precision, device, fit.width, fit.height)
+
+
+def memory_need(
+    architecture: Architecture, precision: str, device: torch.device, width: int, height: int
+) -> MemoryNeed:
+    """
+    Estimate what a network will take.
+
+    :param precision: strict, fast or int8.
+    :param device: where it will run.
+    :param width: of the fitted images.
+    :param height: of the fitted images.
+    """
+    return MemoryNeed(
+        str(device),
+        precision,
+        weight_bytes(architecture, precision),
+        step_bytes(architecture, precision, width, height),
+        CUDA_BYTES if device.type == 'cuda' else 0,
+        free_bytes(device),
+    )
+
+
+def weight_bytes(architecture: Architecture, precision: str) -> int:
+    """
+    Count what the weights take, without making them.
+
+    :param precision: strict, fast or int8.
+    """
+    with torch.device('meta'):
+        network = Network(architecture)
+    if precision == 'int8':
+        network.use_int8(Int8Storage)  # all kinds store the same
+    elif precision == 'fast':
+        network.use_bfloat16()
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def step_bytes(architecture: Architecture, precision: str, width: int, height: int) -> int:
+    """
+    Estimate what one step with points and pose needs at most, beside weights and state.
+
+    The widest place is the end of a dense head, the MLP of a block or that of the pose memory.
+
+    :param precision: strict, fast or int8.
+    :param width: of the fitted image.
+    :param height: of the fitted image.
+    """
+    a = architecture
+    number = 4 if precision == 'strict' else 2
+    pixels = width * height
+    patches = pixels / a.patch_size**2
+
+    # Of each MLP: the residual stream, its norm and, before the GELU and after it, the hidden
+    # layer; int8 x int8 makes int32 and float32 of it first.
+    hidden = 8 + 4 if precision == 'int8' else 2 * number
+    rows = {a.encoder_width: patches, a.decoder_width: max(patches + 1, a.state_tokens)}
+    if a.pose_memory:
+        rows[2 * a.decoder_width] = a.memory_rows
+    block = max(count * wide * (3 * 4 + a.mlp_ratio * hidden) for wide, count in rows.items())
+
+    # What the heads will read.
+    levels = 4 * patches * (a.encoder_width + 4 * a.decoder_width)
+    if a.head == 'linear':
+        head = patches * a.decoder_width * (4 + a.mlp_ratio * hidden) + 3 * 4 * 4 * pixels
+    else:
+        maps = sum(w / 4**i for i, w in enumerate(a.dpt_layer_widths)) / 16
+        # A float32 convolution takes its pictures to a layout of its own.
+        copied = 2 if precision == 'strict' else 1
+        enlarged = number * (copied * a.dpt_width / 2 + a.dpt_last_width)
+        ended = (number + 4) * a.dpt_last_width + 4 * 4 if number == 2 else 0
+        fused = number * a.dpt_width * 6 / 16
+        head = pixels * (number * maps + max(enlarged, ended, fused)) + 2 * 4 * 4 * pixels
+    return int(levels + max(block, head))
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """
+    Give what is free on a device now.
+
+    :returns: None where the system does not tell.
+    """
+    if device.type == 'cuda':
+        return int(torch.cuda.mem_get_info(device)[0])
+    with suppress(OSError):
+        for line in _MEMINFO.read_text().splitlines():
+            if line.startswith(_AVAILABLE):
+                return 1024 * int(line.split()[1])
+    return None
+
+
+def _mega(size: int) -> str:
+    return f'{size / 1e6:.0f} MB'
