@@ -45,6 +45,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
 from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.simulation.building import FAMILIES
@@ -57,10 +58,17 @@ RATE_HZ = 15.0
 RULE = 'ttt3r'
 MOST_COST = 0.02  # of the ATE, of an option that is on by default
 
+
+def _int8(network: Network) -> Network:
+    return network.use_precision('int8', next(network.parameters()).device)
+
+
 # Each makes its network out of a strict one, which it may change.
 OPTIONS: dict[str, Callable[[Network], Network]] = {
     'float32, as published': published_network,
     'bfloat16 (precision fast)': Network.use_bfloat16,
+    'int8 (precision int8)': _int8,
+    'int8 weights, bfloat16 products': lambda network: network.use_int8(Int8Storage),
 }
 STRICT = 'float32 strict'
 

@@ -100,14 +100,22 @@ def test_a_timed_step_computes_what_the_product_computes():
     assert min(timed.times['memory']) > 0
 
 
-def test_random_weights_are_always_the_same_and_give_finite_numbers():
-    one, two = (random_weights(Architecture.tiny(), CPU, 'fast') for _ in range(2))
+@pytest.mark.parametrize(
+    ('precision', 'dtypes'),
+    [
+        ('fast', {torch.float32, torch.bfloat16}),
+        ('int8', {torch.float32, torch.bfloat16, torch.int8}),
+    ],
+)
+def test_random_weights_are_always_the_same_and_give_finite_numbers(precision, dtypes):
+    one, two = (random_weights(Architecture.tiny(), CPU, precision) for _ in range(2))
     predictor = Predictor(one, device=CPU)
 
     prediction, _ = predictor.step(np.zeros((48, 64, 3), np.uint8), predictor.initial_state())
 
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters()))
-    assert {p.dtype for p in one.parameters()} == {torch.float32, torch.bfloat16}
+    here, there = one.state_dict(), two.state_dict()
+    assert all(torch.equal(here[name], there[name]) for name in here)
+    assert {tensor.dtype for tensor in here.values()} == dtypes
     assert np.isfinite(prediction.points_camera).all()
 
 
