@@ -36,7 +36,8 @@ class Camera(Node):
         :param calibrated: whether camera_info is published, with some distortion.
         """
         super().__init__('camera')
-        self._topics = CameraTopics(self, f'{self.get_namespace().strip("/")}_optical_frame')
+        frame = f'{self.get_namespace().strip("/")}_optical_frame'
+        self._topics = CameraTopics(self, frame, calibrated)
         self._images = itertools.cycle([*film, *film[-2:0:-1]])
         self._intrinsics = None
         if calibrated:

@@ -147,7 +147,7 @@ def start_node(checkpoint: str) -> Times:
         node = rclpy.create_node('stopwatch')
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        camera = CameraTopics(node, 'camera_optical_frame')
+        camera = CameraTopics(node, 'camera_optical_frame', calibrated=False)
 
         def show() -> None:
             if camera.is_heard():

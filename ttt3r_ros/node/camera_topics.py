@@ -32,19 +32,22 @@ class Picture:
 
 
 class CameraTopics:
-    """Publish image, image/compressed and camera_info."""
+    """Publish image, image/compressed and, where it is known, camera_info."""
 
-    def __init__(self, node: Node, frame: str) -> None:
+    def __init__(self, node: Node, frame: str, calibrated: bool) -> None:
         """
         Advertise.
 
         :param node: publishes.
         :param frame: name of the optical frame.
+        :param calibrated: whether there will be a calibration; else nobody is to wait for it.
         """
         self._frame = frame
         self._raw = node.create_publisher(Image, 'image', QOS)
         self._compressed = node.create_publisher(CompressedImage, 'image/compressed', QOS)
-        self._info = node.create_publisher(CameraInfo, 'camera_info', QOS)
+        self._info = None
+        if calibrated:
+            self._info = node.create_publisher(CameraInfo, 'camera_info', QOS)
 
     def is_heard(self) -> bool:
         """Tell whether somebody subscribes to the images."""
@@ -64,7 +67,7 @@ class CameraTopics:
             raw = messages.rgb_image(rgb, header)
         if self._compressed.get_subscription_count():
             compressed = messages.jpeg_image(rgb, header, JPEG_QUALITY)
-        if intrinsics is not None and self._info.get_subscription_count():
+        if intrinsics is not None and self._info and self._info.get_subscription_count():
             info = messages.camera_info(intrinsics, header)
         return Picture(raw, compressed, info)
 

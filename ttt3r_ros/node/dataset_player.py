@@ -55,7 +55,8 @@ class ImagePlayer:
             raise InputError(
                 'a camera is no recording; a driver publishes it, such as v4l2_camera'
             )
-        self._camera = CameraTopics(node, settings.camera_optical_frame)
+        calibrated = self._source.intrinsics is not None
+        self._camera = CameraTopics(node, settings.camera_optical_frame, calibrated)
         self.is_heard = self._camera.is_heard
         self._truth = self.truth_publisher = None
         if (Path(settings.input) / TRUTH_FILE).is_file():

@@ -74,7 +74,7 @@ class SimulatedRobot(Node):
             settings.width, settings.height, settings.field_of_view
         )
         self._sensor = Sensor(noise=settings.image_noise)
-        self._camera = CameraTopics(self, settings.camera_optical_frame)
+        self._camera = CameraTopics(self, settings.camera_optical_frame, calibrated=True)
         self._odometry = self.create_publisher(Odometry, 'odometry', 10)
         self._truth = self.create_publisher(PoseStamped, 'ground_truth', 10)
         self._broadcaster = TransformBroadcaster(self)
