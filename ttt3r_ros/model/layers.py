@@ -115,7 +115,7 @@ def strips_of(rows: Tensor, width: int) -> tuple[Tensor, ...]:
     :param rows: (N, ...).
     :param width: numbers in a row of the widest tensor that is cut alike.
     """
-    return rows.split(max(CACHED_NUMBERS // width, 1))
+    return torch.split(rows, max(CACHED_NUMBERS // width, 1))
 
 
 def int8_kind(device: torch.device) -> type[Int8Linear]:
