@@ -134,7 +134,9 @@ def load_network(
             loaded[name], loaded[scale] = rounded_to_int8(tensor.to(device))
         else:
             # Copied, so that a file that changes later cannot change a network at work.
-            loaded[name] = torch.empty_like(wanted[name], device=device).copy_(tensor)
+            # Not empty_like: of a meta tensor that loads torch's compiler.
+            empty = torch.empty(wanted[name].shape, dtype=wanted[name].dtype, device=device)
+            loaded[name] = empty.copy_(tensor)
     network.load_state_dict(loaded, strict=True, assign=True)
     return network.eval(), checkpoint.info
 
