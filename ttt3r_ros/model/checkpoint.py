@@ -135,7 +135,8 @@ def load_network(
         else:
             # Copied, so that a file that changes later cannot change a network at work.
             # Not empty_like: of a meta tensor that loads torch's compiler.
-            empty = torch.empty(wanted[name].shape, dtype=wanted[name].dtype, device=device)
+            like = wanted[name]
+            empty = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=device)
             loaded[name] = empty.copy_(tensor)
     network.load_state_dict(loaded, strict=True, assign=True)
     return network.eval(), checkpoint.info

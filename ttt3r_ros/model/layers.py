@@ -95,7 +95,9 @@ def rounded_to_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
         meta device only their shapes, see `normal`.
     """
     if rows.is_meta:
-        return torch.empty_like(rows, dtype=torch.int8), rows.new_empty(len(rows)).float()
+        shapes = (rows.shape, torch.int8), (rows.shape[:1], torch.float32)
+        whole, scale = (torch.empty(shape, dtype=dtype, device='meta') for shape, dtype in shapes)
+        return whole, scale
     whole = torch.empty_like(rows, dtype=torch.int8)
     scale = rows.new_empty(len(rows), dtype=torch.float32)
     strips = (strips_of(tensor, rows.shape[1]) for tensor in (whole, scale, rows))
