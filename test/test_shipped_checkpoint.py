@@ -353,14 +353,9 @@ def restated_match(network, heard):
     return np.mean(matches, axis=0)
 
 
-@pytest.mark.parametrize('keys', ['as they ship', 'without their bias'])
 @torch.inference_mode()
-def test_the_state_is_written_by_the_gate_of_ttt3r(drives, keys):
-    """Without the bias that training begins with, the gate of any weights is half open."""
+def test_the_state_is_written_by_the_gate_of_ttt3r(drives):
     network, _ = load_network(resolve_checkpoint(''), 'cpu', 'strict')
-    if keys == 'without their bias':
-        for block in network.dec_blocks_state:
-            block.cross_attn.projk.bias.zero_()
     heard, proposed = [], []
     for block in network.dec_blocks_state:
         block.cross_attn.register_forward_hook(lambda m, inputs, o: heard.append(inputs[:2]))
@@ -376,8 +371,9 @@ def test_the_state_is_written_by_the_gate_of_ttt3r(drives, keys):
         closed = np.zeros(network.architecture.state_tokens)
         if number:
             closed = 1 / (1 + np.exp(restated_match(network, heard)))
-            assert keys == 'as they ship' or 0.05 < closed.mean() < 0.95
-        np.testing.assert_allclose(1 - prediction.gain[0].numpy(), closed, rtol=1e-2, atol=3e-7)
+            assert 0.2 < closed.mean() < 0.8
+            assert closed.std() > 0.1
+        np.testing.assert_allclose(1 - prediction.gain[0].numpy(), closed, atol=1e-4)
         written = proposed[-1][0].numpy()
         wanted = written + closed[:, None] * (before.tokens[0].numpy() - written)
         np.testing.assert_allclose(state.tokens[0].numpy(), wanted, atol=1e-4)

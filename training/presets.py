@@ -53,7 +53,6 @@ PRESETS = {
         stages=((0.0, 2, 3), (0.35, 2, 6), (0.6, 4, 8), (0.9, 8, 16)),
         average=0.99,
         advised_interval=3,
-        advised_gain_scale=0.5,
     ),
     # For the smoke test.
     'tiny': Preset(Architecture.tiny(), 64, 48, 16, 1e-3, 4, 8.0, 1.0),
