@@ -127,7 +127,7 @@ def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, inter
         told = run_films(network, encoded, compared, progress, compared)
         assert progress.n == decodings(2, len(encoded), compared)
     for method in compared:
-        for film, said in zip(two_films, told[method.name]):
+        for film, said in zip(two_films, told[method.name], strict=True):
             frames = alone(network, film, method)
             poses = np.stack([frame.map_T_camera for frame in frames])
             points = np.stack([frame.points_camera for frame in frames])
@@ -144,10 +144,12 @@ def test_points_that_nobody_asked_for_change_no_path(two_films):
     with tqdm(disable=True) as progress:
         with_points = run_films(network, encoded, chosen, progress, chosen)
         without = run_films(network, encoded, chosen, progress, chosen[:1])
+    assert set(without) == {method.name for method in chosen}
     for name, others in without.items():
-        for one, other in zip(with_points[name], others):
+        for one, other in zip(with_points[name], others, strict=True):
             np.testing.assert_array_equal(one.world_T_camera, other.world_T_camera)
-    for one, other in zip(with_points['cut3r, segments of 4'], without['cut3r, segments of 4']):
+    name = 'cut3r, segments of 4'
+    for one, other in zip(with_points[name], without[name], strict=True):
         np.testing.assert_array_equal(one.points_camera, other.points_camera)
     assert all(other.points_camera.size == 0 for other in without['brake, segments of 4'])
 
