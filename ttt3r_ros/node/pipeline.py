@@ -139,7 +139,7 @@ class Pipeline:
             self._reporter.drop(
                 'out of memory',
                 'the device has not enough memory for this network: use a smaller checkpoint, '
-                'precision:=fast or device:=cpu',
+                'precision:=int8 or device:=cpu',
             )
             return
         except UserError as error:

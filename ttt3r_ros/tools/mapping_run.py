@@ -150,7 +150,7 @@ class MappingRun:
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f'{self._predictor.device} has not enough memory for this network: use a smaller '
-                '--checkpoint, --precision fast or --device cpu'
+                '--checkpoint, --precision int8 or --device cpu'
             ) from error
         except UserError as error:
             if isinstance(error, CalibrationError) and not len(self._recording):
