@@ -170,6 +170,29 @@ def _fitted(encoded: list[bytes], network: Predictor) -> list[Pixels]:
     return [fit.apply(image) for image in images]
 
 
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a comparison in turns."""
+    add = parser.add_argument
+    add('--random', choices=PRESETS, default='', help='random weights of these sizes')
+    add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
+    add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
+    add('--busy', action='store_true', help='count processor time: other programs run too')
+    add_settings(parser, 'network', ModelSettings)
+
+
+def read_pairs(arguments: argparse.Namespace) -> tuple[NetworkChoice, Callable[[], float]]:
+    """
+    Read what add_pairs has added.
+
+    :returns: the network; the clock that gives seconds.
+    :raises UserError: when the clock does not fit the device.
+    """
+    choice = NetworkChoice(read_settings(arguments, ModelSettings), arguments.random)
+    if arguments.busy and choice.device.type != 'cpu':
+        raise UserError('--busy counts the time of the processor: use it with --device cpu')
+    return choice, time.process_time if arguments.busy else time.perf_counter
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare and print."""
     parser = argparse.ArgumentParser(
@@ -177,19 +200,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add('--random', choices=PRESETS, default='', help='random weights of these sizes')
-    add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
-    add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
-    add('--busy', action='store_true', help='count processor time: other programs run too')
-    add('--json', type=Path, metavar='FILE', help='write the numbers here too')
-    add_settings(parser, 'network', ModelSettings)
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    add_pairs(parser)
     arguments = parser.parse_args(argv)
     try:
-        choice = NetworkChoice(read_settings(arguments, ModelSettings), arguments.random)
-        if arguments.busy and choice.device.type != 'cpu':
-            raise UserError('--busy counts the time of the processor: use it with --device cpu')
-        clock = time.process_time if arguments.busy else time.perf_counter
+        choice, clock = read_pairs(arguments)
         comparison = compare(choice, arguments.resolution, arguments.pairs, clock)
         what = f'{choice}, processor time' if arguments.busy else str(choice)
         print(comparison.table(what).markdown())

@@ -20,20 +20,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 import sys
-import time
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmark.speed import add_pairs, read_pairs
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import RecurrentState
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import chosen_rule
-from ttt3r_ros.settings import ModelSettings
-from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.bench_network import NetworkChoice
-from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
 from ttt3r_ros.tools.tables import Table
 
 CAMERAS = 2
@@ -92,16 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add('--random', choices=PRESETS, default='', help='random weights of these sizes')
-    add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
-    add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
-    add('--busy', action='store_true', help='count processor time: other programs run too')
-    add_settings(parser, 'network', ModelSettings)
+    add_pairs(parser)
     arguments = parser.parse_args(argv)
     try:
-        choice = NetworkChoice(read_settings(arguments, ModelSettings), arguments.random)
-        clock = time.process_time if arguments.busy else time.perf_counter
+        choice, clock = read_pairs(arguments)
         apart, together = compare(choice, arguments.resolution, arguments.pairs, clock)
     except UserError as error:
         print(f'two_cameras: error: {error}', file=sys.stderr)
