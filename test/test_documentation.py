@@ -384,6 +384,8 @@ class Commands:
         if not (self._repository / path).is_file():
             return f'no file {path}'
         source = (self._repository / path).read_text()
+        for shared in re.findall(r'^from benchmark\.(\w+) import add_', source, re.MULTILINE):
+            source += (self._repository / f'benchmark/{shared}.py').read_text()
         known = {*re.findall(r"'(--[\w-]+)'", source), '--help'}
         if 'add_settings(' in source:
             known |= {'--' + knob.replace('_', '-') for knob in KNOBS}
