@@ -305,6 +305,37 @@ def test_the_kernels_of_the_device_fill_every_pixel_and_none_twice():
     assert done.returncode == 0, done.stderr
 
 
+FIRST_PICTURE = """
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import hand_path
+from ttt3r_ros.simulation.renderer import *
+from ttt3r_ros.simulation.renderer import find_edges, render_frames, smooth_edges
+from ttt3r_ros.simulation.sensor import Sensor
+
+kernels = render_frames, smooth_edges, find_edges
+compile_renderer(build_world('S', 0))
+before = [kernel.signatures for kernel in kernels]
+assert all(before), before
+world = build_world('M', 2)
+pose = hand_path(world, 0, 1.0, 4.0).world_T_camera[0]
+camera = CameraIntrinsics.from_field_of_view(64, 48, 80.0)
+render(world, camera, pose, smooth=True, sensor=Sensor())
+assert [kernel.signatures for kernel in kernels] == before
+"""
+
+
+def test_once_it_was_compiled_no_picture_compiles_the_renderer_again():
+    done = subprocess.run(
+        [sys.executable, '-c', FIRST_PICTURE],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.gpu
 def test_the_device_sees_what_the_cpu_sees():
     from ttt3r_ros.simulation.renderer_cuda import CudaRenderer

@@ -102,6 +102,16 @@ def render_clip(
     return (rgb if sensor is None else sensor.capture(rgb, seed)), depth
 
 
+def compile_renderer(world: World) -> None:
+    """
+    Compile it now, or load what was compiled before, so that no picture waits for it.
+
+    :param world: any.
+    """
+    camera = CameraIntrinsics.from_field_of_view(8, 6, 60.0)
+    render_clip(world, camera, np.empty((0, 4, 4)), smooth=True)
+
+
 def prepare_cameras(
     world: World, intrinsics: CameraIntrinsics, world_T_camera: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:

@@ -108,6 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
     environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) - 1)))
     with output_folder(arguments.output) as folder, stop_on_signal() as stop:
         print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
+        if player is None:
+            _prepare_simulation()
         with NodeProcesses(environment) as nodes:
             if player is None:
                 source = 'simulated_robot'
@@ -125,6 +127,16 @@ def run(arguments: argparse.Namespace) -> int:
             nodes.stop('mapping_node')
         judge(folder)
     return 128 + stop.signal_number if stop.signal_number else 0
+
+
+def _prepare_simulation() -> None:
+    """Compile the simulated world before any node runs, which would warn that no image comes."""
+    # Here, not at the top: they load numba.
+    from ttt3r_ros.simulation.building import build_world
+    from ttt3r_ros.simulation.renderer import compile_renderer
+
+    print('preparing the simulated world (the first time half a minute)', flush=True)
+    compile_renderer(build_world('S', 0))
 
 
 def _player(
