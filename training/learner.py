@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from ttt3r_ros.model.attention import CrossAttention, SelfAttention
 from ttt3r_ros.model.layers import Linear
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.model.rotary import grid_positions, rotary
-from ttt3r_ros.model.state_update import UpdateRule
+from ttt3r_ros.model.state_update import Candidate, RuleMemory, UpdateRule
 
 FLOW_CELL = 4  # pixels
 NEIGHBOUR_BIAS = 2.0  # attention then starts about one token wide
@@ -81,6 +81,26 @@ class Learner(nn.Module):
         values = values.unflatten(3, (grid.height, grid.width))
         cells = pixel_shuffle(values, self.cells)  # (B, T, 4, h, w)
         return cells.unflatten(2, (2, 2)).movedim(3, -1)
+
+
+@dataclass(frozen=True)
+class Untaught:
+    """
+    Another rule, whose gain teaches nothing: the network learns to live with it as it is.
+
+    Short sequences would only teach a gate to stand open, which is what long ones suffer from.
+    """
+
+    rule: UpdateRule
+
+    def start(self, proposed: Tensor) -> RuleMemory:
+        """Remember what the other rule remembers."""
+        return self.rule.start(proposed)
+
+    def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
+        """Give the other rule's gain, without its gradient."""
+        gain, memory = self.rule.gain(candidate, memory)
+        return gain.detach(), memory
 
 
 def _join(decoded: list[Decoded]) -> Decoded:

@@ -17,9 +17,9 @@ class Preset:
 
     frames_per_step: sequences times their length. stages: from which share of the run on, how
     long sequences are, shortest and longest. dense_share: share of the frames whose points are
-    learnt from in a step; poses and flow are learnt from in all. average: decay of the averaged
-    weights. advised_interval: frames after which users should start a new segment.
-    advised_gain_scale: factor on the gain of the rule `ttt3r` that users should take.
+    learnt from in a step; poses and flow are learnt from in all. rules: how frames are written
+    into the state, one drawn for each step. average: decay of the averaged weights.
+    advised_interval: frames after which users should start a new segment.
     """
 
     architecture: Architecture
@@ -31,10 +31,10 @@ class Preset:
     reuse: float
     dense_share: float
     stages: tuple[tuple[float, int, int], ...] = ((0.0, 2, 4), (0.3, 4, 8), (0.75, 8, 16))
+    rules: tuple[str, ...] = ('cut3r', 'ttt3r')
     memory_frames: int = 8
     average: float = 0.999
     advised_interval: int = 0
-    advised_gain_scale: float = 1.0
 
 
 PRESETS = {

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from training.batch import Batch, collate, crop, flow_targets, mirror, recolor
 from training.clips import ClipPool, ClipSettings
 from training.crew import Crew
-from training.learner import compile_blocks, FLOW_CELL, Learner
+from training.learner import compile_blocks, FLOW_CELL, Learner, Untaught
 from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
 from training.optimizer import Optimizer
@@ -167,12 +167,13 @@ class Run:
         batch = self._draw_batch(pool, sequences, frames)
         dense_count = max(1, round(self.preset.dense_share * frames))
         dense = sorted(self.rng.choice(frames, dense_count, replace=False).tolist())
+        rule = str(self.rng.choice(self.preset.rules))
         # On a CPU the plain product is several times faster backwards than the fused kernel.
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # of the CPU's kernel, too
         kernel = SDPBackend.MATH if self.device.type == 'cpu' else SDPBackend.FLASH_ATTENTION
         with sdpa_kernel([kernel, SDPBackend.MATH]):
             prediction = self.learner(
-                batch.images, update_rule('cut3r'), dense, self.preset.memory_frames
+                batch.images, Untaught(update_rule(rule)), dense, self.preset.memory_frames
             )
         target = flow_targets(batch, FLOW_CELL, self.preset.architecture.patch_size)
         loss, parts = sequence_loss(prediction, batch, target, LossWeights())
@@ -230,7 +231,6 @@ class Run:
             f'{self.seconds_spent / 60:.0f} minutes on {self.device.type}, seed {self.seed}',
             'command': self.command,
             'reset_interval': str(self.preset.advised_interval),
-            'gain_scale.ttt3r': str(self.preset.advised_gain_scale),
             'validation': json.dumps(
                 {
                     family: {name: round(value, 4) for name, value in asdict(errors).items()}

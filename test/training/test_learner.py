@@ -5,21 +5,24 @@
 
 import io
 
+import pytest
 import torch
 
-from training.learner import compile_blocks, initialise, Learner
+from training.learner import compile_blocks, initialise, Learner, Untaught
 from training.optimizer import Optimizer
 from ttt3r_ros.model import Architecture, Network, update_rule
+from ttt3r_ros.model.state_update import Candidate
 
 
-def test_a_sequence_in_training_equals_the_same_frames_one_by_one():
+@pytest.mark.parametrize('name', ['cut3r', 'ttt3r'])
+def test_a_sequence_in_training_equals_the_same_frames_one_by_one(name):
     torch.manual_seed(0)
     learner = Learner(Architecture.tiny()).eval()
     images = torch.rand(2, 3, 3, 48, 64) * 2 - 1
-    rule = update_rule('cut3r')
+    rule = update_rule(name)
 
     with torch.no_grad():
-        sequence = learner(images, rule, dense=[0, 2], memory_frames=2)
+        sequence = learner(images, Untaught(rule), dense=[0, 2], memory_frames=2)
         state = learner.network.initial_state(2)
         for t in range(3):
             told, state = learner.network.step(images[:, t], state, rule=rule)
@@ -29,6 +32,19 @@ def test_a_sequence_in_training_equals_the_same_frames_one_by_one():
                 slot = t // 2
                 torch.testing.assert_close(sequence.points[:, slot], told.points_camera)
                 torch.testing.assert_close(sequence.confidence[:, slot], told.confidence)
+
+
+def test_a_gate_is_lived_with_in_training_and_not_taught():
+    state, proposed = torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
+    match = torch.tensor([[0.0, 3.0]], requires_grad=True)
+    candidate = Candidate(state, proposed, match)
+
+    taught, _ = update_rule('ttt3r').gain(candidate, ())
+    untaught, _ = Untaught(update_rule('ttt3r')).gain(candidate, ())
+
+    torch.testing.assert_close(untaught, taught.detach())
+    assert taught.requires_grad
+    assert not untaught.requires_grad
 
 
 def test_no_gradient_goes_further_back_than_it_may():

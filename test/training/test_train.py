@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from training.clips import ClipPool, ClipSettings, plan_shot, take, take_on_device
+from training.presets import PRESETS
 from training.train import main
+from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import load_network
 
 CPU = torch.device('cpu')
@@ -25,17 +27,21 @@ def rows(folder, kind):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """Train for a few seconds on two families, stop, and go on for a few more on one."""
-    folder = tmp_path_factory.mktemp('run')
+    folder, rules = tmp_path_factory.mktemp('run'), []
     common = ['--preset', 'tiny', '--minutes', '0.3', '--device', 'cpu', '--out', str(folder)]
-    assert main([*common, '--family', 'SL', '--until', '0.15']) == 0
-    first = rows(folder, 'validation')[-1]
-    assert first['seconds'] < 0.25 * 60
-    assert main([*common, '--family', 'S', '--resume']) == 0
-    return folder, first['frames']
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'training.run.update_rule', lambda name: rules.append(name) or update_rule(name)
+        )
+        assert main([*common, '--family', 'SL', '--until', '0.15']) == 0
+        first = rows(folder, 'validation')[-1]
+        assert first['seconds'] < 0.25 * 60
+        assert main([*common, '--family', 'S', '--resume']) == 0
+    return folder, first['frames'], rules
 
 
 def test_a_run_goes_on_where_it_stopped(trained):
-    folder, frames_of_first_part = trained
+    folder, frames_of_first_part, _ = trained
     checks = rows(folder, 'validation')
 
     assert frames_of_first_part > 0
@@ -44,8 +50,15 @@ def test_a_run_goes_on_where_it_stopped(trained):
     assert (folder / 'log.png').stat().st_size > 1000
 
 
+def test_every_step_draws_one_of_the_rules_of_the_recipe(trained):
+    _, _, rules = trained
+
+    assert len(rules) > 10
+    assert set(rules) == {'cut3r', 'ttt3r'} == set(PRESETS['tiny'].rules)
+
+
 def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
-    folder, frames_of_first_part = trained
+    folder, frames_of_first_part, _ = trained
     network, info = load_network(folder / 'best.safetensors', 'cpu', 'strict')
 
     assert info.metadata['licence'] == 'Apache-2.0'
