@@ -309,10 +309,10 @@ FIRST_PICTURE = """
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
 from ttt3r_ros.simulation.renderer import *
-from ttt3r_ros.simulation.renderer import find_edges, render_frames, smooth_edges
+from ttt3r_ros.simulation.renderer import render_frames, smooth_edges
 from ttt3r_ros.simulation.sensor import Sensor
 
-kernels = render_frames, smooth_edges, find_edges
+kernels = render_frames, smooth_edges
 compile_renderer(build_world('S', 0))
 before = [kernel.signatures for kernel in kernels]
 assert all(before), before
