@@ -306,10 +306,10 @@ def test_the_kernels_of_the_device_fill_every_pixel_and_none_twice():
 
 
 FIRST_PICTURE = """
+from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
-from ttt3r_ros.simulation.renderer import *
-from ttt3r_ros.simulation.renderer import render_frames, smooth_edges
+from ttt3r_ros.simulation.renderer import compile_renderer, render, render_frames, smooth_edges
 from ttt3r_ros.simulation.sensor import Sensor
 
 kernels = render_frames, smooth_edges
