@@ -25,6 +25,7 @@ from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.resize import resize_on_host
+from ttt3r_ros.tools.diagnosis.middleware import abandoned_segments
 
 HAS_ROS = all(importlib.util.find_spec(name) for name in ('rclpy', 'tf2_ros', 'cv_bridge'))
 
@@ -113,6 +114,14 @@ class ExactPredictor:
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     return np.full((height, width, 3), number, np.uint8)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def tidy_shared_memory():
+    """Tests kill nodes, and Fast DDS leaves the 64 MB that each had."""
+    for segment in abandoned_segments():
+        segment.unlink(missing_ok=True)
+        segment.with_name(f'{segment.name}_el').unlink(missing_ok=True)
 
 
 _domains = itertools.count(os.getpid() * 7)

@@ -25,7 +25,7 @@ from ttt3r_ros.tools.diagnosis import (
     transforms,
 )
 from ttt3r_ros.tools.diagnosis.finding import fail, Finding, Level, warn
-from ttt3r_ros.tools.diagnosis.middleware import Profile
+from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 from ttt3r_ros.tools.options import positive_float
 
 EXAMPLES = """examples:
@@ -99,7 +99,8 @@ def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
     found = [] if trouble is None else [trouble]
     model, settings = ModelSettings(), NodeSettings()
     if observed is not None:
-        found.extend(judge(observed, middleware.look_at_profile()))
+        memory = middleware.look_at_shared_memory()
+        found.extend(judge(observed, middleware.look_at_profile(), memory))
         if observed.node is not None:
             model, settings = observed.node.model, observed.node.settings
     checkpoint = machine.look_at_checkpoint(model)
@@ -109,15 +110,17 @@ def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
     return found
 
 
-def judge(observed: Observed, profile: Profile) -> Iterator[Finding]:
+def judge(observed: Observed, profile: Profile, memory: SharedMemory | None) -> Iterator[Finding]:
     """
     Judge what the probe saw.
 
     :param observed: by the probe.
     :param profile: of Fast DDS.
+    :param memory: that the processes of this machine share.
     """
     yield from middleware.judge_middleware(observed, os.environ)
     yield middleware.judge_profile(profile, observed)
+    yield from middleware.judge_shared_memory(memory, profile, observed)
     yield from mapping_node.judge_node(observed)
     yield clock.judge_clock(observed)
     yield from images.judge_image(observed, profile)

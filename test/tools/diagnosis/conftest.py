@@ -17,7 +17,7 @@ from ttt3r_ros.node.observed import (
     Topic,
 )
 from ttt3r_ros.tools import doctor
-from ttt3r_ros.tools.diagnosis.middleware import Profile
+from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 
 IMAGE, INFO = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
 CLOUD, TF = 'sensor_msgs/msg/PointCloud2', 'tf2_msgs/msg/TFMessage'
@@ -25,6 +25,7 @@ GRID = 'nav_msgs/msg/OccupancyGrid'
 FRESH = Arrivals(count=150, rate_hz=30.0, age_s=0.02)
 SIZE = {'frame_id': 'optical', 'width': 640, 'height': 480}
 PROFILE = Profile('FASTDDS_DEFAULT_PROFILES_FILE', 'large.xml', True, 64 * 2**20)
+MEMORY = SharedMemory(size=8 * 2**30, free=7 * 2**30, abandoned=0)
 
 
 def end(node, kind, reliability='RELIABLE', durability='VOLATILE'):
@@ -95,11 +96,11 @@ def judge(monkeypatch):
     for name in ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY'):
         monkeypatch.delenv(name, raising=False)
 
-    def judge(changes, profile=PROFILE):
+    def judge(changes, profile=PROFILE, memory=MEMORY):
         observed = HEALTHY
         for path, value in changes.items():
             observed = changed(observed, path, value)
-        return list(doctor.judge(observed, profile))
+        return list(doctor.judge(observed, profile, memory))
 
     return judge
 

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from dataclasses import replace
+import fcntl
 from pathlib import Path
 
 import pytest
 
 from ttt3r_ros.tools.diagnosis import middleware
 from ttt3r_ros.tools.diagnosis.finding import Level
-from ttt3r_ros.tools.diagnosis.middleware import Profile
+from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 
 
 def test_a_domain_without_nodes_is_a_failure(find):
@@ -69,3 +70,36 @@ def test_the_shared_memory_is_read_from_the_profile(content, size, tmp_path, mon
 
     assert replace(profile, shipped='') == Profile('PROFILE', str(path), True, size, '')
     assert Path(profile.shipped).is_file()
+
+
+@pytest.mark.parametrize(
+    ('memory', 'seen', 'advice'),
+    [
+        ((64 * 2**20, 60 * 2**20, 0), '60 of 64 MB free', '--shm-size'),
+        ((64 * 2**20, 10 * 2**20, 54 * 2**20), '10 of 64 MB free', 'fastdds shm clean'),
+        ((24 * 2**30, 12 * 2**30, 12 * 2**30), 'left 12288 MB', 'fastdds shm clean'),
+    ],
+)
+def test_shared_memory_that_is_short_or_left_behind_is_a_warning(find, memory, seen, advice):
+    find({}, Level.WARN, seen, advice, memory=SharedMemory(*memory))
+
+
+def test_another_middleware_needs_no_shared_memory(healthy, profile):
+    observed = replace(healthy, middleware='rmw_cyclonedds_cpp')
+    full = SharedMemory(64 * 2**20, 0, 0)
+
+    assert not list(middleware.judge_shared_memory(full, profile, observed))
+
+
+def test_a_segment_is_abandoned_when_nobody_holds_its_lock(tmp_path):
+    for name in ('fastdds_1', 'fastdds_2', 'fastdds_port7001'):
+        (tmp_path / name).write_bytes(bytes(1000))
+    for name in ('fastdds_1_el', 'fastdds_2_el'):
+        (tmp_path / name).touch()
+
+    with (tmp_path / 'fastdds_1_el').open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        assert middleware.abandoned_segments(tmp_path) == [tmp_path / 'fastdds_2']
+        assert middleware.look_at_shared_memory(tmp_path).abandoned == 1000
+    assert middleware.look_at_shared_memory(tmp_path / 'none') is None

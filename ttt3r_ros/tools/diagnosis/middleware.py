@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+import fcntl
 import os
 from pathlib import Path
 import re
+import shutil
 
 from ttt3r_ros.node.observed import Observed
 from ttt3r_ros.tools.diagnosis.finding import fail, Finding, ok, warn
@@ -18,6 +20,10 @@ from ttt3r_ros.tools.processes import profile_variable
 
 # Larger best-effort messages do not fit into the shared memory of Fast DDS as it comes.
 SMALL_SEGMENT = 512 * 1024
+
+# Where Linux keeps the shared memory of all processes; in a container it has 64 MB as it comes.
+SHARED_MEMORY = Path('/dev/shm')
+MUCH_ABANDONED = 256 * 2**20
 
 # Up to 101 the ports of a domain lie below those that Linux gives to other programs.
 HIGHEST_DOMAIN, HIGHEST_SAFE_DOMAIN = 232, 101
@@ -129,3 +135,81 @@ def judge_profile(profile: Profile, observed: Observed | None) -> Finding:
         )
     said = 'no segment_size' if profile.segment_size is None else f'{profile.segment_size} bytes'
     return warn(subject, f'{profile.path} gives shared memory {said}', advice)
+
+
+@dataclass(frozen=True)
+class SharedMemory:
+    """
+    The shared memory of this machine, in bytes.
+
+    abandoned: held by segments of Fast DDS whose process was killed, until somebody removes them.
+    """
+
+    size: int
+    free: int
+    abandoned: int
+
+
+def look_at_shared_memory(folder: Path = SHARED_MEMORY) -> SharedMemory | None:
+    """
+    Look at the shared memory; None where there is no such folder.
+
+    :param folder: that the system keeps it in.
+    """
+    if not folder.is_dir():
+        return None
+    disk = shutil.disk_usage(folder)
+    sizes = [path.stat().st_size for path in abandoned_segments(folder)]
+    return SharedMemory(disk.total, disk.free, sum(sizes))
+
+
+def abandoned_segments(folder: Path = SHARED_MEMORY) -> list[Path]:
+    """
+    Find the segments of Fast DDS that no process holds any more.
+
+    A process holds the lock `NAME_el` of each of its segments as long as it lives.
+
+    :param folder: that the system keeps shared memory in.
+    """
+    return [
+        segment
+        for segment in sorted(folder.glob('fastdds_*'))
+        if not segment.name.endswith('_el') and _is_free(segment.with_name(f'{segment.name}_el'))
+    ]
+
+
+def _is_free(lock: Path) -> bool:
+    try:
+        with lock.open('rb') as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, of another user, or gone meanwhile
+        return False
+    return True
+
+
+def judge_shared_memory(
+    memory: SharedMemory | None, profile: Profile, observed: Observed
+) -> Iterator[Finding]:
+    """
+    Judge whether the next process finds room for its segment; nothing to say without Fast DDS.
+
+    :param memory: of this machine.
+    :param profile: as this process sees it.
+    :param observed: by the probe.
+    """
+    if memory is None or 'fastrtps' not in observed.middleware:
+        return
+    subject, needed = 'shared memory', profile.segment_size or SMALL_SEGMENT
+    said = f'{memory.free / 2**20:.0f} of {memory.size / 2**20:.0f} MB free in {SHARED_MEMORY}'
+    clean = 'free what they hold with `fastdds shm clean`'
+    if memory.free < needed:
+        yield warn(
+            subject,
+            f'{said}, a node wants {needed / 2**20:.0f}: large images may be lost',
+            clean if memory.abandoned else 'give the container more: `docker run --shm-size=1g`',
+        )
+    elif memory.abandoned > MUCH_ABANDONED:
+        held = memory.abandoned / 2**20
+        yield warn(subject, f'{said}; processes that were killed left {held:.0f} MB', clean)
+    else:
+        yield ok(subject, said)
