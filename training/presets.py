@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Architecture
 
 
@@ -36,6 +37,20 @@ class Preset:
     average: float = 0.999
     advised_interval: int = 0
 
+    def at(self, width: int, height: int) -> Preset:
+        """
+        Give the same recipe for images of another size, which its network is told from then on.
+
+        :param width: in pixels.
+        :param height: in pixels.
+        :raises UserError: when they are no multiples of the patch.
+        """
+        patch = self.architecture.patch_size
+        if width % patch or height % patch:
+            raise UserError(f'{width}x{height}: width and height have to be multiples of {patch}')
+        architecture = replace(self.architecture, image_size=max(width, height))
+        return replace(self, architecture=architecture, width=width, height=height)
+
 
 PRESETS = {
     # 13.7 M parameters: for a GPU, which no run of it has met yet.
@@ -47,7 +62,7 @@ PRESETS = {
         height=96,
         frames_per_step=64,
         rate=3e-3,
-        pool_clips=256,
+        pool_clips=128,
         reuse=6.0,
         dense_share=0.5,
         stages=((0.0, 2, 3), (0.35, 2, 6), (0.6, 4, 8), (0.9, 8, 16)),

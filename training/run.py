@@ -84,6 +84,11 @@ class Run:
         """Give the frames that the whole crew has learnt from."""
         return sum(self.frames_of.values())
 
+    @property
+    def _films(self) -> str:
+        """Name what is filmed now."""
+        return f'{self.clips.families} at {self.clips.width}x{self.clips.height}'
+
     def stop(self) -> None:
         """Ask for an end after the step at hand; the whole crew ends with its leader."""
         self._stop_asked = True
@@ -98,14 +103,14 @@ class Run:
 
     def load(self) -> None:
         """
-        Go on from the folder's last save; other families than there choose the best anew.
+        Go on from the folder's last save; other films than there choose the best anew.
 
         :raises PartsError: when there is none.
         """
         saved = load_parts(self.out, self.device)
         for name, value in saved['counters'].items():
             setattr(self, name, value)
-        if self.clips.families != list(self.frames_of)[-1]:
+        if self._films != list(self.frames_of)[-1]:
             self.best_score = math.inf
         self.optimizer.load_state_dict(saved['optimizer'])
         self._seed_numbers()
@@ -182,8 +187,8 @@ class Run:
         rate = warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) + 1e-3
         norm = self.optimizer.step(rate, self.crew)
         self.steps += 1
-        seen = self.frames_of.pop(self.clips.families, 0)
-        self.frames_of[self.clips.families] = seen + sequences * frames * self.crew.size
+        seen = self.frames_of.pop(self._films, 0)
+        self.frames_of[self._films] = seen + sequences * frames * self.crew.size
         values = {'loss': loss.detach(), 'gradient': norm, **parts}
         return {name: round(float(value), 5) for name, value in values.items()}
 
@@ -222,7 +227,7 @@ class Run:
         self.save()
 
     def _export(self, measured: dict[str, ValidationErrors]) -> None:
-        seen = ', '.join(f'{count} of {families}' for families, count in self.frames_of.items())
+        seen = ', '.join(f'{count} of {films}' for films, count in self.frames_of.items())
         metadata = {
             'licence': 'Apache-2.0',
             'note': 'demo checkpoint, trained on simulated worlds only; '

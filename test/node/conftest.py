@@ -118,7 +118,7 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray
 
 @pytest.fixture(scope='session', autouse=True)
 def tidy_shared_memory():
-    """Tests kill nodes, and Fast DDS leaves the 64 MB that each had."""
+    """Remove what earlier tests left that killed nodes: 64 MB each."""
     for segment in abandoned_segments():
         segment.unlink(missing_ok=True)
         segment.with_name(f'{segment.name}_el').unlink(missing_ok=True)

@@ -26,7 +26,7 @@ def rows(folder, kind):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """Train for a few seconds on two families, stop, and go on for a few more on one."""
+    """Train a few seconds on two families, stop, go on with one of them and larger images."""
     folder, rules = tmp_path_factory.mktemp('run'), []
     common = ['--preset', 'tiny', '--minutes', '0.3', '--device', 'cpu', '--out', str(folder)]
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +36,7 @@ def trained(tmp_path_factory):
         assert main([*common, '--family', 'SL', '--until', '0.15']) == 0
         first = rows(folder, 'validation')[-1]
         assert first['seconds'] < 0.25 * 60
-        assert main([*common, '--family', 'S', '--resume']) == 0
+        assert main([*common, '--family', 'S', '--resolution', '96x64', '--resume']) == 0
     return folder, first['frames'], rules
 
 
@@ -62,13 +62,14 @@ def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
     network, info = load_network(folder / 'best.safetensors', 'cpu', 'strict')
 
     assert info.metadata['licence'] == 'Apache-2.0'
-    assert f'(of families: {frames_of_first_part} of SL, ' in info.metadata['training']
-    assert ' of S)' in info.metadata['training']
-    assert '--family S --resume' in info.metadata['command']
+    assert f'(of families: {frames_of_first_part} of SL at 64x48, ' in info.metadata['training']
+    assert ' of S at 96x64)' in info.metadata['training']
+    assert '--family S --resolution 96x64 --resume' in info.metadata['command']
     assert 'simulated worlds only' in info.metadata['note']
     assert json.loads(info.metadata['validation'])['S']['depth_scaled'] > 0
+    assert info.architecture.image_size == 96
     with torch.no_grad():
-        told, _ = network.step(torch.zeros(1, 3, 48, 64), network.initial_state())
+        told, _ = network.step(torch.zeros(1, 3, 64, 96), network.initial_state())
     assert torch.isfinite(told.points_camera).all()
     assert not any('flow' in name for name in network.state_dict())
 
@@ -77,6 +78,14 @@ def test_resuming_nothing_is_refused_in_one_line(tmp_path, capsys):
     assert main(['--preset', 'tiny', '--minutes', '1', '--out', str(tmp_path), '--resume']) == 1
 
     assert capsys.readouterr().err.startswith('training: error: nothing to resume')
+
+
+def test_images_that_are_no_whole_number_of_patches_are_refused(tmp_path, capsys):
+    options = ['--preset', 'tiny', '--minutes', '1', '--out', str(tmp_path)]
+
+    assert main([*options, '--resolution', '100x64']) == 1
+
+    assert 'multiples of 16' in capsys.readouterr().err
 
 
 def test_a_seed_gives_one_film():
