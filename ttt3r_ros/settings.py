@@ -253,6 +253,13 @@ class NodeSettings(Checked):
         "Broadcast map_frame to odom_frame (to base_frame without one); needs somebody's "
         'odom_frame to base_frame, or publish_odom_to_base_tf.',
     )
+    odometry_scale: str = knob(
+        'auto',
+        "The map's unit of length where somebody else is the odometry: auto takes over that of "
+        'the odometry when it differs clearly, report only says so in the diagnostics.',
+        choices=('auto', 'report'),
+        live=True,
+    )
     publish_odom_to_base_tf: bool = knob(
         False, 'Be the odometry: broadcast odom_frame to base_frame and publish ~/odometry.'
     )

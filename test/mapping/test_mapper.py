@@ -170,6 +170,25 @@ def test_noise_of_the_depth_starts_no_scale(overlap):
     assert {f.scale for f in frames} == {1.0}
 
 
+@pytest.mark.parametrize('interval', [0, 3])
+def test_a_new_unit_of_length_counts_from_the_newest_camera_on(interval):
+    predictor = ExactPredictor()
+    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=interval))
+    before = run(mapper, range(5))
+
+    mapper.rescale(0.5)
+    after = run(mapper, range(5, 10))
+
+    here = predictor.expected_pose(4)
+    np.testing.assert_allclose(before[-1].map_T_camera, here, atol=1e-12)
+    for number, frame in enumerate(after, 5):
+        onwards = invert(here) @ predictor.expected_pose(number)
+        onwards[:3, 3] *= 0.5
+        np.testing.assert_allclose(frame.map_T_camera, here @ onwards, atol=1e-12)
+        depth = 0.5 * predictor.depth(number, (HEIGHT, WIDTH))
+        np.testing.assert_allclose(frame.points_camera[..., 2], depth, rtol=1e-6)
+
+
 def test_a_segment_starts_on_demand_and_only_once():
     predictor = ExactPredictor()
     mapper = OnlineMapper(predictor, MappingSettings())

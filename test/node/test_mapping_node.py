@@ -11,6 +11,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
+from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.camera import CameraIntrinsics
@@ -74,6 +75,40 @@ def test_with_foreign_odometry_the_error_of_odometry_goes_into_map_to_odom(rig):
     )
     children = {(t.header.frame_id, t.child_frame_id) for m in transforms for t in m.transforms}
     assert children == {('map', 'odom'), ('odom', 'base_link')}
+
+
+def test_the_unit_of_the_odometry_is_taken_over_when_it_differs_and_outlives_a_reset(rig):
+    rig.start()
+    step = 0.052  # of the odometry, for each decimetre that the network sees
+
+    poses, _ = drive(rig, 82, lambda n: START @ ahead(step * n))
+
+    places = np.array([messages.matrix_from_pose(p.pose.pose)[:2, 3] for p in poses])
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    changes = np.flatnonzero(np.abs(np.diff(steps)) > 1e-6)
+    assert len(changes) == 1  # after sixteen steps of a quarter of a metre
+    np.testing.assert_allclose(steps, np.where(np.arange(81) < 80, 0.1, step), atol=1e-6)
+    rig.wait_for_log('lengths of the map are 1.92 times too long')
+    rig.wait_for_count('scale', '0.520')
+    rig.wait_for_count('odometry over map', '1.000 +- 0.050')
+
+    assert rig.call(Trigger, '/ttt3r/reset').success
+    poses, _ = drive(rig, 4, lambda n: START @ ahead(step * n))
+    np.testing.assert_allclose(
+        messages.matrix_from_pose(poses[-1].pose.pose), START @ ahead(3 * step), atol=1e-6
+    )
+
+
+def test_the_unit_of_the_odometry_is_only_reported_when_that_is_wanted(rig):
+    rig.start(odometry_scale='report')
+
+    poses, _ = drive(rig, 82, lambda n: START @ ahead(0.052 * n))
+
+    np.testing.assert_allclose(
+        messages.matrix_from_pose(poses[-1].pose.pose), START @ ahead(8.1), atol=1e-6
+    )
+    rig.wait_for_count('scale', '1.000')
+    rig.wait_for_count('odometry over map', '0.520 +- 0.026')
 
 
 def test_map_to_odom_is_sent_from_activation_on_dated_ahead_while_the_network_loads(rig):

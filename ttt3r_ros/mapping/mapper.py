@@ -225,6 +225,19 @@ class OnlineMapper:
             memory, segment=replace(segment, map_T_world=map_T_camera @ camera_T_world)
         )
 
+    def rescale(self, factor: float) -> None:
+        """
+        Multiply all lengths from now on; the newest camera stays where it is in the map.
+
+        :param factor: above 0.
+        """
+        segment = self._memory.segment
+        camera = self._memory.views[-1].world_T_camera if self._memory.views else np.eye(4)
+        map_T_camera = segment.map_T_camera(camera)
+        larger = replace(segment, scale=factor * segment.scale)
+        self._memory = replace(self._memory, segment=larger)
+        self.place_camera(map_T_camera)
+
     def snapshot(self) -> MapperSnapshot:
         """Give everything that is remembered now."""
         return self._memory

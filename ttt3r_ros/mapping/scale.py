@@ -51,6 +51,13 @@ class ScaleEstimate:
             return math.exp(self.log_scale)
         return 1.0
 
+    def in_words(self) -> str:
+        """Give the scale and its standard deviation, for people."""
+        if math.isinf(self.log_sigma):
+            return 'unknown'
+        scale = math.exp(self.log_scale)
+        return f'{scale:.3f} +- {scale * self.log_sigma:.3f}'
+
 
 def estimate_scale(
     depths: Sequence[tuple[FloatImage, FloatImage]],

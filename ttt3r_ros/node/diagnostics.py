@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+import math
 import resource
 import threading
 import time
@@ -16,6 +17,7 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 import torch
 
+from ttt3r_ros.mapping.scale import ScaleEstimate
 from ttt3r_ros.settings import NodeSettings
 
 # Rates and percentages are those of so many images, or of so many seconds.
@@ -86,6 +88,8 @@ class Health:
         self._stamp_age_s = 0.0
         self._gain_mean = 0.0
         self._calibrated = False
+        self._scale = 1.0
+        self._odometry_scale = ScaleEstimate(0.0, math.inf)
         self._began = time.monotonic()
 
     def received(self, stamp_ns: int, age_s: float) -> None:
@@ -138,6 +142,16 @@ class Health:
             self._window.mapped.append(time.monotonic())
             self._window.latencies_s.append(latency_s)
 
+    def measured_scale(self, scale: float, by_odometry: ScaleEstimate) -> None:
+        """
+        Take note of the unit of length.
+
+        :param scale: metres of the map per unit of the network.
+        :param by_odometry: from lengths of the map to those of somebody's odometry.
+        """
+        with self._lock:
+            self._scale, self._odometry_scale = scale, by_odometry
+
     def restart(self) -> None:
         """Forget rates and troubles, as after a reset; the counts stay."""
         with self._lock:
@@ -174,6 +188,8 @@ class Health:
                 'checkpoint': around.checkpoint,
                 'calibration': 'camera_info' if self._calibrated else 'estimated focal length',
                 'gate mean': f'{self._gain_mean:.4f}',
+                'scale': f'{self._scale:.3f}',
+                'odometry over map': self._odometry_scale.in_words(),
                 **memory_mb(),
                 **{f'dropped: {cause}': count for cause, count in sorted(self._dropped.items())},
             }

@@ -132,6 +132,7 @@ class Pipeline:
             return
         epoch = self._epoch
         self._session.settings = self._settings().mapping
+        self._session.follows_odometry_scale = self._settings().node.odometry_scale == 'auto'
         try:
             located = self._map(image, self._session)
         except torch.OutOfMemoryError:
@@ -155,6 +156,14 @@ class Pipeline:
             located.frame.gain_mean,
             located.intrinsics is not None,
         )
+        self._health.measured_scale(located.frame.scale, located.odometry_scale)
+        if located.rescaled != 1.0:
+            self._reporter.note(
+                'scale',
+                f'by the odometry lengths of the map are {1 / located.rescaled:.2f} times too '
+                f'long: from now on they are multiplied by {located.rescaled:.3f}; ~/reset '
+                'begins a map that is all of the new scale',
+            )
         self._session.merge()
         self.publish_maps()
 

@@ -15,6 +15,8 @@ from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
+from ttt3r_ros.mapping.odometry_scale import OdometryScale
+from ttt3r_ros.mapping.scale import ScaleEstimate
 from ttt3r_ros.mapping.storage import MapFileError, resumed, StoredMap
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model.image_input import ImageFit
@@ -31,7 +33,8 @@ class LocatedFrame:
 
     frame: in the map. fit: from the original image to the one that the network saw.
     intrinsics: of the original image, where they are known. map_T_base, map_T_odom,
-    odom_T_base: (4, 4).
+    odom_T_base: (4, 4). odometry_scale: from lengths of the map to those of somebody's odometry.
+    rescaled: by which lengths are multiplied from the next image on, mostly 1.
     """
 
     frame: MappedFrame
@@ -40,6 +43,8 @@ class LocatedFrame:
     map_T_base: Array
     map_T_odom: Array
     odom_T_base: Array
+    odometry_scale: ScaleEstimate
+    rescaled: float
 
     def camera(self) -> CameraIntrinsics:
         """
@@ -59,7 +64,11 @@ class Session:
     """
     Map images of a robot's camera, from the first one on or from a map that was loaded.
 
-    At the first image map and odometry agree, so `map_T_odom` begins as the identity.
+    At the first image map and odometry agree, so `map_T_odom` begins as the identity. A unit of
+    length that was taken over from the odometry outlives a reset: it is the network's, with this
+    camera.
+
+    follows_odometry_scale: whether it is taken over, when it differs clearly.
     """
 
     def __init__(self, mapper: OnlineMapper, settings: MappingSettings) -> None:
@@ -72,6 +81,8 @@ class Session:
         self.mapper = mapper
         self.settings = settings
         self.localization_only = False
+        self.follows_odometry_scale = True
+        self._unit = 1.0
         self._voxels: VoxelMap
         self._grid: OccupancyGrid
         self._newest: LocatedFrame | None
@@ -100,8 +111,10 @@ class Session:
         return self._map_T_odom
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget everything but the unit of length."""
         self.mapper.reset()
+        self.mapper.rescale(self._unit)
+        self._odometry_scale = OdometryScale()
         self.localization_only = False
         self._voxels = VoxelMap(self.settings.voxel_size, self.settings.max_voxels)
         self._grid = OccupancyGrid(self.settings)
@@ -120,6 +133,7 @@ class Session:
         if newest is None:
             self._start_map_T_base = map_T_base
             return
+        self._odometry_scale.interrupt()
         base_T_camera = invert(newest.map_T_base) @ newest.frame.map_T_camera
         self.mapper.place_camera(map_T_base @ base_T_camera)
         self._map_T_odom = map_T_base @ invert(newest.odom_T_base)
@@ -162,10 +176,13 @@ class Session:
             self.mapper.place_camera(place @ base_T_camera)
             frame = replace(frame, map_T_camera=place @ base_T_camera)
         map_T_base = frame.map_T_camera @ invert(base_T_camera)
+        rescaled = 1.0
         if odom_T_base is None:
             odom_T_base = invert(self._map_T_odom) @ map_T_base
         else:
             self._map_T_odom = map_T_base @ invert(odom_T_base)
+            self._odometry_scale.add(map_T_base, odom_T_base)
+            rescaled = self._take_over_scale()
         self._unmerged = (frame, floor_T_camera) if write else None
         self._newest = LocatedFrame(
             frame,
@@ -174,8 +191,21 @@ class Session:
             map_T_base,
             self._map_T_odom,
             odom_T_base,
+            self._odometry_scale.estimate(),
+            rescaled,
         )
         return self._newest
+
+    def _take_over_scale(self) -> float:
+        """Multiply lengths by what the odometry says; gives the factor."""
+        if not self.follows_odometry_scale:
+            return 1.0
+        factor = self._odometry_scale.estimate().chosen('auto')
+        if factor != 1.0:
+            self._unit *= factor
+            self.mapper.rescale(factor)
+            self._odometry_scale.rescale(factor)
+        return factor
 
     def merge(self) -> None:
         """Put the points of the newest image into the map; apart, for nobody waits for it."""
