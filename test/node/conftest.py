@@ -25,6 +25,8 @@ from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.resize import resize_on_host
+from ttt3r_ros.node.session import Session
+from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.diagnosis.middleware import abandoned_segments
 
 HAS_ROS = all(importlib.util.find_spec(name) for name in ('rclpy', 'tf2_ros', 'cv_bridge'))
@@ -110,6 +112,11 @@ class ExactPredictor:
         return ExactPrediction(
             points, np.full((height, width), CONFIDENCE, np.float32), pose
         ), state
+
+
+@pytest.fixture
+def session():
+    return Session(OnlineMapper(ExactPredictor(), MappingSettings()), MappingSettings())
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
