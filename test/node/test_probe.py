@@ -16,7 +16,7 @@ from ttt3r_ros.node.observed import ObservationSource
 from ttt3r_ros.node.probe import observation_sources, observe
 from ttt3r_ros.tools import doctor
 from ttt3r_ros.tools.diagnosis.finding import Level
-from ttt3r_ros.tools.diagnosis.middleware import Profile
+from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 
@@ -42,7 +42,8 @@ def look(rig, domain, monkeypatch):
 
 
 def failures(observed):
-    found = doctor.judge(observed, Profile('PROFILE', 'x', True, 2**26))
+    memory = SharedMemory(size=2**30, free=2**30, abandoned=0)
+    found = doctor.judge(observed, Profile('PROFILE', 'x', True, 2**26), memory)
     return [one.seen for one in found if one.level is Level.FAIL]
 
 
