@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class Learner(nn.Module):
         """
         Run sequences.
 
-        :param images: (B, T, 3, H, W) in [-1, 1].
+        :param images: (B, T, 3, H, W) in [-1, 1]; T of 2 or more.
         :param rule: how frames are written into the state.
         :param dense: the frames whose points are predicted.
         :param memory_frames: after so many frames no gradient goes further back in time.
@@ -54,12 +54,13 @@ class Learner(nn.Module):
         encoded = network.encode(images.flatten(0, 1))
         tokens = encoded.tokens.unflatten(0, (batch, frames))
         state = network.initial_state(batch)
+        lived_with = Untaught(rule)
         decoded: list[Decoded] = []
         for t in range(frames):
             if t and t % memory_frames == 0:
                 state = replace(state, tokens=state.tokens.detach(), memory=state.memory.detach())
             step, gain, state = network.advance(
-                encoded._replace(tokens=tokens[:, t]), state, rule=rule, write=True
+                encoded._replace(tokens=tokens[:, t]), state, rule=lived_with, write=True
             )
             decoded.append(step)
         poses = torch.stack([step.pose_token for step in decoded], dim=1)
@@ -73,6 +74,7 @@ class Learner(nn.Module):
             translation.unflatten(0, (batch, frames)),
             quaternion.unflatten(0, (batch, frames)),
             self._flow(last, encoded),
+            torch.stack(lived_with.matches).mean(),
         )
 
     def _flow(self, tokens: Tensor, grid: ImageTokens) -> Tensor:
@@ -89,9 +91,11 @@ class Untaught:
     Another rule, whose gain teaches nothing: the network learns to live with it as it is.
 
     Short sequences would only teach a gate to stand open, which is what long ones suffer from.
+    matches: the mean match of every frame that the rule was asked about, with its gradient.
     """
 
     rule: UpdateRule
+    matches: list[Tensor] = field(default_factory=list)
 
     def start(self, proposed: Tensor) -> RuleMemory:
         """Remember what the other rule remembers."""
@@ -99,6 +103,7 @@ class Untaught:
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
         """Give the other rule's gain, without its gradient."""
+        self.matches.append(candidate.match.mean())
         gain, memory = self.rule.gain(candidate, memory)
         return gain.detach(), memory
 

@@ -22,7 +22,9 @@ class LossWeights:
 
     confidence: alpha of the confidence term; CUT3R's 0.2 is too small for the errors of a small
     network, its confidence falls to the floor. pose: at the published weight the pose is drowned
-    by the points. flow: the auxiliary task without which the pose stays at no motion.
+    by the points. flow: the auxiliary task without which the pose stays at no motion. match: of
+    the square of the mean match; nothing else holds that mean, which softmax does not see, and
+    TTT3R's gate, the logistic of it, would drift open or shut.
     """
 
     confidence: float = 0.6
@@ -31,6 +33,7 @@ class LossWeights:
     translation: float = 15.0
     rotation: float = 15.0
     flow: float = 8.0
+    match: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class SequencePrediction:
 
     points: (B, K, H, W, 3) metres, camera, and confidence: (B, K, H, W) of the K frames `dense`.
     translation: (B, T, 3) and quaternion_xyzw: (B, T, 4). flow: (B, T, 2, h, w, 2) patches.
+    match: () mean attention logit of the state's tokens and the images'.
     """
 
     dense: list[int]
@@ -48,6 +52,7 @@ class SequencePrediction:
     translation: Tensor
     quaternion_xyzw: Tensor
     flow: Tensor
+    match: Tensor
 
 
 def quaternion_to_matrix(quaternion_xyzw: Tensor) -> Tensor:
@@ -122,6 +127,7 @@ def sequence_loss(
         'translation': translation_error.mean(),
         'rotation': rotation_error.mean(),
         'flow': flow,
+        'match': prediction.match.square(),
     }
     total = sum(getattr(weights, name) * part for name, part in parts.items())
     with torch.no_grad():

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from training.batch import Batch, collate, crop, flow_targets, mirror, recolor
 from training.clips import ClipPool, ClipSettings
 from training.crew import Crew
-from training.learner import compile_blocks, FLOW_CELL, Learner, Untaught
+from training.learner import compile_blocks, FLOW_CELL, Learner
 from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
 from training.optimizer import Optimizer
@@ -178,7 +178,7 @@ class Run:
         kernel = SDPBackend.MATH if self.device.type == 'cpu' else SDPBackend.FLASH_ATTENTION
         with sdpa_kernel([kernel, SDPBackend.MATH]):
             prediction = self.learner(
-                batch.images, Untaught(update_rule(rule)), dense, self.preset.memory_frames
+                batch.images, update_rule(rule), dense, self.preset.memory_frames
             )
         target = flow_targets(batch, FLOW_CELL, self.preset.architecture.patch_size)
         loss, parts = sequence_loss(prediction, batch, target, LossWeights())

@@ -22,7 +22,7 @@ def test_a_sequence_in_training_equals_the_same_frames_one_by_one(name):
     rule = update_rule(name)
 
     with torch.no_grad():
-        sequence = learner(images, Untaught(rule), dense=[0, 2], memory_frames=2)
+        sequence = learner(images, rule, dense=[0, 2], memory_frames=2)
         state = learner.network.initial_state(2)
         for t in range(3):
             told, state = learner.network.step(images[:, t], state, rule=rule)
@@ -45,6 +45,25 @@ def test_a_gate_is_lived_with_in_training_and_not_taught():
     torch.testing.assert_close(untaught, taught.detach())
     assert taught.requires_grad
     assert not untaught.requires_grad
+
+
+def test_the_mean_match_of_all_frames_but_the_first_can_be_taught():
+    torch.manual_seed(0)
+    learner = Learner(Architecture.tiny())
+    images = torch.rand(2, 3, 3, 48, 64) * 2 - 1
+    heard = Untaught(update_rule('ttt3r'))
+
+    told = learner(images, update_rule('ttt3r'), dense=[0], memory_frames=8).match
+    told.backward()
+
+    with torch.no_grad():
+        state = learner.network.initial_state(2)
+        for t in range(3):
+            _, state = learner.network.step(images[:, t], state, rule=heard)
+    assert len(heard.matches) == 2
+    torch.testing.assert_close(told.detach(), torch.stack(heard.matches).mean())
+    for block in learner.network.dec_blocks_state:
+        assert block.cross_attn.projk.bias.grad.abs().max() > 0
 
 
 def test_no_gradient_goes_further_back_than_it_may():

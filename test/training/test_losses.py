@@ -51,6 +51,7 @@ def truth(batch):
         translation=batch.first_T_camera[..., :3, 3],
         quaternion_xyzw=torch.from_numpy(quaternion),
         flow=torch.zeros(2, 3, 2, 4, 8, 2),
+        match=torch.tensor(0.0),
     )
 
 
@@ -63,6 +64,17 @@ def test_the_truth_costs_nothing_but_the_reward_of_its_confidence(batch, truth):
     for name in ('world_points', 'translation', 'rotation', 'flow', 'depth_error'):
         assert parts[name] < 1e-5, name
     assert total.item() == pytest.approx(-0.6 * np.log(2.0), abs=1e-3)
+
+
+@pytest.mark.parametrize('match', [-3.0, 3.0])
+def test_a_gate_that_drifts_open_or_shut_costs(batch, truth, match):
+    weights = LossWeights(match=0.5)
+    level, _ = sequence_loss(truth, batch, FLOW, weights)
+
+    drifted, parts = sequence_loss(replace(truth, match=torch.tensor(match)), batch, FLOW, weights)
+
+    assert parts['match'] == pytest.approx(9.0)
+    assert (drifted - level).item() == pytest.approx(4.5, abs=1e-4)
 
 
 def test_a_quaternion_and_its_negative_cost_the_same(batch, truth):
