@@ -99,8 +99,8 @@ def curves_of(rows: Sequence[dict[str, Any]], family: str) -> list[Curve]:
     :param rows: of kind validation.
     """
     rows = sorted((row for row in rows if row['family'] == family), key=lambda r: r['frames'])
-    still = [i for i, r in enumerate(rows) if r['rotation_deg'] > MOVING * r['still_deg']]
-    begin = still[-1] + 1 if still else 0
+    moving = [i for i, r in enumerate(rows) if r['rotation_deg'] <= MOVING * r['still_deg']]
+    begin = moving[0] if moving else len(rows)
     if len(rows) - begin < LEAST_CHECKS:
         return []
     frames = np.array([row['frames'] for row in rows], dtype=np.float64)

@@ -132,7 +132,7 @@ def largest_difference(network: Network, other: Network, images: Tensor) -> floa
 
 def equality(device: torch.device) -> list[Goal]:
     """Compare the CPU with a device: every part of a tiny network, and what ships."""
-    images = np.random.default_rng(0).uniform(-1, 1, (EQUALITY_FRAMES, 3, 96, 128))
+    images = np.random.default_rng(0).uniform(-1, 1, (EQUALITY_FRAMES, 3, 160, 224))
     tensor = torch.from_numpy(images.astype(np.float32))
     goals = []
     for precision, bound in MOST_DIFFERENCE.items():
@@ -159,7 +159,7 @@ def graphs(device: torch.device) -> Goal:
     recorder = step_recorder(device)
     plain = Predictor(network, info, device=device)
     replayed = Predictor(network, info, device=device, recorder=recorder)
-    images = np.random.default_rng(0).integers(0, 256, (EQUALITY_FRAMES, 96, 128, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (EQUALITY_FRAMES, 160, 224, 3), np.uint8)
     state, other, worst = plain.initial_state(), replayed.initial_state(), 0.0
     for rgb in images:
         one, state = plain.step(rgb, state)

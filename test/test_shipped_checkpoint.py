@@ -32,9 +32,12 @@ from ttt3r_ros.tools.diagnosis.machine import look_at_checkpoint
 from ttt3r_ros.tools.main import COMMANDS
 
 DRIVES, FRAMES, RATE_HZ = 8, 8, 7.5
-WIDTH, HEIGHT, FOCAL = 128, 96, 90.0
+WIDTH, HEIGHT, FOCAL = 224, 160, 160.0
 COLUMN, ROW = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
-RAYS = np.stack([(COLUMN - 63.5) / FOCAL, (ROW - 47.5) / FOCAL, np.ones((HEIGHT, WIDTH))], axis=-1)
+CENTRE = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
+RAYS = np.dstack(
+    [(COLUMN - CENTRE[0]) / FOCAL, (ROW - CENTRE[1]) / FOCAL, np.ones((HEIGHT, WIDTH))]
+)
 # The map's x is ahead, y left and z up; the camera's x is right, y down and z ahead.
 MAP_T_WORLD = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 
@@ -86,7 +89,7 @@ def predictor():
 @pytest.fixture(scope='module')
 def drives(predictor):
     """Give short drives of a robot through the building, mapped by the product."""
-    camera = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, 63.5, 47.5)
+    camera = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, *CENTRE)
     world = build_world('S', 0)
     drives = []
     for seed in range(DRIVES):

@@ -13,8 +13,8 @@ All families first, then the one that matters most, under one schedule of the le
   python -m training.train --family S --minutes 40 --out runs/small --resume
 
 Small images first, where a step costs a third, then larger ones, which are matched better:
-  python -m training.train --preset mini --minutes 60 --until 30 --out runs/mini
-  python -m training.train --preset mini --resolution 224x160 --minutes 60 --resume --out runs/mini
+  python -m training.train --preset mini --resolution 128x96 --minutes 60 --until 30 --out m
+  python -m training.train --preset mini --minutes 60 --resume --out m
 
 """
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--preset', choices=sorted(PRESETS), default='small')
     parser.add_argument('--family', default='SML', help='families to draw worlds from, e.g. SSL')
     parser.add_argument(
-        '--resolution', type=image_size, metavar='WxH', help='of the images, e.g. 224x160'
+        '--resolution', type=image_size, metavar='WxH', help='of the images, e.g. 128x96'
     )
     parser.add_argument('--minutes', type=float, required=True, help='of the whole run')
     parser.add_argument('--until', type=float, help='minutes of the run after which to stop now')

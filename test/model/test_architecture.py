@@ -9,10 +9,11 @@ import json
 import pytest
 import torch
 
+from training.presets import PRESETS
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.architecture import ArchitectureError
 
-PRESETS = [
+ARCHITECTURES = [
     Architecture.published_512(),
     Architecture.published_224(),
     Architecture.small(),
@@ -43,14 +44,14 @@ PUBLISHED_CONFIG = {
 }
 
 
-@pytest.mark.parametrize('architecture', PRESETS)
+@pytest.mark.parametrize('architecture', ARCHITECTURES)
 def test_a_record_goes_through_json_and_back(architecture):
     text = json.dumps(architecture.to_record())
 
     assert Architecture.from_record(json.loads(text)) == architecture
 
 
-@pytest.mark.parametrize('architecture', PRESETS)
+@pytest.mark.parametrize('architecture', ARCHITECTURES)
 def test_every_preset_can_be_built(architecture):
     with torch.device('meta'):
         assert Network(architecture).architecture is architecture
@@ -59,6 +60,17 @@ def test_every_preset_can_be_built(architecture):
 def test_sizes_cannot_be_changed_afterwards():
     with pytest.raises(FrozenInstanceError):
         Architecture.tiny().decoder_width = 64
+
+
+@pytest.mark.parametrize('preset', ['small', 'mini'])
+def test_the_state_reaches_over_the_images_that_a_preset_is_trained_on(preset):
+    recipe = PRESETS[preset]
+    network = Network(recipe.architecture)
+
+    rows, columns = (network._state_positions(torch.device('cpu')).amax(dim=0) + 1).tolist()
+
+    assert columns >= recipe.width / recipe.architecture.patch_size
+    assert rows >= recipe.height / recipe.architecture.patch_size
 
 
 @pytest.mark.parametrize(

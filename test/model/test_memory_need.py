@@ -101,7 +101,7 @@ def test_the_estimate_is_of_the_checkpoint_that_is_asked_for(tmp_path, monkeypat
     need = expected_memory(settings)
 
     assert need.weights == weight_bytes(Architecture.mini(), 'int8')
-    assert need.step == step_bytes(Architecture.mini(), 'int8', 128, 96)
+    assert need.step == step_bytes(Architecture.mini(), 'int8', 224, 160)
     assert (need.libraries, need.free, need.fits) == (0, 1000, False)
 
 
