@@ -120,3 +120,18 @@ def test_dense_heads_do_not_quantise_depth(make_network, head):
     # Between 0.25 and 1, bfloat16 has 256 numbers; thousands of pixels must not share them.
     within = raw[(raw.abs() > 0.25) & (raw.abs() < 1)]
     assert within.unique().numel() > 0.5 * within.numel() > 500
+
+
+def test_strict_keeps_channels_last_and_says_what_other_layouts_say(make_network):
+    plain = make_network()
+    network = deepcopy(plain).use_precision('strict', torch.device('cpu'))
+    images = torch.rand(3, 3, 48, 64) * 2 - 1
+
+    (wanted, _), (told, _) = (run(n, images, update_rule('ttt3r')) for n in (plain, network))
+
+    for a, b in zip(wanted, told, strict=True):
+        for name in ('points_camera', 'confidence', 'points_world', 'translation', 'rgb'):
+            torch.testing.assert_close(getattr(b, name), getattr(a, name), rtol=1e-4, atol=1e-5)
+    weight = network.downstream_head.dpt_self.head[2].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()

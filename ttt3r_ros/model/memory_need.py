@@ -151,9 +151,7 @@ def step_bytes(architecture: Architecture, precision: str, width: int, height: i
         head = patches * a.decoder_width * (4 + a.mlp_ratio * hidden) + 3 * 4 * 4 * pixels
     else:
         maps = sum(w / 4**i for i, w in enumerate(a.dpt_layer_widths)) / 16
-        # A float32 convolution takes its pictures to a layout of its own.
-        copied = 2 if precision == 'strict' else 1
-        enlarged = number * (copied * a.dpt_width / 2 + a.dpt_last_width)
+        enlarged = number * (a.dpt_width / 2 + a.dpt_last_width)
         ended = (number + 4) * a.dpt_last_width + 4 * 4 if number == 2 else 0
         fused = number * a.dpt_width * 6 / 16
         head = pixels * (number * maps + max(enlarged, ended, fused)) + 2 * 4 * 4 * pixels

@@ -280,15 +280,16 @@ class Network(nn.Module):
         :param device: where the network will run.
         :raises PrecisionError: when the device cannot multiply so.
         """
-        if precision == 'strict':
-            return self
-        network = self.use_int8(int8_kind(device)) if precision == 'int8' else self.use_bfloat16()
-        # Tokens become pictures whose channels are last; a bfloat16 convolution keeps it so only
-        # when its weights are, and is a sixth faster for it on a CPU.
-        for module in network.modules():
+        if precision == 'int8':
+            self.use_int8(int8_kind(device))
+        elif precision == 'fast':
+            self.use_bfloat16()
+        # Tokens become pictures whose channels are last; convolutions keep it so only when their
+        # weights are, which on a CPU makes a dense head up to twice as fast in float32.
+        for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 module.weight.data = module.weight.contiguous(memory_format=torch.channels_last)
-        return network
+        return self
 
     def use_bfloat16(self) -> Network:
         """
