@@ -5,8 +5,9 @@
 The same network run the published way, from the description of what the reference does.
 
 float32; attention as softmax(Q K^T) V with its logits in memory, and those of all decoder blocks
-kept until the next frame has replaced them; the gain from those logits; every head computed;
-1x1 convolutions behind the enlargement; every output copied to the host by itself.
+kept until the next frame has replaced them; the gain from those logits; every head computed; 1x1
+convolutions behind the enlargement; weights of convolutions as torch lays them out; every output
+copied to the host by itself.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def published_network(network: Network, kept: Logits | None = None) -> Network:
     :param network: is not changed.
     :param kept: takes the decoders' logits of each frame; None lets them go.
     """
-    # The weights are shared, not copied.
+    # The weights are shared, not copied, but for those of convolutions in the product's layout.
     shared = {id(parameter): parameter for parameter in network.parameters()}
     published = deepcopy(network, shared)
     for name, module in list(published.named_modules()):
@@ -137,6 +138,11 @@ def published_network(network: Network, kept: Logits | None = None) -> Network:
             _replace(published, name, PublishedCrossAttention(module, of_decoders))
         elif isinstance(module, Fusion):
             _replace(published, name, PublishedFusion(module))
+        elif (
+            isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+            and not module.weight.is_contiguous()
+        ):
+            module.weight = nn.Parameter(module.weight.contiguous(), requires_grad=False)
     return published
 
 

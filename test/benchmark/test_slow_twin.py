@@ -109,6 +109,21 @@ def test_the_weights_are_shared_and_the_original_stays_as_it_was(tiny):
     assert own == {parameter.data_ptr() for parameter in tiny.parameters()}
 
 
+def test_convolutions_keep_the_layout_of_the_published_way():
+    network, _ = load_network(resolve_checkpoint('small'), CPU, 'strict')
+    twin = published_network(network)
+
+    seen = set()
+    for name, layer in twin.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            original = network.get_submodule(name.replace('.original', ''))
+            assert torch.equal(layer.weight, original.weight)
+            assert layer.weight.is_contiguous()
+            assert original.weight.is_contiguous(memory_format=torch.channels_last)
+            seen.add(original.weight.is_contiguous())
+    assert False in seen  # those of the product are not all plain
+
+
 def test_everything_that_the_network_can_tell_is_computed(tiny):
     twin = SlowTwin(tiny)
 
