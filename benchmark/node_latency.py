@@ -56,7 +56,8 @@ WARM_UP_IMAGES = 10
 START_TIMEOUT_S = 60.0
 PERCENTILES = {'median': 50, '90 %': 90, '99 %': 99}
 
-AFTER = ('merge into the map', 'occupancy grid', 'map cloud')
+NEXT = 'next segment'
+AFTER = ('merge into the map', 'occupancy grid', 'map cloud', NEXT)
 WAIT, REST, OUT = 'wait for the worker', 'all else in the node', 'out through DDS'
 ARRIVAL = 'in through DDS'
 
@@ -234,7 +235,12 @@ def _spans(
         came = ear.came.get(image['stamp_ns'])
         if came is None:
             continue
-        before = {stage: np.array(taken) for stage, taken in image['before'].items()}
+        before, after = (
+            {stage: np.array(taken) for stage, taken in image[part].items()}
+            for part in ('before', 'after')
+        )
+        # A segment begins with a step of the network.
+        after[NEXT] = sum((after[s] for s in (NEXT, 'network') if s in after), np.zeros(2))
         stamp, published = image['stamp_ns'] * 1e-9 - offset_s, image['published']
         in_worker = np.array([published - image['begun'], image['cpu']])
         ahead, behind = (
@@ -250,7 +256,7 @@ def _spans(
             'stamp to published': ahead + in_worker,
             'published, less the network': own,
             'heard, less the network': own + behind,
-            **{stage: np.array(image['after'].get(stage, [0.0, 0.0])) for stage in AFTER},
+            **{stage: after.get(stage, np.zeros(2)) for stage in AFTER},
         }
         spans.append({stage: (1e3 * seconds).tolist() for stage, seconds in taken.items()})
     if not spans:

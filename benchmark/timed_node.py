@@ -89,6 +89,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'filter': [(Outputs, '_points'), (frame.MappedFrame, 'kept')],
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Session, 'merge')],
+    'next segment': [(Session, 'look_ahead')],
     'map cloud': [(Outputs, 'publish_map_cloud')],
     'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, 'publish_occupancy')],
 }

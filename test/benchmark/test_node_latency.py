@@ -29,7 +29,11 @@ def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
         'published': 21.25,
         'cpu': 0.875,
         'before': {'decode': [0.125, 0.125], 'network': [0.5, 0.25], 'publish': [0.25, 0.125]},
-        'after': {'merge into the map': [1.5, 0.5]},
+        'after': {
+            'merge into the map': [1.5, 0.5],
+            'next segment': [0.25, 0.125],
+            'network': [0.5, 0.5],
+        },
     }
 
     ((spans),) = node_latency._spans([image], ear, 50.0)
@@ -37,6 +41,7 @@ def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
     figures = [spans.pop(name) for name in FIGURES]
     assert figures == [[1250, 875], [750, 625], [1000, 625]]
     assert spans.pop('merge into the map') == [1500, 500]
+    assert spans.pop('next segment') == [750, 625]
     assert spans.pop('occupancy grid') == spans.pop('map cloud') == [0, 0]
     assert spans['all else in the node'] == [125, 375]
     assert np.sum([*spans.values()], axis=0).tolist() == [1500, 875]

@@ -284,6 +284,21 @@ def test_every_part_of_a_prediction_must_be_finite(name):
         run(OnlineMapper(Infinite(), MappingSettings()), [0])
 
 
+@pytest.mark.parametrize(('interval', 'overlap'), [(1, 1), (3, 1), (4, 3)])
+def test_a_segment_begun_ahead_gives_the_same_frames(interval, overlap):
+    settings = MappingSettings(reset_interval=interval, overlap_frames=overlap)
+    ahead = OnlineMapper(ExactPredictor(scales={3: 2.0}), settings)
+    frames = []
+
+    for number in range(9):
+        frames += run(ahead, [number])
+        ahead.begin_due_segment()
+        started = ahead.snapshot().segment.number > frames[-1].segment
+        assert started == (frames[-1].segment < (number + 1) // interval)
+
+    assert_same(frames, run(OnlineMapper(ExactPredictor(scales={3: 2.0}), settings), range(9)))
+
+
 def test_a_segment_that_cannot_start_waits_for_the_next_image():
     predictor = ExactPredictor(broken_start=(2, 3))
 

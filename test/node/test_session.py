@@ -4,10 +4,22 @@
 import math
 
 import numpy as np
+import pytest
 
 from ttt3r_ros.geometry import transform
 
 WIDTH, HEIGHT = 64, 48
+
+
+@pytest.mark.parametrize('localization_only', [False, True])
+def test_a_due_segment_begins_ahead_unless_nothing_is_written(session, localization_only):
+    session.map_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 1, None, None, None)
+    session.mapper.start_segment()
+    session.localization_only = localization_only
+
+    session.look_ahead()
+
+    assert session.mapper.snapshot().segment.number == (0 if localization_only else 1)
 
 
 def test_initial_poses_say_nothing_about_the_scale(session):

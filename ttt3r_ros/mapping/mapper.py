@@ -210,6 +210,10 @@ class OnlineMapper:
         """Let the next image begin a new segment, joined to this one."""
         self._memory = replace(self._memory, segment_ends=self._memory.segment_frames > 0)
 
+    def begin_due_segment(self) -> None:
+        """Begin a segment that is due now, so that the next image does not wait for it."""
+        self._memory = self._in_due_segment(self._memory)
+
     def place_camera(self, map_T_camera: Array) -> None:
         """
         Move the current segment so that its newest camera stands elsewhere in the map.

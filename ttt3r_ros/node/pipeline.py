@@ -127,6 +127,23 @@ class Pipeline:
 
         :param image: the newest one.
         """
+        try:
+            self._map_and_publish(image)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            self._reporter.drop(
+                'out of memory',
+                'the device has not enough memory for this network: use a smaller checkpoint, '
+                'precision:=int8 or device:=cpu',
+            )
+
+    def publish_maps(self) -> None:
+        """Publish the maps for which somebody waits."""
+        if self._session is not None and self._newest_ns:
+            self._outputs.publish_map_cloud(self._session.voxels, self._newest_ns)
+            self._outputs.publish_occupancy(self._session.grid, self._newest_ns)
+
+    def _map_and_publish(self, image: ReceivedImage) -> None:
         if self._session is None:
             self._health.dropped('network not loaded')
             return
@@ -135,14 +152,6 @@ class Pipeline:
         self._session.follows_odometry_scale = self._settings().node.odometry_scale == 'auto'
         try:
             located = self._map(image, self._session)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            self._reporter.drop(
-                'out of memory',
-                'the device has not enough memory for this network: use a smaller checkpoint, '
-                'precision:=int8 or device:=cpu',
-            )
-            return
         except UserError as error:
             self._reporter.drop(CAUSES.get(type(error), 'refused by the mapper'), str(error))
             return
@@ -166,12 +175,7 @@ class Pipeline:
             )
         self._session.merge()
         self.publish_maps()
-
-    def publish_maps(self) -> None:
-        """Publish the maps for which somebody waits."""
-        if self._session is not None and self._newest_ns:
-            self._outputs.publish_map_cloud(self._session.voxels, self._newest_ns)
-            self._outputs.publish_occupancy(self._session.grid, self._newest_ns)
+        self._session.look_ahead()
 
     def _map(self, image: ReceivedImage, session: Session) -> LocatedFrame:
         node = self._settings().node

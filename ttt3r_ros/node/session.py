@@ -217,6 +217,11 @@ class Session:
             self._voxels.add(frame.points_map(), frame.colors, confidence)
             self._grid.add(frame, kept, floor_T_camera)
 
+    def look_ahead(self) -> None:
+        """Do what the next image will need and nobody waits for yet."""
+        if not self.localization_only:
+            self.mapper.begin_due_segment()
+
     def _place_to_begin(self, odom_T_base: Array | None, start_map_T_base: Array) -> Array | None:
         """
         Say where the robot has to be at this image; None: where the network sees it.
