@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 Array = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node.camera_topics import CameraTopics
 
 FIELD_OF_VIEW = 70.0

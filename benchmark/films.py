@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.clips import FIRST_VALIDATION_SEED
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.sequence import open_sequence
 from ttt3r_ros.inputs.source import InputFrame
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.tools.evaluation import associate
-from ttt3r_ros.tum import read_trajectory
+from ttt3r_ros.trajectory import read_trajectory
 
 # Not even the choice of the best weights during training has seen these worlds and paths.
 FIRST_SEED = FIRST_VALIDATION_SEED + 1_000_000

@@ -41,8 +41,8 @@ from sensor_msgs.msg import PointCloud2
 from benchmark.camera_process import FIELD_OF_VIEW
 from benchmark.timed_node import STAGES
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path

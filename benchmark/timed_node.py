@@ -21,7 +21,7 @@ import numpy as np
 from rclpy.lifecycle.publisher import LifecyclePublisher
 
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping import frame, mapper
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid

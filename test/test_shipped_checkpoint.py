@@ -17,7 +17,7 @@ import pytest
 from scipy.spatial import cKDTree
 import torch
 
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.voxels import VoxelMap

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info, IterableDataset
 
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip

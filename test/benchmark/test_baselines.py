@@ -8,8 +8,8 @@ import pytest
 
 from benchmark.baselines import classical, constant_pose, constant_velocity
 from benchmark.errors import PathErrors
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert, rotation_about, rotation_angle, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
 from ttt3r_ros.simulation.renderer import render_clip

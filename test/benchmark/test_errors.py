@@ -10,8 +10,8 @@ import pytest
 
 from benchmark.errors import mean, PathErrors, ratio, Record, SceneErrors
 from benchmark.films import Film
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 LENS = CameraIntrinsics.from_field_of_view(16, 12, 90)
 

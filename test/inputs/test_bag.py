@@ -10,9 +10,9 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'

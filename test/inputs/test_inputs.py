@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ttt3r_ros.camera import CameraIntrinsics
-from ttt3r_ros.inputs.camera import CameraSource
+from ttt3r_ros.inputs.live_camera import CameraSource
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.inputs.source import (
     BadFrame,
@@ -15,6 +14,7 @@ from ttt3r_ros.inputs.source import (
     InputFrame,
     missing_frames,
 )
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 WIDTH, HEIGHT = 64, 48
 

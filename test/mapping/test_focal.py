@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.focal import estimate_focal
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.mapper import BadPrediction, BadStamp, OnlineMapper
 from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import Predictor, random_network

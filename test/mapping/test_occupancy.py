@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.occupancy import (
     CHUNK_M,

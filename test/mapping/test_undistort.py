@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.undistort import lens_of
 from ttt3r_ros.model.image_input import ImageFit
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.image_input import BadImage, ImageFit
 
 

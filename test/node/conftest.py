@@ -21,8 +21,8 @@ import time
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node.session import Session

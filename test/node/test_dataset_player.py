@@ -26,7 +26,7 @@ from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.dataset_player import DatasetPlayer, first_seconds, message_class
 from ttt3r_ros.node.replay import Item
-from ttt3r_ros.tum import seconds_text, Trajectory, write_trajectory
+from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
 
 MODULE = 'ttt3r_ros.node.dataset_player'
 WIDTH, HEIGHT = 64, 48

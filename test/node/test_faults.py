@@ -13,8 +13,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 
 SECOND = 1_000_000_000

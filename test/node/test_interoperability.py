@@ -15,7 +15,7 @@ from cyclonedds.util import duration
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 CAMERA = 'camera_optical_frame'
 WIDTH, HEIGHT = 64, 48

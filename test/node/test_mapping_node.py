@@ -14,8 +14,8 @@ from sensor_msgs_py import point_cloud2
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 
 MAST = transform(BODY_T_OPTICAL[:3, :3], [0.2, 0.0, 0.5])  # base_T_camera

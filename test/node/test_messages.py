@@ -11,9 +11,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
-from ttt3r_ros.camera import CalibrationError
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.image_formats import RAW_ENCODINGS, UnsupportedImage
+from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.node import messages
 

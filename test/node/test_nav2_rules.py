@@ -20,8 +20,8 @@ from sensor_msgs_py import point_cloud2
 from tf2_ros import Buffer, TransformListener
 import yaml
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.node import messages
 

@@ -19,7 +19,7 @@ from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.recorder import PoseLog
-from ttt3r_ros.tum import read_trajectory
+from ttt3r_ros.trajectory import read_trajectory
 
 MODULE = 'ttt3r_ros.node.recorder'
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

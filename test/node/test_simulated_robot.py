@@ -16,8 +16,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Empty
 from tf2_msgs.msg import TFMessage
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert, rotation_angle
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages, simulated_robot
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.renderer import render

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation import world as w
 from ttt3r_ros.simulation.building import _build, build_world, UnknownFamilyError
 from ttt3r_ros.simulation.renderer import render_clip

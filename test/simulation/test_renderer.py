@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import (
     BODY_T_OPTICAL,
     invert,
@@ -18,6 +17,7 @@ from ttt3r_ros.geometry import (
     transform,
     transform_points,
 )
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation import world as w
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
@@ -274,7 +274,7 @@ def test_a_camera_in_a_wall_is_refused():
 
 IN_THE_SIMULATOR = """
 import numpy as np
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -306,7 +306,7 @@ def test_the_kernels_of_the_device_fill_every_pixel_and_none_twice():
 
 
 FIRST_PICTURE = """
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
 from ttt3r_ros.simulation.renderer import compile_renderer, render, render_frames, smooth_edges

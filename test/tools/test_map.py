@@ -16,8 +16,8 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros import atomic
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.inputs import image_folder
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import UNKNOWN
 from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.model import Architecture, Network

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert, rotation_about, rotation_from_quaternion, transform
 from ttt3r_ros.inputs.opening import open_source
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools import simulate
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.simulate import velocities
-from ttt3r_ros.tum import read_trajectory
+from ttt3r_ros.trajectory import read_trajectory
 
 SMALL = ('--seconds', '2', '--rate', '5', '--size', '64x48', '--fov', '80')
 INTRINSICS = CameraIntrinsics.from_field_of_view(64, 48, 80.0)

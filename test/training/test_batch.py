@@ -9,8 +9,8 @@ import torch
 
 from training.batch import collate, crop, flow_targets, mirror
 from training.clips import Clip
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert, rotation_about, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 DEVICE = torch.device('cpu')
 CAMERA = CameraIntrinsics(64, 48, 40.0, 42.0, 30.0, 25.0)

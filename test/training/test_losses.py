@@ -18,7 +18,7 @@ from training.losses import (
     sequence_loss,
     SequencePrediction,
 )
-from ttt3r_ros.camera import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 
 @pytest.fixture

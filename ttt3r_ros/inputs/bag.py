@@ -17,15 +17,15 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_typestore, Stores
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import Pixels, rgb_from_encoded, rgb_from_raw
-from ttt3r_ros.inputs.intrinsics import intrinsics_from_camera_info
+from ttt3r_ros.inputs.calibration_files import intrinsics_from_camera_info
 from ttt3r_ros.inputs.source import (
     BadFrame,
     InputError,
     InputFrame,
     missing_frames,
 )
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'

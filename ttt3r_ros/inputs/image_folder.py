@@ -9,9 +9,9 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 import re
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import rgb_from_encoded, UnsupportedImage
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')

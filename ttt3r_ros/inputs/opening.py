@@ -32,7 +32,7 @@ def open_source(
     path = Path(name)
     camera = re.fullmatch(r'(?:/dev/video)?([0-9]+)', name)
     if camera and not path.is_file() and not path.is_dir():
-        from ttt3r_ros.inputs.camera import CameraSource
+        from ttt3r_ros.inputs.live_camera import CameraSource
 
         return CameraSource(int(camera[1]), fps)
     if not path.exists():

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ttt3r_ros.inputs.calibration_files import read_intrinsics
 from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource
-from ttt3r_ros.inputs.intrinsics import read_intrinsics
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.inputs.video import VideoSource
-from ttt3r_ros.tum import nanoseconds
+from ttt3r_ros.trajectory import nanoseconds
 
 
 def is_sequence(folder: Path) -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 
 class InputError(UserError):

@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.inputs.source import (
     BadFrame,
     InputError,
     InputFrame,
     missing_frames,
 )
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 # What containers announce may be a frame or two off; more means that the end is missing.
 ANNOUNCED_TOLERANCE = 2

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.focal import estimate_focal
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.segments import next_segment, scaled, Segment, View

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import Pixels
 

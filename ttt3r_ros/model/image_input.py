@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.resize import Pixels, Resize, resize_on_host
 
 

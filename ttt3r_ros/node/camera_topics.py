@@ -12,8 +12,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 
 JPEG_QUALITY = 90

@@ -27,7 +27,7 @@ from ttt3r_ros.node.camera_topics import CameraTopics
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.replay import Item, Replay, run_replay
 from ttt3r_ros.settings import PlayerSettings
-from ttt3r_ros.tum import read_trajectory
+from ttt3r_ros.trajectory import read_trajectory
 
 NAME = 'dataset_player'
 WORLD_FRAME = 'world'

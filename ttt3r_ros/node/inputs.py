@@ -13,8 +13,8 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.distributions import SubscriptionEventCallbacks

@@ -30,7 +30,6 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 import tf_transformations
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.geometry import Array, invert
 from ttt3r_ros.image_formats import (
     check_raw,
@@ -41,6 +40,7 @@ from ttt3r_ros.image_formats import (
     tight_rows,
     UnsupportedImage,
 )
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 

@@ -28,8 +28,8 @@ from rclpy.qos import (
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ttt3r_ros.camera import CalibrationError
 from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.node import messages

@@ -11,10 +11,10 @@ import time
 
 import torch
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array
 from ttt3r_ros.image_formats import UnsupportedImage
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.mapper import BadPrediction, OnlineMapper
 from ttt3r_ros.node import files
 from ttt3r_ros.node.diagnostics import Health, Reporter

@@ -27,8 +27,8 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
-from ttt3r_ros.camera import CalibrationError
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import missing_part
 from ttt3r_ros.node.distributions import with_info

@@ -38,7 +38,7 @@ from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.replay import LATCHED, RECORDER_READY
 from ttt3r_ros.settings import RecorderSettings
-from ttt3r_ros.tum import Trajectory, write_trajectory
+from ttt3r_ros.trajectory import Trajectory, write_trajectory
 
 NAME = 'recorder'
 TRAJECTORY, TRUTH = 'trajectory.txt', 'groundtruth.txt'

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
 from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid

@@ -15,9 +15,9 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.camera_topics import CameraTopics, Picture
 from ttt3r_ros.node.messages import NANOSECONDS

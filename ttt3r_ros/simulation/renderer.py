@@ -11,8 +11,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import grey_level, pixel
 from ttt3r_ros.simulation.scalar import f32, scalar
 from ttt3r_ros.simulation.sensor import Sensor

@@ -11,8 +11,8 @@ import numba.cuda
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import grey_level, pixel
 from ttt3r_ros.simulation.renderer import prepare_cameras
 from ttt3r_ros.simulation.scalar import f32

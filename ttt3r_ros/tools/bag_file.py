@@ -22,8 +22,8 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import quaternion_from_rotation
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 ODOM, BASE, CAMERA = 'odom', 'base_link', 'camera_optical_frame'
 STORAGES = {'sqlite3': StoragePlugin.SQLITE3, 'mcap': StoragePlugin.MCAP}

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.image_formats import rgb_from_encoded
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
 from ttt3r_ros.mapping.voxels import VoxelMap

@@ -28,7 +28,7 @@ from ttt3r_ros.tools.evaluation import (
 from ttt3r_ros.tools.options import add_settings, positive_float, read_settings
 from ttt3r_ros.tools.processes import NodeProcesses, private_ros
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
-from ttt3r_ros.tum import read_trajectory, Trajectory
+from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 EXAMPLES = """examples:
   ttt3r demo                                 a robot drives through a simulated flat for 60 s

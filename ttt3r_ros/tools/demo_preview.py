@@ -20,7 +20,7 @@ from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools.error_plot import draw_position_errors, TRUTH
 from ttt3r_ros.tools.evaluation import TrajectoryErrors
 from ttt3r_ros.tools.preview import draw_map, HALO, PATH
-from ttt3r_ros.tum import Trajectory
+from ttt3r_ros.trajectory import Trajectory
 
 SHADES = {FREE: '#ffffff', OCCUPIED: '#222222', UNKNOWN: '#c9c9c5'}
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from ttt3r_ros.tools.evaluation import TrajectoryErrors
-from ttt3r_ros.tum import Trajectory
+from ttt3r_ros.trajectory import Trajectory
 
 TRUTH, ESTIMATE = '#404040', '#d1495b'
 

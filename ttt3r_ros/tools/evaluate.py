@@ -27,7 +27,7 @@ from ttt3r_ros.tools.evaluation import (
     TrajectoryErrors,
 )
 from ttt3r_ros.tools.options import positive_float, positive_int
-from ttt3r_ros.tum import read_trajectory, Trajectory
+from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 EXAMPLES = """examples:
   ttt3r evaluate out/trajectory.txt sequence/groundtruth.txt

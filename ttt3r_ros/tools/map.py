@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from ttt3r_ros.atomic import output_folder
-from ttt3r_ros.inputs.intrinsics import read_intrinsics
+from ttt3r_ros.inputs.calibration_files import read_intrinsics
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings

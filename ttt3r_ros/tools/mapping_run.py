@@ -25,10 +25,10 @@ import torch
 from tqdm import tqdm
 
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy_files import (
@@ -46,7 +46,7 @@ from ttt3r_ros.tools.evaluation import path_length
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.recording import Recording
 from ttt3r_ros.tools.stop import StopRequest
-from ttt3r_ros.tum import write_trajectory
+from ttt3r_ros.trajectory import write_trajectory
 
 # So many skipped frames are explained, the others are only counted.
 MOST_EXPLANATIONS = 20

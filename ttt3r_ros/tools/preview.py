@@ -19,7 +19,7 @@ from PIL import Image
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools.recording import Sample
-from ttt3r_ros.tum import Trajectory
+from ttt3r_ros.trajectory import Trajectory
 
 PATH, HALO = '#e4002b', 'white'
 ROWS = 4

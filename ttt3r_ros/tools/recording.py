@@ -16,7 +16,7 @@ from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tum import Trajectory
+from ttt3r_ros.trajectory import Trajectory
 
 # At most twice as many sample frames are held.
 SAMPLES = 8

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ttt3r_ros.atomic import atomic_file, new_folder, OutputError
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world, FAMILIES
 from ttt3r_ros.simulation.camera_path import body_T_camera, CameraPath, hand_path, robot_path
 from ttt3r_ros.simulation.odometry import noisy_odometry
@@ -28,7 +28,7 @@ from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tools.bag_file import BagFile, STORAGES
 from ttt3r_ros.tools.options import image_size, positive_float, positive_int
-from ttt3r_ros.tum import seconds_text, Trajectory, write_trajectory
+from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
 
 EXAMPLES = """examples:
   ttt3r simulate --output drive                            60 s of family S by a robot

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 CAMERA = CameraIntrinsics(640, 480, 500.0, 510.0, 320.5, 239.0)
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
-from ttt3r_ros.inputs.intrinsics import read_intrinsics
+from ttt3r_ros.inputs.calibration_files import read_intrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 CALIBRATION_YAML = """
 image_width: 640

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ttt3r_ros.camera import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 
 def read_intrinsics(path: Path) -> CameraIntrinsics | None:

@@ -13,8 +13,8 @@ import time
 import cv2
 import numpy as np
 
-from ttt3r_ros.camera import CameraIntrinsics
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 PATIENCE_S = 5.0
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import rotation_about, transform
-from ttt3r_ros.tum import (
+from ttt3r_ros.trajectory import (
     nanoseconds,
     read_trajectory,
     seconds_text,
