@@ -444,7 +444,7 @@ def test_the_commands_in_the_pages_are_accepted(repository):
         'ttt3r weights steal 512',
         'make toast',
         'make demo FROM=drive.mp4',
-        'python -m benchmark.precision --part short',
+        'python -m benchmark.accuracy.precision --part short',
         'python -m benchmark.accuracy --piece short',
         'OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --presets mini',
         'ros2 launch ttt3r_ros maps.launch.py',

@@ -17,7 +17,7 @@ parts, in the order of `--part all`:
 
 Each part prints its tables and writes PART.md, PART.json and its pictures into --out, so that
 parts can run side by side; router and bars only read what the others left there.
-`python -m benchmark.docs` puts them into the documentation.
+`python -m benchmark.accuracy.docs` puts them into the documentation.
 
 Examples:
   python -m benchmark.accuracy --part short
@@ -38,9 +38,14 @@ import shlex
 import sys
 import time
 
-from benchmark import bars, curve, long, pictures, rates, real, short
-from benchmark.bench import Bench, Report
-from benchmark.estimates import default_method
+from benchmark.accuracy import curve, pictures
+from benchmark.accuracy import frame_rates as rates
+from benchmark.accuracy import long_films as long
+from benchmark.accuracy import recordings as real
+from benchmark.accuracy import short_films as short
+from benchmark.accuracy import targets as bars
+from benchmark.accuracy.estimates import default_method
+from benchmark.accuracy.setup import Bench, Report
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint

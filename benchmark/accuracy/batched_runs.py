@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
-from benchmark.films import Film
+from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.films import Film
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.mapping.segments import next_segment, Segment, View
 from ttt3r_ros.model import Network, Outputs

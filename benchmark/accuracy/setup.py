@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import json
 from pathlib import Path
 
-from benchmark.errors import Record
-from benchmark.estimates import Method, methods
-from benchmark.films import Film, FIRST_SEED, PATHS, simulated
+from benchmark.accuracy.errors import Record
+from benchmark.accuracy.estimates import Method, methods
+from benchmark.accuracy.films import Film, FIRST_SEED, PATHS, simulated
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network
 from ttt3r_ros.model.image_input import ImageFit

@@ -12,8 +12,8 @@ from typing import Any, IO
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.bench import Bench, Report
-from benchmark.pictures import COLORS, lighten, new_figure, save_figure
+from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure
+from benchmark.accuracy.setup import Bench, Report
 from training.log import read_rows
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.tools.tables import Table

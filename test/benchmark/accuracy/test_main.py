@@ -12,9 +12,9 @@ import pytest
 from tqdm import tqdm
 
 from benchmark.accuracy import main
-from benchmark.batch import Cut, decodings, EncodedFilms, run_films
-from benchmark.estimates import Method, methods, RULES
-from benchmark.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
+from benchmark.accuracy.batched_runs import Cut, decodings, EncodedFilms, run_films
+from benchmark.accuracy.estimates import Method, methods, RULES
+from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.mapping.mapper import OnlineMapper
@@ -119,7 +119,9 @@ def alone(network, film, method):
 
 @pytest.mark.parametrize('interval', [0, 1, 4, 11])
 def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, interval, monkeypatch):
-    monkeypatch.setattr('benchmark.batch.SEGMENT_SCALE', 'free')  # it always has an effect
+    monkeypatch.setattr(
+        'benchmark.accuracy.batched_runs.SEGMENT_SCALE', 'free'
+    )  # it always has an effect
     network = random_network(choose_device('cpu'), 'strict').eval()
     compared = methods([interval])[-len(RULES) :]
     encoded = EncodedFilms.of(network, two_films)

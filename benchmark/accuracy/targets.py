@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.bench import Bench, Report
-from benchmark.errors import mean, over_path, ratio, Record
-from benchmark.estimates import Method
-from benchmark.rates import best_method
-from benchmark.short import METHODS as SHORT_METHODS
+from benchmark.accuracy.errors import mean, over_path, ratio, Record
+from benchmark.accuracy.estimates import Method
+from benchmark.accuracy.frame_rates import best_method
+from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.short_films import METHODS as SHORT_METHODS
 from ttt3r_ros.tools.tables import Table
 
 TRAINED_WITH = SHORT_METHODS[0]

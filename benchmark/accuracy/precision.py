@@ -13,8 +13,8 @@ The option "float32, as published" is the same network in another order of summa
 seems to cost is noise: a path feeds every rounding back into itself.
 
 Examples:
-  python -m benchmark.precision
-  python -m benchmark.precision --frames 200 --films 3 --families S
+  python -m benchmark.accuracy.precision
+  python -m benchmark.accuracy.precision --frames 200 --films 3 --families S
 
 """
 
@@ -36,10 +36,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark.errors import Mean, PathErrors, ratio
-from benchmark.films import Film, PATHS, simulated
+from benchmark.accuracy.errors import Mean, PathErrors, ratio
+from benchmark.accuracy.films import Film, PATHS, simulated
+from benchmark.accuracy.tables import number
 from benchmark.slow_twin import published_network
-from benchmark.tables import number
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import OnlineMapper
@@ -250,7 +250,7 @@ def tables(found: list[Found], intervals: list[int], what: str) -> list[Table]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.precision',
+        prog='python -m benchmark.accuracy.precision',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
-from benchmark.errors import Mean
+from benchmark.accuracy.errors import Mean
 
 
 def number(mean: Mean, digits: int, factor: float = 1.0) -> str:

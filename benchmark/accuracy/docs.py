@@ -8,7 +8,7 @@ In docs/*.md everything between `<!-- accuracy: PART -->` and `<!-- end of PART 
 content of PART.md; its pictures go to docs/images. A part that was not measured stays as it is.
 
 Example:
-  python -m benchmark.docs
+  python -m benchmark.accuracy.docs
 
 """
 
@@ -33,7 +33,7 @@ PICTURE = re.compile(r'\]\((\w+\.png)\)')
 def main(argv: Sequence[str] | None = None) -> int:
     """Rewrite the blocks of every page."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.docs',
+        prog='python -m benchmark.accuracy.docs',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

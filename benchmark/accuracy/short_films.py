@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from benchmark.batch import decodings, EncodedFilms, run_films
-from benchmark.bench import Bench, Report
-from benchmark.errors import mean, over_path, PathErrors, ratio, Record, SceneErrors
-from benchmark.estimates import BASELINES, baselines, Method, TOLD
-from benchmark.films import PATHS
-from benchmark.tables import number
+from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
+from benchmark.accuracy.errors import mean, over_path, PathErrors, ratio, Record, SceneErrors
+from benchmark.accuracy.estimates import BASELINES, baselines, Method, TOLD
+from benchmark.accuracy.films import PATHS
+from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.tables import number
 from ttt3r_ros.tools.tables import Table
 
 FRAMES = 8

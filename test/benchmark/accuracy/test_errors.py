@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmark.errors import mean, PathErrors, ratio, Record, SceneErrors
-from benchmark.films import Film
+from benchmark.accuracy.errors import mean, PathErrors, ratio, Record, SceneErrors
+from benchmark.accuracy.films import Film
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 

@@ -3,9 +3,9 @@
 
 """Tables look as they shall, in the source too."""
 
-from benchmark.bars import Bar
-from benchmark.errors import Mean
-from benchmark.tables import number, with_best
+from benchmark.accuracy.errors import Mean
+from benchmark.accuracy.tables import number, with_best
+from benchmark.accuracy.targets import Bar
 from ttt3r_ros.tools.tables import Table
 
 NAN = float('nan')

@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from benchmark.batch import decodings, EncodedFilms, run_films
-from benchmark.bench import Bench, Report
-from benchmark.errors import mean, Record
-from benchmark.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
-from benchmark.films import Film, simulated
+from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
+from benchmark.accuracy.errors import mean, Record
+from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.films import Film, simulated
+from benchmark.accuracy.setup import Bench, Report
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.tools.evaluation import evaluate_trajectory, EvaluationError
 

@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from benchmark.accuracy import main
-from benchmark.curve import curves_of
+from benchmark.accuracy.curve import curves_of
 
 FRAMES = np.geomspace(10_000, 500_000, 20)
 STILL = 4  # the first checks at which the network does not see motion yet

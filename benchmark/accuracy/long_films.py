@@ -10,12 +10,12 @@ import math
 import numpy as np
 from tqdm import tqdm
 
-from benchmark.batch import decodings, EncodedFilms, run_all
-from benchmark.bench import Bench, Report
-from benchmark.errors import Mean, mean, over_path, PathErrors, Record
-from benchmark.estimates import BASELINES, TOLD
-from benchmark.pictures import draw_curves
-from benchmark.tables import number, with_best
+from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_all
+from benchmark.accuracy.errors import Mean, mean, over_path, PathErrors, Record
+from benchmark.accuracy.estimates import BASELINES, TOLD
+from benchmark.accuracy.pictures import draw_curves
+from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.tables import number, with_best
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.tools.tables import Table
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from benchmark.batch import decodings, EncodedFilms, run_films
-from benchmark.bench import Bench, Report
-from benchmark.errors import PathErrors, Record, SceneErrors
-from benchmark.estimates import baselines, TOLD
-from benchmark.films import Film, recorded
+from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
+from benchmark.accuracy.errors import PathErrors, Record, SceneErrors
+from benchmark.accuracy.estimates import baselines, TOLD
+from benchmark.accuracy.films import Film, recorded
+from benchmark.accuracy.setup import Bench, Report
 from ttt3r_ros.tools.tables import Table
 
 SEQUENCES = ('indoor_hololens_office', 'indoor_tum_fr1_rpy', 'driving_kitti07')

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.baselines import classical, constant_pose, constant_velocity
-from benchmark.films import Film
+from benchmark.accuracy.baselines import classical, constant_pose, constant_velocity
+from benchmark.accuracy.films import Film
 from ttt3r_ros.model import Network, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import chosen_gain_scale, Predictor

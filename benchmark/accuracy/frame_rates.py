@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from benchmark.batch import decodings, EncodedFilms, run_all
-from benchmark.bench import Bench, Report
-from benchmark.errors import mean, over_path, PathErrors, ratio, Record
-from benchmark.estimates import BASELINES, Method, RULES, TOLD
-from benchmark.films import FIRST_CHOICE_SEED, FIRST_SEED
-from benchmark.long import LEAST_FRAMES
-from benchmark.tables import number, with_best
+from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_all
+from benchmark.accuracy.errors import mean, over_path, PathErrors, ratio, Record
+from benchmark.accuracy.estimates import BASELINES, Method, RULES, TOLD
+from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED
+from benchmark.accuracy.long_films import LEAST_FRAMES
+from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.tables import number, with_best
 from ttt3r_ros.tools.tables import Table
 
 FILMS = 2

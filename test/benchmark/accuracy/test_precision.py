@@ -10,9 +10,9 @@ import math
 import pytest
 import torch
 
-from benchmark import precision
-from benchmark.errors import Mean
-from benchmark.precision import ate_ratio, Found, OPTIONS, StepErrors, STRICT, verdict
+from benchmark.accuracy import precision
+from benchmark.accuracy.errors import Mean
+from benchmark.accuracy.precision import ate_ratio, Found, OPTIONS, StepErrors, STRICT, verdict
 from ttt3r_ros.model import FramePrediction, RecurrentState
 
 

@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 
-from benchmark.baselines import classical, constant_pose, constant_velocity
-from benchmark.errors import PathErrors
+from benchmark.accuracy.baselines import classical, constant_pose, constant_velocity
+from benchmark.accuracy.errors import PathErrors
 from ttt3r_ros.geometry import invert, rotation_about, rotation_angle, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world

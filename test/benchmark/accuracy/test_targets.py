@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.bars import long_bars, short_bars
-from benchmark.errors import PathErrors, Record, SceneErrors
-from benchmark.estimates import Method
-from benchmark.rates import best_method
+from benchmark.accuracy.errors import PathErrors, Record, SceneErrors
+from benchmark.accuracy.estimates import Method
+from benchmark.accuracy.frame_rates import best_method
+from benchmark.accuracy.targets import long_bars, short_bars
 
 RULES = [Method('cut3r'), Method('brake')]
 SEGMENTED = [Method('cut3r', 3), Method('brake', 3)]

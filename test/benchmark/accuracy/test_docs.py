@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from benchmark.accuracy import PARTS
-from benchmark.docs import BLOCK, main
+from benchmark.accuracy.docs import BLOCK, main
 
 PAGE = 'Before.\n<!-- accuracy: short -->\nold\n<!-- end of short -->\nAfter.\n'
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.films import Film
+from benchmark.accuracy.films import Film
 from ttt3r_ros.geometry import transform_points
 from ttt3r_ros.tools.evaluation import (
     depth_errors,
