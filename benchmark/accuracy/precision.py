@@ -39,7 +39,7 @@ from tqdm import tqdm
 from benchmark.accuracy.errors import Mean, PathErrors, ratio
 from benchmark.accuracy.films import Film, PATHS, simulated
 from benchmark.accuracy.tables import number
-from benchmark.slow_twin import published_network
+from benchmark.speed.slow_twin import published_network
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import OnlineMapper

@@ -9,8 +9,8 @@ import json
 import pytest
 import torch
 
-from benchmark import gpu_check
-from benchmark.gpu_check import Goal, largest_difference
+from benchmark.speed.against_published import gpu_check
+from benchmark.speed.gpu_check import Goal, largest_difference
 from ttt3r_ros.model.predictor import random_network
 
 CPU = torch.device('cpu')

@@ -5,7 +5,7 @@ import itertools
 
 import torch
 
-from benchmark.two_cameras import compare, main
+from benchmark.speed.two_cameras import compare, main
 from ttt3r_ros.model import Network
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench_network import NetworkChoice

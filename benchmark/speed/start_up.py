@@ -9,8 +9,8 @@ Files that were read before come from memory. Of the node, a camera that shows a
 times a second is there already; without ROS 2 its table is left out.
 
 Examples:
-  python -m benchmark.start_up
-  python -m benchmark.start_up --checkpoint 512 --rounds 1 --json start_up.json
+  python -m benchmark.speed.start_up
+  python -m benchmark.speed.start_up --checkpoint 512 --rounds 1 --json start_up.json
 
 """
 
@@ -88,7 +88,7 @@ def start_steps(checkpoint: str) -> Times:
 
     :param checkpoint: file or name.
     """
-    command = [sys.executable, '-m', 'benchmark.start_up', CHILD, '--checkpoint', checkpoint]
+    command = [sys.executable, '-m', 'benchmark.speed.start_up', CHILD, '--checkpoint', checkpoint]
     begin = time.time()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -205,7 +205,7 @@ def table(caption: str, times: Times) -> Table:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.start_up',
+        prog='python -m benchmark.speed.start_up',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

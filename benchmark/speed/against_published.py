@@ -9,9 +9,9 @@ both alike. Both get the same images, and each carries its own state. On a machi
 programs keep busy, --busy with OMP_NUM_THREADS=1 counts the time of the processor instead.
 
 Examples:
-  python -m benchmark.speed
-  python -m benchmark.speed --precision fast
-  python -m benchmark.speed --random published_512 --resolution 512x288 --precision fast --pairs 5
+  python -m benchmark.speed.against_published
+  python -m benchmark.speed.against_published --precision fast
+  python -m benchmark.speed.against_published --random published_512 --resolution 512x288 --precision fast --pairs 5
 
 """
 
@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmark.slow_twin import published_arithmetic, SlowTwin
+from benchmark.speed.slow_twin import published_arithmetic, SlowTwin
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
@@ -196,7 +196,7 @@ def read_pairs(arguments: argparse.Namespace) -> tuple[NetworkChoice, Callable[[
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare and print."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.speed',
+        prog='python -m benchmark.speed.against_published',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

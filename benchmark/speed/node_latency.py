@@ -7,13 +7,13 @@ Show where each millisecond goes between the stamp of an image and the cloud of 
 A camera and the mapping node run as processes of their own and talk over DDS; this process
 hears ~/points. The camera stamps an image when it sends it, as a driver does that gets one. The
 node is the one that `ros2 launch` starts, with a stop-watch around the functions that an image
-goes through (benchmark/timed_node.py). It maps a camera alone: no transform is waited for.
+goes through (benchmark/speed/timed_node.py). It maps a camera alone: no transform is waited for.
 
 Examples:
-  python -m benchmark.node_latency --seconds 20
-  python -m benchmark.node_latency --seconds 20 --calibrated --json latency.json
-  python -m benchmark.node_latency --free 512      a network of the published size, without cost
-  python -m benchmark.node_latency --cameras 2     two nodes in two namespaces side by side
+  python -m benchmark.speed.node_latency --seconds 20
+  python -m benchmark.speed.node_latency --seconds 20 --calibrated --json latency.json
+  python -m benchmark.speed.node_latency --free 512      a network of the published size, without cost
+  python -m benchmark.speed.node_latency --cameras 2     two nodes in two namespaces side by side
 
 """
 
@@ -38,8 +38,8 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import PointCloud2
 
-from benchmark.camera_process import FIELD_OF_VIEW
-from benchmark.timed_node import STAGES
+from benchmark.speed.camera_process import FIELD_OF_VIEW
+from benchmark.speed.timed_node import STAGES
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     try:
-        _run(arguments, shlex.join(['python', '-m', 'benchmark.node_latency', *words]))
+        _run(arguments, shlex.join(['python', '-m', 'benchmark.speed.node_latency', *words]))
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.node_latency',
+        prog='python -m benchmark.speed.node_latency',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -210,10 +210,10 @@ def _start(
     names = []
     for ear in ears:
         namespace = {'__ns': f'/{ear.topic.split("/")[1]}'}
-        module = ['benchmark.timed_node', str(_records(folder, ear)), *free]
+        module = ['benchmark.speed.timed_node', str(_records(folder, ear)), *free]
         nodes.start(f'node of {ear.topic}', mapping, namespace, module)
         film, rate = str(folder / 'film.npy'), str(arguments.rate)
-        module = ['benchmark.camera_process', film, rate, *calibrated]
+        module = ['benchmark.speed.camera_process', film, rate, *calibrated]
         nodes.start(f'camera of {ear.topic}', {}, namespace, module)
         names += [f'camera of {ear.topic}', f'node of {ear.topic}']
     return names

@@ -7,8 +7,8 @@ import json
 
 import torch
 
-from benchmark import speed
-from benchmark.speed import Comparison
+from benchmark.speed.against_published import against_published as speed
+from benchmark.speed.against_published import Comparison
 
 
 def test_fast_and_slow_steps_are_taken_in_turns(tmp_path, capsys):

@@ -9,8 +9,8 @@ the second: it would hold the weights once, and would have to wait for the later
 are timed in turns, so that whatever else the machine does meets both alike.
 
 Examples:
-  python -m benchmark.two_cameras
-  python -m benchmark.two_cameras --busy --random published_512 --resolution 512x288 \
+  python -m benchmark.speed.two_cameras
+  python -m benchmark.speed.two_cameras --busy --random published_512 --resolution 512x288 \
       --precision fast --pairs 3
 
 """
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmark.speed import add_pairs, read_pairs
+from benchmark.speed.against_published import add_pairs, read_pairs
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import RecurrentState
 from ttt3r_ros.model.image_input import ImageFit
@@ -85,7 +85,7 @@ def compare(
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare and print."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.two_cameras',
+        prog='python -m benchmark.speed.two_cameras',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

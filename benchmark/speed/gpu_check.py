@@ -11,9 +11,9 @@ many times faster than the published way; time and memory over a long run. No RO
 Exit code: 0 all passed, 1 something did not, 2 there is no GPU.
 
 Examples:
-  python -m benchmark.gpu_check
-  python -m benchmark.gpu_check --json gpu.json
-  python -m benchmark.gpu_check --device cpu --quick      the code runs, no goal is judged
+  python -m benchmark.speed.gpu_check
+  python -m benchmark.speed.gpu_check --json gpu.json
+  python -m benchmark.speed.gpu_check --device cpu --quick      the code runs, no goal is judged
 
 """
 
@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.speed import compare
+from benchmark.speed.against_published import compare
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network, Outputs, update_rule
@@ -268,7 +268,7 @@ def _constant_goals(long: Measured, on_gpu: bool) -> list[Goal]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, print, judge."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmark.gpu_check',
+        prog='python -m benchmark.speed.gpu_check',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmark.accuracy.films import simulated
-from benchmark.slow_twin import explicit_attention, Logits, published_network, SlowTwin
+from benchmark.speed.slow_twin import explicit_attention, Logits, published_network, SlowTwin
 from ttt3r_ros.model import Architecture, Network, Outputs, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit

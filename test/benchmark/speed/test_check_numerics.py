@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from benchmark.speed.against_published import check_numerics
 from ttt3r_ros.model import (
     Architecture,
     attention,
@@ -21,7 +22,6 @@ from ttt3r_ros.model import (
     state_update,
 )
 from ttt3r_ros.model.rotary import rotate
-from ttt3r_ros.tools import check_numerics
 
 CONFIG = {
     'img_size': [32, 32],

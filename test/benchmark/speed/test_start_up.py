@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from benchmark.start_up import medians, start_steps, table
+from benchmark.speed.start_up import medians, start_steps, table
 from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
 
 

@@ -4,7 +4,7 @@
 """
 Hold the network against recorded outputs of the published one.
 
-Example: python -m ttt3r_ros.tools.check_numerics BUNDLE.npz
+Example: python -m benchmark.speed.check_numerics BUNDLE.npz
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def worst_error(ours: np.ndarray, theirs: np.ndarray) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Print the worst error per run and output; 1 when one is beyond its tolerance."""
     parser = argparse.ArgumentParser(
-        prog='python -m ttt3r_ros.tools.check_numerics', description=__doc__.split('\n')[1]
+        prog='python -m benchmark.speed.check_numerics', description=__doc__.split('\n')[1]
     )
     parser.add_argument('bundle', type=Path, help='a .npz of weights, images and recorded runs')
     arguments = parser.parse_args(argv)
