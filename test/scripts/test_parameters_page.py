@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from ttt3r_ros.tools.parameters_page import OTHER_NODES, page, ROOMS
+from scripts.parameters_page import OTHER_NODES, page, ROOMS
 
 
 def test_the_page_in_the_repository_is_what_the_settings_say(repository):

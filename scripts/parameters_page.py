@@ -4,7 +4,7 @@
 """
 Write docs/parameters.md from the settings.
 
-    python3 -m ttt3r_ros.tools.parameters_page > docs/parameters.md
+    python3 -m scripts.parameters_page > docs/parameters.md
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEAD = """\
 # Parameters
 
 Of the node `mapping_node`, made from `ttt3r_ros/settings.py` by
-`python3 -m ttt3r_ros.tools.parameters_page > docs/parameters.md`.
+`python3 -m scripts.parameters_page > docs/parameters.md`.
 Those marked *live* may change while the node is configured, the others before.
 The first two tables are options of `ttt3r map` too: `voxel_size` is `--voxel-size`.
 """
