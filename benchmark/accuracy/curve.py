@@ -16,7 +16,7 @@ from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure
 from benchmark.accuracy.setup import Bench, Report
 from training.log import read_rows
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 Array = NDArray[np.float64]
 FAR = (1_000_000, 3_000_000, 10_000_000)

@@ -20,7 +20,7 @@ from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED
 from benchmark.accuracy.long_films import LEAST_FRAMES
 from benchmark.accuracy.setup import Bench, Report
 from benchmark.accuracy.tables import number, with_best
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 FILMS = 2
 FULL_RATE_HZ = 30.0

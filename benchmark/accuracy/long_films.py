@@ -17,7 +17,7 @@ from benchmark.accuracy.pictures import draw_curves
 from benchmark.accuracy.setup import Bench, Report
 from benchmark.accuracy.tables import number, with_best
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 FILMS = 4
 CURVE_POINTS = 20

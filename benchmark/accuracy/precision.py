@@ -41,6 +41,8 @@ from benchmark.accuracy.films import Film, PATHS, simulated
 from benchmark.accuracy.tables import number
 from benchmark.speed.slow_twin import published_network
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.bench.network import NetworkChoice
+from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
@@ -50,9 +52,7 @@ from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.simulation.building import FAMILIES
 from ttt3r_ros.tools.bench import PRESETS
-from ttt3r_ros.tools.bench_network import NetworkChoice
 from ttt3r_ros.tools.options import positive_int
-from ttt3r_ros.tools.tables import Table
 
 RATE_HZ = 15.0
 RULE = 'ttt3r'

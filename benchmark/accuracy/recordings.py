@@ -12,7 +12,7 @@ from benchmark.accuracy.errors import PathErrors, Record, SceneErrors
 from benchmark.accuracy.estimates import baselines, TOLD
 from benchmark.accuracy.films import Film, recorded
 from benchmark.accuracy.setup import Bench, Report
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 SEQUENCES = ('indoor_hololens_office', 'indoor_tum_fr1_rpy', 'driving_kitti07')
 HEAD = [

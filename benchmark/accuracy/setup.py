@@ -13,10 +13,10 @@ from pathlib import Path
 from benchmark.accuracy.errors import Record
 from benchmark.accuracy.estimates import Method, methods
 from benchmark.accuracy.films import Film, FIRST_SEED, PATHS, simulated
+from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.tools.tables import Table
 
 IMAGES_AT_ONCE = 4000  # of a group of films; with what the network says of them, about 1 GB
 

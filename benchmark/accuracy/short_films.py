@@ -13,7 +13,7 @@ from benchmark.accuracy.estimates import BASELINES, baselines, Method, TOLD
 from benchmark.accuracy.films import PATHS
 from benchmark.accuracy.setup import Bench, Report
 from benchmark.accuracy.tables import number
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 FRAMES = 8
 FILMS = 24

@@ -13,7 +13,7 @@ from benchmark.accuracy.estimates import Method
 from benchmark.accuracy.frame_rates import best_method
 from benchmark.accuracy.setup import Bench, Report
 from benchmark.accuracy.short_films import METHODS as SHORT_METHODS
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 TRAINED_WITH = SHORT_METHODS[0]
 STILL = 'constant pose'

@@ -33,6 +33,10 @@ from tqdm import tqdm
 
 from benchmark.speed.slow_twin import published_arithmetic, SlowTwin
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.bench.memory import peak_resident, resident, restart_peak
+from ttt3r_ros.bench.network import NetworkChoice
+from ttt3r_ros.bench.run import film
+from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import RecurrentState
@@ -41,11 +45,7 @@ from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
 from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
-from ttt3r_ros.tools.bench_network import NetworkChoice
-from ttt3r_ros.tools.bench_run import film
-from ttt3r_ros.tools.memory import peak_resident, resident, restart_peak
 from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
-from ttt3r_ros.tools.tables import Table
 
 WARM_UP = 1
 

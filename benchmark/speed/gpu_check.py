@@ -34,6 +34,11 @@ from torch import Tensor
 
 from benchmark.speed.against_published import compare
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.bench.network import NetworkChoice
+from ttt3r_ros.bench.report import Measured
+from ttt3r_ros.bench.run import measure
+from ttt3r_ros.bench.tables import Table
+from ttt3r_ros.bench.timed_predictor import WHOLE
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network, Outputs, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
@@ -45,11 +50,6 @@ from ttt3r_ros.model.predictor import (
     step_recorder,
 )
 from ttt3r_ros.settings import MappingSettings, ModelSettings
-from ttt3r_ros.tools.bench_network import NetworkChoice
-from ttt3r_ros.tools.bench_report import Measured
-from ttt3r_ros.tools.bench_run import measure
-from ttt3r_ros.tools.tables import Table
-from ttt3r_ros.tools.timed_predictor import WHOLE
 
 NO_GPU = 2
 REPOSITORY = Path(__file__).parents[1]

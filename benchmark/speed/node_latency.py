@@ -41,6 +41,7 @@ from sensor_msgs.msg import PointCloud2
 from benchmark.speed.camera_process import FIELD_OF_VIEW
 from benchmark.speed.timed_node import STAGES
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
@@ -49,7 +50,6 @@ from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools.options import positive_float, positive_int
 from ttt3r_ros.tools.processes import NodeProcesses, private_ros
-from ttt3r_ros.tools.tables import Table
 
 FILM_FRAMES, FILM_RATE_HZ = 24, 5.0
 WARM_UP_IMAGES = 10

@@ -33,9 +33,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.tools.options import positive_int
-from ttt3r_ros.tools.tables import Table
 
 SIZE = (640, 480)
 CHILD = '--child'

@@ -26,12 +26,12 @@ import torch
 from tqdm import tqdm
 
 from benchmark.speed.against_published import add_pairs, read_pairs
+from ttt3r_ros.bench.network import NetworkChoice
+from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import RecurrentState
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import chosen_rule
-from ttt3r_ros.tools.bench_network import NetworkChoice
-from ttt3r_ros.tools.tables import Table
 
 CAMERAS = 2
 

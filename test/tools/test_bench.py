@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from ttt3r_ros.bench import memory
+from ttt3r_ros.bench.network import count_gflop, random_weights
+from ttt3r_ros.bench.timed_predictor import STAGES, TimedPredictor, WHOLE
 from ttt3r_ros.model import Architecture, update_rule
 from ttt3r_ros.model.predictor import Predictor
-from ttt3r_ros.tools import memory
-from ttt3r_ros.tools.bench_network import count_gflop, random_weights
 from ttt3r_ros.tools.main import main
-from ttt3r_ros.tools.timed_predictor import STAGES, TimedPredictor, WHOLE
 
 CPU = torch.device('cpu')
 FRAMES = 110

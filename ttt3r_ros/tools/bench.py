@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     # Here, not at the top: all that may be wrong above is told before torch is loaded.
     import torch
 
-    from ttt3r_ros.tools.bench_network import NetworkChoice
-    from ttt3r_ros.tools.bench_run import measure
+    from ttt3r_ros.bench.network import NetworkChoice
+    from ttt3r_ros.bench.run import measure
     from ttt3r_ros.tools.mapping_run import versions
 
     choice = NetworkChoice(model, arguments.random or '')

@@ -6,7 +6,7 @@
 from benchmark.accuracy.errors import Mean
 from benchmark.accuracy.tables import number, with_best
 from benchmark.accuracy.targets import Bar
-from ttt3r_ros.tools.tables import Table
+from ttt3r_ros.bench.tables import Table
 
 NAN = float('nan')
 

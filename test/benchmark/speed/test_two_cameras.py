@@ -6,9 +6,9 @@ import itertools
 import torch
 
 from benchmark.speed.two_cameras import compare, main
+from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.model import Network
 from ttt3r_ros.settings import ModelSettings
-from ttt3r_ros.tools.bench_network import NetworkChoice
 
 
 def test_both_ways_map_the_same_two_cameras(monkeypatch):

@@ -12,6 +12,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ttt3r_ros.bench.timed_predictor import TimedPredictor
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
 from ttt3r_ros.model.layers import (
@@ -28,7 +29,6 @@ from ttt3r_ros.model.predictor import (
     step_recorder,
 )
 from ttt3r_ros.settings import ModelSettings
-from ttt3r_ros.tools.timed_predictor import TimedPredictor
 
 
 @dataclass(frozen=True)

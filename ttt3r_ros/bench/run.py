@@ -19,18 +19,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ttt3r_ros.image_formats import rgb_from_encoded
-from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.frame import MappedFrame
-from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
-from ttt3r_ros.mapping.voxels import VoxelMap
-from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.simulation.building import build_world
-from ttt3r_ros.simulation.camera_path import robot_path
-from ttt3r_ros.simulation.renderer import render_clip
-from ttt3r_ros.tools.bench_network import count_gflop, MatrixProduct, NetworkChoice
-from ttt3r_ros.tools.bench_report import (
+from ttt3r_ros.bench.memory import peak_resident, resident, restart_peak
+from ttt3r_ros.bench.network import count_gflop, MatrixProduct, NetworkChoice
+from ttt3r_ros.bench.report import (
     AROUND,
     Cost,
     DECODE,
@@ -43,8 +34,17 @@ from ttt3r_ros.tools.bench_report import (
     Spread,
     VOXELS,
 )
-from ttt3r_ros.tools.memory import peak_resident, resident, restart_peak
-from ttt3r_ros.tools.timed_predictor import MEMORY, STAGES, TimedPredictor, WHOLE
+from ttt3r_ros.bench.timed_predictor import MEMORY, STAGES, TimedPredictor, WHOLE
+from ttt3r_ros.image_formats import rgb_from_encoded
+from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
+from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.simulation.camera_path import robot_path
+from ttt3r_ros.simulation.renderer import render_clip
 
 FILM_FRAMES = 40
 FILM_SEED = 7

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ttt3r_ros.tools.tables import Table
-from ttt3r_ros.tools.timed_predictor import STAGES, WHOLE
+from ttt3r_ros.bench.tables import Table
+from ttt3r_ros.bench.timed_predictor import STAGES, WHOLE
 
 DECODE, MAPPER, VOXELS, MESSAGE, FRAME = 'decode', 'mapper', 'voxel map', 'message', 'frame'
 AROUND = (DECODE, MAPPER, VOXELS, MESSAGE)
