@@ -17,6 +17,7 @@ import pytest
 from scipy.spatial import cKDTree
 import torch
 
+from ttt3r_ros.doctor.machine import look_at_checkpoint
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.mapper import OnlineMapper
@@ -28,7 +29,6 @@ from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
-from ttt3r_ros.tools.diagnosis.machine import look_at_checkpoint
 from ttt3r_ros.tools.main import COMMANDS
 
 DRIVES, FRAMES, RATE_HZ = 8, 8, 7.5

@@ -12,11 +12,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 import yaml
 
-from ttt3r_ros.node.observed import ObservationSource
-from ttt3r_ros.node.probe import observation_sources, observe
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.middleware import Profile, SharedMemory
+from ttt3r_ros.doctor.observed import ObservationSource
+from ttt3r_ros.doctor.probe import observation_sources, observe
 from ttt3r_ros.tools import doctor
-from ttt3r_ros.tools.diagnosis.finding import Level
-from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 

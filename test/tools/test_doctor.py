@@ -9,15 +9,15 @@ import sys
 
 import pytest
 
-from ttt3r_ros.tools.diagnosis import machine
-from ttt3r_ros.tools.diagnosis.machine import CheckpointFile, Disk
+from ttt3r_ros.doctor import machine
+from ttt3r_ros.doctor.machine import CheckpointFile, Disk
 from ttt3r_ros.tools.main import main
 
 
 @pytest.fixture
 def without_ros(monkeypatch):
     """Let ROS be missing, and the checkpoint be there."""
-    monkeypatch.setitem(sys.modules, 'ttt3r_ros.node.probe', None)
+    monkeypatch.setitem(sys.modules, 'ttt3r_ros.doctor.probe', None)
     good = CheckpointFile('f.safetensors', 'a' * 64, 'Apache-2.0', 'small', 1)
     monkeypatch.setattr(machine, 'look_at_checkpoint', lambda model: good)
     enough = Disk(Path('maps'), 2**40, True)

@@ -12,8 +12,10 @@ import importlib
 import json
 import os
 
+from ttt3r_ros.doctor.finding import fail, Finding, Level, warn
+from ttt3r_ros.doctor.middleware import Profile, SharedMemory
+from ttt3r_ros.doctor.observed import Observed
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.node.observed import Observed
 from ttt3r_ros.settings import ModelSettings, NodeSettings
 from ttt3r_ros.tools.diagnosis import (
     clock,
@@ -24,8 +26,6 @@ from ttt3r_ros.tools.diagnosis import (
     outputs,
     transforms,
 )
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, Level, warn
-from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 from ttt3r_ros.tools.options import positive_float
 
 EXAMPLES = """examples:
@@ -135,7 +135,7 @@ def _observe(
 ) -> tuple[Observed | None, Finding | None]:
     """Look through ROS 2, or say why that is not possible."""
     try:
-        probe = importlib.import_module('ttt3r_ros.node.probe')
+        probe = importlib.import_module('ttt3r_ros.doctor.probe')
     except ImportError as error:
         return None, warn(
             'ROS 2',

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ttt3r_ros.node.observed import Arrivals, Observed
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, listed, ok, warn
+from ttt3r_ros.doctor.finding import fail, Finding, listed, ok, warn
+from ttt3r_ros.doctor.observed import Arrivals, Observed
 
 OLD_STAMP_S = 1.0
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import re
 import shutil
 
-from ttt3r_ros.node.observed import Observed
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, ok, warn
+from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
+from ttt3r_ros.doctor.observed import Observed
 from ttt3r_ros.tools.installed import config_file
 from ttt3r_ros.tools.processes import profile_variable
 

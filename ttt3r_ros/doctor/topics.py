@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ttt3r_ros.node.observed import Endpoint, Topic
+from ttt3r_ros.doctor.observed import Endpoint, Topic
 
 
 def mismatch(publisher: Endpoint, subscriber: Endpoint) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ttt3r_ros.node.observed import Observed
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, ok, warn
+from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
+from ttt3r_ros.doctor.observed import Observed
 
 
 def judge_node(observed: Observed) -> Iterator[Finding]:

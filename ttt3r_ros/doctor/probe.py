@@ -27,12 +27,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
-from ttt3r_ros.errors import UserError
-from ttt3r_ros.intrinsics import CalibrationError
-from ttt3r_ros.node import messages
-from ttt3r_ros.node.diagnostics import missing_part
-from ttt3r_ros.node.distributions import with_info
-from ttt3r_ros.node.observed import (
+from ttt3r_ros.doctor.observed import (
     Arrivals,
     Clock,
     Endpoint,
@@ -42,6 +37,11 @@ from ttt3r_ros.node.observed import (
     Observed,
     Topic,
 )
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.intrinsics import CalibrationError
+from ttt3r_ros.node import messages
+from ttt3r_ros.node.diagnostics import missing_part
+from ttt3r_ros.node.distributions import with_info
 from ttt3r_ros.node.parameters import knobs, Settings
 
 # Discovery takes 0.1 s, or about 3 s.

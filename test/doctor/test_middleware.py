@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ttt3r_ros.tools.diagnosis import middleware
-from ttt3r_ros.tools.diagnosis.finding import Level
-from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
+from ttt3r_ros.doctor import middleware
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.middleware import Profile, SharedMemory
 
 
 def test_a_domain_without_nodes_is_a_failure(find):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ttt3r_ros.node.observed import ObservationSource, Observed
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, listed, ok, warn
-from ttt3r_ros.tools.diagnosis.topics import mismatch
+from ttt3r_ros.doctor.finding import fail, Finding, listed, ok, warn
+from ttt3r_ros.doctor.observed import ObservationSource, Observed
+from ttt3r_ros.doctor.topics import mismatch
 
 TAKE_OURS = 'take config/nav2_costmap.yaml'
 

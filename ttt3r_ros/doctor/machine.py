@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 import shutil
 
+from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import ModelSettings, NodeSettings
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, ok, warn
 
 FREE_FAIL, FREE_WARN = 100 * 2**20, 2 * 2**30
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from ttt3r_ros.node.observed import Arrivals, Link
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.observed import Arrivals, Link
 from ttt3r_ros.settings import NodeSettings
-from ttt3r_ros.tools.diagnosis.finding import Level
 
 FRESH = Arrivals(count=150, rate_hz=30.0, age_s=0.02)
 EARTH = Link('earth', 'odom', False, ('/gps',), True, FRESH)

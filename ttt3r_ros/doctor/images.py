@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ttt3r_ros.node.observed import Observed
-from ttt3r_ros.tools.diagnosis.clock import judge_stamps
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, listed, ok, warn
-from ttt3r_ros.tools.diagnosis.middleware import Profile
-from ttt3r_ros.tools.diagnosis.topics import own_ends, own_mismatches
+from ttt3r_ros.doctor.clock import judge_stamps
+from ttt3r_ros.doctor.finding import fail, Finding, listed, ok, warn
+from ttt3r_ros.doctor.middleware import Profile
+from ttt3r_ros.doctor.observed import Observed
+from ttt3r_ros.doctor.topics import own_ends, own_mismatches
 
 MISSING_PART = 0.2
 

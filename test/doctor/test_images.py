@@ -3,10 +3,10 @@
 
 import pytest
 
-from ttt3r_ros.node.observed import Arrivals, Endpoint
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.middleware import Profile
+from ttt3r_ros.doctor.observed import Arrivals, Endpoint
 from ttt3r_ros.settings import NodeSettings
-from ttt3r_ros.tools.diagnosis.finding import Level
-from ttt3r_ros.tools.diagnosis.middleware import Profile
 
 IMAGE, JPEG = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'

@@ -3,7 +3,7 @@
 
 import pytest
 
-from ttt3r_ros.tools.diagnosis.finding import Level
+from ttt3r_ros.doctor.finding import Level
 
 
 @pytest.mark.parametrize(

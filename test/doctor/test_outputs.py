@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ttt3r_ros.node.observed import Arrivals, Endpoint, ObservationSource
-from ttt3r_ros.tools.diagnosis.finding import Level
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.observed import Arrivals, Endpoint, ObservationSource
 
 GRID = 'nav_msgs/msg/OccupancyGrid'
 OUR_GRID = Endpoint('/ttt3r', GRID, 'RELIABLE')

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ttt3r_ros.doctor import machine
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.machine import CheckpointFile, Device, Disk
 from ttt3r_ros.settings import ModelSettings, NodeSettings
-from ttt3r_ros.tools.diagnosis import machine
-from ttt3r_ros.tools.diagnosis.finding import Level
-from ttt3r_ros.tools.diagnosis.machine import CheckpointFile, Device, Disk
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ttt3r_ros.node.observed import Clock
-from ttt3r_ros.tools.diagnosis.finding import Level
+from ttt3r_ros.doctor.finding import Level
+from ttt3r_ros.doctor.observed import Clock
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from ttt3r_ros.node.observed import Link, Observed
-from ttt3r_ros.tools.diagnosis.finding import fail, Finding, listed, ok, warn
-from ttt3r_ros.tools.diagnosis.topics import own_mismatches
+from ttt3r_ros.doctor.finding import fail, Finding, listed, ok, warn
+from ttt3r_ros.doctor.observed import Link, Observed
+from ttt3r_ros.doctor.topics import own_mismatches
 
 # A moving transform that is older than this has stopped.
 STOPPED_S = 1.0

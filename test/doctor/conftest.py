@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ttt3r_ros.node.observed import (
+from ttt3r_ros.doctor.middleware import Profile, SharedMemory
+from ttt3r_ros.doctor.observed import (
     Arrivals,
     Endpoint,
     Link,
@@ -17,7 +18,6 @@ from ttt3r_ros.node.observed import (
     Topic,
 )
 from ttt3r_ros.tools import doctor
-from ttt3r_ros.tools.diagnosis.middleware import Profile, SharedMemory
 
 IMAGE, INFO = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
 CLOUD, TF = 'sensor_msgs/msg/PointCloud2', 'tf2_msgs/msg/TFMessage'
