@@ -12,14 +12,14 @@ import torch
 
 from training.batch import collate
 from training.clips import Clip, ClipSettings, FIRST_VALIDATION_SEED, plan_shot, take
-from ttt3r_ros.geometry import invert, rotation_angle, rotation_from_quaternion, transform
-from ttt3r_ros.model import Network, Outputs, update_rule
-from ttt3r_ros.tools.evaluation import (
+from ttt3r_ros.evaluation.errors import (
     median_scale,
     path_length,
     position_error,
     relative_motion,
 )
+from ttt3r_ros.geometry import invert, rotation_angle, rotation_from_quaternion, transform
+from ttt3r_ros.model import Network, Outputs, update_rule
 
 FRAMES = 8
 

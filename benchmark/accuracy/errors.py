@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.accuracy.films import Film
-from ttt3r_ros.geometry import transform_points
-from ttt3r_ros.tools.evaluation import (
+from ttt3r_ros.evaluation.errors import (
     depth_errors,
     evaluate_trajectory,
     median_scale,
     position_error,
 )
+from ttt3r_ros.geometry import transform_points
 
 Array = NDArray[np.float64]
 

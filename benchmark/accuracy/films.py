@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.clips import FIRST_VALIDATION_SEED
+from ttt3r_ros.evaluation.errors import associate
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.sequence import open_sequence
 from ttt3r_ros.inputs.source import InputFrame
@@ -23,7 +24,6 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.simulation.sensor import Sensor
-from ttt3r_ros.tools.evaluation import associate
 from ttt3r_ros.trajectory import read_trajectory
 
 # Not even the choice of the best weights during training has seen these worlds and paths.

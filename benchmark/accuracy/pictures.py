@@ -22,7 +22,7 @@ from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, 
 from benchmark.accuracy.films import Film, simulated
 from benchmark.accuracy.setup import Bench, Report
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.tools.evaluation import evaluate_trajectory, EvaluationError
+from ttt3r_ros.evaluation.errors import evaluate_trajectory, EvaluationError
 
 TRUTH = '#303030'
 COLORS = ('#0b7285', '#d1495b', '#e9a227', '#5f3dc4', '#2b8a3e')

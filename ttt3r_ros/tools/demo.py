@@ -16,15 +16,15 @@ from typing import Any
 
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.inputs.opening import is_bag, open_source
-from ttt3r_ros.inputs.source import InputError
-from ttt3r_ros.settings import MappingSettings, ModelSettings
-from ttt3r_ros.tools.evaluation import (
+from ttt3r_ros.evaluation.errors import (
     associate,
     evaluate_trajectory,
     EvaluationError,
     TrajectoryErrors,
 )
+from ttt3r_ros.inputs.opening import is_bag, open_source
+from ttt3r_ros.inputs.source import InputError
+from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import add_settings, positive_float, read_settings
 from ttt3r_ros.tools.processes import NodeProcesses, private_ros
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest

@@ -15,10 +15,10 @@ from matplotlib.patheffects import withStroke
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.evaluation.errors import TrajectoryErrors
+from ttt3r_ros.evaluation.plots import draw_position_errors, TRUTH
 from ttt3r_ros.mapping.occupancy import FREE, Occupancy, OCCUPIED, UNKNOWN
 from ttt3r_ros.mapping.voxels import VoxelCloud
-from ttt3r_ros.tools.error_plot import draw_position_errors, TRUTH
-from ttt3r_ros.tools.evaluation import TrajectoryErrors
 from ttt3r_ros.tools.preview import draw_map, HALO, PATH
 from ttt3r_ros.trajectory import Trajectory
 

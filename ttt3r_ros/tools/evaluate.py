@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.tools.evaluation import (
+from ttt3r_ros.evaluation.errors import (
     ALIGNMENTS,
     associate,
     depth_errors,
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         with atomic_file(arguments.json) as file:
             file.write((json.dumps(record, indent=2) + '\n').encode())
     if arguments.plot:
-        from ttt3r_ros.tools.error_plot import draw_errors
+        from ttt3r_ros.evaluation.plots import draw_errors
 
         with atomic_file(arguments.plot) as file:
             draw_errors(file, errors, matched)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.evaluation.errors import path_length
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
@@ -42,7 +43,6 @@ from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
-from ttt3r_ros.tools.evaluation import path_length
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.recording import Recording
 from ttt3r_ros.tools.stop import StopRequest

@@ -4,8 +4,7 @@
 import numpy as np
 import pytest
 
-from ttt3r_ros.geometry import rotation_about, transform
-from ttt3r_ros.tools.evaluation import (
+from ttt3r_ros.evaluation.errors import (
     align,
     associate,
     depth_errors,
@@ -14,6 +13,7 @@ from ttt3r_ros.tools.evaluation import (
     median_scale,
     path_length,
 )
+from ttt3r_ros.geometry import rotation_about, transform
 
 
 def helix(count=40):

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy as np
 
-from ttt3r_ros.tools.evaluation import TrajectoryErrors
+from ttt3r_ros.evaluation.errors import TrajectoryErrors
 from ttt3r_ros.trajectory import Trajectory
 
 TRUTH, ESTIMATE = '#404040', '#d1495b'
