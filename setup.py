@@ -33,9 +33,9 @@ setup(
         'console_scripts': [
             'ttt3r = ttt3r_ros.tools.main:main',
             'mapping_node = ttt3r_ros.node.mapping_node:main',
-            'simulated_robot = ttt3r_ros.node.simulated_robot:main',
-            'dataset_player = ttt3r_ros.node.dataset_player:main',
-            'recorder = ttt3r_ros.node.recorder:main',
+            'simulated_robot = ttt3r_ros.players.simulated_robot:main',
+            'dataset_player = ttt3r_ros.players.dataset_player:main',
+            'recorder = ttt3r_ros.players.recorder:main',
         ]
     },
 )

@@ -15,7 +15,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-from ttt3r_ros.tools.processes import profile_variable
+from ttt3r_ros.players.processes import profile_variable
 
 # Installed or in a checkout, config/ lies beside launch/. Behind links (--symlink-install) that is
 # the checkout: Fast DDS reads a file twice, and complains, when it is given by a link.

@@ -18,7 +18,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.node.camera_topics import CameraTopics
+from ttt3r_ros.players.camera_topics import CameraTopics
 
 FIELD_OF_VIEW = 70.0
 DISTORTION = (-0.1, 0.02, 0.0, 0.0, 0.0)

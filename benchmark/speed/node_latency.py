@@ -45,11 +45,11 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
+from ttt3r_ros.players.processes import NodeProcesses, private_ros
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools.options import positive_float, positive_int
-from ttt3r_ros.tools.processes import NodeProcesses, private_ros
 
 FILM_FRAMES, FILM_RATE_HZ = 24, 5.0
 WARM_UP_IMAGES = 10

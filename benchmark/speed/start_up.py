@@ -127,7 +127,7 @@ def start_node(checkpoint: str) -> Times:
 
     :param checkpoint: file or name.
     """
-    from ttt3r_ros.tools.processes import NodeProcesses, private_ros
+    from ttt3r_ros.players.processes import NodeProcesses, private_ros
 
     environment = private_ros(1 + os.getpid() % 100)
     os.environ.update(environment)
@@ -137,7 +137,7 @@ def start_node(checkpoint: str) -> Times:
     from rclpy.qos import qos_profile_sensor_data, QoSProfile
     from sensor_msgs.msg import PointCloud2
 
-    from ttt3r_ros.node.camera_topics import CameraTopics
+    from ttt3r_ros.players.camera_topics import CameraTopics
 
     times: Times = {}
     rclpy.init()

@@ -24,11 +24,11 @@ from tf2_msgs.msg import TFMessage
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.dataset_player import DatasetPlayer, first_seconds, message_class
-from ttt3r_ros.node.replay import Item
+from ttt3r_ros.players.dataset_player import DatasetPlayer, first_seconds, message_class
+from ttt3r_ros.players.replay import Item
 from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
 
-MODULE = 'ttt3r_ros.node.dataset_player'
+MODULE = 'ttt3r_ros.players.dataset_player'
 WIDTH, HEIGHT = 64, 48
 SECOND = 1_000_000_000
 FIRST = 1_305_031_229_528_748_000

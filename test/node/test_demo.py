@@ -20,7 +20,8 @@ from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.mapping.cloud_files import read_ply
 from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.occupancy_files import write_description, write_picture
-from ttt3r_ros.tools import demo, installed
+from ttt3r_ros.players import installed
+from ttt3r_ros.tools import demo
 from ttt3r_ros.trajectory import read_trajectory, Trajectory, write_trajectory
 
 DEADLINE_S = 240.0  # several processes import torch; a quarter is enough on an idle machine

@@ -18,10 +18,10 @@ from ttt3r_ros.mapping.cloud_files import read_ply
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.recorder import PoseLog
+from ttt3r_ros.players.recorder import PoseLog
 from ttt3r_ros.trajectory import read_trajectory
 
-MODULE = 'ttt3r_ros.node.recorder'
+MODULE = 'ttt3r_ros.players.recorder'
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SECOND = 1_000_000_000
 

@@ -18,11 +18,12 @@ from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.node import messages, simulated_robot
+from ttt3r_ros.node import messages
+from ttt3r_ros.players import simulated_robot
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.renderer import render
 
-MODULE = 'ttt3r_ros.node.simulated_robot'
+MODULE = 'ttt3r_ros.players.simulated_robot'
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SMALL = {'width': 64, 'height': 48, 'field_of_view': 70.0}
 

@@ -15,8 +15,8 @@ import shutil
 
 from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
 from ttt3r_ros.doctor.observed import Observed
-from ttt3r_ros.tools.installed import config_file
-from ttt3r_ros.tools.processes import profile_variable
+from ttt3r_ros.players.installed import config_file
+from ttt3r_ros.players.processes import profile_variable
 
 # Larger best-effort messages do not fit into the shared memory of Fast DDS as it comes.
 SMALL_SEGMENT = 512 * 1024

@@ -24,9 +24,9 @@ from ttt3r_ros.evaluation.errors import (
 )
 from ttt3r_ros.inputs.opening import is_bag, open_source
 from ttt3r_ros.inputs.source import InputError
+from ttt3r_ros.players.processes import NodeProcesses, private_ros
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import add_settings, positive_float, read_settings
-from ttt3r_ros.tools.processes import NodeProcesses, private_ros
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 

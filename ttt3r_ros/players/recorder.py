@@ -36,7 +36,7 @@ from ttt3r_ros.mapping.occupancy_files import (
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
-from ttt3r_ros.node.replay import LATCHED, RECORDER_READY
+from ttt3r_ros.players.replay import LATCHED, RECORDER_READY
 from ttt3r_ros.settings import RecorderSettings
 from ttt3r_ros.trajectory import Trajectory, write_trajectory
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.tools.installed import config_file
+from ttt3r_ros.players.installed import config_file
 
 STOP_TIMEOUT_S = 10.0
 

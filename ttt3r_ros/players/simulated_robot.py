@@ -19,10 +19,10 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.camera_topics import CameraTopics, Picture
 from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
-from ttt3r_ros.node.replay import Item, Replay, run_replay
+from ttt3r_ros.players.camera_topics import CameraTopics, Picture
+from ttt3r_ros.players.replay import Item, Replay, run_replay
 from ttt3r_ros.settings import RobotSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path

@@ -23,9 +23,9 @@ from std_msgs.msg import Header
 from ttt3r_ros.inputs.opening import is_bag, open_source
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.camera_topics import CameraTopics
 from ttt3r_ros.node.parameters import declare_fixed
-from ttt3r_ros.node.replay import Item, Replay, run_replay
+from ttt3r_ros.players.camera_topics import CameraTopics
+from ttt3r_ros.players.replay import Item, Replay, run_replay
 from ttt3r_ros.settings import PlayerSettings
 from ttt3r_ros.trajectory import read_trajectory
 
