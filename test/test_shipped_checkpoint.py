@@ -19,8 +19,6 @@ import torch
 
 from ttt3r_ros.doctor.machine import look_at_checkpoint
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.frame import MappedFrame
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
@@ -30,6 +28,8 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools.main import COMMANDS
+from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 DRIVES, FRAMES, RATE_HZ = 8, 8, 7.5
 WIDTH, HEIGHT, FOCAL = 224, 160, 160.0

@@ -23,10 +23,10 @@ from tqdm import tqdm
 from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
 from benchmark.accuracy.films import Film
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
-from ttt3r_ros.mapping.segments import next_segment, Segment, View
 from ttt3r_ros.model import Network, Outputs
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.segments import next_segment, Segment, View
 
 SEGMENT_SCALE = MappingSettings().segment_scale
 BATCH = 16  # clips that are decoded together: more do not fit into the caches of a core

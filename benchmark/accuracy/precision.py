@@ -44,7 +44,6 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
@@ -53,6 +52,7 @@ from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.simulation.building import FAMILIES
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import positive_int
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 RATE_HZ = 15.0
 RULE = 'ttt3r'

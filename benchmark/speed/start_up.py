@@ -67,9 +67,9 @@ def tell_steps(checkpoint: str) -> None:
     :param checkpoint: file or name.
     """
     moments = {'Python': time.time()}
-    from ttt3r_ros.mapping.mapper import OnlineMapper
     from ttt3r_ros.model.predictor import load_predictor
     from ttt3r_ros.settings import MappingSettings, ModelSettings
+    from ttt3r_ros.tracking.tracker import OnlineMapper
 
     moments['imports'] = time.time()
     predictor = load_predictor(ModelSettings(checkpoint=checkpoint))

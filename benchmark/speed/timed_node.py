@@ -22,10 +22,7 @@ from rclpy.lifecycle.publisher import LifecyclePublisher
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping import frame, mapper
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
-from ttt3r_ros.mapping.undistort import Lens
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
 from ttt3r_ros.model.resize import resize_on_host
@@ -37,6 +34,10 @@ from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.session import Session
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.node.worker import WORKER_NAME
+from ttt3r_ros.tracking import frame
+from ttt3r_ros.tracking import tracker as mapper
+from ttt3r_ros.tracking.tracker import OnlineMapper
+from ttt3r_ros.tracking.undistort import Lens
 
 PATCH = 16
 

@@ -12,7 +12,6 @@ import pytest
 
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.occupancy import (
     CHUNK_M,
     FREE,
@@ -27,6 +26,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.simulation.world import PLAN_RESOLUTION
+from ttt3r_ros.tracking.frame import MappedFrame
 
 CAMERA_HEIGHT, FAR = 0.8, 100.0
 FLOOR_T_CAMERA = body_T_camera(CAMERA_HEIGHT)

@@ -6,9 +6,7 @@ import pytest
 from safetensors.torch import save
 import torch
 
-from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
 from ttt3r_ros.mapping.occupancy import Occupancy
-from ttt3r_ros.mapping.segments import Segment
 from ttt3r_ros.mapping.storage import (
     checksum,
     MapFileError,
@@ -21,6 +19,8 @@ from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.segments import Segment
+from ttt3r_ros.tracking.tracker import MapperSnapshot, OnlineMapper
 
 
 def cloud(count):

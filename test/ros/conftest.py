@@ -24,10 +24,10 @@ import pytest
 from ttt3r_ros.doctor.middleware import abandoned_segments
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node.session import Session
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 HAS_ROS = all(importlib.util.find_spec(name) for name in ('rclpy', 'tf2_ros', 'cv_bridge'))
 

@@ -8,11 +8,11 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros.geometry import rotation_about, transform
-from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.preview import draw_preview, seen_from_above
 from ttt3r_ros.tools.recording import Recording, SAMPLES
+from ttt3r_ros.tracking.frame import MappedFrame
 
 
 def frame(index, segment=0, points=None, confidence=5.0):

@@ -37,14 +37,14 @@ from ttt3r_ros.bench.report import (
 from ttt3r_ros.bench.timed_predictor import MEMORY, STAGES, TimedPredictor, WHOLE
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.frame import MappedFrame
-from ttt3r_ros.mapping.mapper import MapperSnapshot, OnlineMapper
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.tracker import MapperSnapshot, OnlineMapper
 
 FILM_FRAMES = 40
 FILM_SEED = 7

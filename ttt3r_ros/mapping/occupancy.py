@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, transform
-from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.frame import MappedFrame
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
 

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array
-from ttt3r_ros.mapping.mapper import MapperSnapshot
 from ttt3r_ros.mapping.occupancy import Occupancy
-from ttt3r_ros.mapping.segments import Segment
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.state import RecurrentState
+from ttt3r_ros.tracking.segments import Segment
+from ttt3r_ros.tracking.tracker import MapperSnapshot
 
 FORMAT = 'ttt3r_map'
 VERSION = '1'

@@ -17,8 +17,8 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 import torch
 
-from ttt3r_ros.mapping.scale import ScaleEstimate
 from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.tracking.scale import ScaleEstimate
 
 # Rates and percentages are those of so many images, or of so many seconds.
 WINDOW_IMAGES = 120

@@ -20,7 +20,6 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.checkpoint import resolve_checkpoint
 from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
@@ -35,6 +34,7 @@ from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 HOUSEKEEPING_S = 0.5
 STOP_TIMEOUT_S = 4.0

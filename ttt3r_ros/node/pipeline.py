@@ -15,7 +15,6 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.mapping.mapper import BadPrediction, OnlineMapper
 from ttt3r_ros.node import files
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
@@ -23,6 +22,7 @@ from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.session import IDENTITY, LocatedFrame, Session
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
+from ttt3r_ros.tracking.tracker import BadPrediction, OnlineMapper
 
 # What to call a drop in the diagnostics.
 CAUSES: dict[type[UserError], str] = {

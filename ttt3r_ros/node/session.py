@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
+from ttt3r_ros.graph.odometry import OdometryScale
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.frame import MappedFrame
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
-from ttt3r_ros.mapping.odometry_scale import OdometryScale
-from ttt3r_ros.mapping.scale import ScaleEstimate
 from ttt3r_ros.mapping.storage import MapFileError, resumed, StoredMap
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.scale import ScaleEstimate
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 IDENTITY = np.eye(4)
 IDENTITY.setflags(write=False)

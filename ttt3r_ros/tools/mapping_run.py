@@ -31,7 +31,6 @@ from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.cloud_files import write_ply
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy_files import (
     DESCRIPTION,
     PICTURE,
@@ -46,6 +45,7 @@ from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.recording import Recording
 from ttt3r_ros.tools.stop import StopRequest
+from ttt3r_ros.tracking.tracker import OnlineMapper
 from ttt3r_ros.trajectory import write_trajectory
 
 # So many skipped frames are explained, the others are only counted.

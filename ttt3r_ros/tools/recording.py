@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.image_formats import Pixels
-from ttt3r_ros.mapping.frame import MappedFrame
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.frame import MappedFrame
 from ttt3r_ros.trajectory import Trajectory
 
 # At most twice as many sample frames are held.

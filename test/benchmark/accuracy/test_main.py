@@ -17,10 +17,10 @@ from benchmark.accuracy.estimates import Method, methods, RULES
 from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 FIT = ImageFit.for_image(640, 480, 64, 16)
 

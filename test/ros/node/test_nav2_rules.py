@@ -22,8 +22,8 @@ import yaml
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.node import messages
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 FREE, LETHAL, UNKNOWN = 0, 254, 255
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

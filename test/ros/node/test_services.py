@@ -13,12 +13,12 @@ from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 import torch
 
-from ttt3r_ros.mapping.mapper import OnlineMapper
 from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.storage import read_map, write_map
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.node import messages, parameters
 from ttt3r_ros.settings import SettingsError
+from ttt3r_ros.tracking.tracker import OnlineMapper
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ttt3r_ros.mapping.frame import MappedFrame
+from ttt3r_ros.tracking.frame import MappedFrame
 
 
 def frame_of(points, confidence, colors):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from ttt3r_ros.mapping.scale import estimate_scale, ScaleEstimate, weighted_median
+from ttt3r_ros.tracking.scale import estimate_scale, ScaleEstimate, weighted_median
 
 PATCH = 8
 

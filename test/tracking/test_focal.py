@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.focal import estimate_focal
+from ttt3r_ros.tracking.focal import estimate_focal
 
 
 @pytest.mark.parametrize('focal', [30.0, 60.0, 250.0])

@@ -15,7 +15,7 @@ from ttt3r_ros.geometry import (
     rotation_from_quaternion,
     transform,
 )
-from ttt3r_ros.mapping.segments import join_poses, next_segment, Segment, View
+from ttt3r_ros.tracking.segments import join_poses, next_segment, Segment, View
 
 
 def random_poses(rng, count, turn=3.0):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.mapping.undistort import lens_of
 from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.tracking.undistort import lens_of
 
 PINHOLE = (160, 120, 110.0, 112.0, 78.0, 61.0)
 FIT = ImageFit.for_image(160, 120, 160, 8)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ttt3r_ros.geometry import Array, invert
-from ttt3r_ros.mapping.scale import (
+from ttt3r_ros.tracking.scale import (
     ScaleEstimate,
     SIGMA_OF_MEDIAN,
     SMALLEST_SPREAD,

@@ -17,8 +17,8 @@ from ttt3r_ros.geometry import (
     rotation_from_quaternion,
     transform,
 )
-from ttt3r_ros.mapping.scale import estimate_scale
 from ttt3r_ros.model.resize import Pixels
+from ttt3r_ros.tracking.scale import estimate_scale
 
 
 @dataclass(frozen=True, eq=False)

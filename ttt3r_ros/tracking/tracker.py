@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.focal import estimate_focal
-from ttt3r_ros.mapping.frame import MappedFrame
-from ttt3r_ros.mapping.segments import next_segment, scaled, Segment, View
-from ttt3r_ros.mapping.undistort import lens_of
 from ttt3r_ros.model.image_input import check_image, ImageFit
 from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.focal import estimate_focal
+from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.segments import next_segment, scaled, Segment, View
+from ttt3r_ros.tracking.undistort import lens_of
 
 
 class BadStamp(UserError):

@@ -13,11 +13,11 @@ import torch
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.mapping.mapper import BadPrediction, BadStamp, OnlineMapper
 from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.tracker import BadPrediction, BadStamp, OnlineMapper
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 28.0
 BROKEN = 250

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import rotation_about, transform
-from ttt3r_ros.mapping.odometry_scale import LEAST_STEPS, OdometryScale, STEP_M
+from ttt3r_ros.graph.odometry import LEAST_STEPS, OdometryScale, STEP_M
 
 ELSEWHERE = transform(rotation_about([0, 0, 1], 2.0), [5.0, -3.0, 1.0])
 
