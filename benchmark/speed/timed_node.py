@@ -22,6 +22,7 @@ from rclpy.lifecycle.publisher import LifecyclePublisher
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.mapper import Session
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
@@ -31,7 +32,6 @@ from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
-from ttt3r_ros.node.session import Session
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.node.worker import WORKER_NAME
 from ttt3r_ros.tracking import frame

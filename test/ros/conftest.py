@@ -24,8 +24,8 @@ import pytest
 from ttt3r_ros.doctor.middleware import abandoned_segments
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.mapper import Session
 from ttt3r_ros.model.resize import resize_on_host
-from ttt3r_ros.node.session import Session
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.tracker import OnlineMapper
 

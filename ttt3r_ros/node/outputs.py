@@ -30,13 +30,13 @@ from std_msgs.msg import Header
 
 from ttt3r_ros.geometry import Array, invert
 from ttt3r_ros.intrinsics import CalibrationError
+from ttt3r_ros.mapping.mapper import LocatedFrame
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.session import LocatedFrame
 
 RELIABLE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE

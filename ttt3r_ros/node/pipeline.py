@@ -15,12 +15,12 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.node import files
+from ttt3r_ros.mapping import files
+from ttt3r_ros.mapping.mapper import IDENTITY, LocatedFrame, Session
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.session import IDENTITY, LocatedFrame, Session
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
 from ttt3r_ros.tracking.tracker import BadPrediction, OnlineMapper
 

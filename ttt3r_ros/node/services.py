@@ -14,7 +14,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.node import files
+from ttt3r_ros.mapping import files
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.settings import NodeSettings
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
+from ttt3r_ros.mapping.mapper import Session
 from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
-from ttt3r_ros.node.session import Session
 
 EXPORTS = {'.ply': write_ply, '.pcd': write_pcd}
 
