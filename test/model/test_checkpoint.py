@@ -27,7 +27,7 @@ from ttt3r_ros.model.checkpoint import (
     resolve_checkpoint,
     save_checkpoint,
 )
-from ttt3r_ros.model.pth_file import read_pth
+from ttt3r_ros.model.published.pth_file import read_pth
 
 TINY = Architecture.tiny()
 TINY_CONFIG = (

@@ -32,8 +32,8 @@ from torch import Tensor
 from ttt3r_ros.model.architecture import Architecture, ArchitectureError
 from ttt3r_ros.model.layers import rounded_to_int8
 from ttt3r_ros.model.network import Network
-from ttt3r_ros.model.pth_file import CheckpointError as CheckpointError
-from ttt3r_ros.model.pth_file import read_pth
+from ttt3r_ros.model.published.pth_file import CheckpointError as CheckpointError
+from ttt3r_ros.model.published.pth_file import read_pth
 
 PUBLISHED_NAMES = {'512': 'cut3r_512_dpt_4_64', '224': 'cut3r_224_linear_4'}
 STORAGE_DTYPES = {
