@@ -35,7 +35,7 @@ test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
 
 smoke: setup
-	$(BIN)/python -m pytest -m smoke test/node $(ARGS)
+	$(BIN)/python -m pytest -m smoke test/ros $(ARGS)
 
 # INPUT=drive.mp4 maps a recording (a video, a folder of images, a rosbag2) instead.
 demo: setup

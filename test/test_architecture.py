@@ -14,34 +14,40 @@ import pytest
 
 PACKAGE = 'ttt3r_ros'
 
-# The table of docs/architecture.md: which other rooms each room may import, and for the rooms
-# at the start of the arrows, which libraries.
-FOUNDATION = {'errors', 'settings', 'geometry', 'camera'}
-FILES = {'image_formats', 'atomic', 'tum'}
-ROOMS = {
-    'errors': set(),
-    'settings': {'errors'},
-    'geometry': {'errors', 'settings'},
-    'camera': {'errors', 'settings', 'geometry'},
-    'image_formats': {'errors'},
-    'atomic': {'errors'},
-    'tum': {'errors', 'geometry'},
-    'inputs': FOUNDATION | {'image_formats', 'tum'},
-    'model': FOUNDATION,
-    'mapping': FOUNDATION | {'model'},
-    'simulation': FOUNDATION,
-    'node': FOUNDATION | FILES | {'inputs', 'model', 'mapping', 'simulation'},
-    'tools': FOUNDATION | FILES | {'inputs', 'model', 'mapping', 'simulation', 'node'},
-}
+# The table of docs/architecture.md: which other rooms each room may import, and for the
+# foundation, which libraries.
 LIBRARIES = {
     'errors': set(),
     'settings': set(),
     'geometry': {'numpy'},
-    'camera': {'numpy'},
+    'intrinsics': {'numpy'},
     'image_formats': {'numpy', 'cv2', 'PIL'},
     'atomic': set(),
-    'tum': {'numpy'},
+    'trajectory': {'numpy'},
 }
+FOUNDATION = set(LIBRARIES)
+MAP = {'model', 'tracking', 'graph', 'mapping'}
+ROOMS = {
+    'errors': set(),
+    'settings': {'errors'},
+    'geometry': {'errors', 'settings'},
+    'intrinsics': {'errors', 'settings', 'geometry'},
+    'image_formats': {'errors'},
+    'atomic': {'errors'},
+    'trajectory': {'errors', 'geometry'},
+    'inputs': FOUNDATION,
+    'model': FOUNDATION,
+    'tracking': FOUNDATION | {'model'},
+    'graph': FOUNDATION | {'model', 'tracking'},
+    'mapping': FOUNDATION | {'model', 'tracking', 'graph'},
+    'simulation': FOUNDATION,
+    'evaluation': FOUNDATION,
+    'node': FOUNDATION | MAP,
+    'players': FOUNDATION | {'inputs', 'mapping', 'simulation', 'node'},
+    'doctor': FOUNDATION | {'model', 'node', 'players'},
+    'bench': FOUNDATION | MAP | {'simulation', 'node'},
+}
+ROOMS['tools'] = FOUNDATION | (ROOMS.keys() - {'tools'})
 ROS = {
     'rclpy',
     'tf2_ros',
@@ -60,7 +66,7 @@ ROS = {
     'std_srvs',
     'tf2_msgs',
 }
-ROOMS_WITH_ROS = {'node'}
+ROOMS_WITH_ROS = {'node', 'players', 'doctor'}
 
 
 def imported_modules(source: str) -> Iterator[str]:

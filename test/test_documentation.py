@@ -377,15 +377,16 @@ class Commands:
         name, *rest = words[words.index('-m') + 1 :]
         if name.partition('.')[0] not in {'ttt3r_ros', 'benchmark', 'training'}:
             return ''
-        path = name.replace('.', '/') + '.py'
-        return self._unknown_options(path, rest)
+        path = name.replace('.', '/')
+        package = (self._repository / path).is_dir()
+        return self._unknown_options(f'{path}/__main__.py' if package else f'{path}.py', rest)
 
     def _unknown_options(self, path: str, words: list[str]) -> str:
         if not (self._repository / path).is_file():
             return f'no file {path}'
         source = (self._repository / path).read_text()
-        for shared in re.findall(r'^from benchmark\.(\w+) import add_', source, re.MULTILINE):
-            source += (self._repository / f'benchmark/{shared}.py').read_text()
+        for shared in re.findall(r'^from (benchmark[.\w]+) import add_', source, re.MULTILINE):
+            source += (self._repository / f'{shared.replace(".", "/")}.py').read_text()
         known = {*re.findall(r"'(--[\w-]+)'", source), '--help'}
         if 'add_settings(' in source:
             known |= {'--' + knob.replace('_', '-') for knob in KNOBS}

@@ -38,12 +38,15 @@ import shlex
 import sys
 import time
 
-from benchmark.accuracy import curve, pictures
-from benchmark.accuracy import frame_rates as rates
-from benchmark.accuracy import long_films as long
-from benchmark.accuracy import recordings as real
-from benchmark.accuracy import short_films as short
-from benchmark.accuracy import targets as bars
+from benchmark.accuracy import (
+    curve,
+    frame_rates,
+    long_films,
+    pictures,
+    recordings,
+    short_films,
+    targets,
+)
 from benchmark.accuracy.estimates import default_method
 from benchmark.accuracy.setup import Bench, Report
 from ttt3r_ros.atomic import atomic_file, output_folder
@@ -59,15 +62,15 @@ from ttt3r_ros.tools.options import positive_float, positive_int
 
 OUT = Path('runs/accuracy')
 PARTS: dict[str, Callable[[Bench], Report]] = {
-    'short': short.measure,
-    'choose': rates.choose,
-    'rates': rates.measure,
-    'long': long.measure,
-    'real': real.measure,
+    'short': short_films.measure,
+    'choose': frame_rates.choose,
+    'rates': frame_rates.measure,
+    'long': long_films.measure,
+    'real': recordings.measure,
     'pictures': pictures.measure,
     'curve': curve.measure,
-    'router': rates.compare,
-    'bars': bars.measure,
+    'router': frame_rates.compare,
+    'bars': targets.measure,
 }
 QUICK = {'films': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
@@ -132,15 +135,15 @@ def _parser() -> argparse.ArgumentParser:
     add(
         '--films',
         type=positive_int,
-        help=f'of each family and each kind of path (default: {short.FILMS} short ones, '
-        f'{long.FILMS} long ones, {rates.FILMS} at several rates)',
+        help=f'of each family and each kind of path (default: {short_films.FILMS} short ones, '
+        f'{long_films.FILMS} long ones, {frame_rates.FILMS} at several rates)',
     )
     add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
     add('--intervals', type=positive_int, nargs='+', default=[3, 10], metavar='FRAMES')
     add('--rate', type=positive_float, default=15.0, help='Hz of short and long films')
     add('--seconds', type=positive_float, default=10.0, help='of the films of the part rates')
     add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')
-    shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[2] / 'shared'))
+    shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[3] / 'shared'))
     add('--shared', type=Path, default=shared, help='folder that holds data/ with recordings')
     add('--log', type=Path, help='log.jsonl of the training run, for the part curve')
     add('--device', default='auto', help='auto, cpu or cuda')
@@ -156,8 +159,8 @@ def _families(text: str) -> str:
 
 def _length(text: str) -> int:
     frames = positive_int(text)
-    if frames < long.LEAST_FRAMES:
-        raise argparse.ArgumentTypeError(f'a path has at least {long.LEAST_FRAMES} frames')
+    if frames < long_films.LEAST_FRAMES:
+        raise argparse.ArgumentTypeError(f'a path has at least {long_films.LEAST_FRAMES} frames')
     return frames
 
 

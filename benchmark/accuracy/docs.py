@@ -24,7 +24,7 @@ import sys
 
 from ttt3r_ros.atomic import atomic_file
 
-DOCS = Path(__file__).parents[1] / 'docs'
+DOCS = Path(__file__).parents[2] / 'docs'
 MEASURED = Path('runs/accuracy')
 BLOCK = re.compile(r'(<!-- accuracy: (\w+) -->\n).*?(<!-- end of \2 -->)', re.DOTALL)
 PICTURE = re.compile(r'\]\((\w+\.png)\)')

@@ -11,7 +11,7 @@ programs keep busy, --busy with OMP_NUM_THREADS=1 counts the time of the process
 Examples:
   python -m benchmark.speed.against_published
   python -m benchmark.speed.against_published --precision fast
-  python -m benchmark.speed.against_published --random published_512 --resolution 512x288 --precision fast --pairs 5
+  python -m benchmark.speed.against_published --random published_512 --resolution 512x288
 
 """
 

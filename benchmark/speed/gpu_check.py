@@ -52,7 +52,7 @@ from ttt3r_ros.model.predictor import (
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 
 NO_GPU = 2
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 CPU = torch.device('cpu')
 
 # The goals: an H100, 512x288, points and pose, bfloat16.

@@ -12,8 +12,8 @@ goes through (benchmark/speed/timed_node.py). It maps a camera alone: no transfo
 Examples:
   python -m benchmark.speed.node_latency --seconds 20
   python -m benchmark.speed.node_latency --seconds 20 --calibrated --json latency.json
-  python -m benchmark.speed.node_latency --free 512      a network of the published size, without cost
-  python -m benchmark.speed.node_latency --cameras 2     two nodes in two namespaces side by side
+  python -m benchmark.speed.node_latency --free 512   the published size, without cost
+  python -m benchmark.speed.node_latency --cameras 2  two nodes in two namespaces side by side
 
 """
 

@@ -17,8 +17,8 @@ import torch
 
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
-from ttt3r_ros.tools import weights
-from ttt3r_ros.tools.download import download, DownloadError, partial_path, Patience, RemoteFile
+from ttt3r_ros.model.published.files import PUBLISHED, RemoteFile
+from ttt3r_ros.tools.download import download, DownloadError, partial_path, Patience
 from ttt3r_ros.tools.main import main
 
 SIZE = 600_000  # several blocks
@@ -347,9 +347,9 @@ def published(monkeypatch, pth, tmp_path):
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     body = pth.read_bytes()
     with serving(body, serve) as server:
-        real = weights.PUBLISHED['512']
+        real = PUBLISHED['512']
         tiny = RemoteFile(real.name, len(body), hashlib.sha256(body).hexdigest(), (server.url,))
-        monkeypatch.setitem(weights.PUBLISHED, '512', tiny)
+        monkeypatch.setitem(PUBLISHED, '512', tiny)
         yield server
 
 
@@ -365,7 +365,7 @@ def test_fetch_shows_the_licence_and_leaves_a_network_that_is_found_by_name(
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, tensors[name])
     assert info.metadata['licence'] == 'CC BY-NC-SA 4.0'
-    assert info.metadata['source_sha256'] == weights.PUBLISHED['512'].sha256
+    assert info.metadata['source_sha256'] == PUBLISHED['512'].sha256
     assert main(['weights', 'info', '512']) == 0
     assert 'CC BY-NC-SA 4.0' in capsys.readouterr().out
     assert main(['weights', 'verify', '512']) == 0
@@ -451,8 +451,8 @@ def test_nothing_is_downloaded_before_the_licence_is_accepted(
 
 
 def test_fetch_looks_at_the_room_on_the_disk_first(published, monkeypatch, capsys):
-    huge = dataclasses.replace(weights.PUBLISHED['512'], size=10**18)
-    monkeypatch.setitem(weights.PUBLISHED, '512', huge)
+    huge = dataclasses.replace(PUBLISHED['512'], size=10**18)
+    monkeypatch.setitem(PUBLISHED, '512', huge)
 
     assert main(['weights', 'fetch', '--accept-license']) == 1
 

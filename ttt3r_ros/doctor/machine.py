@@ -95,7 +95,7 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     """
     from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
     from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
-    from ttt3r_ros.tools.weights import known_as, licence_of
+    from ttt3r_ros.model.published.files import known_as, licence_of
 
     if model.checkpoint == RANDOM_CHECKPOINT:
         return CheckpointFile(error='random weights, a map of nothing: set checkpoint')

@@ -12,12 +12,7 @@ import importlib
 import json
 import os
 
-from ttt3r_ros.doctor.finding import fail, Finding, Level, warn
-from ttt3r_ros.doctor.middleware import Profile, SharedMemory
-from ttt3r_ros.doctor.observed import Observed
-from ttt3r_ros.errors import UserError
-from ttt3r_ros.settings import ModelSettings, NodeSettings
-from ttt3r_ros.tools.diagnosis import (
+from ttt3r_ros.doctor import (
     clock,
     images,
     machine,
@@ -26,6 +21,11 @@ from ttt3r_ros.tools.diagnosis import (
     outputs,
     transforms,
 )
+from ttt3r_ros.doctor.finding import fail, Finding, Level, warn
+from ttt3r_ros.doctor.middleware import Profile, SharedMemory
+from ttt3r_ros.doctor.observed import Observed
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.settings import ModelSettings, NodeSettings
 from ttt3r_ros.tools.options import positive_float
 
 EXAMPLES = """examples:

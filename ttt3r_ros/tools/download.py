@@ -27,6 +27,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.model.published.files import RemoteFile
 
 _BLOCK_BYTES = 2**18
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
@@ -41,16 +42,6 @@ class DownloadError(UserError):
 
 class _SourceFailed(Exception):
     """A source will not give the file, however often it is asked."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file as it must be in the end, and where it may be found, the best place first."""
-
-    name: str
-    size: int
-    sha256: str
-    urls: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -25,42 +25,28 @@ import sys
 from urllib.parse import urlsplit
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import (
     check_finite,
     check_recorded_hash,
     CheckpointError,
-    CheckpointInfo,
     hash_file,
     open_checkpoint,
-    PUBLISHED_NAMES,
     resolve_checkpoint,
     save_checkpoint,
     STORAGE_DTYPES,
     weights_folder,
 )
 from ttt3r_ros.model.memory_need import PRECISIONS, weight_bytes
-from ttt3r_ros.tools.download import download, partial_path, RemoteFile
+from ttt3r_ros.model.published.files import (
+    known_as,
+    licence_of,
+    LICENSE,
+    PUBLISHED,
+    published_with,
+    RemoteFile,
+)
+from ttt3r_ros.tools.download import download, partial_path
 
-_DRIVE = 'https://drive.usercontent.google.com/download?id={}&export=download&confirm=t'
-PUBLISHED = {
-    '512': RemoteFile(
-        name=f'{PUBLISHED_NAMES["512"]}.pth',
-        size=3_173_761_006,
-        sha256='45f7e98a0a64dbeb54901ae2b878cd8cd125f20a4497316483f0bd6f109f8103',
-        urls=(
-            'https://huggingface.co/liguang0115/cut3r/resolve/main/cut3r_512_dpt_4_64.pth',
-            _DRIVE.format('1Asz-ZB3FfpzZYwunhQvNPZEUA8XUNAYD'),
-        ),
-    ),
-    '224': RemoteFile(
-        name=f'{PUBLISHED_NAMES["224"]}.pth',
-        size=2_994_205_002,
-        sha256='7a7d83e47f822e040980c8f5aff4c15aa94366d469d3ceae51fa30cc2f62327d',
-        urls=(_DRIVE.format('11dAgFkWHpaOHsR6iuitlB_v4NFFBrWjy'),),
-    ),
-}
-LICENSE = 'CC BY-NC-SA 4.0'
 LICENSE_NOTICE = f"""\
 The published CUT3R weights are not part of this program. Their licence is {LICENSE}:
   - you may not use them commercially;
@@ -203,15 +189,11 @@ def _convert(arguments: argparse.Namespace) -> int:
 def _convert_file(source: Path, target: Path, dtype: str, sha256: str) -> None:
     checkpoint = open_checkpoint(source)
     metadata = {**checkpoint.info.metadata, 'source': source.name, 'source_sha256': sha256}
-    if _published_with(sha256) is not None:
+    if published_with(sha256) is not None:
         metadata['licence'] = LICENSE
     architecture = checkpoint.info.architecture
     save_checkpoint(target, checkpoint.tensors, architecture, metadata, STORAGE_DTYPES[dtype])
     print(f'wrote {target} ({target.stat().st_size / 1e6:.1f} MB, {dtype})')
-
-
-def _published_with(sha256: str) -> RemoteFile | None:
-    return next((remote for remote in PUBLISHED.values() if remote.sha256 == sha256), None)
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -240,33 +222,6 @@ def _info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def licence_of(info: CheckpointInfo) -> str:
-    """
-    Say under which licence a checkpoint is, as far as it is known.
-
-    :param info: of the checkpoint.
-    """
-    recorded = info.metadata.get('licence')
-    if recorded is not None:
-        return recorded
-    return LICENSE if _published_with(info.sha256) else 'not recorded'
-
-
-def known_as(architecture: Architecture) -> str:
-    """
-    Name an architecture.
-
-    :param architecture: of a checkpoint.
-    """
-    known = {
-        'published 512': Architecture.published_512(),
-        'published 224': Architecture.published_224(),
-        'small': Architecture.small(),
-        'mini': Architecture.mini(),
-    }
-    return next((name for name, sizes in known.items() if sizes == architecture), 'another')
-
-
 def _print_table(rows: Mapping[str, str]) -> None:
     for name, text in rows.items():
         print(f'{name:<22} {text}')
@@ -287,7 +242,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _verify_hash(path: Path, sha256: str) -> None:
     """Compare a published file with the known hash; any other file has none."""
     namesake = next((remote for remote in PUBLISHED.values() if remote.name == path.name), None)
-    if _published_with(sha256) is not None:
+    if published_with(sha256) is not None:
         print(f'sha256 {sha256} is that of the published file')
     elif namesake is not None:
         raise CheckpointError(

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from benchmark.accuracy import main
+from benchmark.accuracy.__main__ import main
 from benchmark.accuracy.curve import curves_of
 
 FRAMES = np.geomspace(10_000, 500_000, 20)

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from benchmark.accuracy import PARTS
+from benchmark.accuracy.__main__ import PARTS
 from benchmark.accuracy.docs import BLOCK, main
 
 PAGE = 'Before.\n<!-- accuracy: short -->\nold\n<!-- end of short -->\nAfter.\n'
@@ -47,6 +47,6 @@ def test_what_was_not_measured_stays(tmp_path, capsys):
 
 
 def test_the_documentation_shows_every_part_once():
-    docs = Path(__file__).parents[2] / 'docs'
+    docs = Path(__file__).parents[3] / 'docs'
     text = ''.join(page.read_text() for page in sorted(docs.glob('*.md')))
     assert sorted(part for _, part, _ in BLOCK.findall(text)) == sorted(PARTS)

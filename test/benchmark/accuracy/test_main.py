@@ -11,7 +11,7 @@ from PIL import Image
 import pytest
 from tqdm import tqdm
 
-from benchmark.accuracy import main
+from benchmark.accuracy.__main__ import main
 from benchmark.accuracy.batched_runs import Cut, decodings, EncodedFilms, run_films
 from benchmark.accuracy.estimates import Method, methods, RULES
 from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated

@@ -7,7 +7,7 @@ import json
 
 import torch
 
-from benchmark.speed.against_published import against_published as speed
+from benchmark.speed import against_published as speed
 from benchmark.speed.against_published import Comparison
 
 

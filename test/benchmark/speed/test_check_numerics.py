@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.speed.against_published import check_numerics
+from benchmark.speed import check_numerics
 from ttt3r_ros.model import (
     Architecture,
     attention,

@@ -9,7 +9,7 @@ import json
 import pytest
 import torch
 
-from benchmark.speed.against_published import gpu_check
+from benchmark.speed import gpu_check
 from benchmark.speed.gpu_check import Goal, largest_difference
 from ttt3r_ros.model.predictor import random_network
 

@@ -15,7 +15,7 @@ FIGURES = 'stamp to published', 'published, less the network', 'heard, less the 
 @pytest.fixture
 def node_latency():
     pytest.importorskip('rclpy', reason='ROS 2 is not importable (make setup installs it)')
-    from benchmark.speed.against_published import node_latency
+    from benchmark.speed import node_latency
 
     return node_latency
 
