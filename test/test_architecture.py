@@ -123,7 +123,7 @@ def test_imports_point_one_way(repository):
 @pytest.mark.parametrize(
     ('room', 'source'),
     [
-        ('model', 'from ttt3r_ros.tracking.tracker import OnlineMapper'),
+        ('model', 'from ttt3r_ros.tracking.tracker import Tracker'),
         ('model', 'def f():\n    import ttt3r_ros.tools.main'),
         ('mapping', 'from ttt3r_ros import simulation'),
         ('mapping', 'import rclpy'),

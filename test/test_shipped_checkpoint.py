@@ -18,7 +18,9 @@ from scipy.spatial import cKDTree
 import torch
 
 from ttt3r_ros.doctor.machine import look_at_checkpoint
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
@@ -28,8 +30,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools.main import COMMANDS
-from ttt3r_ros.tracking.frame import MappedFrame
-from ttt3r_ros.tracking.tracker import OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
 
 DRIVES, FRAMES, RATE_HZ = 8, 8, 7.5
 WIDTH, HEIGHT, FOCAL = 224, 160, 160.0
@@ -57,7 +58,7 @@ class Drive:
     rgb: np.ndarray
     world_T_camera: np.ndarray
     depth: np.ndarray
-    frames: list[MappedFrame]
+    frames: list[LocatedFrame]
 
     @property
     def found(self):
@@ -67,7 +68,7 @@ class Drive:
     @property
     def points(self):
         """Give the estimated points in each camera, (T, H, W, 3)."""
-        return np.stack([frame.points_camera for frame in self.frames])
+        return np.stack([frame.pointmap.points_camera for frame in self.frames])
 
     @property
     def true_points(self):
@@ -76,8 +77,8 @@ class Drive:
 
 
 def map_images(predictor, rgb):
-    mapper = OnlineMapper(predictor, predictor.advise(MappingSettings()))
-    return [mapper.add_frame(image, 1 + number) for number, image in enumerate(rgb)]
+    mapper = Mapper(predictor, MappingSettings())
+    return [mapper.observe(Observation(image, 1 + number)) for number, image in enumerate(rgb)]
 
 
 @pytest.fixture(scope='module')
@@ -222,7 +223,7 @@ def test_red_is_red_and_blue_is_blue(drives, predictor):
     error, of_wrong = depth_error(some), depth_error(swapped)
     assert error < MARGIN * of_wrong
     for drive in drives:
-        np.testing.assert_array_equal([frame.colors for frame in drive.frames], drive.rgb)
+        np.testing.assert_array_equal([frame.pointmap.colors for frame in drive.frames], drive.rgb)
 
 
 def ray_error(drives, factors=(1, 1, 1)):
@@ -248,7 +249,7 @@ def test_points_lie_on_the_rays_of_their_pixels(drives, factors):
 
 
 def test_the_estimated_focal_length_is_near_the_true_one(drives):
-    ratio = np.median([frame.focal_px for d in drives for frame in d.frames]) / FOCAL
+    ratio = np.median([frame.tracked.focal_px for d in drives for frame in d.frames]) / FOCAL
     assert 1 / 1.22 < ratio < 1.22
 
 
@@ -303,8 +304,9 @@ def test_the_map_lies_on_the_true_surfaces(drives):
     for drive in drives:
         voxels = VoxelMap(settings.voxel_size, settings.max_voxels)
         for frame in drive.frames:
-            kept = frame.kept(settings.confidence_threshold, settings.max_range)
-            voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
+            kept = frame.pointmap.reliable(settings.confidence_threshold, settings.max_range)
+            seen = frame.pointmap
+            voxels.add(frame.points_map()[kept], seen.colors[kept], seen.confidence[kept])
         errors.append(surface_error(drive, voxels.points().points[::10]))
         wall = moved(MAP_T_WORLD @ drive.world_T_camera, np.tile(RAYS * guess, (FRAMES, 1, 1, 1)))
         of_guess.append(surface_error(drive, wall.reshape(-1, 3)[::40]))

@@ -12,6 +12,8 @@ y left, z up (REP 103). Quaternions are x y z w.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,6 +23,9 @@ BODY_T_OPTICAL: Array = np.array(
     [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 )
 BODY_T_OPTICAL.setflags(write=False)
+
+IDENTITY: Array = np.eye(4)
+IDENTITY.setflags(write=False)
 
 
 def transform(rotation: ArrayLike, translation: ArrayLike) -> Array:
@@ -135,3 +140,56 @@ def rotation_about(axis: ArrayLike, angle: float) -> Array:
     unit = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
     half = 0.5 * angle
     return rotation_from_quaternion([*(np.sin(half) * unit), np.cos(half)])
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """
+    From frame b to frame a, which may have another unit of length.
+
+    a_T_b: (4, 4) rigid, translation in units of a. scale: units of a per unit of b; lengths are
+    multiplied first: p_a = a_T_b @ (scale * p_b).
+    """
+
+    a_T_b: Array
+    scale: float = 1.0
+
+    def pose(self, b_T_c: Array) -> Array:
+        """
+        Return poses of frame b as poses of frame a.
+
+        :param b_T_c: (..., 4, 4), translation in units of b.
+        :returns: (..., 4, 4) a_T_c, translation in units of a.
+        """
+        a_T_c: Array = self.a_T_b @ scaled(b_T_c, self.scale)
+        return a_T_c
+
+    def after(self, b_T_c: Similarity) -> Similarity:
+        """
+        Return the similarity that takes frame c to frame a.
+
+        :param b_T_c: takes frame c to frame b.
+        """
+        return Similarity(self.pose(b_T_c.a_T_b), self.scale * b_T_c.scale)
+
+    @staticmethod
+    def through(a_T_c: Array, b_T_c: Array, scale: float) -> Similarity:
+        """
+        Return the similarity of a scale that takes one pose of frame b to one of frame a.
+
+        :param a_T_c: (4, 4), translation in units of a.
+        :param b_T_c: (4, 4), translation in units of b.
+        :param scale: units of a per unit of b.
+        """
+        return Similarity(a_T_c @ invert(scaled(b_T_c, scale)), scale)
+
+
+def scaled(a_T_b: Array, scale: float) -> Array:
+    """
+    Return poses in another unit of length.
+
+    :param a_T_b: (..., 4, 4).
+    :param scale: new units per old unit.
+    :returns: (..., 4, 4).
+    """
+    return transform(a_T_b[..., :3, :3], scale * a_T_b[..., :3, 3])

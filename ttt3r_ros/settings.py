@@ -138,6 +138,13 @@ class MappingSettings(Checked):
         'fixed always keeps 1, free always applies the estimate.',
         choices=('auto', 'fixed', 'free'),
     )
+    odometry_scale: str = knob(
+        'auto',
+        "The map's unit of length where the robot has an odometry: auto takes over that of the "
+        'odometry when it differs clearly, report only states it in the diagnostics.',
+        choices=('auto', 'report'),
+        live=True,
+    )
     confidence_threshold: float = knob(
         1.5,
         'Points of a lower confidence stay out of the map.',
@@ -252,13 +259,6 @@ class NodeSettings(Checked):
         True,
         "Broadcast map_frame to odom_frame (to base_frame without one); needs somebody's "
         'odom_frame to base_frame, or publish_odom_to_base_tf.',
-    )
-    odometry_scale: str = knob(
-        'auto',
-        "The map's unit of length where somebody else is the odometry: auto takes over that of "
-        'the odometry when it differs clearly, report only says so in the diagnostics.',
-        choices=('auto', 'report'),
-        live=True,
     )
     publish_odom_to_base_tf: bool = knob(
         False, 'Be the odometry: broadcast odom_frame to base_frame and publish ~/odometry.'

@@ -4,7 +4,7 @@
 """
 Every way to write the state, on many films at once.
 
-What OnlineMapper says about each film alone, with less work: an image is encoded once for all
+What a Tracker makes of each film alone, with less work: an image is encoded once for all
 rules and segments; segments begin with a fresh state, so those of a film are clips of one batch;
 and their first image is written fully by every rule, so it is decoded once.
 """

@@ -44,6 +44,7 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
@@ -52,7 +53,7 @@ from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.simulation.building import FAMILIES
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import positive_int
-from ttt3r_ros.tracking.tracker import OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
 
 RATE_HZ = 15.0
 RULE = 'ttt3r'
@@ -161,10 +162,11 @@ def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> NDA
     """
     device = next(network.parameters()).device
     predictor = Predictor(network, device=device, rule=update_rule(RULE))
-    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=interval), np.eye(4))
+    mapper = Mapper(predictor, MappingSettings(reset_interval=interval))
     poses = []
     for rgb, stamp_ns in zip(film.rgb, film.stamps_ns.tolist()):
-        poses.append(mapper.add_frame(rgb, stamp_ns).map_T_camera)
+        located = mapper.observe(Observation(rgb, stamp_ns))
+        poses.append(located.tracked.track_T_camera)
         progress.update()
     return np.stack(poses)
 

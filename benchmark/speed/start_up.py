@@ -67,17 +67,19 @@ def tell_steps(checkpoint: str) -> None:
     :param checkpoint: file or name.
     """
     moments = {'Python': time.time()}
+    from ttt3r_ros.mapping.mapper import Mapper
     from ttt3r_ros.model.predictor import load_predictor
     from ttt3r_ros.settings import MappingSettings, ModelSettings
-    from ttt3r_ros.tracking.tracker import OnlineMapper
+    from ttt3r_ros.tracking.observation import Observation
 
     moments['imports'] = time.time()
     predictor = load_predictor(ModelSettings(checkpoint=checkpoint))
-    mapper = OnlineMapper(predictor, predictor.advise(MappingSettings()))
+    mapper = Mapper(predictor, MappingSettings())
     moments['checkpoint'] = time.time()
     image = picture()
     for number, name in enumerate(('first frame', 'second frame', 'third frame')):
-        mapper.add_frame(image, number)
+        mapper.observe(Observation(image, number))
+        mapper.integrate()
         moments[name] = time.time()
     print(json.dumps(moments))
 

@@ -22,7 +22,7 @@ from rclpy.lifecycle.publisher import LifecyclePublisher
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.mapper import Session
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
@@ -34,9 +34,10 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.node.worker import WORKER_NAME
-from ttt3r_ros.tracking import frame
-from ttt3r_ros.tracking import tracker as mapper
-from ttt3r_ros.tracking.tracker import OnlineMapper
+from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking import tracker
+from ttt3r_ros.tracking.frame import Pointmap
+from ttt3r_ros.tracking.tracker import Tracker
 from ttt3r_ros.tracking.undistort import Lens
 
 PATCH = 16
@@ -56,6 +57,10 @@ class FreePredictor:
         :param image_size: longest side, pixels.
         """
         self.image_size = image_size
+
+    def advise(self, settings: MappingSettings) -> MappingSettings:
+        """Return the settings as they are."""
+        return settings
 
     def initial_state(self) -> int:
         """Give the number of images seen."""
@@ -85,12 +90,12 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'undistort': [(Lens, 'undistort'), (Lens, 'rebuild')],
     'resize': [(ImageFit, 'apply')],
     'network': [(Predictor, 'step'), (FreePredictor, 'step')],
-    'focal length': [(mapper, 'estimate_focal')],
-    'points': [(OnlineMapper, 'add_frame')],
-    'filter': [(Outputs, '_points'), (frame.MappedFrame, 'kept')],
+    'focal length': [(tracker, 'estimate_focal')],
+    'points': [(Tracker, 'look')],
+    'filter': [(Outputs, '_points'), (Pointmap, 'reliable')],
     'cloud message': [(messages, 'point_cloud')],
-    'merge into the map': [(Session, 'merge')],
-    'next segment': [(Session, 'look_ahead')],
+    'merge into the map': [(Mapper, 'integrate')],
+    'next segment': [(Tracker, 'look_ahead')],
     'map cloud': [(Outputs, 'publish_map_cloud')],
     'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, 'publish_occupancy')],
 }
@@ -181,8 +186,8 @@ def main() -> int:
     parser.add_argument('--free', type=int, metavar='SIZE', help='a network that costs nothing')
     arguments, _ = parser.parse_known_args()
 
-    def build_free(settings: Settings) -> OnlineMapper:
-        return OnlineMapper(FreePredictor(arguments.free), settings.mapping)
+    def build_free(settings: Settings) -> Mapper:
+        return Mapper(FreePredictor(arguments.free), settings.mapping)
 
     watch = StopWatch()
     code = mapping_node.main(

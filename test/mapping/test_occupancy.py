@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 import math
 
 import cv2
@@ -26,7 +27,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.simulation.world import PLAN_RESOLUTION
-from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.frame import Pointmap
 
 CAMERA_HEIGHT, FAR = 0.8, 100.0
 FLOOR_T_CAMERA = body_T_camera(CAMERA_HEIGHT)
@@ -40,22 +41,18 @@ LOW_BOX = (2.0, -0.2, 0.0, 2.3, 0.2, 0.3)
 LINTEL = (2.0, -9.0, 1.9, 2.3, 9.0, 2.5)
 
 
-def frame_of(points_camera, map_T_camera):
+@dataclass(frozen=True)
+class Look:
+    """What a camera shows, and where it stands."""
+
+    pointmap: Pointmap
+    map_T_camera: np.ndarray
+
+
+def look_of(points_camera, map_T_camera):
     shape = points_camera.shape[:2]
-    return MappedFrame(
-        index=0,
-        stamp_ns=0,
-        segment=0,
-        scale=1.0,
-        map_T_camera=map_T_camera,
-        points_camera=points_camera.astype(np.float32),
-        confidence=np.full(shape, 5.0, np.float32),
-        colors=np.zeros((*shape, 3), np.uint8),
-        focal_px=100.0,
-        gain_mean=0.5,
-        gain_min=0.5,
-        gain_max=0.5,
-    )
+    confidence, colors = np.full(shape, 5.0, np.float32), np.zeros((*shape, 3), np.uint8)
+    return Look(Pointmap(points_camera.astype(np.float32), confidence, colors), map_T_camera)
 
 
 def seen(map_T_base, *boxes):
@@ -72,16 +69,17 @@ def seen(map_T_base, *boxes):
             leaves = np.maximum(first, second).min(axis=-1)
             met = (enters < leaves) & (enters > 0)
             depth = np.where(met, np.minimum(depth, enters), depth)
-    return frame_of(RAYS * depth[..., None], map_T_camera)
+    return look_of(RAYS * depth[..., None], map_T_camera)
 
 
 def at(x, y=0.0, yaw=0.0):
     return transform(rotation_about([0, 0, 1], yaw), [x, y, 0.0])
 
 
-def add(grid, frame, times=1, floor_T_camera=FLOOR_T_CAMERA):
+def add(grid, look, times=1, floor_T_camera=FLOOR_T_CAMERA):
     for _ in range(times):
-        grid.add(frame, frame.kept(1.5, FAR - 1), floor_T_camera)
+        good = look.pointmap.reliable(1.5, FAR - 1)
+        grid.add(look.pointmap, good, look.map_T_camera, floor_T_camera)
 
 
 def cell_at(occupancy, x, y):
@@ -127,9 +125,9 @@ def test_only_what_stands_between_the_two_heights_is_an_obstacle(box, expected):
 
 def test_the_floor_is_that_under_the_robot_however_its_pose_has_drifted():
     drifted = transform(rotation_about([0, 1, 0], 0.03), [0, 0, 0.5])
-    grid, frame = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
+    grid, look = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
 
-    add(grid, frame_of(frame.points_camera, drifted @ frame.map_T_camera), 2)
+    add(grid, look_of(look.pointmap.points_camera, drifted @ look.map_T_camera), 2)
 
     occupancy = grid.occupancy()
     x, y = middles(occupancy)
@@ -161,10 +159,10 @@ def test_a_low_box_stays_when_the_robot_comes_so_near_that_it_looks_over_it():
 
 
 def test_a_single_stray_point_is_no_obstacle():
-    grid, frame = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
-    frame.points_camera[48, 64] *= 0.6  # of the wall; it now hovers 1.8 m ahead
+    grid, look = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
+    look.pointmap.points_camera[48, 64] *= 0.6  # of the wall; it now hovers 1.8 m ahead
 
-    add(grid, frame, 3)
+    add(grid, look, 3)
 
     assert cell_at(grid.occupancy(), 1.82, 0.0) == FREE
 
@@ -179,10 +177,10 @@ def test_what_is_far_away_tells_nothing():
     assert not (cells == OCCUPIED).any()
 
 
-def walked(frame, settings):
-    """Give the cells that a frame tells of, by a walk from the camera to each, step by step."""
+def walked(look, settings):
+    """Give the cells that a look tells of, by a walk from the camera to each, step by step."""
     size, low = settings.occupancy_resolution, settings.occupancy_min_height
-    camera = frame.map_T_camera[:3, 3]
+    camera = look.map_T_camera[:3, 3]
     directions = round(2 * math.pi * settings.occupancy_range / size)
 
     def direction(dx, dy):
@@ -192,7 +190,9 @@ def walked(frame, settings):
         return math.floor(x / size), math.floor(y / size)
 
     floor, obstacles = defaultdict(list), []
-    for x, y, z in frame.points_map().reshape(-1, 3).astype(float).tolist():
+    for x, y, z in (
+        look.pointmap.points_in(look.map_T_camera).reshape(-1, 3).astype(float).tolist()
+    ):
         distance = math.dist((x, y), camera[:2])
         if distance <= settings.occupancy_range and -low <= z <= settings.occupancy_max_height:
             if z >= low:
@@ -224,14 +224,12 @@ def walked(frame, settings):
 
 def test_the_cells_are_those_of_a_walk_along_every_ray():
     settings = MappingSettings(occupancy_resolution=0.1, occupancy_range=2.6)
-    frame = seen(
-        at(-0.33, 0.21, 2.7), (-2.6, 0.4, 0, -2.2, 0.9, 0.5), (-2.3, 1.4, 0, -1.9, 1.6, 2)
-    )
+    look = seen(at(-0.33, 0.21, 2.7), (-2.6, 0.4, 0, -2.2, 0.9, 0.5), (-2.3, 1.4, 0, -1.9, 1.6, 2))
     rng = np.random.default_rng(0)
-    frame.points_camera[:] *= rng.normal(1.0, 0.02, (96, 128, 1))
+    look.pointmap.points_camera[:] *= rng.normal(1.0, 0.02, (96, 128, 1))
     grid = OccupancyGrid(settings)
 
-    add(grid, frame, 2)
+    add(grid, look, 2)
 
     occupancy = grid.occupancy()
     low = np.round(np.array([occupancy.x, occupancy.y]) / 0.1).astype(int)
@@ -242,7 +240,7 @@ def test_the_cells_are_those_of_a_walk_along_every_ray():
         }
         for value in (OCCUPIED, FREE)
     }
-    occupied, free = walked(frame, settings)
+    occupied, free = walked(look, settings)
     assert len(occupied) > 20
     assert len(free) > 100
     assert found == {OCCUPIED: occupied, FREE: free}
@@ -257,7 +255,7 @@ def drive():
     _, depth = render_clip(world, camera, path.world_T_camera)
     grid = OccupancyGrid(MappingSettings(occupancy_resolution=PLAN_RESOLUTION))
     for image, world_T_camera in zip(depth, path.world_T_camera):
-        add(grid, frame_of(RAYS * image[..., None], world_T_camera))
+        add(grid, look_of(RAYS * image[..., None], world_T_camera))
     return world.plan(), grid.occupancy()
 
 
@@ -330,21 +328,21 @@ def test_a_camera_alone_needs_to_know_its_height():
         OccupancyGrid(MappingSettings(camera_height=0.8)),
     )
     robot = OccupancyGrid(MappingSettings())
-    frame = seen(at(0), WALL)
-    alone = transform(np.eye(3), [0, 0, -0.8]) @ frame.map_T_camera  # the map begins at the camera
+    look = seen(at(0), WALL)
+    alone = transform(np.eye(3), [0, 0, -0.8]) @ look.map_T_camera  # the map begins at the camera
 
-    add(unknown, frame_of(frame.points_camera, alone), 2, None)
-    add(known, frame_of(frame.points_camera, alone), 2, None)
-    add(robot, frame, 2)
+    add(unknown, look_of(look.pointmap.points_camera, alone), 2, None)
+    add(known, look_of(look.pointmap.points_camera, alone), 2, None)
+    add(robot, look, 2)
 
     assert len(unknown) == 0
     np.testing.assert_array_equal(known.occupancy().cells, robot.occupancy().cells)
 
 
 def test_a_frame_without_points_changes_nothing():
-    grid, frame = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
+    grid, look = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
 
-    grid.add(frame, np.zeros((96, 128), bool), FLOOR_T_CAMERA)
+    grid.add(look.pointmap, np.zeros((96, 128), bool), look.map_T_camera, FLOOR_T_CAMERA)
 
     assert grid.occupancy().cells.size == 0
 

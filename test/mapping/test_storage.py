@@ -6,12 +6,13 @@ import pytest
 from safetensors.torch import save
 import torch
 
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.storage import (
     checksum,
+    fitting_state,
     MapFileError,
     read_map,
-    resumed,
     StoredMap,
     write_map,
 )
@@ -19,8 +20,7 @@ from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.segments import Segment
-from ttt3r_ros.tracking.tracker import MapperSnapshot, OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
 
 
 def cloud(count):
@@ -42,12 +42,12 @@ def stored_in(path, stored):
 def test_the_voxels_come_back_as_they_were(tmp_path, count):
     written = cloud(count)
 
-    read = read_map(stored_in(tmp_path / 'map', StoredMap(written, 'some weights', None)))
+    read = read_map(stored_in(tmp_path / 'map', StoredMap(written, 'some weights')))
 
     for name in ('points', 'colors', 'confidence'):
         np.testing.assert_array_equal(getattr(read.cloud, name), getattr(written, name))
     assert read.network == 'some weights'
-    assert read.snapshot is None
+    assert read.track is None
     assert read.occupancy is None  # as in all maps that were saved before there were plans
 
 
@@ -80,26 +80,27 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
 def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):
     torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
-    mapper = OnlineMapper(predictor, MappingSettings())
+    mapper, other = (Mapper(predictor, MappingSettings(reset_interval=2)) for _ in range(2))
     images = np.random.default_rng(1).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
     for stamp in range(3):
-        mapper.add_frame(images[stamp], stamp)
-    path = stored_in(tmp_path / 'map', StoredMap(cloud(3), 'random', mapper.snapshot()))
-    expected = [mapper.add_frame(images[stamp], stamp) for stamp in (3, 4)]
+        mapper.observe(Observation(images[stamp], stamp))
+        mapper.integrate()
+    path = stored_in(tmp_path / 'map', mapper.stored())
+    expected = [mapper.observe(Observation(images[stamp], stamp)) for stamp in (3, 4)]
 
-    other = OnlineMapper(predictor, MappingSettings())
-    other.restore(resumed(read_map(path).snapshot, other.snapshot()))
+    other.resume(read_map(path))
 
-    # A new session may begin at an earlier time.
-    for stamp, frame in zip((0, 1), expected):
-        again = other.add_frame(images[stamp + 3], stamp)
-        np.testing.assert_array_equal(again.map_T_camera, frame.map_T_camera)
-        np.testing.assert_array_equal(again.points_camera, frame.points_camera)
-        assert again.index == frame.index
+    # A new session may begin at an earlier time; only its first segment is a longer one.
+    again = other.observe(Observation(images[3], 0))
+    np.testing.assert_allclose(again.map_T_camera, expected[0].map_T_camera, atol=1e-12)
+    ours, theirs = (f.pointmap.points_camera for f in (again, expected[0]))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert again.tracked.index == expected[0].tracked.index
+    assert again.tracked.segment == expected[0].tracked.segment
 
 
 def test_every_flipped_byte_of_the_numbers_is_noticed(tmp_path):
-    path = stored_in(tmp_path / 'map', StoredMap(cloud(20), 'weights', None))
+    path = stored_in(tmp_path / 'map', StoredMap(cloud(20), 'weights'))
     good = path.read_bytes()
     begin = 8 + int.from_bytes(good[:8], 'little')
     for position in range(begin, len(good), 7):
@@ -120,9 +121,8 @@ def test_a_file_that_lacks_a_part_is_refused_though_its_checksum_is_right(tmp_pa
 
 
 def test_the_state_of_a_network_of_other_sizes_is_refused():
-    def snapshot(width):
-        state = RecurrentState(torch.zeros(1, 4, width), torch.zeros(1, 0, 2 * width))
-        return MapperSnapshot(state, Segment(0, np.eye(4)))
+    def state(width):
+        return RecurrentState(torch.zeros(1, 4, width), torch.zeros(1, 0, 2 * width))
 
     with pytest.raises(MapFileError, match='other sizes'):
-        resumed(snapshot(8), snapshot(16))
+        fitting_state(state(8), state(16))

@@ -24,10 +24,9 @@ import pytest
 from ttt3r_ros.doctor.middleware import abandoned_segments
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.mapper import Session
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.tracker import OnlineMapper
 
 HAS_ROS = all(importlib.util.find_spec(name) for name in ('rclpy', 'tf2_ros', 'cv_bridge'))
 
@@ -71,8 +70,6 @@ class ExactPrediction:
     confidence: np.ndarray
     world_T_camera: np.ndarray
     gain_mean: float = 0.5
-    gain_min: float = 0.25
-    gain_max: float = 0.75
 
 
 class ExactPredictor:
@@ -92,6 +89,9 @@ class ExactPredictor:
         self.go.set()
         self.seen, self.written = [], []
         self.broken = False
+
+    def advise(self, settings):
+        return settings
 
     def initial_state(self):
         return ()
@@ -115,8 +115,8 @@ class ExactPredictor:
 
 
 @pytest.fixture
-def session():
-    return Session(OnlineMapper(ExactPredictor(), MappingSettings()), MappingSettings())
+def mapper():
+    return Mapper(ExactPredictor(), MappingSettings())
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
@@ -203,7 +203,7 @@ class Rig:
 
         self._log.begin()
         node = MappingNode(
-            build_mapper or (lambda settings: OnlineMapper(self.predictor, settings.mapping)),
+            build_mapper or (lambda settings: Mapper(self.predictor, settings.mapping)),
             context=self.context,
             namespace=namespace,
             cli_args=cli_args,

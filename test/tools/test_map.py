@@ -383,7 +383,7 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(images, tmp_path, monkeypa
 
 def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatch):
     second_read = threading.Event()
-    read, add_frame = image_folder.rgb_from_encoded, mapping_run.OnlineMapper.add_frame
+    read, observe = image_folder.rgb_from_encoded, mapping_run.Mapper.observe
     files = []
 
     def note(file):
@@ -392,12 +392,12 @@ def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatc
             second_read.set()
         return read(file)
 
-    def wait_for_it(self, rgb, stamp_ns, *arguments):
+    def wait_for_it(self, seen):
         assert second_read.wait(10)
-        return add_frame(self, rgb, stamp_ns, *arguments)
+        return observe(self, seen)
 
     monkeypatch.setattr(image_folder, 'rgb_from_encoded', note)
-    monkeypatch.setattr(mapping_run.OnlineMapper, 'add_frame', wait_for_it)
+    monkeypatch.setattr(mapping_run.Mapper, 'observe', wait_for_it)
 
     assert run_map(images, tmp_path / 'out') == 0
     assert summary_of(tmp_path / 'out')['frames'] == len(files) == 5

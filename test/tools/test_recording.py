@@ -2,17 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import io
+import math
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.geometry import IDENTITY, rotation_about, Similarity, transform
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.mapping.world_map import WorldMap
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.preview import draw_preview, seen_from_above
 from ttt3r_ros.tools.recording import Recording, SAMPLES
-from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+from ttt3r_ros.tracking.scale import ScaleEstimate
 
 
 def frame(index, segment=0, points=None, confidence=5.0):
@@ -20,24 +25,28 @@ def frame(index, segment=0, points=None, confidence=5.0):
     if points is None:
         points = np.array([[[0.0, 0, 1], [0, 0, 2]]])
     height, width = points.shape[:2]
-    return MappedFrame(
+    tracked = TrackedFrame(
         index=index,
         stamp_ns=1_000_000_000 + index,
         segment=segment,
         scale=1.0,
-        map_T_camera=transform(rotation_about([0, 0, 1], index / 10), [index, 0, 0]),
-        points_camera=points.astype(np.float32),
-        confidence=np.full((height, width), confidence, np.float32),
-        colors=np.full((height, width, 3), 80, np.uint8),
+        track_T_camera=transform(rotation_about([0, 0, 1], index / 10), [index, 0, 0]),
+        pointmap=Pointmap(
+            points.astype(np.float32),
+            np.full((height, width), confidence, np.float32),
+            np.full((height, width, 3), 80, np.uint8),
+        ),
+        fit=ImageFit.for_image(64, 48, 64, 16),
+        intrinsics=None,
         focal_px=500.0 + index,
         gain_mean=0.5,
-        gain_min=0.1,
-        gain_max=0.9,
     )
+    nothing = ScaleEstimate(0.0, math.inf)
+    return LocatedFrame(tracked, 0, Similarity(IDENTITY), None, IDENTITY, nothing, 1.0)
 
 
 def test_the_path_and_the_numbers_are_those_of_the_frames():
-    recording = Recording(MappingSettings())
+    recording = Recording()
     for i in range(5):
         recording.add(frame(i, segment=i // 3), latency_s=0.010 * (i + 1))
 
@@ -52,18 +61,9 @@ def test_the_path_and_the_numbers_are_those_of_the_frames():
     assert recording.latency_ms()['max'] == pytest.approx(50.0)
 
 
-def test_unsure_and_far_points_stay_out_of_the_map():
-    recording = Recording(MappingSettings(confidence_threshold=3.0, max_range=1.5))
-
-    recording.add(frame(0, confidence=2.9), 0.0)
-    assert len(recording.voxels) == 0
-    recording.add(frame(0), 0.0)
-    assert recording.voxels.points().points.tolist() == [[0, 0, 1]]
-
-
 @pytest.mark.parametrize('count', [1, 7, 100, 1000])
 def test_the_samples_stay_few_and_cover_the_whole_run(count):
-    recording = Recording(MappingSettings())
+    recording = Recording()
     for i in range(count):
         recording.add(frame(i), 0.0)
 
@@ -77,15 +77,17 @@ def test_the_samples_stay_few_and_cover_the_whole_run(count):
 
 @pytest.mark.parametrize('empty', [False, True])
 def test_the_preview_draws_a_map_and_also_an_empty_one(empty):
-    recording = Recording(MappingSettings())
+    recording, world_map = Recording(), WorldMap(MappingSettings())
     points = np.random.default_rng(0).uniform([-2, -1, 1], [2, 1, 4], (30, 40, 3))
-    recording.add(frame(0, points=points, confidence=1.0 if empty else 5.0), 0.0)
+    located = frame(0, points=points, confidence=1.0 if empty else 5.0)
+    recording.add(located, 0.0)
+    world_map.add(located)
     file = io.BytesIO()
 
     draw_preview(
         file,
         'a title',
-        recording.voxels.points(),
+        world_map.voxels.points(),
         recording.trajectory(),
         recording.samples,
         0.05,

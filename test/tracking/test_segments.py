@@ -13,6 +13,7 @@ from ttt3r_ros.geometry import (
     rotation_about,
     rotation_angle,
     rotation_from_quaternion,
+    Similarity,
     transform,
 )
 from ttt3r_ros.tracking.segments import join_poses, next_segment, Segment, View
@@ -63,14 +64,14 @@ def test_opposite_rotation_errors_cancel():
 def test_a_long_chain_stays_a_rotation():
     rng = np.random.default_rng(3)
     step = random_poses(rng, 2).astype(np.float32).astype(np.float64)  # as a network gives them
-    segment = Segment(0, np.eye(4))
+    segment = Segment(0, Similarity(np.eye(4)))
     depth = np.ones((2, 2), np.float32)
     before, after = (View(None, depth, depth, pose) for pose in step)
 
     for _ in range(2000):
         segment = next_segment(segment, [before], [after], 'auto', 1)
 
-    rotation = segment.map_T_world[:3, :3]
+    rotation = segment.track_T_world.a_T_b[:3, :3]
     assert segment.number == 2000
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-11)
 
@@ -83,9 +84,9 @@ def test_the_published_chain_is_reproduced_when_the_repeat_is_the_origin(shared_
     depth = np.ones((2, 2), np.float32)
     origin = View(None, depth, depth, np.eye(4))
 
-    segment, chained = Segment(0, np.eye(4)), []
+    segment, chained = Segment(0, Similarity(np.eye(4))), []
     for pose, ends in zip(world_T_camera, run['reset']):
-        chained.append(segment.map_T_camera(pose))
+        chained.append(segment.track_T_world.pose(pose))
         if ends:
             segment = next_segment(segment, [View(None, depth, depth, pose)], [origin], 'auto', 1)
 
@@ -101,12 +102,12 @@ def test_a_scale_multiplies_over_segments(scale):
     before = View(None, depth, confidence, transform(np.eye(3), [1.0, 0, 0]))
     after = View(None, depth / scale, confidence, transform(np.eye(3), [0.5, 0, 0]))
 
-    second = next_segment(Segment(0, np.eye(4)), [before], [after], 'auto', 1)
+    second = next_segment(Segment(0, Similarity(np.eye(4))), [before], [after], 'auto', 1)
     third = next_segment(second, [before], [after], 'auto', 1)
 
-    assert third.scale == pytest.approx(scale**2, rel=1e-6)
+    assert third.track_T_world.scale == pytest.approx(scale**2, rel=1e-6)
     # The shared camera is at 1 m for the first segment and at `scale` / 2 for the second.
-    np.testing.assert_allclose(second.map_T_world[:3, 3], [1 - scale / 2, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(second.track_T_world.a_T_b[:3, 3], [1 - scale / 2, 0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize('unsure', [0, 1])
@@ -115,4 +116,9 @@ def test_pixels_of_which_one_segment_is_unsure_do_not_vote_on_the_scale(unsure):
     depth[unsure, :6], confidence[unsure, :6] = 5.0, 1.0
     before, after = (View(None, d, c, np.eye(4)) for d, c in zip(depth, confidence))
 
-    assert next_segment(Segment(0, np.eye(4)), [before], [after], 'free', 1).scale == 1.0
+    assert (
+        next_segment(
+            Segment(0, Similarity(np.eye(4))), [before], [after], 'free', 1
+        ).track_T_world.scale
+        == 1.0
+    )

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
+from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.tracker import BadPrediction, BadStamp, OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracker import BadPrediction, BadStamp, Tracker
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 28.0
 BROKEN = 250
@@ -30,8 +31,6 @@ class Prediction:
     confidence: np.ndarray
     world_T_camera: np.ndarray
     gain_mean: float = 0.5
-    gain_min: float = 0.25
-    gain_max: float = 0.75
 
 
 class ExactPredictor:
@@ -77,46 +76,55 @@ class ExactPredictor:
         return Prediction(points, np.full(shape, 3, np.float32), pose), state
 
     def expected_pose(self, number, first=0):
-        """Chain by hand: the map begins where the network put the first camera."""
+        """Chain by hand: `track` is the frame in which the network put the first camera."""
         scale = self.scales.get(first, 1.0)
         start = FIRST_POSE.copy()
         relative = invert(self.truth[first]) @ self.truth[number]
         relative[:3, 3] *= scale
         start[:3, 3] *= scale
-        return BODY_T_OPTICAL @ start @ relative
+        return start @ relative
 
 
 def picture(number, width=WIDTH, height=HEIGHT):
     return np.full((height, width, 3), number, np.uint8)
 
 
-def run(mapper, numbers):
-    return [mapper.add_frame(picture(n), 1000 + 10 * n) for n in numbers]
+def follow(tracker, rgb, stamp_ns, intrinsics=None, write=True):
+    frame, state = tracker.look(Observation(rgb, stamp_ns, intrinsics), write)
+    tracker.keep(state)
+    return frame
+
+
+def run(tracker, numbers):
+    return [follow(tracker, picture(n), 1000 + 10 * n) for n in numbers]
 
 
 def assert_same(frames, others):
     assert len(frames) == len(others)
     for frame, other in zip(frames, others):
         for field in dataclasses.fields(frame):
-            np.testing.assert_array_equal(
-                getattr(frame, field.name), getattr(other, field.name), field.name
-            )
+            if field.name != 'pointmap':
+                assert np.array_equal(getattr(frame, field.name), getattr(other, field.name))
+        for field in dataclasses.fields(frame.pointmap):
+            parts = (getattr(f.pointmap, field.name) for f in (frame, other))
+            np.testing.assert_array_equal(*parts, field.name)
 
 
-def test_the_first_frame_lies_in_the_map_as_predicted():
+def test_the_first_frame_lies_in_track_as_predicted():
     predictor = ExactPredictor()
-    (frame,) = run(OnlineMapper(predictor, MappingSettings()), [4])
+    (frame,) = run(Tracker(predictor, MappingSettings()), [4])
 
-    np.testing.assert_allclose(frame.map_T_camera, BODY_T_OPTICAL @ FIRST_POSE, atol=1e-15)
+    np.testing.assert_allclose(frame.track_T_camera, FIRST_POSE, atol=1e-15)
     rays = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH // 2, HEIGHT // 2).rays()
     points = rays * predictor.depth(4, (HEIGHT, WIDTH))[..., None]
-    np.testing.assert_allclose(frame.points_camera, points, atol=1e-6)
+    np.testing.assert_allclose(frame.pointmap.points_camera, points, atol=1e-6)
     homogeneous = np.concatenate([points, np.ones((HEIGHT, WIDTH, 1))], axis=-1)
-    on_map = np.einsum('ij,hwj->hwi', frame.map_T_camera, homogeneous)[..., :3]
-    np.testing.assert_allclose(frame.points_map(), on_map, atol=1e-5)
+    in_track = np.einsum('ij,hwj->hwi', frame.track_T_camera, homogeneous)[..., :3]
+    found = frame.pointmap.points_in(frame.track_T_camera)
+    np.testing.assert_allclose(found, in_track, atol=1e-5)
     assert (frame.index, frame.stamp_ns, frame.segment, frame.scale) == (0, 1040, 0, 1.0)
-    assert (frame.gain_mean, frame.gain_min, frame.gain_max) == (0.5, 0.25, 0.75)
-    np.testing.assert_array_equal(frame.colors, picture(4))
+    assert frame.gain_mean == 0.5
+    np.testing.assert_array_equal(frame.pointmap.colors, picture(4))
 
 
 @pytest.mark.parametrize(('interval', 'overlap'), [(0, 1), (5, 1), (5, 3), (1, 1), (2, 4)])
@@ -124,13 +132,15 @@ def test_a_chain_of_exact_segments_is_exact(interval, overlap):
     predictor = ExactPredictor()
     settings = MappingSettings(reset_interval=interval, overlap_frames=overlap)
 
-    frames = run(OnlineMapper(predictor, settings), range(23))
+    frames = run(Tracker(predictor, settings), range(23))
 
     assert [f.index for f in frames] == list(range(23))
     assert [f.segment for f in frames] == [i // interval if interval else 0 for i in range(23)]
     assert {f.scale for f in frames} == {1.0}
     for number, frame in enumerate(frames):
-        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-12)
+        np.testing.assert_allclose(
+            frame.track_T_camera, predictor.expected_pose(number), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize('overlap', [1, 3])
@@ -141,19 +151,21 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
     predictor = ExactPredictor(scales)
     settings = MappingSettings(reset_interval=5, overlap_frames=overlap)
 
-    frames = run(OnlineMapper(predictor, settings), range(15))
+    frames = run(Tracker(predictor, settings), range(15))
 
     np.testing.assert_allclose([frames[i].scale for i in (0, 5, 10)], [1, 1.25, 0.8], rtol=1e-6)
     for number, frame in enumerate(frames):
         depth = first_scale * predictor.depth(number, (HEIGHT, WIDTH))
-        np.testing.assert_allclose(frame.points_camera[..., 2], depth, rtol=1e-5)
-        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-5)
+        np.testing.assert_allclose(frame.pointmap.points_camera[..., 2], depth, rtol=1e-5)
+        np.testing.assert_allclose(
+            frame.track_T_camera, predictor.expected_pose(number), atol=1e-5
+        )
 
 
 def test_a_fixed_scale_ignores_the_evidence():
     settings = MappingSettings(reset_interval=5, segment_scale='fixed')
 
-    frames = run(OnlineMapper(ExactPredictor({4: 0.8}), settings), range(8))
+    frames = run(Tracker(ExactPredictor({4: 0.8}), settings), range(8))
 
     assert frames[-1].segment == 1
     assert {f.scale for f in frames} == {1.0}
@@ -164,59 +176,24 @@ def test_noise_of_the_depth_starts_no_scale(overlap):
     settings = MappingSettings(reset_interval=2, overlap_frames=overlap)
     predictor = ExactPredictor(noise=0.05)
 
-    frames = run(OnlineMapper(predictor, settings), range(200))
+    frames = run(Tracker(predictor, settings), range(200))
 
     assert frames[-1].segment == 99
     assert {f.scale for f in frames} == {1.0}
 
 
-@pytest.mark.parametrize('interval', [0, 3])
-def test_a_new_unit_of_length_counts_from_the_newest_camera_on(interval):
-    predictor = ExactPredictor()
-    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=interval))
-    before = run(mapper, range(5))
-
-    mapper.rescale(0.5)
-    after = run(mapper, range(5, 10))
-
-    here = predictor.expected_pose(4)
-    np.testing.assert_allclose(before[-1].map_T_camera, here, atol=1e-12)
-    for number, frame in enumerate(after, 5):
-        onwards = invert(here) @ predictor.expected_pose(number)
-        onwards[:3, 3] *= 0.5
-        np.testing.assert_allclose(frame.map_T_camera, here @ onwards, atol=1e-12)
-        depth = 0.5 * predictor.depth(number, (HEIGHT, WIDTH))
-        np.testing.assert_allclose(frame.points_camera[..., 2], depth, rtol=1e-6)
-
-
-def test_a_segment_starts_on_demand_and_only_once():
-    predictor = ExactPredictor()
-    mapper = OnlineMapper(predictor, MappingSettings())
-    mapper.start_segment()  # of nothing yet
-
-    frames = run(mapper, range(3))
-    mapper.start_segment()
-    mapper.start_segment()
-    frames += run(mapper, range(3, 6))
-
-    assert [f.segment for f in frames] == [0, 0, 0, 1, 1, 1]
-    np.testing.assert_allclose(frames[-1].map_T_camera, predictor.expected_pose(5), atol=1e-12)
-
-
 @pytest.mark.parametrize('moment', range(1, 9))
 def test_restoring_a_snapshot_repeats_history_exactly(moment):
     settings = MappingSettings(reset_interval=3, overlap_frames=2)
-    mapper = OnlineMapper(ExactPredictor({2: 0.8}), settings)
+    tracker = Tracker(ExactPredictor({2: 0.8}), settings)
 
-    run(mapper, range(moment))
-    if moment == 4:
-        mapper.start_segment()
-    snapshot = mapper.snapshot()
-    once = run(mapper, range(moment, 12))
-    mapper.restore(snapshot)
-    twice = run(mapper, range(moment, 12))
-    other = OnlineMapper(ExactPredictor({2: 0.8}), settings)
-    other.restore(snapshot)
+    run(tracker, range(moment))
+    snapshot = tracker.state
+    once = run(tracker, range(moment, 12))
+    tracker.keep(snapshot)
+    twice = run(tracker, range(moment, 12))
+    other = Tracker(ExactPredictor({2: 0.8}), settings)
+    other.keep(snapshot)
 
     assert_same(once, twice)
     assert_same(once, run(other, range(moment, 12)))
@@ -224,52 +201,52 @@ def test_restoring_a_snapshot_repeats_history_exactly(moment):
 
 def test_reset_starts_from_nothing():
     settings = MappingSettings(reset_interval=3)
-    mapper = OnlineMapper(ExactPredictor(), settings)
-    once = run(mapper, range(8))
+    tracker = Tracker(ExactPredictor(), settings)
+    once = run(tracker, range(8))
 
-    mapper.reset()
+    tracker.reset()
 
-    assert_same(once, run(mapper, range(8)))
+    assert_same(once, run(tracker, range(8)))
 
 
 @pytest.mark.parametrize('moment', [0, 2, 3, 4])
 @pytest.mark.parametrize(
     ('offer', 'error'),
     [
-        (lambda m: m.add_frame(picture(BROKEN), 10**6), BadPrediction),
-        (lambda m: m.add_frame(picture(9).astype(float), 10**6), BadImage),
-        (lambda m: m.add_frame(picture(9)[..., 0], 10**6), BadImage),
-        (lambda m: m.add_frame(picture(9, 300, 4), 10**6), BadImage),
+        (lambda m: follow(m, picture(BROKEN), 10**6), BadPrediction),
+        (lambda m: follow(m, picture(9).astype(float), 10**6), BadImage),
+        (lambda m: follow(m, picture(9)[..., 0], 10**6), BadImage),
+        (lambda m: follow(m, picture(9, 300, 4), 10**6), BadImage),
         (
-            lambda m: m.add_frame(picture(9), 10**6, CameraIntrinsics(9, 9, 5.0, 5.0, 4.0, 4.0)),
+            lambda m: follow(m, picture(9), 10**6, CameraIntrinsics(9, 9, 5.0, 5.0, 4.0, 4.0)),
             CalibrationError,
         ),
     ],
 )
 def test_a_refused_frame_leaves_no_trace(offer, error, moment):
     settings = MappingSettings(reset_interval=3)
-    mapper = OnlineMapper(ExactPredictor(), settings)
-    frames = run(mapper, range(moment))
-    before = mapper.snapshot()
+    tracker = Tracker(ExactPredictor(), settings)
+    frames = run(tracker, range(moment))
+    before = tracker.state
 
     with pytest.raises(error):
-        offer(mapper)
+        offer(tracker)
 
-    assert mapper.snapshot() is before
-    frames += run(mapper, range(moment, 9))
-    assert_same(frames, run(OnlineMapper(ExactPredictor(), settings), range(9)))
+    assert tracker.state is before
+    frames += run(tracker, range(moment, 9))
+    assert_same(frames, run(Tracker(ExactPredictor(), settings), range(9)))
 
 
 @pytest.mark.parametrize('stamp', [1030, 1029, 0])
 def test_a_stamp_that_does_not_increase_is_refused(stamp):
-    mapper = OnlineMapper(ExactPredictor(), MappingSettings())
-    run(mapper, range(4))
-    before = mapper.snapshot()
+    tracker = Tracker(ExactPredictor(), MappingSettings())
+    run(tracker, range(4))
+    before = tracker.state
 
     with pytest.raises(BadStamp, match='1030'):
-        mapper.add_frame(picture(4), stamp)
+        follow(tracker, picture(4), stamp)
 
-    assert mapper.snapshot() is before
+    assert tracker.state is before
 
 
 @pytest.mark.parametrize('name', ['confidence', 'world_T_camera'])
@@ -281,83 +258,62 @@ def test_every_part_of_a_prediction_must_be_finite(name):
             return dataclasses.replace(prediction, **{name: broken}), state
 
     with pytest.raises(BadPrediction, match=name):
-        run(OnlineMapper(Infinite(), MappingSettings()), [0])
+        run(Tracker(Infinite(), MappingSettings()), [0])
 
 
 @pytest.mark.parametrize(('interval', 'overlap'), [(1, 1), (3, 1), (4, 3)])
 def test_a_segment_begun_ahead_gives_the_same_frames(interval, overlap):
     settings = MappingSettings(reset_interval=interval, overlap_frames=overlap)
-    ahead = OnlineMapper(ExactPredictor(scales={3: 2.0}), settings)
+    ahead = Tracker(ExactPredictor(scales={3: 2.0}), settings)
     frames = []
 
     for number in range(9):
         frames += run(ahead, [number])
-        ahead.begin_due_segment()
-        started = ahead.snapshot().segment.number > frames[-1].segment
+        ahead.look_ahead()
+        started = ahead.state.segment.number > frames[-1].segment
         assert started == (frames[-1].segment < (number + 1) // interval)
 
-    assert_same(frames, run(OnlineMapper(ExactPredictor(scales={3: 2.0}), settings), range(9)))
+    assert_same(frames, run(Tracker(ExactPredictor(scales={3: 2.0}), settings), range(9)))
 
 
 def test_a_segment_that_cannot_start_waits_for_the_next_image():
     predictor = ExactPredictor(broken_start=(2, 3))
 
-    frames = run(OnlineMapper(predictor, MappingSettings(reset_interval=3)), range(8))
+    frames = run(Tracker(predictor, MappingSettings(reset_interval=3)), range(8))
 
     assert [f.segment for f in frames] == [0, 0, 0, 0, 0, 1, 1, 1]
-    np.testing.assert_allclose(frames[-1].map_T_camera, predictor.expected_pose(7), atol=1e-12)
+    np.testing.assert_allclose(frames[-1].track_T_camera, predictor.expected_pose(7), atol=1e-12)
 
 
 def test_looking_without_writing_gives_the_pose_and_changes_nothing():
     predictor = ExactPredictor()
-    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=3))
-    run(mapper, range(3))
-    state = mapper.snapshot().state
+    tracker = Tracker(predictor, MappingSettings(reset_interval=3))
+    run(tracker, range(3))
+    state = tracker.state.network
 
-    frames = [mapper.add_frame(picture(n), 1000 + 10 * n, write=False) for n in range(3, 9)]
+    frames = [follow(tracker, picture(n), 1000 + 10 * n, write=False) for n in range(3, 9)]
 
-    assert mapper.snapshot().state is state
+    assert tracker.state.network is state
     assert {f.segment for f in frames} == {0}
     for number, frame in enumerate(frames, start=3):
-        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-12)
-
-
-@pytest.mark.parametrize('first_scale', [1.0, 0.5])
-def test_a_placed_camera_takes_its_segment_along(first_scale):
-    predictor = ExactPredictor({0: 1.0, 3: first_scale})
-    settings = MappingSettings(reset_interval=4, overlap_frames=1)
-    mapper = OnlineMapper(predictor, settings)
-    run(mapper, range(6))
-    place = transform(rotation_about([1, 2, 3], 0.7), [4, 5, 6])
-
-    mapper.place_camera(place)
-    frame = mapper.add_frame(picture(6), 10**6)
-
-    step = invert(predictor.truth[5]) @ predictor.truth[6]
-    np.testing.assert_allclose(frame.map_T_camera, place @ step, atol=1e-5)
-
-
-def test_the_first_camera_can_be_placed_before_any_image():
-    mapper = OnlineMapper(ExactPredictor(), MappingSettings())
-    place = transform(rotation_about([1, 2, 3], 0.7), [4, 5, 6])
-
-    mapper.place_camera(place)
-
-    (frame,) = run(mapper, [0])
-    np.testing.assert_allclose(frame.map_T_camera, place @ FIRST_POSE, atol=1e-12)
+        np.testing.assert_allclose(
+            frame.track_T_camera, predictor.expected_pose(number), atol=1e-12
+        )
 
 
 def test_the_size_of_the_images_may_change():
     predictor = ExactPredictor()
-    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=2))
+    tracker = Tracker(predictor, MappingSettings(reset_interval=2))
     sizes = [(64, 48), (48, 64), (32, 24), (128, 64), (100, 100)]
 
-    frames = [mapper.add_frame(picture(i, *size), i) for i, size in enumerate(sizes)]
+    frames = [follow(tracker, picture(i, *size), i) for i, size in enumerate(sizes)]
 
     shapes = [(24, 32), (32, 24), (24, 32), (16, 32), (24, 32)]
-    assert [f.confidence.shape for f in frames] == shapes
+    assert [f.pointmap.confidence.shape for f in frames] == shapes
     for number, frame in enumerate(frames):
-        np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(number), atol=1e-12)
+        np.testing.assert_allclose(
+            frame.track_T_camera, predictor.expected_pose(number), atol=1e-12
+        )
         # The network's focal length, in pixels of the original image.
         factor = max(sizes[number]) / WIDTH
         assert frame.focal_px == pytest.approx(FOCAL * factor, rel=1e-4)
@@ -366,9 +322,9 @@ def test_the_size_of_the_images_may_change():
 def test_with_intrinsics_points_lie_on_the_true_rays():
     camera = CameraIntrinsics(64, 48, 70.0, 71.0, 30.0, 25.0, 'plumb_bob', (-0.1, 0.0, 0.0, 0.0))
     predictor = ExactPredictor()
-    frame = OnlineMapper(predictor, MappingSettings()).add_frame(picture(1, 64, 48), 1, camera)
+    frame = follow(Tracker(predictor, MappingSettings()), picture(1, 64, 48), 1, camera)
 
-    x, y, z = np.moveaxis(frame.points_camera, -1, 0)
+    x, y, z = np.moveaxis(frame.pointmap.points_camera, -1, 0)
     v, u = np.indices((HEIGHT, WIDTH))
     np.testing.assert_allclose(z, predictor.depth(1, (HEIGHT, WIDTH)), rtol=1e-6)
     # Half the size: the centre of pixel u lies at 2 u + 0.5 of the original image.
@@ -377,38 +333,26 @@ def test_with_intrinsics_points_lie_on_the_true_rays():
     assert frame.focal_px == 70.0
 
 
-def test_kept_points_are_confident_in_front_and_near():
-    (frame,) = run(OnlineMapper(ExactPredictor(), MappingSettings()), [0])
-    points = np.zeros((1, 6, 3), np.float32)
-    points[0] = [[0, 0, 2], [0, 0, 2], [0, 0, -2], [3, 0, 4], [3, 0, 4.1], [np.nan, 0, 2]]
-    confidence = np.array([[1.6, 1.5, 9, 9, 9, 9]], np.float32)
-    frame = dataclasses.replace(frame, points_camera=points, confidence=confidence)
-
-    kept = frame.kept(threshold=1.5, max_range=5.0)
-
-    np.testing.assert_array_equal(kept, [[True, False, False, True, False, False]])
-
-
-def test_the_mapper_is_not_fooled_by_a_buffer_that_is_used_again():
+def test_the_tracker_is_not_fooled_by_a_buffer_that_is_used_again():
     predictor = ExactPredictor()
-    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=2))
+    tracker = Tracker(predictor, MappingSettings(reset_interval=2))
     buffer = picture(0)
 
     for number in range(6):
         buffer[:] = number
-        frame = mapper.add_frame(buffer, number)
+        frame = follow(tracker, buffer, number)
 
-    np.testing.assert_allclose(frame.map_T_camera, predictor.expected_pose(5), atol=1e-12)
+    np.testing.assert_allclose(frame.track_T_camera, predictor.expected_pose(5), atol=1e-12)
 
 
 def test_memory_does_not_grow_with_the_number_of_frames():
-    mapper = OnlineMapper(ExactPredictor(), MappingSettings(reset_interval=7, overlap_frames=3))
+    tracker = Tracker(ExactPredictor(), MappingSettings(reset_interval=7, overlap_frames=3))
     stamps = iter(range(10**6))
 
     def drive(count):
         for _ in range(count):
             stamp = next(stamps)
-            mapper.add_frame(picture(stamp % BROKEN), stamp)
+            follow(tracker, picture(stamp % BROKEN), stamp)
 
     tracemalloc.start()
     drive(200)
@@ -419,22 +363,22 @@ def test_memory_does_not_grow_with_the_number_of_frames():
 
     one_frame = WIDTH * HEIGHT * (12 + 4 + 3)
     assert late - early < one_frame
-    assert len(mapper.snapshot().views) == 3
+    assert len(tracker.state.views) == 3
 
 
 def test_the_memory_of_a_real_network_is_a_value_too():
     torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
-    mapper = OnlineMapper(predictor, MappingSettings(reset_interval=2))
+    tracker = Tracker(predictor, MappingSettings(reset_interval=2))
     rgb = np.random.default_rng(0).integers(0, 256, (6, 120, 160, 3), dtype=np.uint8)
 
     for number in range(3):
-        mapper.add_frame(rgb[number], number)
-    snapshot = mapper.snapshot()
-    once = [mapper.add_frame(rgb[number], number) for number in range(3, 6)]
-    mapper.restore(snapshot)
-    twice = [mapper.add_frame(rgb[number], number) for number in range(3, 6)]
+        follow(tracker, rgb[number], number)
+    snapshot = tracker.state
+    once = [follow(tracker, rgb[number], number) for number in range(3, 6)]
+    tracker.keep(snapshot)
+    twice = [follow(tracker, rgb[number], number) for number in range(3, 6)]
 
     assert_same(once, twice)
     assert [f.segment for f in once] == [1, 2, 2]
-    assert once[0].points_camera.shape == (48, 64, 3)
+    assert once[0].pointmap.points_camera.shape == (48, 64, 3)

@@ -12,7 +12,6 @@ import itertools
 import random
 import sys
 import time
-from typing import Any
 
 import cv2
 import numpy as np
@@ -37,14 +36,14 @@ from ttt3r_ros.bench.report import (
 from ttt3r_ros.bench.timed_predictor import MEMORY, STAGES, TimedPredictor, WHOLE
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.voxels import VoxelMap
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
-from ttt3r_ros.tracking.frame import MappedFrame
-from ttt3r_ros.tracking.tracker import MapperSnapshot, OnlineMapper
+from ttt3r_ros.tracking.frame import Pointmap
+from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracker import TrackerState
 
 FILM_FRAMES = 40
 FILM_SEED = 7
@@ -96,17 +95,15 @@ class BenchRun:
         :param product: to measure the network by.
         """
         self._predictor = predictor
-        self._settings = settings
         self._images = images
-        self._mapper = OnlineMapper(predictor, settings)
+        self._mapper = Mapper(predictor, settings)
         self._product = product
-        self._make_message = message_maker()
+        self._make_message = message_maker(self._mapper.settings)
         self._chosen = random.Random(0)
         self._begin()
 
     def _begin(self) -> None:
         self._mapper.reset()
-        self._voxels = VoxelMap(self._settings.voxel_size, self._settings.max_voxels)
         self._predictor.times.clear()
         self._around: dict[str, list[float]] = {name: [] for name in (*AROUND, FRAME)}
         self._frames = 0
@@ -141,7 +138,7 @@ class BenchRun:
             if self._frames in MARKS:
                 costs.append(self._cost())
             if self._frames == FORK_AT:
-                young = self._mapper.snapshot()
+                young = self._mapper.state
         memory = Memory(before / 2**20, peak_resident() / 2**20, self._device_peak())
         self._product.round()
         if not costs or costs[-1].frame != self._frames:
@@ -151,12 +148,12 @@ class BenchRun:
             for name, milliseconds in {**self._around, **self._predictor.times}.items()
             if milliseconds and (name != MEMORY or self._predictor.architecture.pose_memory)
         }
-        fit = self._fit()
+        fit = self._fit
         return Measured(
             frames=self._frames,
             resolution=fit.original,
             network_resolution=(fit.width, fit.height),
-            segments_of=self._settings.reset_interval,
+            segments_of=self._mapper.settings.reset_interval,
             stages=spreads,
             frames_per_s=1e3 / float(np.mean(self._around[FRAME])),
             gflop=count_gflop(self._predictor.architecture, fit.width, fit.height),
@@ -168,35 +165,38 @@ class BenchRun:
 
     def _frame(self) -> None:
         """Map the next image, and note what each part took."""
-        predictor, around = self._predictor, self._around
+        predictor, around, mapper = self._predictor, self._around, self._mapper
         stamp_ns = round(self._frames / RATE_HZ * 1e9)
-        steps = {name: len(predictor.times[name]) for name in (WHOLE, *STAGES)}
-        moments = [time.perf_counter()]
+        moments, network = [time.perf_counter()], [self._network_ms()]
         rgb = rgb_from_encoded(io.BytesIO(self._images[self._frames % len(self._images)]))
         moments.append(time.perf_counter())
-        frame = self._mapper.add_frame(rgb, stamp_ns)
+        located = mapper.observe(Observation(rgb, stamp_ns))
+        self._fit = located.tracked.fit
         moments.append(time.perf_counter())
-        kept = frame.kept(self._settings.confidence_threshold, self._settings.max_range)
-        self._voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
-        moments.append(time.perf_counter())
+        network.append(self._network_ms())
         if self._make_message is not None:
-            self._make_message(frame, kept)
+            self._make_message(located.pointmap)
         moments.append(time.perf_counter())
+        mapper.integrate()
+        moments.append(time.perf_counter())
+        network.append(self._network_ms())
         self._frames += 1
 
-        decode, mapping, voxels, message = ((b - a) * 1e3 for a, b in itertools.pairwise(moments))
-        network = sum(sum(predictor.times[name][n:]) for name, n in steps.items())
+        decode, observe, message, integrate = (
+            (b - a) * 1e3 for a, b in itertools.pairwise(moments)
+        )
+        in_observe, in_integrate = (b - a for a, b in itertools.pairwise(network))
         around[DECODE].append(decode)
-        around[MAPPER].append(max(0.0, mapping - network))
-        around[VOXELS].append(voxels)
+        around[MAPPER].append(max(0.0, observe - in_observe))
+        around[VOXELS].append(max(0.0, integrate - in_integrate))
         if self._make_message is not None:
             around[MESSAGE].append(message)
         if not predictor.staged:
             around[FRAME].append((moments[-1] - moments[0]) * 1e3)
 
-    def _fit(self) -> ImageFit:
-        rgb = rgb_from_encoded(io.BytesIO(self._images[0]))
-        return self._mapper.fit(rgb.shape[1], rgb.shape[0])
+    def _network_ms(self) -> float:
+        """Return what all steps of the network have taken until now, milliseconds."""
+        return sum(sum(self._predictor.times[name]) for name in (WHOLE, *STAGES))
 
     def _cost(self) -> Cost:
         # Half of the frames are taken as a whole.
@@ -208,7 +208,7 @@ class BenchRun:
             self._frames,
             float(np.median(network[-window:])),
             float(np.median(whole[-window:])),
-            len(self._voxels),
+            len(self._mapper.map.voxels),
             resident() / 2**20,
             on_device,
         )
@@ -217,16 +217,16 @@ class BenchRun:
         device = self._predictor.device
         return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == 'cuda' else None
 
-    def _fork(self, young: MapperSnapshot) -> Fork:
+    def _fork(self, young: TrackerState) -> Fork:
         """Step from both states in turns: whatever else the machine does meets both alike."""
-        old = self._mapper.snapshot()
+        old = self._mapper.state
         image = old.views[-1].image
         self._predictor.staged = False
         times = self._predictor.times[WHOLE]
         first = len(times)
         for _ in range(FORK_STEPS):
-            for snapshot in (young, old):
-                self._predictor.step(image, snapshot.state)
+            for state in (young, old):
+                self._predictor.step(image, state.network)
         taken = times[first:]
         return Fork(
             FORK_STEPS,
@@ -235,16 +235,17 @@ class BenchRun:
         )
 
 
-def message_maker() -> Callable[[MappedFrame, Any], object] | None:
-    """Give what builds the cloud that the node would publish; None where there is no ROS 2."""
+def message_maker(settings: MappingSettings) -> Callable[[Pointmap], object] | None:
+    """Return what builds the cloud that the node would publish; None where there is no ROS 2."""
     if find_spec('rclpy') is None:
         return None
     from ttt3r_ros.node import messages
 
-    def make(frame: MappedFrame, kept: Any) -> object:
-        header = messages.Header(stamp=messages.time_message(frame.stamp_ns), frame_id='camera')
+    def make(points: Pointmap) -> object:
+        good = points.reliable(settings.confidence_threshold, settings.max_range)
+        header = messages.Header(stamp=messages.time_message(0), frame_id='camera')
         return messages.point_cloud(
-            frame.points_camera[kept], frame.colors[kept], frame.confidence[kept], header
+            points.points_camera[good], points.colors[good], points.confidence[good], header
         )
 
     return make
@@ -273,7 +274,7 @@ def measure(
     if choice.device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(choice.device)
     predictor = choice.timed()
-    run = BenchRun(predictor, predictor.advise(settings), images, product)
+    run = BenchRun(predictor, settings, images, product)
     interval = 0.2 if sys.stderr.isatty() else 10.0
     with tqdm(total=frames, desc='bench', unit='frame', mininterval=interval) as progress:
         return run.run(frames, seconds, before, progress.update)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
-from ttt3r_ros.mapping.mapper import Session
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
 
 EXPORTS = {'.ply': write_ply, '.pcd': write_pcd}
@@ -35,28 +35,27 @@ def confined(directory: str, name: str) -> Path:
     return path
 
 
-def save(session: Session, path: Path) -> str:
+def save(mapper: Mapper, path: Path) -> str:
     """
     Save the map.
 
-    :param session: what to save.
-    :param path: where; its folder is made.
+    : where; its folder is made.
     :returns: what was written, for people.
     :raises UserError: why nothing was written.
     """
     _make_folder(path)
-    stored = session.stored()
+    stored = mapper.stored()
     with atomic_file(path) as file:
         write_map(file, stored)
-    remembers = 'with' if stored.snapshot is not None else 'without'
+    remembers = 'with' if stored.track is not None else 'without'
     return f'wrote {path}: {len(stored.cloud.points)} voxels, {remembers} the state of the network'
 
 
-def load(session: Session, path: Path) -> str:
+def load(mapper: Mapper, path: Path) -> str:
     """
     Go on with a map that was saved.
 
-    :param session: changes only when all is well.
+    :param mapper: changes only when all is well.
     :param path: of the file.
     :returns: what was read, for people.
     :raises UserError: why nothing was changed.
@@ -64,15 +63,15 @@ def load(session: Session, path: Path) -> str:
     if not path.is_file():
         raise MapFileError(f'{path} does not exist')
     stored = read_map(path)
-    session.resume(stored)
+    mapper.resume(stored)
     return f'read {path}: {len(stored.cloud.points)} voxels'
 
 
-def export(session: Session, path: Path) -> str:
+def export(mapper: Mapper, path: Path) -> str:
     """
     Write the points of the map.
 
-    :param session: what to write.
+    :param mapper: what to write.
     :param path: ends in .ply or .pcd; its folder is made.
     :returns: what was written, for people.
     :raises UserError: why nothing was written.
@@ -80,7 +79,7 @@ def export(session: Session, path: Path) -> str:
     if path.suffix.lower() not in EXPORTS:
         raise PathError(f'export_file must end in {" or ".join(EXPORTS)}, not {path.name!r}')
     _make_folder(path)
-    cloud = session.voxels.points()
+    cloud = mapper.map.voxels.points()
     with atomic_file(path) as file:
         EXPORTS[path.suffix.lower()](file, cloud)
     return f'wrote {path}: {len(cloud.points)} points'

@@ -1,250 +1,154 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the worker thread owns: the mapper, the map, and how the map lies to the odometry."""
+"""From images to a map: the whole algorithm, a line a step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import numpy as np
-
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
-from ttt3r_ros.graph.odometry import OdometryScale
-from ttt3r_ros.image_formats import Pixels
-from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.occupancy import OccupancyGrid
-from ttt3r_ros.mapping.storage import MapFileError, resumed, StoredMap
-from ttt3r_ros.mapping.voxels import VoxelMap
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.geometry import Array, IDENTITY, Similarity
+from ttt3r_ros.graph.back_end import BackEnd, LocatedFrame
+from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
+from ttt3r_ros.mapping.world_map import WorldMap
+from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.frame import MappedFrame
-from ttt3r_ros.tracking.scale import ScaleEstimate
-from ttt3r_ros.tracking.tracker import OnlineMapper
-
-IDENTITY = np.eye(4)
-IDENTITY.setflags(write=False)
+from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.segments import Segment
+from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
 
 
-@dataclass(frozen=True, eq=False)
-class LocatedFrame:
+class Mapper:
     """
-    What one image gave, and where the robot stood.
+    Map the images of one camera, in constant memory.
 
-    frame: in the map. fit: from the original image to the one that the network saw.
-    intrinsics: of the original image, where they are known. map_T_base, map_T_odom,
-    odom_T_base: (4, 4). odometry_scale: from lengths of the map to those of somebody's odometry.
-    rescaled: by which lengths are multiplied from the next image on, mostly 1.
+    `observe` locates an image and may be published at once; `integrate` does what nobody waits
+    for. An image that is refused leaves no trace. One thread maps; `map_T_odom`, `begin_epoch`
+    and `is_current` may be used by another one.
     """
 
-    frame: MappedFrame
-    fit: ImageFit
-    intrinsics: CameraIntrinsics | None
-    map_T_base: Array
-    map_T_odom: Array
-    odom_T_base: Array
-    odometry_scale: ScaleEstimate
-    rescaled: float
-
-    def camera(self) -> CameraIntrinsics:
-        """
-        Give the intrinsics of the image that the network saw.
-
-        :raises CalibrationError: when the estimated focal length is nonsense.
-        """
-        camera = self.intrinsics
-        if camera is None:
-            width, height = self.fit.original
-            focal, centre = self.frame.focal_px, (0.5 * (width - 1), 0.5 * (height - 1))
-            camera = CameraIntrinsics(width, height, focal, focal, *centre)
-        return self.fit.intrinsics(camera.without_distortion())
-
-
-class Session:
-    """
-    Map images of a robot's camera, from the first one on or from a map that was loaded.
-
-    At the first image map and odometry agree, so `map_T_odom` begins as the identity. A unit of
-    length that was taken over from the odometry outlives a reset: it is the network's, with this
-    camera.
-
-    follows_odometry_scale: whether it is taken over, when it differs clearly.
-    """
-
-    def __init__(self, mapper: OnlineMapper, settings: MappingSettings) -> None:
+    def __init__(self, predictor: FramePredictor, settings: MappingSettings) -> None:
         """
         Begin with an empty map.
 
-        :param mapper: with nothing in its memory.
-        :param settings: say what is kept.
+        :param predictor: the network.
+        :param settings: what they leave to the network is filled in.
+        :raises CheckpointError: when the network's advice cannot be used.
         """
-        self.mapper = mapper
-        self.settings = settings
-        self.localization_only = False
-        self.follows_odometry_scale = True
-        self._unit = 1.0
-        self._voxels: VoxelMap
-        self._grid: OccupancyGrid
-        self._newest: LocatedFrame | None
-        self._start_map_T_base: Array | None
-        self._map_T_odom: Array
-        self.reset()
+        self.predictor = predictor
+        self._settings = settings = predictor.advise(settings)
+        self._tracker = Tracker(predictor, settings)
+        self._back_end = BackEnd(settings)
+        self._map = WorldMap(settings)
+        self._pending: LocatedFrame | None = None
+        self._follows_only = False
+
+    def observe(self, seen: Observation) -> LocatedFrame:
+        """
+        Locate one image.
+
+        :raises UserError: BadImage, BadStamp, CalibrationError or BadPrediction.
+        """
+        tracked, state = self._tracker.look(seen, write=not self._follows_only)
+        self._tracker.keep(state)
+        located = self._back_end.locate(tracked, seen)
+        self._pending = None if self._follows_only else located
+        return located
+
+    def integrate(self) -> None:
+        """Add the newest image to the map, and prepare for the next one."""
+        if self._pending is None:
+            return
+        self._map.add(self._pending)
+        self._pending = None
+        self._tracker.look_ahead()
+
+    # ---- what is known
 
     @property
     def frames(self) -> int:
-        """Give the number of images mapped since the reset."""
-        return self.mapper.snapshot().frames
+        """Return the number of images since the reset."""
+        return self._tracker.state.frames
 
     @property
-    def voxels(self) -> VoxelMap:
-        """Give the map."""
-        return self._voxels
+    def state(self) -> TrackerState:
+        """Return what the front end remembers, a value."""
+        return self._tracker.state
 
     @property
-    def grid(self) -> OccupancyGrid:
-        """Give the plan of the floor."""
-        return self._grid
+    def settings(self) -> MappingSettings:
+        """Return the settings in use, the network's advice filled in."""
+        return self._settings
+
+    @property
+    def map(self) -> WorldMap:
+        """Return the map."""
+        return self._map
 
     @property
     def map_T_odom(self) -> Array:
-        """Give (4, 4) where the odometry lies in the map."""
-        return self._map_T_odom
+        """Return where the odometry lies in the present map, (4, 4)."""
+        return self._back_end.map_T_odom
+
+    @property
+    def network_name(self) -> str:
+        """Return the hash of the network's weights, or their name where there is no file."""
+        return self.predictor.checkpoint_sha256 or self.predictor.checkpoint_name
+
+    # ---- what a user asks for
+
+    def begin_epoch(self) -> None:
+        """Outdate all images that are under way: a reset is about to follow."""
+        self._back_end.begin_epoch()
+
+    def is_current(self, located: LocatedFrame) -> bool:
+        """Return whether an image belongs to the present map."""
+        return self._back_end.is_current(located)
 
     def reset(self) -> None:
         """Forget everything but the unit of length."""
-        self.mapper.reset()
-        self.mapper.rescale(self._unit)
-        self._odometry_scale = OdometryScale()
-        self.localization_only = False
-        self._voxels = VoxelMap(self.settings.voxel_size, self.settings.max_voxels)
-        self._grid = OccupancyGrid(self.settings)
-        self._newest = None
-        self._unmerged: tuple[MappedFrame, Array | None] | None = None
-        self._start_map_T_base = None
-        self._map_T_odom = IDENTITY
+        self._tracker.reset()
+        self._back_end.reset()
+        self._map = WorldMap(self._settings)
+        self._pending = None
+        self._follows_only = False
+
+    def change(self, settings: MappingSettings) -> None:
+        """
+        Take over the settings that may change while mapping.
+
+        :param settings: all of them; the others wait for the next reset.
+        """
+        self._settings = settings = self.predictor.advise(settings)
+        self._back_end.change(settings)
+        self._map.change(settings)
+
+    def follow_only(self, wanted: bool) -> None:
+        """
+        Locate images in the map without changing it, or let it grow again.
+
+        :param wanted: needs a map.
+        """
+        self._follows_only = wanted and self.frames > 0
 
     def place_base(self, map_T_base: Array) -> None:
         """
-        Believe that the robot stood there at the newest image, or will at the first one.
+        Take over that the robot stood there at the newest image, or will at the first one.
 
         :param map_T_base: (4, 4).
         """
-        newest = self._newest
-        if newest is None:
-            self._start_map_T_base = map_T_base
-            return
-        self._odometry_scale.interrupt()
-        base_T_camera = invert(newest.map_T_base) @ newest.frame.map_T_camera
-        self.mapper.place_camera(map_T_base @ base_T_camera)
-        self._map_T_odom = map_T_base @ invert(newest.odom_T_base)
-        self._newest = replace(
-            newest,
-            frame=replace(newest.frame, map_T_camera=map_T_base @ base_T_camera),
-            map_T_base=map_T_base,
-            map_T_odom=self._map_T_odom,
-        )
-
-    def map_image(
-        self,
-        rgb: Pixels,
-        stamp_ns: int,
-        intrinsics: CameraIntrinsics | None,
-        base_T_camera: Array | None,
-        odom_T_base: Array | None,
-    ) -> LocatedFrame:
-        """
-        Map one image; `merge` then puts its points into the map.
-
-        :param rgb: (H, W, 3) uint8.
-        :param stamp_ns: nanoseconds.
-        :param intrinsics: of the image, where they are known.
-        :param base_T_camera: (4, 4), where the camera sits on the robot; None: it is alone, and
-            the base is the camera.
-        :param odom_T_base: (4, 4), somebody's odometry at the stamp; None: the map is the
-            odometry.
-        :raises UserError: of the mapper; the image leaves no trace then.
-        """
-        floor_T_camera = base_T_camera
-        start_map_T_base = IDENTITY
-        if base_T_camera is None:
-            base_T_camera, start_map_T_base = IDENTITY, BODY_T_OPTICAL
-        place = self._place_to_begin(odom_T_base, start_map_T_base)
-        write = not (self.localization_only and self.frames)
-        frame = self.mapper.add_frame(rgb, stamp_ns, intrinsics, write=write)
-        if place is not None:
-            # Exactly there, whatever small motion the network sees in a first image.
-            self.mapper.place_camera(place @ base_T_camera)
-            frame = replace(frame, map_T_camera=place @ base_T_camera)
-        map_T_base = frame.map_T_camera @ invert(base_T_camera)
-        rescaled = 1.0
-        if odom_T_base is None:
-            odom_T_base = invert(self._map_T_odom) @ map_T_base
-        else:
-            self._map_T_odom = map_T_base @ invert(odom_T_base)
-            self._odometry_scale.add(map_T_base, odom_T_base)
-            rescaled = self._take_over_scale()
-        self._unmerged = (frame, floor_T_camera) if write else None
-        self._newest = LocatedFrame(
-            frame,
-            self.mapper.fit(rgb.shape[1], rgb.shape[0]),
-            intrinsics,
-            map_T_base,
-            self._map_T_odom,
-            odom_T_base,
-            self._odometry_scale.estimate(),
-            rescaled,
-        )
-        return self._newest
-
-    def _take_over_scale(self) -> float:
-        """Multiply lengths by what the odometry says; gives the factor."""
-        if not self.follows_odometry_scale:
-            return 1.0
-        factor = self._odometry_scale.estimate().chosen('auto')
-        if factor != 1.0:
-            self._unit *= factor
-            self.mapper.rescale(factor)
-            self._odometry_scale.rescale(factor)
-        return factor
-
-    def merge(self) -> None:
-        """Put the points of the newest image into the map; apart, for nobody waits for it."""
-        unmerged, self._unmerged = self._unmerged, None
-        if unmerged is not None:
-            frame, floor_T_camera = unmerged
-            kept = frame.kept(self.settings.confidence_threshold, self.settings.max_range)
-            confidence = np.where(kept, frame.confidence, np.float32(0))  # none: left out
-            self._voxels.add(frame.points_map(), frame.colors, confidence)
-            self._grid.add(frame, kept, floor_T_camera)
-
-    def look_ahead(self) -> None:
-        """Do what the next image will need and nobody waits for yet."""
-        if not self.localization_only:
-            self.mapper.begin_due_segment()
-
-    def _place_to_begin(self, odom_T_base: Array | None, start_map_T_base: Array) -> Array | None:
-        """
-        Say where the robot has to be at this image; None: where the network sees it.
-
-        :param start_map_T_base: where at the first one, when neither the odometry nor an
-            initial pose says so.
-        """
-        if self._newest is not None:
-            return None
-        if self._start_map_T_base is not None:
-            return self._start_map_T_base
-        if self.frames:  # of a map that was loaded
-            return None
-        return start_map_T_base if odom_T_base is None else odom_T_base
+        self._back_end.place_base(map_T_base)
 
     def stored(self) -> StoredMap:
-        """Give all that a map file holds."""
-        mapper = self.mapper
+        """Return all that a map file holds."""
+        state, grid = self._tracker.state, self._map.grid
+        track = None
+        if isinstance(state.network, RecurrentState):
+            map_T_world = self._back_end.correction.after(state.segment.track_T_world)
+            track = StoredTrack(state.network, map_T_world, state.segment.number, state.frames)
         return StoredMap(
-            self._voxels.points(),
-            mapper.network_name,
-            mapper.snapshot(),
-            self._grid.occupancy() if len(self._grid) else None,
+            self._map.voxels.points(),
+            self.network_name,
+            track,
+            grid.occupancy() if len(grid) else None,
         )
 
     def resume(self, stored: StoredMap) -> None:
@@ -255,24 +159,21 @@ class Session:
         :raises MapFileError: when other weights made it.
         :raises OccupancyError: when the cells of its grid have another size.
         """
-        network = self.mapper.network_name
-        if stored.network != network:
+        if stored.network != self.network_name:
             raise MapFileError(
-                f'the map was made with the weights {stored.network}, in use are {network}: '
-                'start the node with the same checkpoint'
+                f'the map was made with the weights {stored.network}, in use are '
+                f'{self.network_name}: start with the same checkpoint'
             )
-        grid = OccupancyGrid(self.settings)
-        if stored.occupancy is not None and self.settings.occupancy:
-            grid.resume(stored.occupancy)
-        before = self.mapper.snapshot()
-        self.mapper.reset()
-        fresh = self.mapper.snapshot()
-        try:
-            snapshot = fresh if stored.snapshot is None else resumed(stored.snapshot, fresh)
-        except MapFileError:
-            self.mapper.restore(before)
-            raise
+        resumed = WorldMap(self._settings)
+        resumed.resume(stored.cloud, stored.occupancy)
+        track = stored.track
+        state = None
+        if track is not None:
+            network = fitting_state(track.network, self.predictor.initial_state())
+            segment = Segment(track.segment, Similarity(IDENTITY))
+            state = TrackerState(network, segment, frames=track.frames)
         self.reset()
-        self.mapper.restore(snapshot)
-        self._voxels.add(stored.cloud.points, stored.cloud.colors, stored.cloud.confidence)
-        self._grid = grid
+        self._map = resumed
+        if track is not None and state is not None:
+            self._tracker.keep(state)
+            self._back_end.resume(track.map_T_world)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, transform
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.frame import MappedFrame
+from ttt3r_ros.tracking.frame import Pointmap
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
 
@@ -90,15 +90,20 @@ class OccupancyGrid:
         return self._evidence.size
 
     def add(
-        self, frame: MappedFrame, kept: NDArray[np.bool_], floor_T_camera: Array | None
+        self,
+        pointmap: Pointmap,
+        good: NDArray[np.bool_],
+        map_T_camera: Array,
+        floor_T_camera: Array | None,
     ) -> None:
         """
-        Take what one image tells.
+        Add what one image shows.
 
-        :param frame: the image in the map.
-        :param kept: (h, w), its points that are good enough for a map.
+        :param pointmap: of the image, metres.
+        :param good: (h, w), its points that are good enough for a map.
+        :param map_T_camera: (4, 4).
         :param floor_T_camera: (4, 4), to a frame that stands on the floor, z up: the robot's.
-            None: the map is level, and the camera as high as the settings say; without that
+            None: the map is level, and the camera as high as the settings state; without that
             nothing is added, as without the setting `occupancy`.
         """
         if not self._settings.occupancy:
@@ -107,18 +112,18 @@ class OccupancyGrid:
             if not self._settings.camera_height:
                 return
             above = [0.0, 0.0, self._settings.camera_height]
-            floor_T_camera = transform(frame.map_T_camera[:3, :3], above)
-        height, width = kept.shape
+            floor_T_camera = transform(map_T_camera[:3, :3], above)
+        height, width = good.shape
         some = (slice(None, None, height // ROWS or 1), slice(None, None, width // COLUMNS or 1))
-        points = frame.points_camera[some][kept[some]]
-        rays = points @ frame.map_T_camera[:2, :3].T.astype(np.float32)
+        points = pointmap.points_camera[some][good[some]]
+        rays = points @ map_T_camera[:2, :3].T.astype(np.float32)
         heights = points @ floor_T_camera[2, :3].astype(np.float32)
         heights += np.float32(floor_T_camera[2, 3])
         low, high = self._settings.occupancy_min_height, self._settings.occupancy_max_height
-        told = (heights >= -low) & (heights <= high)
-        told &= np.hypot(*rays.T) <= self._settings.occupancy_range
-        if told.any():
-            self._add_rays(frame.map_T_camera[:2, 3], rays[told], heights[told] >= low)
+        used = (heights >= -low) & (heights <= high)
+        used &= np.hypot(*rays.T) <= self._settings.occupancy_range
+        if used.any():
+            self._add_rays(map_T_camera[:2, 3], rays[used], heights[used] >= low)
 
     def _add_rays(
         self, camera: Array, rays: NDArray[np.float32], is_obstacle: NDArray[np.bool_]

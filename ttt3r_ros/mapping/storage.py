@@ -10,24 +10,21 @@ nothing in it can run) with a checksum of its tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import hashlib
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 import torch
 from torch import Tensor
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array
+from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.state import RecurrentState
-from ttt3r_ros.tracking.segments import Segment
-from ttt3r_ros.tracking.tracker import MapperSnapshot
 
 FORMAT = 'ttt3r_map'
 VERSION = '1'
@@ -39,18 +36,32 @@ class MapFileError(UserError):
 
 
 @dataclass(frozen=True, eq=False)
+class StoredTrack:
+    """
+    What the front end remembers of a place.
+
+    network: the recurrent state. map_T_world: where its last segment lies in the map, in metres
+    per unit of the network. segment: its number. frames: images since the reset.
+    """
+
+    network: RecurrentState
+    map_T_world: Similarity
+    segment: int
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
 class StoredMap:
     """
     What a map file holds.
 
-    cloud: the voxels. network: name or hash of the weights that made it. snapshot: of the
-    mapper, without the images of its last segment, or None when its network keeps no state
-    that could be stored. occupancy: the plan of the floor, where one was made.
+    cloud: the voxels. network: name or hash of the weights that made it. track: or None when its
+    network keeps no state that could be stored. occupancy: the grid, where there is one.
     """
 
     cloud: VoxelCloud
     network: str
-    snapshot: MapperSnapshot | None
+    track: StoredTrack | None = None
     occupancy: Occupancy | None = None
 
 
@@ -63,15 +74,13 @@ def write_map(file: IO[bytes], stored: StoredMap) -> None:
     """
     cloud = stored.cloud
     tensors = {name: torch.from_numpy(getattr(cloud, name)) for name in CLOUD}
-    snapshot = stored.snapshot
-    if snapshot is not None and isinstance(snapshot.state, RecurrentState):
-        state = snapshot.state.to('cpu').to_tensors()
+    track = stored.track
+    if track is not None:
+        state = track.network.to('cpu').to_tensors()
         tensors |= {f'state.{name}': tensor for name, tensor in state.items()}
-        segment = snapshot.segment
-        tensors['map_T_world'] = torch.from_numpy(np.array(segment.map_T_world))
-        numbers = [segment.number, snapshot.frames]
-        tensors['numbers'] = torch.tensor(numbers, dtype=torch.int64)
-        tensors['scale'] = torch.tensor(segment.scale, dtype=torch.float64)
+        tensors['map_T_world'] = torch.tensor(track.map_T_world.a_T_b, dtype=torch.float64)
+        tensors['scale'] = torch.tensor(track.map_T_world.scale, dtype=torch.float64)
+        tensors['numbers'] = torch.tensor([track.segment, track.frames], dtype=torch.int64)
     if stored.occupancy is not None:
         plan = stored.occupancy
         tensors['occupancy'] = torch.from_numpy(plan.cells)
@@ -104,7 +113,7 @@ def read_map(path: Path) -> StoredMap:
         raise MapFileError(f'{path} is damaged: its checksum is wrong; save the map again')
     try:
         return StoredMap(
-            _cloud(tensors), metadata['network'], _snapshot(tensors), _occupancy(tensors)
+            _cloud(tensors), metadata['network'], _track(tensors), _occupancy(tensors)
         )
     except (KeyError, ValueError, RuntimeError) as error:
         raise MapFileError(f'{path} is no complete map: {error}') from error
@@ -142,7 +151,7 @@ def _cloud(tensors: dict[str, Tensor]) -> VoxelCloud:
     return VoxelCloud(points.numpy(), colors.numpy(), confidence.numpy())
 
 
-def _snapshot(tensors: dict[str, Tensor]) -> MapperSnapshot | None:
+def _track(tensors: dict[str, Tensor]) -> StoredTrack | None:
     if 'numbers' not in tensors:
         return None
     named = {
@@ -150,10 +159,10 @@ def _snapshot(tensors: dict[str, Tensor]) -> MapperSnapshot | None:
         for name, tensor in tensors.items()
         if name.startswith('state.')
     }
-    number, frames = (int(value) for value in tensors['numbers'])
-    map_T_world: Array = tensors['map_T_world'].numpy().reshape(4, 4)
-    segment = Segment(number, map_T_world, float(tensors['scale']))
-    return MapperSnapshot(RecurrentState.from_tensors(named), segment, frames=frames)
+    segment, frames = (int(value) for value in tensors['numbers'])
+    map_T_world = tensors['map_T_world'].numpy().reshape(4, 4)
+    place = Similarity(map_T_world, float(tensors['scale']))
+    return StoredTrack(RecurrentState.from_tensors(named), place, segment, frames)
 
 
 def _occupancy(tensors: dict[str, Tensor]) -> Occupancy | None:
@@ -166,20 +175,18 @@ def _occupancy(tensors: dict[str, Tensor]) -> Occupancy | None:
     return Occupancy(cells.numpy(), resolution, x, y)
 
 
-def resumed(stored: MapperSnapshot, fresh: MapperSnapshot) -> MapperSnapshot:
+def fitting_state(stored: RecurrentState, fresh: object) -> RecurrentState:
     """
-    Let a mapper go on from a stored snapshot.
+    Return a stored state on the device of a network.
 
-    :param stored: as read.
-    :param fresh: of the mapper after a reset; its state says which sizes and device fit.
+    :param fresh: the network's own initial state; it determines which sizes and device fit.
     :raises MapFileError: when the state belongs to a network of other sizes.
     """
-    state = fresh.state
-    if not isinstance(state, RecurrentState):
+    if not isinstance(fresh, RecurrentState):
         raise MapFileError('this mapper cannot take a stored state')
-    if (stored.state.tokens.shape, stored.state.memory.shape[2:]) != (
-        state.tokens.shape,
-        state.memory.shape[2:],
+    if (stored.tokens.shape, stored.memory.shape[2:]) != (
+        fresh.tokens.shape,
+        fresh.memory.shape[2:],
     ):
         raise MapFileError('the map was made by a network of other sizes')
-    return replace(stored, state=stored.state.to(state.tokens.device))
+    return stored.to(fresh.tokens.device)

@@ -20,6 +20,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.checkpoint import resolve_checkpoint
 from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
@@ -34,14 +35,13 @@ from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
-from ttt3r_ros.tracking.tracker import OnlineMapper
 
 HOUSEKEEPING_S = 0.5
 STOP_TIMEOUT_S = 4.0
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
 
 
-def build_mapper(settings: Settings) -> OnlineMapper:
+def build_mapper(settings: Settings) -> Mapper:
     """
     Load the network and put a mapper around it.
 
@@ -56,7 +56,7 @@ def build_mapper(settings: Settings) -> OnlineMapper:
         logger.warning(str(need))
     predictor = load_predictor(settings.model)
     predictor.warm_up(*EXPECTED_SIZE)
-    return OnlineMapper(predictor, predictor.advise(settings.mapping))
+    return Mapper(predictor, settings.mapping)
 
 
 class MappingNode(ManagedNode):
@@ -68,7 +68,7 @@ class MappingNode(ManagedNode):
 
     def __init__(
         self,
-        build_mapper: Callable[[Settings], OnlineMapper] = build_mapper,
+        build_mapper: Callable[[Settings], Mapper] = build_mapper,
         **node_options: Any,
     ) -> None:
         """
@@ -218,6 +218,7 @@ class MappingNode(ManagedNode):
     def _on_set_parameters(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         configured = self._worker is not None
         self._settings, result = parameters.try_change(self._settings, changes, configured)
+        self._post(lambda: self._pipeline.change())
         return result
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
@@ -257,11 +258,11 @@ class MappingNode(ManagedNode):
             self._failure = f'the network cannot be loaded: {error}'
             self.get_logger().fatal(self._failure)
         else:
-            mapper = self._pipeline.session.mapper
-            self._checkpoint = mapper.checkpoint_name
+            predictor = self._pipeline.mapper.predictor
+            self._checkpoint = predictor.checkpoint_name
             self.get_logger().info(f'the network is loaded: {self._checkpoint}')
-            if mapper.checkpoint_note:
-                self.get_logger().warning(mapper.checkpoint_note)
+            if predictor.checkpoint_note:
+                self.get_logger().warning(predictor.checkpoint_note)
 
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
@@ -346,7 +347,7 @@ class MappingNode(ManagedNode):
 
 def main(
     args: list[str] | None = None,
-    build_mapper: Callable[[Settings], OnlineMapper] = build_mapper,
+    build_mapper: Callable[[Settings], Mapper] = build_mapper,
 ) -> int:
     """
     Run the node until it is told to stop.

@@ -29,8 +29,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError
-from ttt3r_ros.mapping.mapper import LocatedFrame
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.node import messages
@@ -164,7 +164,7 @@ class Outputs:
         :param base: name of the robot's frame.
         :param camera: name of the optical frame.
         """
-        stamp = messages.time_message(located.frame.stamp_ns)
+        stamp = messages.time_message(located.tracked.stamp_ns)
         in_camera = Header(stamp=stamp, frame_id=camera)
         in_map = Header(stamp=stamp, frame_id=self._settings().node.map_frame)
         self._publish_pose(located, in_map)
@@ -172,23 +172,22 @@ class Outputs:
         if self.points.get_subscription_count():
             self.points.publish(self._points(located, in_camera))
         if self.depth.get_subscription_count():
-            depth = located.frame.points_camera[..., 2]
-            self.depth.publish(messages.depth_image(depth, in_camera))
+            self.depth.publish(messages.depth_image(located.pointmap.depth, in_camera))
         if self.camera_info.get_subscription_count():
             try:
-                self.camera_info.publish(messages.camera_info(located.camera(), in_camera))
+                self.camera_info.publish(messages.camera_info(located.tracked.camera(), in_camera))
             except CalibrationError as error:
                 self._reporter.warn('focal length', f'the estimated focal length: {error}')
         self._publish_path(located, in_map)
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
         mapping = self._settings().mapping
-        frame = located.frame.thinned(self._settings().node.points_stride)
-        kept = np.flatnonzero(frame.kept(mapping.confidence_threshold, mapping.max_range))
+        points = located.pointmap.thinned(self._settings().node.points_stride)
+        good = np.flatnonzero(points.reliable(mapping.confidence_threshold, mapping.max_range))
         return messages.point_cloud(
-            frame.points_camera.reshape(-1, 3).take(kept, axis=0),
-            frame.colors.reshape(-1, 3).take(kept, axis=0),
-            frame.confidence.reshape(-1).take(kept),
+            points.points_camera.reshape(-1, 3).take(good, axis=0),
+            points.colors.reshape(-1, 3).take(good, axis=0),
+            points.confidence.reshape(-1).take(good),
             header,
         )
 
@@ -206,7 +205,7 @@ class Outputs:
     def _publish_odometry(self, located: LocatedFrame, base: str) -> None:
         if self.odometry is None:
             return
-        stamp_ns, odom_T_base = located.frame.stamp_ns, located.odom_T_base
+        stamp_ns, odom_T_base = located.tracked.stamp_ns, located.odom_T_base
         last, self._last_odometry = self._last_odometry, (stamp_ns, odom_T_base)
         if last is None or not self.odometry.get_subscription_count():
             return

@@ -12,17 +12,19 @@ import time
 import torch
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array
+from ttt3r_ros.geometry import Array, IDENTITY
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping import files
-from ttt3r_ros.mapping.mapper import IDENTITY, LocatedFrame, Session
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
-from ttt3r_ros.tracking.tracker import BadPrediction, OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracker import BadPrediction
 
 # What to call a drop in the diagnostics.
 CAUSES: dict[type[UserError], str] = {
@@ -34,15 +36,11 @@ CAUSES: dict[type[UserError], str] = {
 
 
 class Pipeline:
-    """
-    Own the session, in the worker thread; everything here is called there but `begin_epoch`.
-
-    map_T_odom: (4, 4), for the timer that broadcasts it; replaced, never changed.
-    """
+    """Own the mapper; other threads than the worker's use `map_T_odom` and `begin_epoch` only."""
 
     def __init__(
         self,
-        build_mapper: Callable[[Settings], OnlineMapper],
+        build_mapper: Callable[[Settings], Mapper],
         settings: Callable[[], Settings],
         frames: FrameTree,
         outputs: Outputs,
@@ -53,73 +51,78 @@ class Pipeline:
         Prepare; nothing is loaded yet.
 
         :param build_mapper: makes the mapper, which may take long.
-        :param settings: gives the present ones.
+        :param settings: returns the present ones.
         :param frames: TF.
         :param outputs: publishes.
         :param health: counts.
-        :param reporter: hears about images that are dropped.
+        :param reporter: is told about images that are dropped.
         """
         self._build_mapper, self._settings = build_mapper, settings
         self._frames, self._outputs = frames, outputs
         self._health, self._reporter = health, reporter
-        self._session: Session | None = None
-        self._epoch = 0
+        self._mapper: Mapper | None = None
         self._newest_ns = 0
-        self.map_T_odom: Array = IDENTITY
 
     @property
     def ready(self) -> bool:
-        """Tell whether the network is loaded."""
-        return self._session is not None
+        """Return whether the network is loaded."""
+        return self._mapper is not None
 
     @property
-    def session(self) -> Session:
+    def mapper(self) -> Mapper:
         """
-        Give the session.
+        Return the mapper.
 
         :raises UserError: when the network is not loaded.
         """
-        if self._session is None:
+        if self._mapper is None:
             raise UserError('the network is not loaded yet, or could not be: see the log')
-        return self._session
+        return self._mapper
+
+    @property
+    def map_T_odom(self) -> Array:
+        """Return where the odometry lies in the map, (4, 4)."""
+        return IDENTITY if self._mapper is None else self._mapper.map_T_odom
 
     def load(self) -> None:
         """Load the network."""
-        settings = self._settings()
-        self._session = Session(self._build_mapper(settings), settings.mapping)
+        self._mapper = self._build_mapper(self._settings())
 
-    def begin_epoch(self) -> int:
-        """Let what is still being worked on lead to nothing; called by the executor."""
-        self._epoch += 1
-        self.map_T_odom = IDENTITY
-        return self._epoch
+    def begin_epoch(self) -> None:
+        """Outdate all images that are under way: a reset is about to follow."""
+        if self._mapper is not None:
+            self._mapper.begin_epoch()
+
+    def change(self) -> None:
+        """Take over settings that have changed."""
+        if self._mapper is not None:
+            self._mapper.change(self._settings().mapping)
 
     def reset(self) -> str:
-        """Forget the map; says so."""
-        self.session.reset()
+        """Forget the map; return a sentence for the user."""
+        self.mapper.reset()
         self._outputs.restart()
         self._health.restart()
         return 'the map is empty'
 
     def load_map(self, path: Path) -> str:
         """
-        Go on with a saved map; says what was read.
+        Go on with a saved map; return what was read, for the user.
 
         :param path: of the file.
         :raises UserError: why nothing was changed.
         """
-        said = files.load(self.session, path)
+        read = files.load(self.mapper, path)
         self._outputs.restart()
-        return said
+        return read
 
     def place_base(self, map_T_base: Array) -> None:
         """
-        Believe an initial pose.
+        Take over an initial pose.
 
         :param map_T_base: (4, 4).
         """
-        self.session.place_base(map_T_base)
-        self.map_T_odom = self.session.map_T_odom
+        self.mapper.place_base(map_T_base)
 
     def process(self, image: ReceivedImage) -> None:
         """
@@ -139,33 +142,37 @@ class Pipeline:
 
     def publish_maps(self) -> None:
         """Publish the maps for which somebody waits."""
-        if self._session is not None and self._newest_ns:
-            self._outputs.publish_map_cloud(self._session.voxels, self._newest_ns)
-            self._outputs.publish_occupancy(self._session.grid, self._newest_ns)
+        if self._mapper is not None and self._newest_ns:
+            self._outputs.publish_map_cloud(self._mapper.map.voxels, self._newest_ns)
+            self._outputs.publish_occupancy(self._mapper.map.grid, self._newest_ns)
 
     def _map_and_publish(self, image: ReceivedImage) -> None:
-        if self._session is None:
+        mapper = self._mapper
+        if mapper is None:
             self._health.dropped('network not loaded')
             return
-        epoch = self._epoch
-        self._session.settings = self._settings().mapping
-        self._session.follows_odometry_scale = self._settings().node.odometry_scale == 'auto'
         try:
-            located = self._map(image, self._session)
+            located = mapper.observe(self._observation(image, mapper))
         except UserError as error:
             self._reporter.drop(CAUSES.get(type(error), 'refused by the mapper'), str(error))
             return
-        if epoch != self._epoch:
+        if not mapper.is_current(located):
             return
         self._newest_ns = image.stamp_ns
         self._broadcast(located, image)
         self._outputs.publish(located, self._base(image), self._camera(image))
+        self._report(located, image)
+        mapper.integrate()
+        self.publish_maps()
+
+    def _report(self, located: LocatedFrame, image: ReceivedImage) -> None:
         self._health.mapped(
             time.monotonic() - image.arrived,
-            located.frame.gain_mean,
-            located.intrinsics is not None,
+            located.tracked.gain_mean,
+            located.tracked.intrinsics is not None,
         )
-        self._health.measured_scale(located.frame.scale, located.odometry_scale)
+        scale = located.map_T_track.scale * located.tracked.scale
+        self._health.measured_scale(scale, located.odometry_scale)
         if located.rescaled != 1.0:
             self._reporter.note(
                 'scale',
@@ -173,11 +180,8 @@ class Pipeline:
                 f'long: from now on they are multiplied by {located.rescaled:.3f}; ~/reset '
                 'begins a map that is all of the new scale',
             )
-        self._session.merge()
-        self.publish_maps()
-        self._session.look_ahead()
 
-    def _map(self, image: ReceivedImage, session: Session) -> LocatedFrame:
+    def _observation(self, image: ReceivedImage, mapper: Mapper) -> Observation:
         node = self._settings().node
         rgb = image.decode()
         intrinsics = self._intrinsics(image, rgb.shape[1], rgb.shape[0])
@@ -187,16 +191,16 @@ class Pipeline:
             base_T_camera = self._frames.look_up(base, camera, image.stamp_ns, node.tf_timeout)
         odom_T_base = None
         if node.odom_frame and not node.publish_odom_to_base_tf:
-            odom_T_base = self._odometry(image, base, session)
-        return session.map_image(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base)
+            odom_T_base = self._odometry(image, base, mapper)
+        return Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base)
 
-    def _odometry(self, image: ReceivedImage, base: str, session: Session) -> Array | None:
-        """Look up somebody's odometry; without it the last map_T_odom holds, after the start."""
+    def _odometry(self, image: ReceivedImage, base: str, mapper: Mapper) -> Array | None:
+        """Look up the odometry; without it the last map_T_odom holds, after the start."""
         node = self._settings().node
         try:
             return self._frames.look_up(node.odom_frame, base, image.stamp_ns, node.tf_timeout)
         except TransformMissing as error:
-            if not session.frames:
+            if not mapper.frames:
                 raise
             self._reporter.warn(
                 'odometry missing',
@@ -220,7 +224,6 @@ class Pipeline:
     def _broadcast(self, located: LocatedFrame, image: ReceivedImage) -> None:
         """Send what moves with the robot; map to odom is the timer's."""
         node = self._settings().node
-        self.map_T_odom = located.map_T_odom
         base, stamp_ns = self._base(image), image.stamp_ns
         if node.publish_odom_to_base_tf:
             self._frames.send(node.odom_frame, base, located.odom_T_base, stamp_ns)

@@ -81,10 +81,10 @@ class Services:
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         def job() -> str:
-            session = self._pipeline.session
-            if request.data and not session.frames:
+            mapper = self._pipeline.mapper
+            if request.data and not mapper.frames:
                 raise UserError('there is nothing to localize in yet: map or load something first')
-            session.localization_only = request.data
+            mapper.follow_only(request.data)
             return 'only the pose is followed' if request.data else 'the map grows'
 
         response.success, response.message = await self._by_worker(job)
@@ -96,7 +96,7 @@ class Services:
         settings = self._settings()
         response.success, response.message = await self._by_worker(
             lambda: files.save(
-                self._pipeline.session, files.confined(settings.map_directory, settings.map_file)
+                self._pipeline.mapper, files.confined(settings.map_directory, settings.map_file)
             )
         )
         return response
@@ -118,7 +118,7 @@ class Services:
         settings = self._settings()
         response.success, response.message = await self._by_worker(
             lambda: files.export(
-                self._pipeline.session,
+                self._pipeline.mapper,
                 files.confined(settings.map_directory, settings.export_file),
             )
         )

@@ -31,13 +31,13 @@ from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.cloud_files import write_ply
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy_files import (
     DESCRIPTION,
     PICTURE,
     write_description,
     write_picture,
 )
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
@@ -45,7 +45,7 @@ from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.recording import Recording
 from ttt3r_ros.tools.stop import StopRequest
-from ttt3r_ros.tracking.tracker import OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.trajectory import write_trajectory
 
 # So many skipped frames are explained, the others are only counted.
@@ -81,11 +81,10 @@ class MappingRun:
         self._predictor = load_predictor(model_settings)
         scale = chosen_gain_scale(model_settings, self._predictor.checkpoint)
         self._model_settings = replace(model_settings, gain_scale=scale)
-        self._mapping_settings = mapping_settings = self._predictor.advise(mapping_settings)
         if self._predictor.checkpoint_note:
             print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
-        self._mapper = OnlineMapper(self._predictor, mapping_settings)
-        self._recording = Recording(mapping_settings)
+        self._mapper = Mapper(self._predictor, mapping_settings)
+        self._recording = Recording()
         self._skipped = 0
         self._explanations = 0
         self._last_reason = ''
@@ -146,7 +145,8 @@ class MappingRun:
         height, width = item.rgb.shape[:2]
         try:
             intrinsics = intrinsics_for(self._calibration, width, height)
-            frame = self._mapper.add_frame(item.rgb, item.stamp_ns, intrinsics)
+            located = self._mapper.observe(Observation(item.rgb, item.stamp_ns, intrinsics))
+            self._mapper.integrate()
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f'{self._predictor.device} has not enough memory for this network: use a smaller '
@@ -157,13 +157,9 @@ class MappingRun:
                 raise
             self._skip(f'image {item.index}: {error}')
             return
-        self._recording.add(frame, time.perf_counter() - began)
+        self._recording.add(located, time.perf_counter() - began)
         if depth is not None:
-            network = self._predictor
-            fit = ImageFit.for_image(
-                width, height, network.image_size, network.patch, network.square_crop
-            )
-            depth.write(item.index, frame.points_camera[..., 2], fit)
+            depth.write(item.index, located.pointmap.depth, located.tracked.fit)
 
     def _skip(self, reason: str, count: int = 1) -> None:
         self._skipped += count
@@ -185,14 +181,14 @@ class MappingRun:
         :param stop: whether the run was cut short.
         """
         trajectory = self._recording.trajectory()
-        cloud = self._recording.voxels.points()
+        cloud = self._mapper.map.voxels.points()
         summary = self.summary(input_name, bool(stop.signal_number))
         title = (
             f'{Path(input_name).name}: {summary["frames"]} frames, '
             f'{summary["path_m"]:.2f} m, {summary["fps"]:.1f} fps, '
             f'{summary["checkpoint"]["name"]}, {summary["update_rule"]}'
         )
-        plan = self._recording.grid.occupancy()
+        plan = self._mapper.map.grid.occupancy()
         names = ['summary.json', 'preview.png', 'map.ply', 'trajectory.txt']
         if plan.cells.size:
             names += [DESCRIPTION, PICTURE]
@@ -214,7 +210,7 @@ class MappingRun:
                 cloud,
                 trajectory,
                 self._recording.samples,
-                self._mapping_settings.voxel_size,
+                self._mapper.settings.voxel_size,
             )
 
     def summary(self, input_name: str, interrupted: bool) -> dict[str, Any]:
@@ -237,7 +233,7 @@ class MappingRun:
             'segments': recording.segments,
             'path_m': path_length(trajectory.world_T_camera),
             'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / 1e9,
-            'voxels': len(recording.voxels),
+            'voxels': len(self._mapper.map.voxels),
             'focal_px': recording.focal_px(),
             'focal_from': 'estimate' if self._calibration is None else 'calibration',
             'intrinsics': None if self._calibration is None else self._calibration.to_record(),
@@ -249,7 +245,7 @@ class MappingRun:
             'update_rule': self._model_settings.update_rule,
             'settings': {
                 'model': asdict(self._model_settings),
-                'mapping': asdict(self._mapping_settings),
+                'mapping': asdict(self._mapper.settings),
             },
             'versions': versions(),
         }
@@ -269,7 +265,7 @@ class MappingRun:
         skipped = f', {self._skipped} skipped' if self._skipped else ''
         return (
             f'{len(recording)} frames{skipped} in {self._seconds:.1f} s '
-            f'({len(recording) / self._seconds:.1f} fps), {len(recording.voxels)} voxels'
+            f'({len(recording) / self._seconds:.1f} fps), {len(self._mapper.map.voxels)} voxels'
         )
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run of the mapper leaves behind: a path, a map, some samples and some numbers."""
+"""What a run of the mapper leaves behind beside the map: a path, some samples, some numbers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.image_formats import Pixels
-from ttt3r_ros.mapping.occupancy import OccupancyGrid
-from ttt3r_ros.mapping.voxels import VoxelMap
-from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.frame import MappedFrame
 from ttt3r_ros.trajectory import Trajectory
 
 # At most twice as many sample frames are held.
@@ -35,21 +32,13 @@ class Recording:
     """
     Collect frames. Only the path grows with time, by 15 numbers a frame.
 
-    voxels: the map. grid: the plan of its floor. segments: how many were begun. samples:
-    evenly spread over all frames.
+    segments: how many were begun. samples: evenly spread over all frames.
     """
 
-    def __init__(self, settings: MappingSettings) -> None:
-        """
-        Begin with nothing.
-
-        :param settings: say which points are kept.
-        """
-        self.voxels = VoxelMap(settings.voxel_size, settings.max_voxels)
-        self.grid = OccupancyGrid(settings)
+    def __init__(self) -> None:
+        """Begin with nothing."""
         self.segments = 0
         self.samples: list[Sample] = []
-        self._settings = settings
         self._sample_interval = 1
         self._stamps_ns = array('q')
         self._poses = array('d')
@@ -60,29 +49,26 @@ class Recording:
         """Give the number of frames."""
         return len(self._stamps_ns)
 
-    def add(self, frame: MappedFrame, latency_s: float) -> None:
+    def add(self, located: LocatedFrame, latency_s: float) -> None:
         """
-        Take one frame.
+        Record one frame.
 
-        :param frame: the next one.
+        :param located: the next one.
         :param latency_s: seconds that it took.
         """
-        kept = frame.kept(self._settings.confidence_threshold, self._settings.max_range)
-        self.voxels.add(frame.points_map()[kept], frame.colors[kept], frame.confidence[kept])
-        self.grid.add(frame, kept, floor_T_camera=None)
-        self._sample(frame)
-        self.segments = max(self.segments, frame.segment + 1)
-        self._stamps_ns.append(frame.stamp_ns)
-        self._poses.extend(frame.map_T_camera[:3].ravel())
+        tracked = located.tracked
+        self._sample(located)
+        self.segments = max(self.segments, tracked.segment + 1)
+        self._stamps_ns.append(tracked.stamp_ns)
+        self._poses.extend(located.map_T_camera[:3].ravel())
         self._latencies_s.append(latency_s)
-        self._focals_px.append(frame.focal_px)
+        self._focals_px.append(tracked.focal_px)
 
-    def _sample(self, frame: MappedFrame) -> None:
+    def _sample(self, located: LocatedFrame) -> None:
         if len(self) % self._sample_interval:
             return
-        self.samples.append(
-            Sample(len(self), frame.colors.copy(), frame.points_camera[..., 2].copy())
-        )
+        pointmap = located.pointmap
+        self.samples.append(Sample(len(self), pointmap.colors.copy(), pointmap.depth.copy()))
         if len(self.samples) == 2 * SAMPLES:
             self.samples = self.samples[::2]
             self._sample_interval *= 2

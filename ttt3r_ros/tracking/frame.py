@@ -1,74 +1,118 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What one image gave."""
+"""What the front end gives of one image: a pose in `track`, and points."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.geometry import Array, transform_points
+from ttt3r_ros.intrinsics import CameraIntrinsics
+
+if TYPE_CHECKING:  # the recorder reads occupancy grids without loading torch
+    from ttt3r_ros.model.image_input import ImageFit
 
 
 @dataclass(frozen=True, eq=False)
-class MappedFrame:
+class Pointmap:
     """
-    One image in the map.
+    A point for each pixel, seen from the camera.
+
+    points_camera: (h, w, 3) float32. confidence: (h, w) float32, 1 means none. colors: (h, w, 3)
+    uint8, the image that the network saw.
+    """
+
+    points_camera: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """Return the depth along the optical axis, (h, w) float32."""
+        return self.points_camera[..., 2]
+
+    def scaled(self, factor: float) -> Pointmap:
+        """
+        Return the same points in another unit of length.
+
+        :param factor: new units per old unit.
+        """
+        if factor == 1.0:
+            return self
+        points = self.points_camera * np.float32(factor)
+        return Pointmap(points, self.confidence, self.colors)
+
+    def thinned(self, stride: int) -> Pointmap:
+        """
+        Return part of the pixels.
+
+        :param stride: every so many rows and columns stay, the first ones half as far inside.
+        """
+        some = (slice(stride // 2, None, stride),) * 2
+        return Pointmap(self.points_camera[some], self.confidence[some], self.colors[some])
+
+    def reliable(self, threshold: float, max_range: float) -> NDArray[np.bool_]:
+        """
+        Return which points are good enough for a map.
+
+        :param threshold: confidence that a point must exceed.
+        :param max_range: largest distance from the camera, in the unit of the points.
+        :returns: (h, w) bool.
+        """
+        points = self.points_camera
+        # A comparison with NaN is false, so points that are not finite fall out.
+        near = np.einsum('hwc,hwc->hw', points, points) <= max_range**2
+        good: NDArray[np.bool_] = near & (self.depth > 0) & (self.confidence > threshold)
+        return good
+
+    def points_in(self, a_T_camera: Array) -> NDArray[np.float32]:
+        """
+        Return the points in another frame.
+
+        :param a_T_camera: (4, 4), in the unit of the points.
+        :returns: (h, w, 3) float32.
+        """
+        return transform_points(a_T_camera, self.points_camera).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """
+    One image in `track`: the frame of the first camera, continuous, drifting, never corrected.
 
     index: images mapped before this one since the last reset. stamp_ns: as given. segment:
-    number of its segment. scale: metres per unit of the network in this segment, applied to
-    all lengths here. map_T_camera: (4, 4). points_camera: (h, w, 3) float32, metres.
-    confidence: (h, w) float32, 1 means none. colors: (h, w, 3) uint8, the image that the
-    network saw. focal_px: pixels of the original image, the calibrated fx or the estimate.
-    gain_mean, gain_min, gain_max: how much of the state this image rewrote, 0 to 1.
+    number of its segment. scale: units of `track` per unit of the network in this segment;
+    applied to all lengths here. track_T_camera: (4, 4). pointmap: in units of `track`. fit: from
+    the original image to the one that the network saw. intrinsics: of the original image, where
+    they are known. focal_px: pixels of the original image, the calibrated fx or an estimate.
+    gain_mean: how much of the state this image rewrote, 0 to 1.
     """
 
     index: int
     stamp_ns: int
     segment: int
     scale: float
-    map_T_camera: Array
-    points_camera: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    colors: NDArray[np.uint8]
+    track_T_camera: Array
+    pointmap: Pointmap
+    fit: ImageFit
+    intrinsics: CameraIntrinsics | None
     focal_px: float
     gain_mean: float
-    gain_min: float
-    gain_max: float
 
-    def points_map(self) -> NDArray[np.float32]:
-        """Give the points in the map frame, (h, w, 3) float32, metres."""
-        return transform_points(self.map_T_camera, self.points_camera).astype(
-            np.float32, copy=False
-        )
-
-    def thinned(self, stride: int) -> MappedFrame:
+    def camera(self) -> CameraIntrinsics:
         """
-        Keep part of the pixels.
+        Return the intrinsics of the image that the network saw.
 
-        :param stride: every so many rows and columns stay, the first ones half as far inside.
+        :raises CalibrationError: when the estimated focal length cannot be one.
         """
-        some = (slice(stride // 2, None, stride),) * 2
-        return replace(
-            self,
-            points_camera=self.points_camera[some],
-            confidence=self.confidence[some],
-            colors=self.colors[some],
-        )
-
-    def kept(self, threshold: float, max_range: float) -> NDArray[np.bool_]:
-        """
-        Choose the points that are good enough for a map.
-
-        :param threshold: confidence that a point must exceed.
-        :param max_range: largest distance from the camera, metres.
-        :returns: (h, w) bool.
-        """
-        points = self.points_camera
-        # A comparison with NaN is false, so points that are not finite fall out.
-        near = np.einsum('hwc,hwc->hw', points, points) <= max_range**2
-        kept: NDArray[np.bool_] = near & (points[..., 2] > 0) & (self.confidence > threshold)
-        return kept
+        camera = self.intrinsics
+        if camera is None:
+            width, height = self.fit.original
+            center = (0.5 * (width - 1), 0.5 * (height - 1))
+            camera = CameraIntrinsics(width, height, self.focal_px, self.focal_px, *center)
+        return self.fit.intrinsics(camera.without_distortion())

@@ -15,6 +15,8 @@ from ttt3r_ros.geometry import (
     Array,
     quaternion_from_rotation,
     rotation_from_quaternion,
+    scaled,
+    Similarity,
     transform,
 )
 from ttt3r_ros.model.resize import Pixels
@@ -39,24 +41,13 @@ class View:
 @dataclass(frozen=True, eq=False)
 class Segment:
     """
-    Where a segment lies in the map.
+    A stretch of images with one state of the network.
 
-    map_T_world: (4, 4) rigid. scale: metres of the map per unit of the segment.
+    number: from 0. track_T_world: from the frame of its first camera, in the network's unit.
     """
 
     number: int
-    map_T_world: Array
-    scale: float = 1.0
-
-    def map_T_camera(self, world_T_camera: Array) -> Array:
-        """
-        Take a pose of this segment to the map.
-
-        :param world_T_camera: (..., 4, 4), translation in units of the segment.
-        :returns: (..., 4, 4), metres.
-        """
-        pose: Array = self.map_T_world @ scaled(world_T_camera, self.scale)
-        return pose
+    track_T_world: Similarity
 
 
 def next_segment(
@@ -80,10 +71,12 @@ def next_segment(
         [np.minimum(a.confidence, b.confidence) for a, b in zip(before, after)],
         independent_pixels,
     ).chosen(segment_scale)
-    scale = old.scale * step
-    map_T_camera = old.map_T_camera(np.stack([view.world_T_camera for view in before]))
-    world_T_camera = scaled(np.stack([view.world_T_camera for view in after]), scale)
-    return Segment(old.number + 1, join_poses(map_T_camera, world_T_camera), scale)
+    before_poses, after_poses = (
+        np.stack([view.world_T_camera for view in views]) for views in (before, after)
+    )
+    scale = old.track_T_world.scale * step
+    place = join_poses(old.track_T_world.pose(before_poses), scaled(after_poses, scale))
+    return Segment(old.number + 1, Similarity(place, scale))
 
 
 def join_poses(a_T_camera: Array, b_T_camera: Array) -> Array:
@@ -101,14 +94,3 @@ def join_poses(a_T_camera: Array, b_T_camera: Array) -> Array:
     rotation = rotation_from_quaternion(quaternion_from_rotation(rotations.mean(axis=0)))
     turned = (rotation @ b_T_camera[:, :3, 3:])[..., 0]  # (K, 3)
     return transform(rotation, np.median(a_T_camera[:, :3, 3] - turned, axis=0))
-
-
-def scaled(a_T_b: Array, scale: float) -> Array:
-    """
-    Change the unit of length of poses.
-
-    :param a_T_b: (..., 4, 4).
-    :param scale: new units per old unit.
-    :returns: (..., 4, 4).
-    """
-    return transform(a_T_b[..., :3, :3], scale * a_T_b[..., :3, 3])

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From images to poses and points: the whole data path."""
+"""The front end: the network over time, chained by segments, in one continuous frame `track`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, invert
-from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.geometry import Array, IDENTITY, Similarity
 from ttt3r_ros.model.image_input import check_image, ImageFit
 from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.focal import estimate_focal
-from ttt3r_ros.tracking.frame import MappedFrame
-from ttt3r_ros.tracking.segments import next_segment, scaled, Segment, View
+from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.segments import next_segment, Segment, View
 from ttt3r_ros.tracking.undistort import lens_of
 
 
@@ -32,7 +32,7 @@ class BadPrediction(UserError):
 
 
 class Prediction(Protocol):
-    """What a network says about one image; HostPrediction is one."""
+    """What a network computes for one image; HostPrediction is one."""
 
     @property
     def points_camera(self) -> NDArray[np.float32]: ...
@@ -42,10 +42,6 @@ class Prediction(Protocol):
     def world_T_camera(self) -> Array: ...
     @property
     def gain_mean(self) -> float: ...
-    @property
-    def gain_min(self) -> float: ...
-    @property
-    def gain_max(self) -> float: ...
 
 
 class FramePredictor(Protocol):
@@ -63,6 +59,7 @@ class FramePredictor(Protocol):
     def checkpoint_sha256(self) -> str: ...
     @property
     def checkpoint_note(self) -> str: ...
+    def advise(self, settings: MappingSettings, /) -> MappingSettings: ...
     def resize(self, rgb: Pixels, size: tuple[int, int], /) -> Pixels: ...
     def initial_state(self) -> Any: ...
     def step(
@@ -71,125 +68,109 @@ class FramePredictor(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class MapperSnapshot:
+class TrackerState:
     """
-    Everything that the mapper remembers from frame to frame; a value.
+    Everything that the tracker remembers from image to image; a value.
 
-    state: of the network. segment: the current one. views: its last images, newest last, as
-    many as the next segment needs. frames, segment_frames: images mapped since the reset and
-    in this segment. segment_ends: whether the next image begins a new one. last_stamp_ns: of
-    the newest image, or None.
+    network: the recurrent state. segment: the current one. views: its last images, newest last,
+    as many as the next segment needs. frames, segment_frames: images since the reset and in this
+    segment. last_stamp_ns: of the newest image, or None.
     """
 
-    state: Any
+    network: Any
     segment: Segment
     views: tuple[View, ...] = ()
     frames: int = 0
     segment_frames: int = 0
-    segment_ends: bool = False
     last_stamp_ns: int | None = None
 
 
-class OnlineMapper:
+class Tracker:
     """
-    Map one image after the other, in constant memory.
+    Follow the camera, image after image, in constant memory.
 
-    A frame that is refused, for whatever reason, leaves no trace.
+    `look` keeps nothing, `keep` does: an image that is refused between the two leaves no trace.
     """
 
-    def __init__(
-        self,
-        predictor: FramePredictor,
-        settings: MappingSettings,
-        map_T_world: Array = BODY_T_OPTICAL,
-    ) -> None:
+    def __init__(self, predictor: FramePredictor, settings: MappingSettings) -> None:
         """
         Begin with an empty memory.
 
-        :param predictor: the network.
-        :param settings: of the room.
-        :param map_T_world: (4, 4), where the first camera stands in the map.
+        :param settings: with the checkpoint's advice filled in.
         """
         self._predictor = predictor
         self._settings = settings
-        self._map_T_world = map_T_world
-        self._memory: MapperSnapshot
         self.reset()
 
     @property
-    def network_name(self) -> str:
-        """Give the hash of the network's weights, or their name where there is no file."""
-        return self._predictor.checkpoint_sha256 or self._predictor.checkpoint_name
+    def state(self) -> TrackerState:
+        """Return everything that is remembered now."""
+        return self._state
 
-    @property
-    def checkpoint_name(self) -> str:
-        """Name the network's weights."""
-        return self._predictor.checkpoint_name
+    def reset(self) -> None:
+        """Forget everything; the next image is the first one again."""
+        origin = Segment(0, Similarity(IDENTITY))
+        self._state = TrackerState(self._predictor.initial_state(), origin)
 
-    @property
-    def checkpoint_note(self) -> str:
-        """Give what the maker of the weights wants every user to know, mostly nothing."""
-        return self._predictor.checkpoint_note
-
-    def add_frame(
-        self,
-        rgb: Pixels,
-        stamp_ns: int,
-        intrinsics: CameraIntrinsics | None = None,
-        *,
-        write: bool = True,
-    ) -> MappedFrame:
+    def look(self, seen: Observation, write: bool = True) -> tuple[TrackedFrame, TrackerState]:
         """
-        Map one image.
+        Compute the pose and points of one image.
 
-        :param rgb: (H, W, 3) uint8; the size may change from image to image.
-        :param stamp_ns: when it was taken, nanoseconds; must increase.
-        :param intrinsics: of this image, where they are known: it is undistorted, and the
-            points lie on the true rays.
-        :param write: False only looks where the camera is: the network's state stays as it is,
-            and no segment begins.
+        :param write: False leaves the network's state as it is, and begins no segment.
+        :returns: the frame, and what will be remembered if it is kept.
         :raises UserError: BadImage, BadStamp, CalibrationError or BadPrediction.
         """
-        check_image(rgb)
-        self._check_stamp(stamp_ns)
-        height, width = rgb.shape[:2]
+        check_image(seen.rgb)
+        self._check_stamp(seen.stamp_ns)
+        height, width = seen.rgb.shape[:2]
         fit = self.fit(width, height)
-        lens = lens_of(intrinsics, fit) if intrinsics else None
-        image = fit.apply(lens.undistort(rgb) if lens else rgb, self._predictor.resize)
+        lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
+        image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
 
-        memory = self._in_due_segment(self._memory) if write else self._memory
-        prediction, state = self._predict(image, memory.state, write)
+        state = self._in_due_segment(self._state) if write else self._state
+        prediction, network = self._predict(image, state.network, write)
         points, confidence = prediction.points_camera, prediction.confidence
         if lens:
             points, confidence = lens.rebuild(points, confidence)
-        segment = memory.segment
-        frame = MappedFrame(
-            index=memory.frames,
-            stamp_ns=stamp_ns,
-            segment=segment.number,
-            scale=segment.scale,
-            map_T_camera=segment.map_T_camera(prediction.world_T_camera),
-            points_camera=points * np.float32(segment.scale),
-            confidence=confidence,
-            colors=image,
-            focal_px=intrinsics.fx if intrinsics else estimate_focal(points) * fit.scale,
+        focal_px = seen.intrinsics.fx if seen.intrinsics else estimate_focal(points) * fit.scale
+        place = state.segment.track_T_world
+        frame = TrackedFrame(
+            index=state.frames,
+            stamp_ns=seen.stamp_ns,
+            segment=state.segment.number,
+            scale=place.scale,
+            track_T_camera=place.pose(prediction.world_T_camera),
+            pointmap=Pointmap(points, confidence, image).scaled(place.scale),
+            fit=fit,
+            intrinsics=seen.intrinsics,
+            focal_px=focal_px,
             gain_mean=prediction.gain_mean,
-            gain_min=prediction.gain_min,
-            gain_max=prediction.gain_max,
         )
-        self._memory = replace(
-            memory,
-            state=state,
-            views=(*memory.views, _view(image, prediction))[-self._settings.overlap_frames :],
-            frames=memory.frames + 1,
-            segment_frames=memory.segment_frames + 1,
-            last_stamp_ns=stamp_ns,
+        views = (*state.views, _view(image, prediction))
+        return frame, replace(
+            state,
+            network=network,
+            views=views[-self._settings.overlap_frames :],
+            frames=state.frames + 1,
+            segment_frames=state.segment_frames + 1,
+            last_stamp_ns=seen.stamp_ns,
         )
-        return frame
+
+    def keep(self, state: TrackerState) -> None:
+        """
+        Go on from a state: what follows is as if it came right after it.
+
+        :param state: from `look` or `state`, of this tracker or one with the same network.
+        """
+        self._state = state
+
+    def look_ahead(self) -> None:
+        """Begin a segment that is due now, so that the next image does not wait for it."""
+        self._state = self._in_due_segment(self._state)
 
     def fit(self, width: int, height: int) -> ImageFit:
         """
-        Say how images of a size are resized and cropped.
+        Return how images of a size are resized and cropped.
 
         :param width: pixels.
         :param height: pixels.
@@ -200,102 +181,42 @@ class OnlineMapper:
             width, height, network.image_size, network.patch, network.square_crop
         )
 
-    def reset(self) -> None:
-        """Forget everything; the next image is the first one again."""
-        self._memory = MapperSnapshot(
-            self._predictor.initial_state(), Segment(0, self._map_T_world)
-        )
-
-    def start_segment(self) -> None:
-        """Let the next image begin a new segment, joined to this one."""
-        self._memory = replace(self._memory, segment_ends=self._memory.segment_frames > 0)
-
-    def begin_due_segment(self) -> None:
-        """Begin a segment that is due now, so that the next image does not wait for it."""
-        self._memory = self._in_due_segment(self._memory)
-
-    def place_camera(self, map_T_camera: Array) -> None:
-        """
-        Move the current segment so that its newest camera stands elsewhere in the map.
-
-        Without an image in this segment it is the place of its first camera's world.
-
-        :param map_T_camera: (4, 4).
-        """
-        memory, segment = self._memory, self._memory.segment
-        world_T_camera = memory.views[-1].world_T_camera if memory.views else np.eye(4)
-        camera_T_world = invert(scaled(world_T_camera, segment.scale))
-        self._memory = replace(
-            memory, segment=replace(segment, map_T_world=map_T_camera @ camera_T_world)
-        )
-
-    def rescale(self, factor: float) -> None:
-        """
-        Multiply all lengths from now on; the newest camera stays where it is in the map.
-
-        :param factor: above 0.
-        """
-        segment = self._memory.segment
-        camera = self._memory.views[-1].world_T_camera if self._memory.views else np.eye(4)
-        map_T_camera = segment.map_T_camera(camera)
-        larger = replace(segment, scale=factor * segment.scale)
-        self._memory = replace(self._memory, segment=larger)
-        self.place_camera(map_T_camera)
-
-    def snapshot(self) -> MapperSnapshot:
-        """Give everything that is remembered now."""
-        return self._memory
-
-    def restore(self, snapshot: MapperSnapshot) -> None:
-        """
-        Go back: all that follows is as if it came right after the snapshot.
-
-        :param snapshot: of this mapper, or of another one with the same network.
-        """
-        self._memory = snapshot
-
     def _check_stamp(self, stamp_ns: int) -> None:
-        last = self._memory.last_stamp_ns
+        last = self._state.last_stamp_ns
         if last is not None and stamp_ns <= last:
             raise BadStamp(
                 f'an image of {stamp_ns} ns came after one of {last} ns: stamps must increase; '
                 'reset the mapper when time jumps back'
             )
 
-    def _in_due_segment(self, memory: MapperSnapshot) -> MapperSnapshot:
+    def _in_due_segment(self, state: TrackerState) -> TrackerState:
         """Begin the next segment if it is time: its network sees the last images again."""
-        interval = self._settings.reset_interval
-        if not (memory.segment_ends or 0 < interval <= memory.segment_frames):
-            return memory
-        state, views = self._predictor.initial_state(), []
-        for old in memory.views:
+        if not 0 < self._settings.reset_interval <= state.segment_frames:
+            return state
+        network, views = self._predictor.initial_state(), []
+        for old in state.views:
             try:
-                prediction, state = self._predict(old.image, state)
+                prediction, network = self._predict(old.image, network)
             except BadPrediction:
                 # The old segment goes on; the next frame offers another image to begin with.
-                return memory
+                return state
             views.append(_view(old.image, prediction))
         segment = next_segment(
-            memory.segment,
-            memory.views,
+            state.segment,
+            state.views,
             views,
             self._settings.segment_scale,
             self._predictor.patch**2,
         )
         return replace(
-            memory,
-            state=state,
-            segment=segment,
-            views=tuple(views),
-            segment_frames=0,
-            segment_ends=False,
+            state, network=network, segment=segment, views=tuple(views), segment_frames=0
         )
 
     def _predict(self, image: Pixels, state: Any, write: bool = True) -> tuple[Prediction, Any]:
         prediction, state = self._predictor.step(image, state, write=write)
         for name in ('points_camera', 'confidence', 'world_T_camera'):
             if not np.isfinite(getattr(prediction, name)).all():
-                raise BadPrediction(f'the network gave {name} that are not finite: frame refused')
+                raise BadPrediction(f'the network gave {name} that are not finite: image refused')
         return prediction, state
 
 

@@ -17,10 +17,11 @@ from benchmark.accuracy.estimates import Method, methods, RULES
 from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.tracker import OnlineMapper
+from ttt3r_ros.tracking.observation import Observation
 
 FIT = ImageFit.for_image(640, 480, 64, 16)
 
@@ -113,8 +114,9 @@ def alone(network, film, method):
     """Follow a film as the product does: its own mapper, frame by frame."""
     predictor = Predictor(network, rule=RULES[method.rule])
     settings = MappingSettings(reset_interval=method.interval, segment_scale='free')
-    mapper = OnlineMapper(predictor, settings, map_T_world=np.eye(4))
-    return [mapper.add_frame(rgb, t) for rgb, t in zip(film.rgb, film.stamps_ns.tolist())]
+    mapper = Mapper(predictor, settings)
+    seen = map(Observation, film.rgb, film.stamps_ns.tolist())
+    return [mapper.observe(observation).tracked for observation in seen]
 
 
 @pytest.mark.parametrize('interval', [0, 1, 4, 11])
@@ -131,8 +133,8 @@ def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, inter
     for method in compared:
         for film, said in zip(two_films, told[method.name], strict=True):
             frames = alone(network, film, method)
-            poses = np.stack([frame.map_T_camera for frame in frames])
-            points = np.stack([frame.points_camera for frame in frames])
+            poses = np.stack([frame.track_T_camera for frame in frames])
+            points = np.stack([frame.pointmap.points_camera for frame in frames])
             np.testing.assert_allclose(said.world_T_camera, poses, atol=1e-4)
             # Points are kept in half precision.
             np.testing.assert_allclose(said.points_camera, points, rtol=2e-3, atol=1e-3)

@@ -22,8 +22,8 @@ import yaml
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.node import messages
-from ttt3r_ros.tracking.tracker import OnlineMapper
 
 FREE, LETHAL, UNKNOWN = 0, 254, 255
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -206,9 +206,7 @@ class Robot:
     def __init__(self, rig, topic, **values):
         self._rig = rig
         predictor = RoomPredictor(rig.predictor)
-        rig.start(
-            build_mapper=lambda settings: OnlineMapper(predictor, settings.mapping), **values
-        )
+        rig.start(build_mapper=lambda settings: Mapper(predictor, settings.mapping), **values)
         self._buffer = Buffer(node=rig.robot)
         self._listener = TransformListener(self._buffer, rig.robot)
         self._clouds = rig.hear(PointCloud2, topic, qos_profile_sensor_data)

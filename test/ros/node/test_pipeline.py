@@ -19,7 +19,6 @@ NODE = SimpleNamespace(
     camera_optical_frame='',
     publish_odom_to_base_tf=False,
     publish_map_to_odom_tf=False,
-    odometry_scale='report',
     require_camera_info=False,
     tf_timeout=0.0,
 )
@@ -33,34 +32,43 @@ IMAGE = SimpleNamespace(
 
 
 @pytest.fixture
-def pipeline(session):
+def pipeline(mapper):
     settings = SimpleNamespace(mapping=MappingSettings(), node=NODE)
     surroundings = [Mock() for _ in range(4)]
-    pipeline = Pipeline(lambda _: session.mapper, lambda: settings, *surroundings)
+    pipeline = Pipeline(lambda _: mapper, lambda: settings, *surroundings)
     pipeline.load()
     return pipeline
 
 
-def test_a_due_segment_begins_when_the_cloud_is_out(pipeline):
-    mapper, at_publishing = pipeline.session.mapper, []
-
-    def publish(*_):
-        mapper.start_segment()
-        at_publishing.append(mapper.snapshot().segment.number)
-
-    pipeline._outputs.publish = publish
+def test_an_image_is_published_before_it_is_integrated(pipeline):
+    mapper, at_publishing = pipeline.mapper, []
+    pipeline._outputs.publish = lambda *_: at_publishing.append(len(mapper.map.voxels))
 
     pipeline.process(IMAGE)
 
     assert at_publishing == [0]
-    assert mapper.snapshot().segment.number == 1
+    assert len(mapper.map.voxels) > 0
 
 
-@pytest.mark.parametrize('moment', ['add_frame', 'begin_due_segment'])
+def test_an_image_under_way_at_a_reset_is_not_published(pipeline, monkeypatch):
+    observe = pipeline.mapper.observe
+
+    def reset_meanwhile(seen):
+        pipeline.begin_epoch()
+        return observe(seen)
+
+    monkeypatch.setattr(pipeline.mapper, 'observe', reset_meanwhile)
+
+    pipeline.process(IMAGE)
+
+    pipeline._outputs.publish.assert_not_called()
+    np.testing.assert_array_equal(pipeline.map_T_odom, np.eye(4))
+
+
+@pytest.mark.parametrize('moment', ['observe', 'integrate'])
 def test_a_device_without_memory_is_reported_whenever_it_runs_out(pipeline, monkeypatch, moment):
-    monkeypatch.setattr(
-        pipeline.session.mapper, moment, Mock(side_effect=torch.OutOfMemoryError('full'))
-    )
+    error = torch.OutOfMemoryError('full')
+    monkeypatch.setattr(pipeline.mapper, moment, Mock(side_effect=error))
 
     pipeline.process(IMAGE)
 

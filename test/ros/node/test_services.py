@@ -13,12 +13,12 @@ from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 import torch
 
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.storage import read_map, write_map
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.node import messages, parameters
 from ttt3r_ros.settings import SettingsError
-from ttt3r_ros.tracking.tracker import OnlineMapper
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 
@@ -41,7 +41,7 @@ def map_images(rig, poses, numbers):
 def build_real(settings):
     torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
-    return OnlineMapper(predictor, settings.mapping)
+    return Mapper(predictor, settings.mapping)
 
 
 def trigger(rig, name):
@@ -82,11 +82,11 @@ def test_localization_follows_the_pose_and_writes_nothing(rig, poses):
     assert not switch(rig, 'set_localization_mode', True).success
     map_images(rig, poses, [0, 1])
     assert switch(rig, 'set_localization_mode', True).success
-    voxels = len(node._pipeline.session.voxels)
+    voxels = len(node._pipeline.mapper.map.voxels)
     map_images(rig, poses, [30, 31])
     assert poses[-1].pose.pose.position.x == pytest.approx(3.1, abs=1e-6)
     assert rig.predictor.written == [0, 1]
-    assert len(node._pipeline.session.voxels) == voxels
+    assert len(node._pipeline.mapper.map.voxels) == voxels
 
     assert switch(rig, 'set_localization_mode', False).success
     map_images(rig, poses, [2])
@@ -146,7 +146,7 @@ def test_a_map_that_cannot_be_used_changes_nothing_and_the_answer_says_why(rig, 
     map_images(rig, poses, [0, 40])
     assert trigger(rig, 'save_map').success
     good = (tmp_path / 'map.ttt3r').read_bytes()
-    snapshot = node._pipeline.session.mapper.snapshot()
+    snapshot = node._pipeline.mapper.state
     flipped = bytearray(good)
     flipped[-1] ^= 1
     for name, data, said in (
@@ -163,7 +163,7 @@ def test_a_map_that_cannot_be_used_changes_nothing_and_the_answer_says_why(rig, 
         answer = trigger(rig, 'load_map')
         assert not answer.success
         assert said in answer.message
-    assert node._pipeline.session.mapper.snapshot() is snapshot
+    assert node._pipeline.mapper.state is snapshot
 
 
 @pytest.mark.parametrize('name', ['../map.ttt3r', '/etc/map.ttt3r', '.', 'link/map.ttt3r'])

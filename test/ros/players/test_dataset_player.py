@@ -276,6 +276,6 @@ def test_only_messages_that_are_installed_have_a_class():
 
 @pytest.mark.parametrize('name', ['dataset_player', 'recorder', 'simulated_robot'])
 def test_the_nodes_around_do_not_load_torch(name):
-    program = f'import sys, ttt3r_ros.node.{name}; sys.exit("torch" in sys.modules)'
+    program = f'import sys, ttt3r_ros.players.{name}; sys.exit("torch" in sys.modules)'
 
     assert subprocess.run([sys.executable, '-c', program]).returncode == 0

@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What goes into the mapper: an image, and what is known of the robot when it was taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ttt3r_ros.geometry import Array
+from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.intrinsics import CameraIntrinsics
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """
+    One image with what belongs to its stamp.
+
+    rgb: (H, W, 3) uint8; the size may change from image to image. stamp_ns: nanoseconds, must
+    increase. intrinsics: of this image, where they are known. base_T_camera: (4, 4), where the
+    camera is mounted on the robot; None: there is no robot, and the base is the camera.
+    odom_T_base: (4, 4), metres, the robot's odometry; None: there is none at this stamp.
+    """
+
+    rgb: Pixels
+    stamp_ns: int
+    intrinsics: CameraIntrinsics | None = None
+    base_T_camera: Array | None = None
+    odom_T_base: Array | None = None
