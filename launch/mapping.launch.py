@@ -33,6 +33,7 @@ PARAMETERS = [
     ('device', '', 'auto, cpu, cuda or cuda:N'),
     ('update_rule', '', 'cut3r, ttt3r, brake or filt3r'),
 ]
+MODEL = {name: f'model.{name}' for name in ('checkpoint', 'device', 'update_rule')}
 ARGUMENTS = [
     ('image_topic', 'image', 'images; compressed ones are at IMAGE_TOPIC/compressed'),
     ('camera_info_topic', '', 'calibration; empty: camera_info beside the images'),
@@ -57,7 +58,7 @@ def start(context):
     """Make the processes, now that the arguments are known."""
     chosen = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     overrides = {
-        name: '' if chosen[name] == 'none' else chosen[name]
+        MODEL.get(name, name): '' if chosen[name] == 'none' else chosen[name]
         for name, _, _ in PARAMETERS
         if chosen[name]
     }

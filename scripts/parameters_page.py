@@ -14,12 +14,15 @@ import sys
 from typing import Any
 
 from ttt3r_ros.settings import (
+    Checked,
     MappingSettings,
     ModelSettings,
     NodeSettings,
+    own_knobs,
     PlayerSettings,
     RecorderSettings,
     RobotSettings,
+    rooms,
 )
 
 HEAD = """\
@@ -28,7 +31,8 @@ HEAD = """\
 Of the node `mapping_node`, made from `ttt3r_ros/settings.py` by
 `python3 -m scripts.parameters_page > docs/parameters.md`.
 Those marked *live* may change while the node is configured, the others before.
-The first two tables are options of `ttt3r map` too: `voxel_size` is `--voxel-size`.
+Those of the network and of the mapper are options of `ttt3r map` too: `map.voxel_size` is
+`--voxel-size`.
 """
 
 OTHERS_HEAD = """\
@@ -37,7 +41,7 @@ OTHERS_HEAD = """\
 Set when the node starts; docs/demo.md says what the nodes do.
 """
 
-ROOMS = (ModelSettings, MappingSettings, NodeSettings)
+KINDS = (ModelSettings, MappingSettings, NodeSettings)
 OTHER_NODES = {
     'simulated_robot': RobotSettings,
     'dataset_player': PlayerSettings,
@@ -47,24 +51,24 @@ OTHER_NODES = {
 
 def page() -> str:
     """Give the text of the page."""
-    tables = [_table(room, str(room.__doc__).strip()) for room in ROOMS]
+    tables = [_table(room, str(room.__doc__).strip()) for kind in KINDS for room in rooms(kind)]
     others = [_table(room, f'`{name}`') for name, room in OTHER_NODES.items()]
     return '\n'.join([HEAD, *tables, OTHERS_HEAD, *others])
 
 
-def _table(room: type[Any], title: str) -> str:
+def _table(room: type[Checked], title: str) -> str:
     rows = [
         f'## {title}',
         '',
         '| name | type | default | unit | allowed | live | meaning |',
         '|---|---|---|---|---|---|---|',
-        *(_row(field) for field in dataclasses.fields(room)),
+        *(_row(room.full_name(field), field) for field in own_knobs(room)),
         '',
     ]
     return '\n'.join(rows)
 
 
-def _row(field: dataclasses.Field[Any]) -> str:
+def _row(name: str, field: dataclasses.Field[Any]) -> str:
     data = field.metadata
     allowed = ''
     if data['choices']:
@@ -73,7 +77,7 @@ def _row(field: dataclasses.Field[Any]) -> str:
         allowed = f'{data["low"]:g} to {data["high"]:g}'
     default = str(field.default).lower() if isinstance(field.default, bool) else field.default
     cells = [
-        f'`{field.name}`',
+        f'`{name}`',
         type(field.default).__name__,
         "''" if default == '' else str(default),
         data['unit'],

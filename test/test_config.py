@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import ast
-import dataclasses
 from xml.etree import ElementTree
 
 import yaml
 
-from ttt3r_ros.settings import MappingSettings, ModelSettings, NodeSettings
+from ttt3r_ros.settings import changed, knobs, MappingSettings, ModelSettings, NodeSettings
 
 CONTRACT = {
     'image_topic',
@@ -34,8 +33,8 @@ def test_the_file_of_parameters_holds_only_settings_that_are_allowed(repository)
     overrides = values['/**']['ros__parameters']
     known = set()
     for room in (ModelSettings, MappingSettings, NodeSettings):
-        own = {field.name: field.default for field in dataclasses.fields(room)}
-        room(**{name: value for name, value in overrides.items() if name in own})
+        own = {name: field.default for name, field in knobs(room).items()}
+        changed(room(), overrides)
         assert all(overrides[name] != own[name] for name in overrides if name in own)
         known |= own.keys()
     assert overrides.keys() <= known

@@ -17,19 +17,23 @@ import subprocess
 import pytest
 
 from ttt3r_ros.settings import (
+    knobs,
     MappingSettings,
     ModelSettings,
     NodeSettings,
+    own_knobs,
     PlayerSettings,
     RecorderSettings,
     RobotSettings,
+    rooms,
 )
 from ttt3r_ros.tools.main import COMMANDS
+from ttt3r_ros.tools.options import option_name
 
 KNOBS = {
-    field.name: field
+    name: field
     for room in (ModelSettings, MappingSettings, NodeSettings)
-    for field in dataclasses.fields(room)
+    for name, field in knobs(room).items()
 }
 EXECUTABLES = {
     'mapping_node': KNOBS,
@@ -389,7 +393,12 @@ class Commands:
             source += (self._repository / f'{shared.replace(".", "/")}.py').read_text()
         known = {*re.findall(r"'(--[\w-]+)'", source), '--help'}
         if 'add_settings(' in source:
-            known |= {'--' + knob.replace('_', '-') for knob in KNOBS}
+            known |= {
+                option_name(room, field)
+                for kind in (ModelSettings, MappingSettings)
+                for room in rooms(kind)
+                for field in own_knobs(room)
+            }
         unknown = {word for word in words if word.startswith('--')} - known
         return f'no option {", ".join(sorted(unknown))}' if unknown else ''
 
@@ -455,7 +464,7 @@ def test_the_commands_in_the_pages_are_accepted(repository):
         'ros2 run ttt3r_ros dataset_player --ros-args -p bag:=drive/',
         'ros2 service call /ttt3r/rest std_srvs/srv/Trigger',
         'ros2 service call /ttt3r/pause std_srvs/srv/Trigger',
-        'ros2 param set /ttt3r voxel_size 0.1',
+        'ros2 param set /ttt3r map.voxel_size 0.1',
         'ros2 param get /ttt3r voxels',
         'image_toppic:=/camera/image_raw',
     ],

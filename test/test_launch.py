@@ -44,10 +44,8 @@ def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(repository
         known = {field.name for field in dataclasses.fields(SETTINGS[executable])}
         assert names
         assert set(names) <= known
-        assert (
-            f"'{executable} = ttt3r_ros.node.{executable}:main'"
-            in (repository / 'setup.py').read_text()
-        )
+        installed = f"'{executable} = ttt3r_ros.players.{executable}:main'"
+        assert installed in (repository / 'setup.py').read_text()
 
 
 @pytest.fixture

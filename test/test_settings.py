@@ -9,7 +9,9 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import (
     Checked,
     knob,
+    knobs,
     MappingSettings,
+    MapSettings,
     ModelSettings,
     NodeSettings,
     PlayerSettings,
@@ -71,7 +73,7 @@ def test_the_ends_of_a_range_and_whole_numbers_for_floats_are_allowed():
 )
 def test_every_knob_has_a_sentence_and_a_default_that_is_allowed(room):
     room()
-    for field in dataclasses.fields(room):
+    for field in knobs(room).values():
         sentence = field.metadata['sentence']
         assert sentence[0].isupper()
         assert sentence.endswith('.'), f'{field.name}: {sentence}'
@@ -79,4 +81,4 @@ def test_every_knob_has_a_sentence_and_a_default_that_is_allowed(room):
 
 def test_settings_cannot_be_changed_behind_the_back_of_the_check():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        MappingSettings().voxel_size = -1.0
+        MapSettings().voxel_size = -1.0

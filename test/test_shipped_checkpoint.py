@@ -25,7 +25,7 @@ from ttt3r_ros.mapping.voxels import VoxelMap
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.predictor import load_predictor
-from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.settings import MappingSettings, MapSettings, ModelSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -298,7 +298,7 @@ def surface_error(drive, points):
 
 
 def test_the_map_lies_on_the_true_surfaces(drives):
-    settings = MappingSettings()
+    settings = MapSettings()
     errors, of_guess = [], []
     guess = np.median([d.depth for d in drives])
     for drive in drives:
@@ -395,6 +395,6 @@ def test_every_command_takes_it_where_nothing_else_is_asked_for(repository):
         importlib.import_module(f'ttt3r_ros.tools.{name}').add_arguments(parser)
         if '--checkpoint' in parser.format_help():
             takers.add(name)
-            assert resolve_checkpoint(parser.get_default('checkpoint')) == path
+            assert resolve_checkpoint(parser.get_default('model.checkpoint')) == path
     assert takers >= {'map', 'demo', 'bench'}
     assert look_at_checkpoint(ModelSettings()).path == str(path)  # of the doctor

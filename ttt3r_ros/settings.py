@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from ttt3r_ros.errors import UserError
 
@@ -50,45 +50,113 @@ def knob(
     )
 
 
-def check(settings: Any) -> None:
+@dataclass(frozen=True)
+class Checked:
     """
-    Refuse settings of a wrong type or outside their range.
+    Base of all settings: a wrong value fails in the constructor.
 
-    :param settings: an instance of one of the dataclasses below.
-    :raises SettingsError: naming the first bad setting, its value and what is allowed.
+    A field is a knob or other settings, whose default is what their class gives.
+
+    room: the first part of the full names of the knobs, empty where they are known without.
+    options_name_room: whether the options of a command, too, need it to be understood.
     """
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        wanted = type(field.default)
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            raise SettingsError(
-                f'{field.name} must be {wanted.__name__}, not {value!r} ({type(value).__name__})'
-            )
-        _check_range(field, value)
+
+    room: ClassVar[str] = ''
+    options_name_room: ClassVar[bool] = False
+
+    @classmethod
+    def full_name(cls, field: dataclasses.Field[Any]) -> str:
+        """
+        Return the name of a knob in messages and as a ROS parameter, like map.voxel_size.
+
+        :param field: of this class.
+        """
+        return f'{cls.room}.{field.name}' if cls.room else field.name
+
+    def __post_init__(self) -> None:
+        """
+        Check the type and the range of every knob.
+
+        :raises SettingsError: naming the first bad one, its value and what is allowed.
+        """
+        for field in own_knobs(type(self)):
+            name, value, wanted = self.full_name(field), getattr(self, field.name), field.default
+            kind = type(wanted)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise SettingsError(
+                    f'{name} must be {kind.__name__}, not {value!r} ({type(value).__name__})'
+                )
+            _check_range(name, field, value)
 
 
-def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+def _check_range(name: str, field: dataclasses.Field[Any], value: Any) -> None:
     low, high = field.metadata['low'], field.metadata['high']
     choices, unit = field.metadata['choices'], field.metadata['unit']
     if choices and value not in choices:
-        raise SettingsError(f'{field.name} must be one of {", ".join(choices)}, not {value!r}')
+        raise SettingsError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     # Written so that NaN, which compares false with everything, is refused too.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         allowed = f'{"-inf" if low is None else low} to {"inf" if high is None else high}'
-        raise SettingsError(f'{field.name} is {value}, allowed is {allowed} {unit}'.rstrip())
+        raise SettingsError(f'{name} is {value}, allowed is {allowed} {unit}'.rstrip())
 
 
-class Checked:
-    """Base of all settings: a wrong value fails in the constructor."""
+def own_knobs(kind: type[Checked]) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a class of settings that are knobs."""
+    return [field for field in dataclasses.fields(kind) if 'sentence' in field.metadata]
 
-    def __post_init__(self) -> None:
-        """Check every field."""
-        check(self)
+
+def rooms(kind: type[Checked]) -> list[type[Checked]]:
+    """Return a class of settings, if it has knobs of its own, and those that its fields hold."""
+    own = own_knobs(kind)
+    held: list[Any] = [
+        field.default_factory for field in dataclasses.fields(kind) if field not in own
+    ]
+    below = [room for other in held for room in rooms(other)]
+    return [kind, *below] if own else below
+
+
+def knobs(kind: type[Checked]) -> dict[str, dataclasses.Field[Any]]:
+    """Return all knobs of a class of settings and of what its fields hold, by full name."""
+    return {room.full_name(field): field for room in rooms(kind) for field in own_knobs(room)}
+
+
+def values(settings: Checked) -> dict[str, Any]:
+    """Return the values of all knobs of settings and of what their fields hold, by full name."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, Checked):
+            found |= values(value)
+        else:
+            found[settings.full_name(field)] = value
+    return found
+
+
+Kind = TypeVar('Kind', bound=Checked)
+
+
+def changed(settings: Kind, given: dict[str, Any]) -> Kind:
+    """
+    Return settings with other values.
+
+    :param given: by full name; names of other settings are left alone.
+    :raises SettingsError: when one is wrong.
+    """
+    new = {}
+    for field in dataclasses.fields(settings):
+        old = getattr(settings, field.name)
+        if isinstance(old, Checked):
+            new[field.name] = changed(old, given)
+        else:
+            new[field.name] = given.get(settings.full_name(field), old)
+    return type(settings)(**new)
 
 
 @dataclass(frozen=True)
 class ModelSettings(Checked):
     """How the network is loaded and how its state is written."""
+
+    room = 'model'
 
     checkpoint: str = knob(
         '',
@@ -118,8 +186,10 @@ class ModelSettings(Checked):
 
 
 @dataclass(frozen=True)
-class MappingSettings(Checked):
-    """How frames become a trajectory and a map."""
+class TrackingSettings(Checked):
+    """How frames become a trajectory."""
+
+    room = 'tracking'
 
     reset_interval: int = knob(
         -1,
@@ -138,13 +208,14 @@ class MappingSettings(Checked):
         'fixed always keeps 1, free always applies the estimate.',
         choices=('auto', 'fixed', 'free'),
     )
-    odometry_scale: str = knob(
-        'auto',
-        "The map's unit of length where the robot has an odometry: auto takes over that of the "
-        'odometry when it differs clearly, report only states it in the diagnostics.',
-        choices=('auto', 'report'),
-        live=True,
-    )
+
+
+@dataclass(frozen=True)
+class MapSettings(Checked):
+    """Which points the map keeps."""
+
+    room = 'map'
+
     confidence_threshold: float = knob(
         1.5,
         'Points of a lower confidence stay out of the map.',
@@ -169,27 +240,45 @@ class MappingSettings(Checked):
         1e4,
         live=True,
     )
-    occupancy: bool = knob(
+
+
+@dataclass(frozen=True)
+class OccupancySettings(Checked):
+    """How points become an occupancy grid."""
+
+    room = 'occupancy'
+    options_name_room = True
+
+    enabled: bool = knob(
         True, 'Keep an occupancy grid: what is free, occupied and unknown. The node publishes it.'
     )
-    occupancy_resolution: float = knob(0.05, 'Edge of one of its cells.', 'm', 0.02, 1.0)
-    occupancy_min_height: float = knob(
+    resolution: float = knob(0.05, 'Edge of one of its cells.', 'm', 0.02, 1.0)
+    min_height: float = knob(
         0.2, 'What is lower counts as floor, above the floor or below it.', 'm', 0.02, 0.5
     )
-    occupancy_max_height: float = knob(
+    max_height: float = knob(
         1.8, 'What is higher is no obstacle: the robot passes below.', 'm', 0.5, 10.0
     )
-    occupancy_range: float = knob(
+    range: float = knob(
         4.0, 'Farther from the camera nothing is marked or cleared.', 'm', 0.5, 20.0
     )
-    occupancy_max_side: float = knob(
+    max_side: float = knob(
         100.0,
         'Longest side of the grid; beyond it the side that the robot left is forgotten.',
         'm',
         50.0,
         200.0,
     )
-    camera_height: float = knob(
+
+
+@dataclass(frozen=True)
+class CameraSettings(Checked):
+    """Where a camera is that no robot carries."""
+
+    room = 'camera'
+    options_name_room = True
+
+    height: float = knob(
         0.0,
         'Of a camera alone (no base_frame) above a level floor; 0: not known, so there is no '
         'occupancy grid. With a base_frame the floor is its plane z = 0.',
@@ -197,6 +286,33 @@ class MappingSettings(Checked):
         0.0,
         100.0,
     )
+
+
+@dataclass(frozen=True)
+class OdometrySettings(Checked):
+    """How the map follows the odometry of the robot."""
+
+    room = 'odometry'
+    options_name_room = True
+
+    scale: str = knob(
+        'auto',
+        "The map's unit of length where somebody else is the odometry: auto takes over that of "
+        'the odometry when it differs clearly, report only says so in the diagnostics.',
+        choices=('auto', 'report'),
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
+class MappingSettings(Checked):
+    """How images become a map: what a mapper takes."""
+
+    tracking: TrackingSettings = dataclasses.field(default_factory=TrackingSettings)
+    map: MapSettings = dataclasses.field(default_factory=MapSettings)
+    occupancy: OccupancySettings = dataclasses.field(default_factory=OccupancySettings)
+    camera: CameraSettings = dataclasses.field(default_factory=CameraSettings)
+    odometry: OdometrySettings = dataclasses.field(default_factory=OdometrySettings)
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from tqdm import tqdm
 
 from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
 from benchmark.accuracy.films import Film
-from ttt3r_ros.geometry import rotation_from_quaternion, transform
+from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, transform
 from ttt3r_ros.model import Network, Outputs
 from ttt3r_ros.model.network import Decoded, ImageTokens
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
 
-SEGMENT_SCALE = MappingSettings().segment_scale
+SEGMENT_SCALE = TrackingSettings().segment_scale
 BATCH = 16  # clips that are decoded together: more do not fit into the caches of a core
 
 
@@ -277,13 +277,15 @@ def _estimates(
         chain = _chain(of_film, film, cut, network.architecture.patch_size**2)
         poses = np.stack(
             [
-                chain[segment].map_T_camera(of_film.poses[segment, place])
+                chain[segment].track_T_world.pose(of_film.poses[segment, place])
                 for segment, place in zip(cut.segment, cut.place)
             ]
         )
         points = np.empty((len(film), 0), np.float16)
         if with_points:
-            scales = np.array([segment.scale for segment in chain], np.float32)[cut.segment]
+            scales = np.array([segment.track_T_world.scale for segment in chain], np.float32)[
+                cut.segment
+            ]
             points = of_film.points[cut.segment, cut.place] * scales[:, None, None, None]
         gains = of_film.gains[cut.segment, cut.place]
         estimates.append(Estimate(poses, points.astype(np.float16), gains))
@@ -298,7 +300,7 @@ def _chain(told: Told, film: Film, cut: Cut, independent_pixels: int) -> list[Se
         confidence, pose = told.confidence[segment, place], told.poses[segment, place]
         return View(film.rgb[image], depth, confidence, pose)
 
-    chain = [Segment(0, np.eye(4))]
+    chain = [Segment(0, Similarity(IDENTITY))]
     for image in cut.joints:
         number = cut.segment[image]
         before, after = view(number, cut.place[image], image), view(number + 1, 0, image)

@@ -17,7 +17,7 @@ from ttt3r_ros.model import Network, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import chosen_gain_scale, Predictor
 from ttt3r_ros.model.state_update import UpdateRule
-from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.settings import ModelSettings, TrackingSettings
 
 RULES: dict[str, UpdateRule] = {
     'cut3r': update_rule('cut3r'),
@@ -79,7 +79,7 @@ def default_method(network: Network, info: CheckpointInfo | None) -> Method:
     settings = ModelSettings()
     scale = chosen_gain_scale(settings, info)
     rule = settings.update_rule + (f' x {scale:g}' if scale != 1 else '')
-    return Method(rule, Predictor(network, info).advise(MappingSettings()).reset_interval)
+    return Method(rule, Predictor(network, info).advise(TrackingSettings()).reset_interval)
 
 
 def baselines(film: Film, depth: NDArray[np.floating]) -> dict[str, Estimate]:

@@ -49,7 +49,7 @@ from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, u
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
-from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.settings import MappingSettings, ModelSettings, TrackingSettings
 from ttt3r_ros.simulation.building import FAMILIES
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import positive_int
@@ -162,7 +162,7 @@ def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> NDA
     """
     device = next(network.parameters()).device
     predictor = Predictor(network, device=device, rule=update_rule(RULE))
-    mapper = Mapper(predictor, MappingSettings(reset_interval=interval))
+    mapper = Mapper(predictor, MappingSettings(TrackingSettings(reset_interval=interval)))
     poses = []
     for rgb, stamp_ns in zip(film.rgb, film.stamps_ns.tolist()):
         located = mapper.observe(Observation(rgb, stamp_ns))
@@ -269,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     choice = NetworkChoice(settings, arguments.random)
     try:
         strict, info = choice.load('strict')
-        advised = Predictor(strict, info, device=choice.device).advise(MappingSettings())
+        advised = Predictor(strict, info, device=choice.device).advise(TrackingSettings())
         intervals = sorted({0, advised.reset_interval})
         films = _films(strict, arguments)
         per_frame = (1 + len(OPTIONS)) * (1 + len(intervals))

@@ -177,7 +177,7 @@ def add_pairs(parser: argparse.ArgumentParser) -> None:
     add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
     add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
     add('--busy', action='store_true', help='count processor time: other programs run too')
-    add_settings(parser, 'network', ModelSettings)
+    add_settings(parser, ModelSettings)
 
 
 def read_pairs(arguments: argparse.Namespace) -> tuple[NetworkChoice, Callable[[], float]]:

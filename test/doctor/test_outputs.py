@@ -30,7 +30,7 @@ COSTMAP = Endpoint('/local_costmap', 'sensor_msgs/msg/PointCloud2', 'RELIABLE')
         (
             {'grid.publishers': (OUR_GRID, replace(OUR_GRID, node='/map_server'))},
             '/map has 2 publishers, /ttt3r, /map_server',
-            'set the parameter occupancy to false',
+            'set the parameter occupancy.enabled to false',
         ),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, Similarity, transform
 from ttt3r_ros.graph.back_end import BackEnd
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 
@@ -58,13 +58,13 @@ def step(first, second):
 def test_the_first_image_stands_where_odometry_or_convention_has_it(
     base_T_camera, odom_T_base, map_T_base
 ):
-    located = locate(BackEnd(MappingSettings()), 3, base_T_camera, odom_T_base)
+    located = locate(BackEnd(OdometrySettings()), 3, base_T_camera, odom_T_base)
 
     np.testing.assert_allclose(located.map_T_base, map_T_base, atol=1e-12)
 
 
 def test_later_images_move_as_the_front_end_does():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     first = locate(back_end, 0, MAST, PLACE)
     second = locate(back_end, 4, MAST)
 
@@ -74,7 +74,7 @@ def test_later_images_move_as_the_front_end_does():
 
 
 def test_an_initial_pose_before_the_first_image_is_where_it_stands():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     back_end.place_base(PLACE)
 
     located = locate(back_end, 0, MAST, transform(np.eye(3), [1, 0, 0]))
@@ -83,7 +83,7 @@ def test_an_initial_pose_before_the_first_image_is_where_it_stands():
 
 
 def test_an_initial_pose_takes_the_next_images_along_and_changes_none_before():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     locate(back_end, 0, MAST)
     before = locate(back_end, 1, MAST)
     pose = before.map_T_camera.copy()
@@ -97,7 +97,7 @@ def test_an_initial_pose_takes_the_next_images_along_and_changes_none_before():
 
 
 def test_without_odometry_at_a_stamp_the_last_place_of_the_odometry_holds():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     locate(back_end, 0, MAST, np.eye(4))
     locate(back_end, 1, MAST, PLACE)
     held = back_end.map_T_odom
@@ -110,7 +110,7 @@ def test_without_odometry_at_a_stamp_the_last_place_of_the_odometry_holds():
 
 @pytest.mark.parametrize('scale', [0.6, 1.5])
 def test_the_metre_of_the_odometry_counts_from_the_newest_camera_on(scale):
-    *before, changed, after = _until_rescaled(drive(BackEnd(MappingSettings()), scale))
+    *before, changed, after = _until_rescaled(drive(BackEnd(OdometrySettings()), scale))
 
     assert {located.rescaled for located in before} == {1.0}
     assert changed.rescaled == pytest.approx(scale, rel=1e-6, abs=1e-6)
@@ -132,19 +132,19 @@ def _until_rescaled(frames):
 
 
 def test_the_metre_outlives_a_reset_and_is_only_reported_where_asked_for():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     *_, last = drive(back_end, 1.5)
     back_end.reset()
     assert back_end.correction.scale == last.map_T_track.scale != 1.0
 
-    reporting = BackEnd(MappingSettings(odometry_scale='report'))
+    reporting = BackEnd(OdometrySettings(scale='report'))
     *_, last = drive(reporting, 1.5)
     assert last.map_T_track.scale == 1.0
     assert last.odometry_scale.log_scale == pytest.approx(math.log(1.5), abs=1e-6)
 
 
 def test_initial_poses_are_no_evidence_about_the_scale():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     for number in range(40):
         located = locate(back_end, number, MAST, transform(np.eye(3), [0.3 * number, 0, 0]))
         back_end.place_base(transform(np.eye(3), [0, 2.0 * number, 0]))
@@ -153,7 +153,7 @@ def test_initial_poses_are_no_evidence_about_the_scale():
 
 
 def test_an_image_under_way_cannot_bring_back_the_old_map_to_odom():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     locate(back_end, 0, MAST, np.eye(4))
 
     back_end.begin_epoch()  # by another thread, while the next image is being looked at
@@ -167,7 +167,7 @@ def test_an_image_under_way_cannot_bring_back_the_old_map_to_odom():
 
 
 def test_a_resumed_map_does_not_keep_the_map_to_odom_of_the_one_before():
-    back_end = BackEnd(MappingSettings())
+    back_end = BackEnd(OdometrySettings())
     locate(back_end, 0, MAST, np.eye(4))
     locate(back_end, 5, MAST, np.eye(4))
     assert np.abs(back_end.map_T_odom - np.eye(4)).max() > 0.1

@@ -11,7 +11,7 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError
 from ttt3r_ros.model.resize import resize_on_host
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, MapSettings
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import BadPrediction
 
@@ -75,15 +75,15 @@ def test_an_image_is_located_at_once_and_in_the_map_when_it_is_integrated():
 
 
 def test_unsure_and_far_points_stay_out_of_the_map_also_after_a_change():
-    mapper = Mapper(WallPredictor(), MappingSettings(confidence_threshold=6.0))
+    mapper = Mapper(WallPredictor(), MappingSettings(map=MapSettings(confidence_threshold=6.0)))
     mapper.observe(seen(0))
     mapper.integrate()
     assert len(mapper.map.voxels) == 0
 
-    for number, settings in enumerate(
-        (MappingSettings(max_range=1.9), MappingSettings(confidence_threshold=4.0)), start=1
+    for number, bounds in enumerate(
+        (MapSettings(max_range=1.9), MapSettings(confidence_threshold=4.0)), start=1
     ):
-        mapper.change(settings)
+        mapper.change(MappingSettings(map=bounds))
         mapper.observe(seen(number))
         mapper.integrate()
         assert (len(mapper.map.voxels) > 0) == (number == 2)

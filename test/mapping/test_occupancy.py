@@ -22,7 +22,7 @@ from ttt3r_ros.mapping.occupancy import (
     OCCUPIED,
     UNKNOWN,
 )
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import OccupancySettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -97,7 +97,7 @@ def middles(occupancy):
 
 
 def test_what_stands_is_occupied_what_lies_before_it_free_what_lies_behind_it_unknown():
-    grid = OccupancyGrid(MappingSettings())
+    grid = OccupancyGrid(OccupancySettings())
 
     add(grid, seen(at(0), WALL), 2)
 
@@ -116,7 +116,7 @@ def test_what_stands_is_occupied_what_lies_before_it_free_what_lies_behind_it_un
     [(PERSON, OCCUPIED), (LOW_BOX, OCCUPIED), (STEP, FREE), (LINTEL, FREE)],
 )
 def test_only_what_stands_between_the_two_heights_is_an_obstacle(box, expected):
-    grid = OccupancyGrid(MappingSettings())
+    grid = OccupancyGrid(OccupancySettings())
 
     add(grid, seen(at(0), box), 2)
 
@@ -125,7 +125,7 @@ def test_only_what_stands_between_the_two_heights_is_an_obstacle(box, expected):
 
 def test_the_floor_is_that_under_the_robot_however_its_pose_has_drifted():
     drifted = transform(rotation_about([0, 1, 0], 0.03), [0, 0, 0.5])
-    grid, look = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
+    grid, look = OccupancyGrid(OccupancySettings()), seen(at(0), WALL)
 
     add(grid, look_of(look.pointmap.points_camera, drifted @ look.map_T_camera), 2)
 
@@ -136,7 +136,7 @@ def test_the_floor_is_that_under_the_robot_however_its_pose_has_drifted():
 
 
 def test_somebody_who_goes_away_is_forgotten():
-    grid = OccupancyGrid(MappingSettings())
+    grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL, PERSON), 30)
     assert cell_at(grid.occupancy(), 2.02, 0.02) == OCCUPIED
 
@@ -149,7 +149,7 @@ def test_somebody_who_goes_away_is_forgotten():
 
 
 def test_a_low_box_stays_when_the_robot_comes_so_near_that_it_looks_over_it():
-    grid = OccupancyGrid(MappingSettings())
+    grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL, LOW_BOX), 2)
 
     # 0.5 m before it: at 1.0 m this camera begins to see what is 0.3 m high.
@@ -159,7 +159,7 @@ def test_a_low_box_stays_when_the_robot_comes_so_near_that_it_looks_over_it():
 
 
 def test_a_single_stray_point_is_no_obstacle():
-    grid, look = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
+    grid, look = OccupancyGrid(OccupancySettings()), seen(at(0), WALL)
     look.pointmap.points_camera[48, 64] *= 0.6  # of the wall; it now hovers 1.8 m ahead
 
     add(grid, look, 3)
@@ -168,7 +168,7 @@ def test_a_single_stray_point_is_no_obstacle():
 
 
 def test_what_is_far_away_tells_nothing():
-    grid = OccupancyGrid(MappingSettings(occupancy_range=2.5))
+    grid = OccupancyGrid(OccupancySettings(range=2.5))
 
     add(grid, seen(at(0), WALL), 2)
 
@@ -179,9 +179,9 @@ def test_what_is_far_away_tells_nothing():
 
 def walked(look, settings):
     """Give the cells that a look tells of, by a walk from the camera to each, step by step."""
-    size, low = settings.occupancy_resolution, settings.occupancy_min_height
+    size, low = settings.resolution, settings.min_height
     camera = look.map_T_camera[:3, 3]
-    directions = round(2 * math.pi * settings.occupancy_range / size)
+    directions = round(2 * math.pi * settings.range / size)
 
     def direction(dx, dy):
         return math.floor((math.atan2(dy, dx) / (2 * math.pi) + 0.5) * directions) % directions
@@ -194,7 +194,7 @@ def walked(look, settings):
         look.pointmap.points_in(look.map_T_camera).reshape(-1, 3).astype(float).tolist()
     ):
         distance = math.dist((x, y), camera[:2])
-        if distance <= settings.occupancy_range and -low <= z <= settings.occupancy_max_height:
+        if distance <= settings.range and -low <= z <= settings.max_height:
             if z >= low:
                 obstacles.append((x, y, distance))
             else:
@@ -206,7 +206,7 @@ def walked(look, settings):
         if cell(x, y) in occupied:
             stops[direction(x - camera[0], y - camera[1])].append(distance)
 
-    reach = math.ceil(settings.occupancy_range / size) + 1
+    reach = math.ceil(settings.range / size) + 1
     free = set()
     for i in range(-reach, reach):
         for j in range(-reach, reach):
@@ -223,7 +223,7 @@ def walked(look, settings):
 
 
 def test_the_cells_are_those_of_a_walk_along_every_ray():
-    settings = MappingSettings(occupancy_resolution=0.1, occupancy_range=2.6)
+    settings = OccupancySettings(resolution=0.1, range=2.6)
     look = seen(at(-0.33, 0.21, 2.7), (-2.6, 0.4, 0, -2.2, 0.9, 0.5), (-2.3, 1.4, 0, -1.9, 1.6, 2))
     rng = np.random.default_rng(0)
     look.pointmap.points_camera[:] *= rng.normal(1.0, 0.02, (96, 128, 1))
@@ -253,7 +253,7 @@ def drive():
     path = robot_path(world, 7, 30.0, 1.5, camera_height=CAMERA_HEIGHT, tilt=0.0)
     camera = CameraIntrinsics.from_field_of_view(128, 96, 70.0)
     _, depth = render_clip(world, camera, path.world_T_camera)
-    grid = OccupancyGrid(MappingSettings(occupancy_resolution=PLAN_RESOLUTION))
+    grid = OccupancyGrid(OccupancySettings(resolution=PLAN_RESOLUTION))
     for image, world_T_camera in zip(depth, path.world_T_camera):
         add(grid, look_of(RAYS * image[..., None], world_T_camera))
     return world.plan(), grid.occupancy()
@@ -280,7 +280,7 @@ def test_a_drive_through_a_flat_draws_its_plan(drive):
 
 
 def test_growth_keeps_what_is_known_where_it_is_and_the_corner_on_whole_chunks():
-    grid = OccupancyGrid(MappingSettings())
+    grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL), 2)
     x, y = middles(grid.occupancy())
     known = grid.occupancy().cells != UNKNOWN
@@ -301,7 +301,7 @@ def test_growth_keeps_what_is_known_where_it_is_and_the_corner_on_whole_chunks()
 
 
 def test_the_grid_stays_bounded_and_forgets_the_side_that_the_robot_left():
-    grid = OccupancyGrid(MappingSettings(occupancy_resolution=0.2, occupancy_max_side=50.0))
+    grid = OccupancyGrid(OccupancySettings(resolution=0.2, max_side=50.0))
 
     for x in range(0, 300, 6):
         add(grid, seen(at(x)), 2)
@@ -324,10 +324,10 @@ def test_the_grid_stays_bounded_and_forgets_the_side_that_the_robot_left():
 
 def test_a_camera_alone_needs_to_know_its_height():
     unknown, known = (
-        OccupancyGrid(MappingSettings()),
-        OccupancyGrid(MappingSettings(camera_height=0.8)),
+        OccupancyGrid(OccupancySettings()),
+        OccupancyGrid(OccupancySettings(), camera_height=0.8),
     )
-    robot = OccupancyGrid(MappingSettings())
+    robot = OccupancyGrid(OccupancySettings())
     look = seen(at(0), WALL)
     alone = transform(np.eye(3), [0, 0, -0.8]) @ look.map_T_camera  # the map begins at the camera
 
@@ -340,7 +340,7 @@ def test_a_camera_alone_needs_to_know_its_height():
 
 
 def test_a_frame_without_points_changes_nothing():
-    grid, look = OccupancyGrid(MappingSettings()), seen(at(0), WALL)
+    grid, look = OccupancyGrid(OccupancySettings()), seen(at(0), WALL)
 
     grid.add(look.pointmap, np.zeros((96, 128), bool), look.map_T_camera, FLOOR_T_CAMERA)
 
@@ -348,7 +348,7 @@ def test_a_frame_without_points_changes_nothing():
 
 
 def test_a_plan_that_was_stored_goes_on():
-    grid, other = OccupancyGrid(MappingSettings()), OccupancyGrid(MappingSettings())
+    grid, other = OccupancyGrid(OccupancySettings()), OccupancyGrid(OccupancySettings())
     add(grid, seen(at(-5, 3, 1.0), WALL), 2)
 
     other.resume(grid.occupancy())
@@ -368,7 +368,7 @@ def test_a_plan_that_was_stored_goes_on():
     ],
 )
 def test_a_plan_that_does_not_fit_is_refused(occupancy, said):
-    grid = OccupancyGrid(MappingSettings())
+    grid = OccupancyGrid(OccupancySettings())
 
     with pytest.raises(OccupancyError, match=said):
         grid.resume(occupancy)

@@ -19,7 +19,7 @@ from ttt3r_ros.mapping.storage import (
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.state import RecurrentState
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.observation import Observation
 
 
@@ -80,7 +80,9 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
 def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):
     torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
-    mapper, other = (Mapper(predictor, MappingSettings(reset_interval=2)) for _ in range(2))
+    mapper, other = (
+        Mapper(predictor, MappingSettings(TrackingSettings(reset_interval=2))) for _ in range(2)
+    )
     images = np.random.default_rng(1).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
     for stamp in range(3):
         mapper.observe(Observation(images[stamp], stamp))

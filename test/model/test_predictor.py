@@ -20,7 +20,7 @@ from ttt3r_ros.model.predictor import (
     random_network,
     to_host,
 )
-from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.settings import ModelSettings, TrackingSettings
 
 RANDOM = ModelSettings(checkpoint='random', device='cpu', precision='strict')
 
@@ -327,7 +327,7 @@ def test_a_checkpoint_may_advise_segments_and_the_user_decides(tmp_path, metadat
     save_checkpoint(path, Network(sizes), sizes, metadata)
     predictor = load_predictor(ModelSettings(checkpoint=str(path)))
 
-    assert predictor.advise(MappingSettings(reset_interval=asked)).reset_interval == given
+    assert predictor.advise(TrackingSettings(reset_interval=asked)).reset_interval == given
 
 
 @pytest.mark.parametrize(
@@ -364,4 +364,4 @@ def test_advice_that_is_no_number_is_refused(tmp_path):
     predictor = load_predictor(ModelSettings(checkpoint=str(path)))
 
     with pytest.raises(CheckpointError, match="reset_interval='often'"):
-        predictor.advise(MappingSettings())
+        predictor.advise(TrackingSettings())

@@ -88,7 +88,7 @@ def test_a_run_leaves_four_whole_files(images, tmp_path, capsys):
     assert {path.name for path in output.iterdir()} == RESULTS
     summary = summary_of(output)
     assert (summary['frames'], summary['skipped'], summary['segments']) == (5, 0, 1)
-    assert summary['settings']['mapping']['confidence_threshold'] == 1.0
+    assert summary['settings']['map']['confidence_threshold'] == 1.0
     assert summary['latency_ms']['p50'] <= summary['latency_ms']['p99']
     assert summary['peak_memory_mb']['resident'] > 10
     header, body = (output / 'map.ply').read_bytes().split(b'end_header\n')
@@ -132,7 +132,7 @@ def test_the_options_reach_the_mapper(images, tmp_path):
     summary = summary_of(tmp_path / 'a')
     assert summary['frames'] == 3
     assert summary['segments'] == 2
-    assert summary['settings']['mapping']['reset_interval'] == 2
+    assert summary['settings']['tracking']['reset_interval'] == 2
     np.testing.assert_allclose(poses_of(tmp_path / 'a')[:, 0], [0, 0.2, 0.4])
 
 

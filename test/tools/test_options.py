@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import argparse
-import dataclasses
 
 import pytest
 
-from ttt3r_ros.settings import MappingSettings, ModelSettings, SettingsError
+from ttt3r_ros.settings import knobs, MappingSettings, ModelSettings, SettingsError
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
 
 
 def parser_of(kind):
     parser = argparse.ArgumentParser()
-    add_settings(parser, 'settings', kind)
+    add_settings(parser, kind)
     return parser
 
 
@@ -25,8 +24,10 @@ def test_without_options_the_settings_are_the_defaults(kind):
 def test_the_help_explains_every_setting(kind):
     text = ' '.join(parser_of(kind).format_help().split())
 
-    for field in dataclasses.fields(kind):
-        assert f'--{field.name.replace("_", "-")} ' in text
+    for name, field in knobs(kind).items():
+        alone = '--' + field.name.replace('_', '-')
+        with_room = '--' + name.replace('_', '-').replace('.', '-')
+        assert f'{alone} ' in text or f'{with_room} ' in text
         assert ' '.join(field.metadata['sentence'].split()) in text
 
 
@@ -44,13 +45,13 @@ def test_options_keep_the_type_of_their_setting():
 
     settings = read_settings(arguments, MappingSettings)
 
-    assert (settings.voxel_size, settings.max_voxels) == (1.0, 5000)
+    assert (settings.map.voxel_size, settings.map.max_voxels) == (1.0, 5000)
 
 
 def test_a_value_out_of_range_is_refused():
     arguments = parser_of(MappingSettings).parse_args(['--max-range', '-3'])
 
-    with pytest.raises(SettingsError, match='max_range'):
+    with pytest.raises(SettingsError, match=r'map\.max_range'):
         read_settings(arguments, MappingSettings)
 
 

@@ -16,7 +16,7 @@ from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.resize import resize_on_host
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import BadPrediction, BadStamp, Tracker
 
@@ -112,7 +112,7 @@ def assert_same(frames, others):
 
 def test_the_first_frame_lies_in_track_as_predicted():
     predictor = ExactPredictor()
-    (frame,) = run(Tracker(predictor, MappingSettings()), [4])
+    (frame,) = run(Tracker(predictor, TrackingSettings()), [4])
 
     np.testing.assert_allclose(frame.track_T_camera, FIRST_POSE, atol=1e-15)
     rays = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH // 2, HEIGHT // 2).rays()
@@ -130,7 +130,7 @@ def test_the_first_frame_lies_in_track_as_predicted():
 @pytest.mark.parametrize(('interval', 'overlap'), [(0, 1), (5, 1), (5, 3), (1, 1), (2, 4)])
 def test_a_chain_of_exact_segments_is_exact(interval, overlap):
     predictor = ExactPredictor()
-    settings = MappingSettings(reset_interval=interval, overlap_frames=overlap)
+    settings = TrackingSettings(reset_interval=interval, overlap_frames=overlap)
 
     frames = run(Tracker(predictor, settings), range(23))
 
@@ -149,7 +149,7 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
     # Segments begin by repeating images 5 - overlap and 10 - overlap.
     scales = {0: first_scale, 5 - overlap: 0.8 * first_scale, 10 - overlap: 1.25 * first_scale}
     predictor = ExactPredictor(scales)
-    settings = MappingSettings(reset_interval=5, overlap_frames=overlap)
+    settings = TrackingSettings(reset_interval=5, overlap_frames=overlap)
 
     frames = run(Tracker(predictor, settings), range(15))
 
@@ -163,7 +163,7 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
 
 
 def test_a_fixed_scale_ignores_the_evidence():
-    settings = MappingSettings(reset_interval=5, segment_scale='fixed')
+    settings = TrackingSettings(reset_interval=5, segment_scale='fixed')
 
     frames = run(Tracker(ExactPredictor({4: 0.8}), settings), range(8))
 
@@ -173,7 +173,7 @@ def test_a_fixed_scale_ignores_the_evidence():
 
 @pytest.mark.parametrize('overlap', [1, 4])
 def test_noise_of_the_depth_starts_no_scale(overlap):
-    settings = MappingSettings(reset_interval=2, overlap_frames=overlap)
+    settings = TrackingSettings(reset_interval=2, overlap_frames=overlap)
     predictor = ExactPredictor(noise=0.05)
 
     frames = run(Tracker(predictor, settings), range(200))
@@ -184,7 +184,7 @@ def test_noise_of_the_depth_starts_no_scale(overlap):
 
 @pytest.mark.parametrize('moment', range(1, 9))
 def test_restoring_a_snapshot_repeats_history_exactly(moment):
-    settings = MappingSettings(reset_interval=3, overlap_frames=2)
+    settings = TrackingSettings(reset_interval=3, overlap_frames=2)
     tracker = Tracker(ExactPredictor({2: 0.8}), settings)
 
     run(tracker, range(moment))
@@ -200,7 +200,7 @@ def test_restoring_a_snapshot_repeats_history_exactly(moment):
 
 
 def test_reset_starts_from_nothing():
-    settings = MappingSettings(reset_interval=3)
+    settings = TrackingSettings(reset_interval=3)
     tracker = Tracker(ExactPredictor(), settings)
     once = run(tracker, range(8))
 
@@ -224,7 +224,7 @@ def test_reset_starts_from_nothing():
     ],
 )
 def test_a_refused_frame_leaves_no_trace(offer, error, moment):
-    settings = MappingSettings(reset_interval=3)
+    settings = TrackingSettings(reset_interval=3)
     tracker = Tracker(ExactPredictor(), settings)
     frames = run(tracker, range(moment))
     before = tracker.state
@@ -239,7 +239,7 @@ def test_a_refused_frame_leaves_no_trace(offer, error, moment):
 
 @pytest.mark.parametrize('stamp', [1030, 1029, 0])
 def test_a_stamp_that_does_not_increase_is_refused(stamp):
-    tracker = Tracker(ExactPredictor(), MappingSettings())
+    tracker = Tracker(ExactPredictor(), TrackingSettings())
     run(tracker, range(4))
     before = tracker.state
 
@@ -258,12 +258,12 @@ def test_every_part_of_a_prediction_must_be_finite(name):
             return dataclasses.replace(prediction, **{name: broken}), state
 
     with pytest.raises(BadPrediction, match=name):
-        run(Tracker(Infinite(), MappingSettings()), [0])
+        run(Tracker(Infinite(), TrackingSettings()), [0])
 
 
 @pytest.mark.parametrize(('interval', 'overlap'), [(1, 1), (3, 1), (4, 3)])
 def test_a_segment_begun_ahead_gives_the_same_frames(interval, overlap):
-    settings = MappingSettings(reset_interval=interval, overlap_frames=overlap)
+    settings = TrackingSettings(reset_interval=interval, overlap_frames=overlap)
     ahead = Tracker(ExactPredictor(scales={3: 2.0}), settings)
     frames = []
 
@@ -279,7 +279,7 @@ def test_a_segment_begun_ahead_gives_the_same_frames(interval, overlap):
 def test_a_segment_that_cannot_start_waits_for_the_next_image():
     predictor = ExactPredictor(broken_start=(2, 3))
 
-    frames = run(Tracker(predictor, MappingSettings(reset_interval=3)), range(8))
+    frames = run(Tracker(predictor, TrackingSettings(reset_interval=3)), range(8))
 
     assert [f.segment for f in frames] == [0, 0, 0, 0, 0, 1, 1, 1]
     np.testing.assert_allclose(frames[-1].track_T_camera, predictor.expected_pose(7), atol=1e-12)
@@ -287,7 +287,7 @@ def test_a_segment_that_cannot_start_waits_for_the_next_image():
 
 def test_looking_without_writing_gives_the_pose_and_changes_nothing():
     predictor = ExactPredictor()
-    tracker = Tracker(predictor, MappingSettings(reset_interval=3))
+    tracker = Tracker(predictor, TrackingSettings(reset_interval=3))
     run(tracker, range(3))
     state = tracker.state.network
 
@@ -303,7 +303,7 @@ def test_looking_without_writing_gives_the_pose_and_changes_nothing():
 
 def test_the_size_of_the_images_may_change():
     predictor = ExactPredictor()
-    tracker = Tracker(predictor, MappingSettings(reset_interval=2))
+    tracker = Tracker(predictor, TrackingSettings(reset_interval=2))
     sizes = [(64, 48), (48, 64), (32, 24), (128, 64), (100, 100)]
 
     frames = [follow(tracker, picture(i, *size), i) for i, size in enumerate(sizes)]
@@ -322,7 +322,7 @@ def test_the_size_of_the_images_may_change():
 def test_with_intrinsics_points_lie_on_the_true_rays():
     camera = CameraIntrinsics(64, 48, 70.0, 71.0, 30.0, 25.0, 'plumb_bob', (-0.1, 0.0, 0.0, 0.0))
     predictor = ExactPredictor()
-    frame = follow(Tracker(predictor, MappingSettings()), picture(1, 64, 48), 1, camera)
+    frame = follow(Tracker(predictor, TrackingSettings()), picture(1, 64, 48), 1, camera)
 
     x, y, z = np.moveaxis(frame.pointmap.points_camera, -1, 0)
     v, u = np.indices((HEIGHT, WIDTH))
@@ -335,7 +335,7 @@ def test_with_intrinsics_points_lie_on_the_true_rays():
 
 def test_the_tracker_is_not_fooled_by_a_buffer_that_is_used_again():
     predictor = ExactPredictor()
-    tracker = Tracker(predictor, MappingSettings(reset_interval=2))
+    tracker = Tracker(predictor, TrackingSettings(reset_interval=2))
     buffer = picture(0)
 
     for number in range(6):
@@ -346,7 +346,7 @@ def test_the_tracker_is_not_fooled_by_a_buffer_that_is_used_again():
 
 
 def test_memory_does_not_grow_with_the_number_of_frames():
-    tracker = Tracker(ExactPredictor(), MappingSettings(reset_interval=7, overlap_frames=3))
+    tracker = Tracker(ExactPredictor(), TrackingSettings(reset_interval=7, overlap_frames=3))
     stamps = iter(range(10**6))
 
     def drive(count):
@@ -369,7 +369,7 @@ def test_memory_does_not_grow_with_the_number_of_frames():
 def test_the_memory_of_a_real_network_is_a_value_too():
     torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
-    tracker = Tracker(predictor, MappingSettings(reset_interval=2))
+    tracker = Tracker(predictor, TrackingSettings(reset_interval=2))
     rgb = np.random.default_rng(0).integers(0, 256, (6, 120, 160, 3), dtype=np.uint8)
 
     for number in range(3):

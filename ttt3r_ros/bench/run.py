@@ -37,7 +37,7 @@ from ttt3r_ros.bench.timed_predictor import MEMORY, STAGES, TimedPredictor, WHOL
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, MapSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -98,7 +98,7 @@ class BenchRun:
         self._images = images
         self._mapper = Mapper(predictor, settings)
         self._product = product
-        self._make_message = message_maker(self._mapper.settings)
+        self._make_message = message_maker(self._mapper.settings.map)
         self._chosen = random.Random(0)
         self._begin()
 
@@ -153,7 +153,7 @@ class BenchRun:
             frames=self._frames,
             resolution=fit.original,
             network_resolution=(fit.width, fit.height),
-            segments_of=self._mapper.settings.reset_interval,
+            segments_of=self._mapper.settings.tracking.reset_interval,
             stages=spreads,
             frames_per_s=1e3 / float(np.mean(self._around[FRAME])),
             gflop=count_gflop(self._predictor.architecture, fit.width, fit.height),
@@ -235,14 +235,14 @@ class BenchRun:
         )
 
 
-def message_maker(settings: MappingSettings) -> Callable[[Pointmap], object] | None:
+def message_maker(bounds: MapSettings) -> Callable[[Pointmap], object] | None:
     """Return what builds the cloud that the node would publish; None where there is no ROS 2."""
     if find_spec('rclpy') is None:
         return None
     from ttt3r_ros.node import messages
 
     def make(points: Pointmap) -> object:
-        good = points.reliable(settings.confidence_threshold, settings.max_range)
+        good = points.reliable(bounds.confidence_threshold, bounds.max_range)
         header = messages.Header(stamp=messages.time_message(0), frame_id='camera')
         return messages.point_cloud(
             points.points_camera[good], points.colors[good], points.confidence[good], header

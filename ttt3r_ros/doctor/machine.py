@@ -98,7 +98,7 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     from ttt3r_ros.model.published.files import known_as, licence_of
 
     if model.checkpoint == RANDOM_CHECKPOINT:
-        return CheckpointFile(error='random weights, a map of nothing: set checkpoint')
+        return CheckpointFile(error='random weights, a map of nothing: set model.checkpoint')
     try:
         path = resolve_checkpoint(model.checkpoint)
         info = open_checkpoint(path).info

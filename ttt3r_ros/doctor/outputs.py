@@ -65,7 +65,8 @@ def judge_grid(observed: Observed) -> Iterator[Finding]:
         yield fail(
             'occupancy grid',
             f'{observed.grid.name} has {len(authors)} publishers, {listed(authors)}',
-            'set the parameter occupancy to false, or stop the other: costmaps take both in turn',
+            'set the parameter occupancy.enabled to false, or stop the other: costmaps take both '
+            'in turn',
         )
 
 

@@ -42,7 +42,8 @@ from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import missing_part
 from ttt3r_ros.node.distributions import with_info
-from ttt3r_ros.node.parameters import knobs, Settings
+from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.settings import changed, knobs
 
 # Discovery takes 0.1 s, or about 3 s.
 DISCOVERY_S = 5.0
@@ -271,10 +272,10 @@ class _Probe:
             return None
         state = self._ask(GetState, f'{self._name}/get_state', GetState.Request())
         label = '' if state is None else state.current_state.label
-        values = self._parameters(self._name, [*(field.name for field in knobs()), 'use_sim_time'])
+        values = self._parameters(self._name, [*knobs(Settings), 'use_sim_time'])
         if not values:
             return MappingNodeSeen(state=label, answers=False)
-        settings = Settings().changed(values)
+        settings = changed(Settings(), values)
         return MappingNodeSeen(
             state=label,
             use_sim_time=bool(values['use_sim_time']),

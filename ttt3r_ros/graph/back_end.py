@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, IDENTITY, invert, Similarity
 from ttt3r_ros.graph.odometry import OdometryScale
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.scale import ScaleEstimate
@@ -82,7 +82,7 @@ class BackEnd:
     One thread maps; `map_T_odom`, `begin_epoch` and `is_current` may be used by another one.
     """
 
-    def __init__(self, settings: MappingSettings) -> None:
+    def __init__(self, settings: OdometrySettings) -> None:
         """Begin with nothing located."""
         self._settings = settings
         self._correction = Similarity(IDENTITY)
@@ -108,7 +108,7 @@ class BackEnd:
         """Return whether an image belongs to the present map."""
         return located.epoch == self._epoch
 
-    def change(self, settings: MappingSettings) -> None:
+    def change(self, settings: OdometrySettings) -> None:
         """
         Take over the settings that may change while mapping.
 
@@ -198,7 +198,7 @@ class BackEnd:
         self, map_T_base: Array, tracked: TrackedFrame, base_T_camera: Array | None
     ) -> float:
         """Multiply lengths by what the odometry gives; return the factor."""
-        if self._settings.odometry_scale != 'auto':
+        if self._settings.scale != 'auto':
             return 1.0
         factor = self._odometry_scale.estimate().chosen('auto')
         if factor != 1.0:

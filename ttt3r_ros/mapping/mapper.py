@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ttt3r_ros.geometry import Array, IDENTITY, Similarity
 from ttt3r_ros.graph.back_end import BackEnd, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
@@ -34,9 +36,10 @@ class Mapper:
         :raises CheckpointError: when the network's advice cannot be used.
         """
         self.predictor = predictor
-        self._settings = settings = predictor.advise(settings)
-        self._tracker = Tracker(predictor, settings)
-        self._back_end = BackEnd(settings)
+        tracking = predictor.advise(settings.tracking)
+        self._settings = settings = replace(settings, tracking=tracking)
+        self._tracker = Tracker(predictor, tracking)
+        self._back_end = BackEnd(settings.odometry)
         self._map = WorldMap(settings)
         self._pending: LocatedFrame | None = None
         self._follows_only = False
@@ -117,8 +120,8 @@ class Mapper:
 
         :param settings: all of them; the others wait for the next reset.
         """
-        self._settings = settings = self.predictor.advise(settings)
-        self._back_end.change(settings)
+        self._settings = replace(settings, tracking=self._settings.tracking)
+        self._back_end.change(settings.odometry)
         self._map.change(settings)
 
     def follow_only(self, wanted: bool) -> None:

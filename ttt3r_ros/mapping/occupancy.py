@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, transform
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import OccupancySettings
 from ttt3r_ros.tracking.frame import Pointmap
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
@@ -69,18 +69,20 @@ class OccupancyGrid:
     overflowed: whether a part has been forgotten because the grid had its largest size.
     """
 
-    def __init__(self, settings: MappingSettings) -> None:
+    def __init__(self, settings: OccupancySettings, camera_height: float = 0.0) -> None:
         """
         Begin with nothing.
 
         :param settings: of the room.
+        :param camera_height: of a camera alone above a level floor, metres; 0: not known.
         """
         self.overflowed = False
         self._settings = settings
-        self._resolution = settings.occupancy_resolution
-        self._directions = round(2 * math.pi * settings.occupancy_range / self._resolution)
+        self._camera_height = camera_height
+        self._resolution = settings.resolution
+        self._directions = round(2 * math.pi * settings.range / self._resolution)
         self._chunk = math.ceil(CHUNK_M / self._resolution)  # cells
-        chunks = math.floor(settings.occupancy_max_side / (self._chunk * self._resolution))
+        chunks = math.floor(settings.max_side / (self._chunk * self._resolution))
         self._longest = chunks * self._chunk  # cells
         self._first = np.zeros(2, np.int64)  # x and y of the first cell, in cells
         self._evidence = np.zeros((0, 0), np.int8)  # rows along y, columns along x
@@ -104,14 +106,14 @@ class OccupancyGrid:
         :param map_T_camera: (4, 4).
         :param floor_T_camera: (4, 4), to a frame that stands on the floor, z up: the robot's.
             None: the map is level, and the camera as high as the settings state; without that
-            nothing is added, as without the setting `occupancy`.
+            nothing is added, as where the grid is not enabled.
         """
-        if not self._settings.occupancy:
+        if not self._settings.enabled:
             return
         if floor_T_camera is None:
-            if not self._settings.camera_height:
+            if not self._camera_height:
                 return
-            above = [0.0, 0.0, self._settings.camera_height]
+            above = [0.0, 0.0, self._camera_height]
             floor_T_camera = transform(map_T_camera[:3, :3], above)
         height, width = good.shape
         some = (slice(None, None, height // ROWS or 1), slice(None, None, width // COLUMNS or 1))
@@ -119,9 +121,9 @@ class OccupancyGrid:
         rays = points @ map_T_camera[:2, :3].T.astype(np.float32)
         heights = points @ floor_T_camera[2, :3].astype(np.float32)
         heights += np.float32(floor_T_camera[2, 3])
-        low, high = self._settings.occupancy_min_height, self._settings.occupancy_max_height
+        low, high = self._settings.min_height, self._settings.max_height
         used = (heights >= -low) & (heights <= high)
-        used &= np.hypot(*rays.T) <= self._settings.occupancy_range
+        used &= np.hypot(*rays.T) <= self._settings.range
         if used.any():
             self._add_rays(map_T_camera[:2, 3], rays[used], heights[used] >= low)
 

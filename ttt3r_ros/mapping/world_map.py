@@ -23,8 +23,8 @@ class WorldMap:
     def __init__(self, settings: MappingSettings) -> None:
         """Begin with an empty map."""
         self._settings = settings
-        self.voxels = VoxelMap(settings.voxel_size, settings.max_voxels)
-        self.grid = OccupancyGrid(settings)
+        self.voxels = VoxelMap(settings.map.voxel_size, settings.map.max_voxels)
+        self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
 
     def change(self, settings: MappingSettings) -> None:
         """
@@ -40,8 +40,8 @@ class WorldMap:
 
         :param located: in the map.
         """
-        pointmap, settings = located.pointmap, self._settings
-        good = pointmap.reliable(settings.confidence_threshold, settings.max_range)
+        pointmap, bounds = located.pointmap, self._settings.map
+        good = pointmap.reliable(bounds.confidence_threshold, bounds.max_range)
         confidence = np.where(good, pointmap.confidence, np.float32(0))  # none: left out
         self.voxels.add(located.points_map(), pointmap.colors, confidence)
         self.grid.add(pointmap, good, located.map_T_camera, located.base_T_camera)
@@ -54,6 +54,6 @@ class WorldMap:
         :param occupancy: its grid, or None.
         :raises OccupancyError: when the cells of the grid have another size.
         """
-        if occupancy is not None and self._settings.occupancy:
+        if occupancy is not None and self._settings.occupancy.enabled:
             self.grid.resume(occupancy)
         self.voxels.add(cloud.points, cloud.colors, cloud.confidence)

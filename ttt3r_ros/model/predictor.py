@@ -34,7 +34,7 @@ from ttt3r_ros.model.recorded_step import (
 from ttt3r_ros.model.resize import DeviceResize, Resize, resize_on_host
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.state_update import update_rule, UpdateRule
-from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.settings import ModelSettings, TrackingSettings
 
 LOGGER = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Predictor:
         """Give what its maker wants every user to know, mostly nothing."""
         return '' if self.checkpoint is None else self.checkpoint.metadata.get('note', '')
 
-    def advise(self, settings: MappingSettings) -> MappingSettings:
+    def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """
         Fill in what the settings leave to the maker of the checkpoint.
 

@@ -117,7 +117,7 @@ class Outputs:
         self.pose = self._make(PoseWithCovarianceStamped, '~/pose', RELIABLE)
         self.path = self._make(Path, '~/path', RELIABLE)
         self.occupancy = None
-        if settings().mapping.occupancy:
+        if settings().mapping.occupancy.enabled:
             self.occupancy = LatchedTopic(self._make(OccupancyGridMessage, 'map', LATCHED))
         self.odometry = None
         if settings().node.publish_odom_to_base_tf:
@@ -181,9 +181,9 @@ class Outputs:
         self._publish_path(located, in_map)
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
-        mapping = self._settings().mapping
+        bounds = self._settings().mapping.map
         points = located.pointmap.thinned(self._settings().node.points_stride)
-        good = np.flatnonzero(points.reliable(mapping.confidence_threshold, mapping.max_range))
+        good = np.flatnonzero(points.reliable(bounds.confidence_threshold, bounds.max_range))
         return messages.point_cloud(
             points.points_camera.reshape(-1, 3).take(good, axis=0),
             points.colors.reshape(-1, 3).take(good, axis=0),
@@ -278,13 +278,13 @@ class Outputs:
             self._reporter.note(
                 'no occupancy grid',
                 'no occupancy grid yet: nothing near was seen, or the camera is alone and its '
-                'camera_height is not given',
+                'camera.height is not given',
             )
             return
         if grid.overflowed:
             self._reporter.note(
                 'occupancy grid full',
-                'the occupancy grid has its largest size, occupancy_max_side: the side that the '
+                'the occupancy grid has its largest size, occupancy.max_side: the side that the '
                 'robot left is forgotten',
             )
         header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)

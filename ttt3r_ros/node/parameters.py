@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import dataclasses
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -20,38 +19,26 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ttt3r_ros.settings import MappingSettings, ModelSettings, NodeSettings, SettingsError
+from ttt3r_ros.settings import (
+    changed,
+    Checked,
+    knobs,
+    MappingSettings,
+    ModelSettings,
+    NodeSettings,
+    SettingsError,
+)
 
-Fixed = TypeVar('Fixed')
+Fixed = TypeVar('Fixed', bound=Checked)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """All settings of a node; a value."""
 
     model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
     mapping: MappingSettings = dataclasses.field(default_factory=MappingSettings)
     node: NodeSettings = dataclasses.field(default_factory=NodeSettings)
-
-    def changed(self, values: dict[str, Any]) -> Settings:
-        """
-        Give the settings with other values.
-
-        :param values: by name; names that are no setting are left alone.
-        :raises SettingsError: when one is wrong.
-        """
-        rooms = {}
-        for room in ('model', 'mapping', 'node'):
-            old = getattr(self, room)
-            own = {field.name for field in dataclasses.fields(old)} & values.keys()
-            rooms[room] = replace(old, **{name: values[name] for name in own})
-        return Settings(**rooms)
-
-
-def knobs() -> list[dataclasses.Field[Any]]:
-    """Give every knob; each is one parameter."""
-    rooms = (ModelSettings, MappingSettings, NodeSettings)
-    return [field for room in rooms for field in dataclasses.fields(room)]
 
 
 def declare(node: Node) -> Settings:
@@ -62,7 +49,7 @@ def declare(node: Node) -> Settings:
     :returns: the settings, with what the command line or a YAML file overrides.
     :raises SettingsError: when such a value has a wrong type or lies outside its range.
     """
-    return Settings().changed(_declared(node, knobs()))
+    return changed(Settings(), _declared(node, Settings))
 
 
 def declare_fixed(node: Node, kind: type[Fixed]) -> Fixed:
@@ -74,34 +61,31 @@ def declare_fixed(node: Node, kind: type[Fixed]) -> Fixed:
     :returns: the settings, with what the command line or a YAML file overrides.
     :raises SettingsError: when such a value has a wrong type or lies outside its range.
     """
-    return kind(**_declared(node, dataclasses.fields(kind), read_only=True))
+    return changed(kind(), _declared(node, kind, read_only=True))
 
 
-def _declared(
-    node: Node, fields: Iterable[dataclasses.Field[Any]], read_only: bool = False
-) -> dict[str, Any]:
+def _declared(node: Node, kind: type[Checked], read_only: bool = False) -> dict[str, Any]:
     values = {}
-    for field in fields:
-        description = descriptor(field)
+    for name, field in knobs(kind).items():
+        description = descriptor(name, field)
         description.read_only = read_only
         try:
-            values[field.name] = node.declare_parameter(
-                field.name, field.default, description
-            ).value
+            values[name] = node.declare_parameter(name, field.default, description).value
         except InvalidParameterTypeException as error:
             raise SettingsError(
-                f'parameter {field.name} must be {type(field.default).__name__} '
+                f'parameter {name} must be {type(field.default).__name__} '
                 f'(like {field.default!r}): {error}'
             ) from error
         except InvalidParameterValueException as error:
-            raise SettingsError(f'parameter {field.name}: {error}') from error
+            raise SettingsError(f'parameter {name}: {error}') from error
     return values
 
 
-def descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+def descriptor(name: str, field: dataclasses.Field[Any]) -> ParameterDescriptor:
     """
     Describe a knob to ROS.
 
+    :param name: of the parameter.
     :param field: made by `knob`.
     """
     low, high, unit = (field.metadata[key] for key in ('low', 'high', 'unit'))
@@ -112,7 +96,7 @@ def descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
     if not field.metadata['live']:
         constraints.append('fixed while configured')
     result = ParameterDescriptor(
-        name=field.name,
+        name=name,
         description=field.metadata['sentence'],
         additional_constraints='; '.join(constraints),
     )
@@ -139,7 +123,9 @@ def try_change(
     """
     values = {parameter.name: parameter.value for parameter in parameters}
     fixed = [
-        field.name for field in knobs() if field.name in values and not field.metadata['live']
+        name
+        for name, field in knobs(Settings).items()
+        if name in values and not field.metadata['live']
     ]
     if configured and fixed:
         reason = (
@@ -147,6 +133,6 @@ def try_change(
         )
         return settings, SetParametersResult(successful=False, reason=reason)
     try:
-        return settings.changed(values), SetParametersResult(successful=True)
+        return changed(settings, values), SetParametersResult(successful=True)
     except SettingsError as error:
         return settings, SetParametersResult(successful=False, reason=str(error))

@@ -60,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--long', action='store_true', help=f'{LONG_FRAMES} frames, however long they take')
     add('--json', type=Path, metavar='FILE', help='write the numbers here too')
-    add_settings(parser, 'network', ModelSettings)
-    add_settings(parser, 'mapping', MappingSettings)
+    add_settings(parser, ModelSettings)
+    add_settings(parser, MappingSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:

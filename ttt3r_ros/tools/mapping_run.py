@@ -210,7 +210,7 @@ class MappingRun:
                 cloud,
                 trajectory,
                 self._recording.samples,
-                self._mapper.settings.voxel_size,
+                self._mapper.settings.map.voxel_size,
             )
 
     def summary(self, input_name: str, interrupted: bool) -> dict[str, Any]:
@@ -245,7 +245,7 @@ class MappingRun:
             'update_rule': self._model_settings.update_rule,
             'settings': {
                 'model': asdict(self._model_settings),
-                'mapping': asdict(self._mapper.settings),
+                **asdict(self._mapper.settings),
             },
             'versions': versions(),
         }

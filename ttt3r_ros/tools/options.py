@@ -9,28 +9,54 @@ import argparse
 import dataclasses
 from typing import Any, TypeVar
 
-Settings = TypeVar('Settings')
+from ttt3r_ros.settings import changed, Checked, knobs, own_knobs, rooms
+
+Settings = TypeVar('Settings', bound=Checked)
 
 
-def add_settings(parser: argparse.ArgumentParser, title: str, kind: type[Any]) -> None:
+def add_settings(parser: argparse.ArgumentParser, kind: type[Checked]) -> None:
     """
-    Declare one option for each field: voxel_size becomes --voxel-size.
+    Add an option for each knob, in a group for each room.
 
-    :param parser: takes them, in a group of their own.
-    :param title: of the group.
-    :param kind: a dataclass of `knob` fields.
+    :param kind: of the settings.
     """
-    group = parser.add_argument_group(title)
-    for field in dataclasses.fields(kind):
-        choices = field.metadata['choices']
-        group.add_argument(
-            '--' + field.name.replace('_', '-'),
-            type=type(field.default),
-            default=field.default,
-            choices=choices or None,
-            metavar=None if choices else type(field.default).__name__.upper(),
-            help=explanation(field).replace('%', '%%'),
-        )
+    for room in rooms(kind):
+        group = parser.add_argument_group(room.room, str(room.__doc__))
+        for field in own_knobs(room):
+            _add_option(group, room, field)
+
+
+def option_name(room: type[Checked], field: dataclasses.Field[Any]) -> str:
+    """
+    Return the option of a knob, like --voxel-size for map.voxel_size.
+
+    :param room: the settings to which it belongs.
+    :param field: made by `knob`.
+    """
+    name = f'{room.room}_{field.name}' if room.options_name_room else field.name
+    return '--' + name.replace('_', '-')
+
+
+def _add_option(
+    group: argparse._ArgumentGroup, room: type[Checked], field: dataclasses.Field[Any]
+) -> None:
+    shared: dict[str, Any] = {
+        'dest': room.full_name(field),
+        'default': field.default,
+        'help': explanation(field).replace('%', '%%'),
+    }
+    name = option_name(room, field)
+    if isinstance(field.default, bool):
+        group.add_argument(name, action=argparse.BooleanOptionalAction, **shared)
+        return
+    choices = field.metadata['choices']
+    group.add_argument(
+        name,
+        type=type(field.default),
+        choices=choices or None,
+        metavar=None if choices else type(field.default).__name__.upper(),
+        **shared,
+    )
 
 
 def explanation(field: dataclasses.Field[Any]) -> str:
@@ -59,14 +85,14 @@ def _plain(value: str | float) -> str:
 
 def read_settings(arguments: argparse.Namespace, kind: type[Settings]) -> Settings:
     """
-    Collect the options of a dataclass again.
+    Return the settings that the options of a command give.
 
     :param arguments: parsed by a parser that add_settings prepared.
-    :param kind: the dataclass.
+    :param kind: of the settings.
     :raises SettingsError: when a value lies outside its range.
     """
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(arguments, name) for name in names})
+    given = vars(arguments)
+    return changed(kind(), {name: given[name] for name in knobs(kind)})
 
 
 def positive_int(text: str) -> int:

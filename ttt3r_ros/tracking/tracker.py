@@ -15,7 +15,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, IDENTITY, Similarity
 from ttt3r_ros.model.image_input import check_image, ImageFit
 from ttt3r_ros.model.resize import Pixels
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import estimate_focal
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
@@ -59,7 +59,7 @@ class FramePredictor(Protocol):
     def checkpoint_sha256(self) -> str: ...
     @property
     def checkpoint_note(self) -> str: ...
-    def advise(self, settings: MappingSettings, /) -> MappingSettings: ...
+    def advise(self, settings: TrackingSettings, /) -> TrackingSettings: ...
     def resize(self, rgb: Pixels, size: tuple[int, int], /) -> Pixels: ...
     def initial_state(self) -> Any: ...
     def step(
@@ -92,7 +92,7 @@ class Tracker:
     `look` keeps nothing, `keep` does: an image that is refused between the two leaves no trace.
     """
 
-    def __init__(self, predictor: FramePredictor, settings: MappingSettings) -> None:
+    def __init__(self, predictor: FramePredictor, settings: TrackingSettings) -> None:
         """
         Begin with an empty memory.
 

@@ -20,7 +20,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.observation import Observation
 
 FIT = ImageFit.for_image(640, 480, 64, 16)
@@ -113,8 +113,8 @@ def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
 def alone(network, film, method):
     """Follow a film as the product does: its own mapper, frame by frame."""
     predictor = Predictor(network, rule=RULES[method.rule])
-    settings = MappingSettings(reset_interval=method.interval, segment_scale='free')
-    mapper = Mapper(predictor, settings)
+    tracking = TrackingSettings(reset_interval=method.interval, segment_scale='free')
+    mapper = Mapper(predictor, MappingSettings(tracking))
     seen = map(Observation, film.rgb, film.stamps_ns.tolist())
     return [mapper.observe(observation).tracked for observation in seen]
 

@@ -9,7 +9,7 @@ ALONE = {'odom_frame': '', 'base_frame': ''}
 
 def test_the_checkpoint_that_ships_is_used_and_its_limits_are_said_once(rig):
     note = open_checkpoint(resolve_checkpoint('small')).info.metadata['note']
-    node = rig.start(build_mapper=mapping_node.build_mapper, device='cpu', **ALONE)
+    node = rig.start(build_mapper=mapping_node.build_mapper, **{'model.device': 'cpu'}, **ALONE)
     rig.wait_for_log('the network is loaded: small')
 
     rig.show(0, rig.now_ns())
@@ -19,7 +19,7 @@ def test_the_checkpoint_that_ships_is_used_and_its_limits_are_said_once(rig):
     assert len(rig.said(note)) == 1
     assert '[WARN]' in rig.said(note)[0]
     assert rig.counts()['checkpoint'] == 'small'
-    assert node.get_parameter('checkpoint').value == ''
+    assert node.get_parameter('model.checkpoint').value == ''
 
 
 def test_a_checkpoint_without_limits_is_only_named(rig):

@@ -155,7 +155,7 @@ def test_two_hundred_lives_leave_nothing_behind(rig):
 
 
 def test_a_checkpoint_that_is_not_there_ends_it_with_one_line(domain):
-    done = run_node(domain, checkpoint='/nowhere.safetensors')
+    done = run_node(domain, **{'model.checkpoint': '/nowhere.safetensors'})
     _, log = done.communicate(timeout=60)
 
     assert done.returncode == 1
@@ -164,7 +164,7 @@ def test_a_checkpoint_that_is_not_there_ends_it_with_one_line(domain):
 
 
 def test_a_wrong_parameter_ends_it_with_one_line(domain):
-    done = run_node(domain, voxel_size=0.0)
+    done = run_node(domain, **{'map.voxel_size': 0.0})
     _, log = done.communicate(timeout=60)
 
     assert done.returncode == 1
@@ -189,11 +189,10 @@ def test_a_signal_while_mapping_and_saving_ends_it_soon_with_whole_files(
 ):
     process = run_node(
         domain,
-        checkpoint='random',
+        **{'model.checkpoint': 'random', 'map.confidence_threshold': 1.0},
         odom_frame="''",
         base_frame="''",
         map_directory=tmp_path,
-        confidence_threshold=1.0,
     )
     poses = []
     rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', poses.append, 10)

@@ -100,7 +100,7 @@ def test_the_unit_of_the_odometry_is_taken_over_when_it_differs_and_outlives_a_r
 
 
 def test_the_unit_of_the_odometry_is_only_reported_when_that_is_wanted(rig):
-    rig.start(odometry_scale='report')
+    rig.start(**{'odometry.scale': 'report'})
 
     poses, _ = drive(rig, 82, lambda n: START @ ahead(0.052 * n))
 
@@ -252,12 +252,12 @@ def test_without_a_known_floor_there_is_no_occupancy_grid_and_the_log_says_why(r
     rig.show(0, stamp_ns)
     rig.wait_for_stamp(poses, stamp_ns)
 
-    rig.wait_for_log('its camera_height is not given')
+    rig.wait_for_log('its camera.height is not given')
     assert grids == []
 
 
 def test_the_topic_map_can_be_left_to_somebody_else(rig):
-    node = rig.start(occupancy=False)
+    node = rig.start(**{'occupancy.enabled': False})
     drive(rig, 2, lambda n: START)
 
     assert '/map' not in {publisher.topic_name for publisher in node.publishers}

@@ -18,7 +18,7 @@ from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.storage import read_map, write_map
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.node import messages, parameters
-from ttt3r_ros.settings import SettingsError
+from ttt3r_ros.settings import knobs, SettingsError
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 
@@ -95,7 +95,10 @@ def test_localization_follows_the_pose_and_writes_nothing(rig, poses):
 
 def test_a_saved_map_is_loaded_by_another_node_which_then_sees_the_same(rig, poses, tmp_path):
     rig.start(
-        build_mapper=build_real, map_directory=str(tmp_path), confidence_threshold=1.0, **ALONE
+        build_mapper=build_real,
+        map_directory=str(tmp_path),
+        **{'map.confidence_threshold': 1.0},
+        **ALONE,
     )
     map_images(rig, poses, [0, 40, 80])
     saved = trigger(rig, 'save_map')
@@ -115,7 +118,7 @@ def test_a_saved_map_is_loaded_by_another_node_which_then_sees_the_same(rig, pos
 
 
 def test_the_occupancy_grid_is_saved_with_the_map_and_loaded(rig, poses, tmp_path):
-    rig.start(map_directory=str(tmp_path), camera_height=0.8, **ALONE)
+    rig.start(map_directory=str(tmp_path), **{'camera.height': 0.8}, **ALONE)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     map_images(rig, poses, [0, 0, 0])
     grids = rig.hear(OccupancyGrid, '/map', latched)
@@ -224,11 +227,11 @@ def test_requests_are_answered_one_after_the_other_while_images_come(rig, poses,
 @pytest.mark.smoke
 def test_every_knob_is_a_described_parameter(rig):
     rig.start(activate=False)
-    names = {field.name for field in parameters.knobs()}
+    names = set(knobs(parameters.Settings))
     listed = rig.call(ListParameters, '/ttt3r/list_parameters').result.names
     assert names <= set(listed)
 
-    request = DescribeParameters.Request(names=['voxel_size', 'image_qos'])
+    request = DescribeParameters.Request(names=['map.voxel_size', 'image_qos'])
     voxel_size, image_qos = rig.call(
         DescribeParameters, '/ttt3r/describe_parameters', request
     ).descriptors
@@ -242,10 +245,10 @@ def test_every_knob_is_a_described_parameter(rig):
 @pytest.mark.parametrize(
     ('values', 'reason'),
     [
-        ({'max_range': -1.0}, 'out of range'),
-        ({'max_range': 'far'}, 'type'),
+        ({'map.max_range': -1.0}, 'out of range'),
+        ({'map.max_range': 'far'}, 'type'),
         ({'bad_stamps': 'ignore'}, 'must be one of refuse, restamp, accept'),
-        ({'voxel_size': 0.1}, 'cannot change while the node is configured'),
+        ({'map.voxel_size': 0.1}, 'cannot change while the node is configured'),
     ],
 )
 def test_a_wrong_change_of_a_parameter_is_refused_with_the_reason(rig, values, reason):
@@ -280,9 +283,9 @@ def test_a_live_parameter_changes_the_next_cloud(rig, poses):
 @pytest.mark.parametrize(
     ('values', 'said'),
     [
-        ({'voxel_size': -1.0}, 'voxel_size'),
-        ({'max_range': 20}, 'max_range must be float'),
-        ({'update_rule': 'magic'}, 'update_rule must be one of'),
+        ({'map.voxel_size': -1.0}, 'map.voxel_size'),
+        ({'map.max_range': 20}, 'map.max_range must be float'),
+        ({'model.update_rule': 'magic'}, 'model.update_rule must be one of'),
     ],
 )
 def test_a_wrong_parameter_at_the_start_is_one_clear_error(rig, values, said):
