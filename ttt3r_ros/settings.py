@@ -208,6 +208,20 @@ class TrackingSettings(Checked):
         'fixed always keeps 1, free always applies the estimate.',
         choices=('auto', 'fixed', 'free'),
     )
+    max_speed: float = knob(
+        20.0,
+        'Speed of the camera above which an image is refused as an error of the network.',
+        'm/s',
+        0.1,
+        1000.0,
+    )
+    max_turn_rate: float = knob(
+        400.0,
+        'Turn rate of the camera above which an image is refused as an error of the network.',
+        'degrees/s',
+        1.0,
+        1e5,
+    )
 
 
 @dataclass(frozen=True)

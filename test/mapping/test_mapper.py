@@ -12,6 +12,7 @@ from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings, MapSettings
+from ttt3r_ros.tracking.guard import RefusedImage
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import BadPrediction
 
@@ -27,7 +28,7 @@ class Prediction:
 
 
 class WallPredictor:
-    """Sees a wall 2 m ahead; image n is plainly of grey n and n decimetres farther on."""
+    """Sees a wall 2 m ahead; image n has grey n in its corner and is n decimetres farther on."""
 
     image_size, patch, square_crop = WIDTH, 16, False
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'wall', '', ''
@@ -54,9 +55,11 @@ class WallPredictor:
         return Prediction(points, np.full((HEIGHT, WIDTH), 5, np.float32), pose), number
 
 
-def seen(number, stamp_ns=None):
-    rgb = np.full((HEIGHT, WIDTH, 3), number, np.uint8)
-    return Observation(rgb, number if stamp_ns is None else stamp_ns)
+def seen(number):
+    """Return an image that is of grey `number` at its corner and shows something elsewhere."""
+    rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    rgb[:4, :4] = number
+    return Observation(rgb, round(number * 1e8))
 
 
 def test_an_image_is_located_at_once_and_in_the_map_when_it_is_integrated():
@@ -162,3 +165,24 @@ def test_a_map_of_other_weights_changes_nothing():
 
     assert mapper.state is before
     assert len(mapper.map.voxels) == points
+
+
+def test_thirty_bad_images_in_the_middle_end_with_exactly_the_state_without_them():
+    with_them, without = (Mapper(WallPredictor(3), MappingSettings()) for _ in range(2))
+    bad = [np.zeros, np.ones, lambda shape: np.full(shape, 255)]
+    for number in range(10):
+        for mapper in (with_them, without):
+            mapper.observe(seen(number))
+            mapper.integrate()
+        for i in range(30 if number == 5 else 0):
+            rgb = bad[i % 3]((HEIGHT, WIDTH, 3)).astype(np.uint8)
+            with pytest.raises(RefusedImage):
+                with_them.observe(Observation(rgb, round(number * 1e8) + 1 + i))
+            with_them.integrate()
+
+    assert with_them.state.network == without.state.network
+    assert with_them.state.segment.number == without.state.segment.number
+    assert with_them.frames == without.frames == 10
+    ours, theirs = (m.map.voxels.points() for m in (with_them, without))
+    np.testing.assert_array_equal(ours.points, theirs.points)
+    np.testing.assert_array_equal(ours.confidence, theirs.confidence)

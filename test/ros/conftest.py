@@ -120,7 +120,12 @@ def mapper():
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    return np.full((height, width, 3), number, np.uint8)
+    """Return an image that is plainly of grey `number` above, and of a pattern below."""
+    rgb = np.full((height, width, 3), number, np.uint8)
+    rgb[height // 2 :] = 255 * (np.indices((height - height // 2, width)) // 4 % 2).sum(0)[
+        ..., None
+    ].clip(0, 1).astype(np.uint8)
+    return rgb
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -167,6 +172,8 @@ class Log:
 class Rig:
     """The node under test in a thread of its own, and a robot that talks to it."""
 
+    picture = staticmethod(picture)
+
     def __init__(self, domain, log) -> None:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
@@ -202,6 +209,8 @@ class Rig:
         from ttt3r_ros.node.mapping_node import MappingNode
 
         self._log.begin()
+        # Images come as fast as the node maps them, metres apart.
+        values = {'tracking.max_speed': 1e3, 'tracking.max_turn_rate': 1e5, **values}
         node = MappingNode(
             build_mapper or (lambda settings: Mapper(self.predictor, settings.mapping)),
             context=self.context,
@@ -337,7 +346,8 @@ class Rig:
 
         from ttt3r_ros.node import messages
 
-        pixels = picture(number)
+        pixels = self.picture(number)
+        pixels[-1] = np.random.default_rng(stamp_ns).integers(0, 256, (WIDTH, 3))  # never frozen
         fields = {
             'header': Header(stamp=messages.time_message(stamp_ns), frame_id=CAMERA),
             'width': WIDTH,

@@ -13,6 +13,7 @@ from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, St
 from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.guard import Guard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import Segment
 from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
@@ -38,6 +39,7 @@ class Mapper:
         self.predictor = predictor
         tracking = predictor.advise(settings.tracking)
         self._settings = settings = replace(settings, tracking=tracking)
+        self._guard = Guard(tracking)
         self._tracker = Tracker(predictor, tracking)
         self._back_end = BackEnd(settings.odometry)
         self._map = WorldMap(settings)
@@ -48,9 +50,12 @@ class Mapper:
         """
         Locate one image.
 
-        :raises UserError: BadImage, BadStamp, CalibrationError or BadPrediction.
+        :raises UserError: BadImage, BadStamp, CalibrationError, BadPrediction, RefusedImage or
+            RefusedPrediction.
         """
+        self._guard.before(seen)
         tracked, state = self._tracker.look(seen, write=not self._follows_only)
+        self._guard.after(tracked, seen)
         self._tracker.keep(state)
         located = self._back_end.locate(tracked, seen)
         self._pending = None if self._follows_only else located
@@ -108,6 +113,7 @@ class Mapper:
 
     def reset(self) -> None:
         """Forget everything but the unit of length."""
+        self._guard.reset()
         self._tracker.reset()
         self._back_end.reset()
         self._map = WorldMap(self._settings)

@@ -23,6 +23,7 @@ from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
+from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import BadPrediction
 
@@ -32,6 +33,8 @@ CAUSES: dict[type[UserError], str] = {
     CalibrationError: 'calibration',
     TransformMissing: 'transform missing',
     BadPrediction: 'network gave no finite numbers',
+    RefusedImage: 'image refused',
+    RefusedPrediction: 'prediction refused',
 }
 
 

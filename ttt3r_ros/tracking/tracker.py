@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, IDENTITY, Similarity
-from ttt3r_ros.model.image_input import check_image, ImageFit
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import estimate_focal
@@ -118,9 +118,8 @@ class Tracker:
 
         :param write: False leaves the network's state as it is, and begins no segment.
         :returns: the frame, and what will be remembered if it is kept.
-        :raises UserError: BadImage, BadStamp, CalibrationError or BadPrediction.
+        :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
-        check_image(seen.rgb)
         self._check_stamp(seen.stamp_ns)
         height, width = seen.rgb.shape[:2]
         fit = self.fit(width, height)

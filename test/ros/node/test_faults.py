@@ -231,7 +231,8 @@ def test_size_and_encoding_may_change_from_image_to_image(rig, poses):
     rig.start(**ALONE)
     show_and_wait(rig, poses, 0, rig.now_ns())
     grey = {'width': 80, 'height': 120, 'step': 80, 'encoding': 'mono8'}
-    show_and_wait(rig, poses, 1, rig.now_ns(), data=bytes([1]) * 9600, **grey)
+    pixels = rig.picture(1, 80, 120)[..., 0].tobytes()
+    show_and_wait(rig, poses, 1, rig.now_ns(), data=pixels, **grey)
     pose = show_and_wait(rig, poses, 2, rig.now_ns())
 
     assert rig.predictor.written == [0, 1, 2]
