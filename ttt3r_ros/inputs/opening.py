@@ -13,9 +13,10 @@ from ttt3r_ros.inputs.odometry import (
     AUTO,
     NONE,
     OdometryChoice,
+    SourceWithOdometry,
     WITHOUT_ODOMETRY,
 )
-from ttt3r_ros.inputs.sequence import is_sequence, open_sequence
+from ttt3r_ros.inputs.sequence import is_sequence, open_sequence, read_odometry
 from ttt3r_ros.inputs.source import ImageSource, InputError
 from ttt3r_ros.inputs.video import VideoSource
 
@@ -37,7 +38,7 @@ def open_source(
     :param topic: of the images in a bag; empty when there is only one.
     :param fps: images a second: of a folder, of a video in place of its clock, of a camera.
     :param with_intrinsics: whether to use a calibration that lies in the input.
-    :param odometry: that comes with the images; a bag may have one.
+    :param odometry: that comes with the images; bags and sequences may have one.
     :raises InputError: when it is none of these, or cannot be read, or lacks the odometry of a
         topic that was asked for.
     """
@@ -59,7 +60,7 @@ def open_source(
         raise InputError(f'--topic is for bags, {name} is none')
     _refuse_odometry_topic(name, odometry)
     if path.is_dir():
-        return _open_folder(path, fps, with_intrinsics)
+        return _open_folder(path, fps, with_intrinsics, odometry)
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f'{name} is a single image: give the folder, or a video')
     return VideoSource(path, fps)
@@ -93,9 +94,14 @@ def _open_bag(
     return images if odometry.wanted == NONE else with_odometry(path, images, odometry)
 
 
-def _open_folder(path: Path, fps: float | None, with_intrinsics: bool) -> ImageSource:
+def _open_folder(
+    path: Path, fps: float | None, with_intrinsics: bool, odometry: OdometryChoice
+) -> ImageSource:
     if is_sequence(path):
-        return open_sequence(path, with_intrinsics)
+        images = open_sequence(path, with_intrinsics)
+        if odometry.wanted == NONE:
+            return images
+        return SourceWithOdometry(images, read_odometry(path))
     if any(file.suffix in BAG_SUFFIXES for file in path.iterdir()):
         raise InputError(
             f'{path} is a bag without metadata.yaml: run `ros2 bag reindex {path}` or give one '
