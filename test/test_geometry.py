@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from ttt3r_ros.geometry import (
     BODY_T_OPTICAL,
@@ -12,6 +12,7 @@ from ttt3r_ros.geometry import (
     rotation_about,
     rotation_angle,
     rotation_from_quaternion,
+    slerp,
     transform,
     transform_points,
 )
@@ -98,3 +99,25 @@ def test_angles_come_back_however_small(angle):
 def test_rotation_about_an_axis_is_right_handed():
     turned = rotation_about([0, 0, 5], np.pi / 2) @ [1, 0, 0]
     np.testing.assert_allclose(turned, [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize('sign', [1, -1])
+def test_slerp_is_that_of_scipy_whatever_the_signs(sign):
+    rotations = random_rotations(40)
+    for first, second in zip(rotations[:20], rotations[20:]):
+        expected = Slerp([0, 1], Rotation.concatenate([first, second]))([0.0, 0.3, 1.0])
+        for fraction, rotation in zip([0.0, 0.3, 1.0], expected):
+            found = slerp(first.as_quat(), sign * second.as_quat(), fraction)
+            np.testing.assert_allclose(np.linalg.norm(found), 1, atol=1e-12)
+            np.testing.assert_allclose(
+                rotation_from_quaternion(found), rotation.as_matrix(), atol=1e-12
+            )
+
+
+@pytest.mark.parametrize('angle', [0.0, 1e-12, 1e-7])
+def test_slerp_between_nearly_equal_rotations_halves_their_angle(angle):
+    first, second = np.array([0, 0, 0, 1.0]), np.array([np.sin(angle / 2), 0, 0, 1.0])
+
+    half = slerp(first, second, 0.5)
+
+    assert 2 * half[0] == pytest.approx(angle / 2, abs=1e-12)

@@ -117,6 +117,26 @@ def quaternion_from_rotation(rotation: ArrayLike) -> Array:
     return np.where(q[..., 3:] < 0, -q, q)
 
 
+def slerp(first: Array, second: Array, fraction: float) -> Array:
+    """
+    Interpolate between two rotations: the shorter way, at a constant angular velocity.
+
+    :param first: (4,) unit quaternion x y z w, the result where fraction is 0.
+    :param second: (4,) unit quaternion x y z w, where it is 1; its sign does not matter.
+    :param fraction: 0 to 1.
+    :returns: (4,) unit quaternion x y z w.
+    """
+    if first @ second < 0:
+        second = -second
+    # The angle between them on the sphere of quaternions; arccos would lose small ones.
+    angle = 2.0 * np.arctan2(np.linalg.norm(second - first), np.linalg.norm(second + first))
+    if angle < 1e-9:
+        return first
+    weights = np.sin([(1.0 - fraction) * angle, fraction * angle]) / np.sin(angle)
+    result: Array = weights[0] * first + weights[1] * second
+    return result
+
+
 def rotation_angle(rotation: ArrayLike) -> Array:
     """
     Give the angle of each rotation, exact for small angles too.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 import io
 from pathlib import Path
 import struct
@@ -54,6 +55,8 @@ class BagSource:
     """
 
     live = False
+    odometry = 'no odometry: not asked for'
+    images_without_odometry = 0
 
     def __init__(self, path: Path, topic: str = '', with_intrinsics: bool = True) -> None:
         """
@@ -99,6 +102,22 @@ class BagSource:
         except DAMAGE as error:
             why = f'the bag is damaged: {one_line(error)}'
         yield from missing_frames(expected, self.length, step, why)
+
+    def camera_frame(self) -> str:
+        """
+        Return the frame_id of the first image that can be read.
+
+        :returns: the name of a frame, which all images of a topic share; empty when no image can
+            be read or it has none.
+        """
+        # What is damaged here is reported by frames() in its place.
+        with suppress(*DAMAGE), Reader(self._path) as reader:
+            images = [c for c in reader.connections if c.topic == self.topic]
+            for connection, _, data in reader.messages(images):
+                with suppress(*DAMAGE):
+                    message: Any = self._types.deserialize_cdr(data, connection.msgtype)
+                    return str(message.header.frame_id).lstrip('/')
+        return ''
 
     def _frame(
         self, index: int, message_type: str, recorded_ns: int, data: bytes

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from ttt3r_ros.geometry import Array
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 
@@ -22,6 +24,48 @@ def read_intrinsics(path: Path) -> CameraIntrinsics | None:
     :returns: the intrinsics, or None where the file says that they are unknown.
     :raises CalibrationError: when it cannot be read or misses something.
     """
+    record = _read_record(path)
+    try:
+        if 'camera_matrix' in record or 'k' in record:
+            return _from_ros_yaml(record)
+        return CameraIntrinsics.from_record(record)
+    except CalibrationError as error:
+        raise CalibrationError(f'{path}: {error}') from error
+
+
+def read_mount(path: Path) -> Array | None:
+    """
+    Read where a camera is on its robot.
+
+    :param path: a camera.json; its base_T_camera holds the four rows of a matrix.
+    :returns: (4, 4) base_T_camera, metres, or None where the file has none.
+    :raises CalibrationError: when it cannot be read or is no rigid transform.
+    """
+    record = _read_record(path)
+    if 'base_T_camera' not in record:
+        return None
+    try:
+        mount = np.array(record['base_T_camera'], dtype=np.float64)
+    except (TypeError, ValueError):
+        mount = np.empty(0)
+    if mount.shape != (4, 4) or not _is_rigid(mount):
+        raise CalibrationError(
+            f'{path}: base_T_camera must hold the four rows of a rotation and a translation'
+        )
+    return mount
+
+
+def _is_rigid(a_T_b: Array) -> bool:
+    rotation = a_T_b[:3, :3]
+    return bool(
+        np.isfinite(a_T_b).all()
+        and (a_T_b[3] == (0.0, 0.0, 0.0, 1.0)).all()
+        and np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-3
+        and np.linalg.det(rotation) > 0
+    )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
     try:
         # JSON is YAML, nearly to the last letter; tabs are what YAML minds.
         text = path.read_text(encoding='utf-8').replace('\t', ' ')
@@ -33,12 +77,7 @@ def read_intrinsics(path: Path) -> CameraIntrinsics | None:
         raise CalibrationError(f'cannot read {path} as a calibration: {reason}') from error
     if not isinstance(record, dict):
         raise CalibrationError(f'{path} holds no calibration: needed is camera.json or ROS YAML')
-    try:
-        if 'camera_matrix' in record or 'k' in record:
-            return _from_ros_yaml(record)
-        return CameraIntrinsics.from_record(record)
-    except CalibrationError as error:
-        raise CalibrationError(f'{path}: {error}') from error
+    return record
 
 
 def _from_ros_yaml(record: dict[str, Any]) -> CameraIntrinsics | None:

@@ -22,6 +22,8 @@ class ImageFolderSource:
     """The images of a folder, in natural order: 2.jpg comes before 10.jpg."""
 
     live = False
+    odometry = 'no odometry: a folder of images has none'
+    images_without_odometry = 0
 
     def __init__(
         self,

@@ -28,6 +28,8 @@ class CameraSource:
     """
 
     live = True
+    odometry = 'no odometry: a camera has none'
+    images_without_odometry = 0
     length = None
 
     def __init__(

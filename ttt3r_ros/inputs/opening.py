@@ -9,7 +9,14 @@ from pathlib import Path
 import re
 
 from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource, SUFFIXES
-from ttt3r_ros.inputs.sequence import is_sequence, open_sequence
+from ttt3r_ros.inputs.odometry import (
+    AUTO,
+    NONE,
+    OdometryChoice,
+    SourceWithOdometry,
+    WITHOUT_ODOMETRY,
+)
+from ttt3r_ros.inputs.sequence import is_sequence, open_sequence, read_odometry
 from ttt3r_ros.inputs.source import ImageSource, InputError
 from ttt3r_ros.inputs.video import VideoSource
 
@@ -18,7 +25,11 @@ DEFAULT_IMAGE_FPS = 1.0
 
 
 def open_source(
-    name: str, topic: str = '', fps: float | None = None, with_intrinsics: bool = True
+    name: str,
+    topic: str = '',
+    fps: float | None = None,
+    with_intrinsics: bool = True,
+    odometry: OdometryChoice = WITHOUT_ODOMETRY,
 ) -> ImageSource:
     """
     Open a video, a folder of images, a sequence, a rosbag2 or a camera.
@@ -27,13 +38,16 @@ def open_source(
     :param topic: of the images in a bag; empty when there is only one.
     :param fps: images a second: of a folder, of a video in place of its clock, of a camera.
     :param with_intrinsics: whether to use a calibration that lies in the input.
-    :raises InputError: when it is none of these, or cannot be read.
+    :param odometry: that comes with the images; bags and sequences may have one.
+    :raises InputError: when it is none of these, or cannot be read, or lacks the odometry of a
+        topic that was asked for.
     """
     path = Path(name)
     camera = re.fullmatch(r'(?:/dev/video)?([0-9]+)', name)
     if camera and not path.is_file() and not path.is_dir():
         from ttt3r_ros.inputs.live_camera import CameraSource
 
+        _refuse_odometry_topic(name, odometry)
         return CameraSource(int(camera[1]), fps)
     if not path.exists():
         raise InputError(
@@ -41,11 +55,12 @@ def open_source(
             'number of a camera'
         )
     if is_bag(path):
-        return _open_bag(path, topic, with_intrinsics)
+        return _open_bag(path, topic, with_intrinsics, odometry)
     if topic:
         raise InputError(f'--topic is for bags, {name} is none')
+    _refuse_odometry_topic(name, odometry)
     if path.is_dir():
-        return _open_folder(path, fps, with_intrinsics)
+        return _open_folder(path, fps, with_intrinsics, odometry)
     if path.suffix.lower() in SUFFIXES:
         raise InputError(f'{name} is a single image: give the folder, or a video')
     return VideoSource(path, fps)
@@ -60,19 +75,33 @@ def is_bag(path: Path) -> bool:
     return path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file()
 
 
-def _open_bag(path: Path, topic: str, with_intrinsics: bool) -> ImageSource:
+def _refuse_odometry_topic(name: str, odometry: OdometryChoice) -> None:
+    if odometry.wanted not in (AUTO, NONE):
+        raise InputError(f'the odometry of a topic is for bags, {name} is none')
+
+
+def _open_bag(
+    path: Path, topic: str, with_intrinsics: bool, odometry: OdometryChoice
+) -> ImageSource:
     try:
         from ttt3r_ros.inputs.bag import BagSource
+        from ttt3r_ros.inputs.bag_odometry import with_odometry
     except ModuleNotFoundError as error:
         raise InputError(
             f'reading bags needs the Python package {error.name}: pip install rosbags'
         ) from error
-    return BagSource(path, topic, with_intrinsics)
+    images = BagSource(path, topic, with_intrinsics)
+    return images if odometry.wanted == NONE else with_odometry(path, images, odometry)
 
 
-def _open_folder(path: Path, fps: float | None, with_intrinsics: bool) -> ImageSource:
+def _open_folder(
+    path: Path, fps: float | None, with_intrinsics: bool, odometry: OdometryChoice
+) -> ImageSource:
     if is_sequence(path):
-        return open_sequence(path, with_intrinsics)
+        images = open_sequence(path, with_intrinsics)
+        if odometry.wanted == NONE:
+            return images
+        return SourceWithOdometry(images, read_odometry(path))
     if any(file.suffix in BAG_SUFFIXES for file in path.iterdir()):
         raise InputError(
             f'{path} is a bag without metadata.yaml: run `ros2 bag reindex {path}` or give one '

@@ -5,18 +5,24 @@
 Recorded sequences: a folder with timestamps.txt beside video.mp4 or frames/.
 
 timestamps.txt holds `frame_index seconds` lines, camera.json the intrinsics if known. It is
-the layout that `ttt3r simulate` writes.
+the layout that `ttt3r simulate` writes. odometry.txt, where there is one, holds odom_T_base in
+the TUM format, and camera.json may hold base_T_camera.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from ttt3r_ros.inputs.calibration_files import read_intrinsics
+from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, quaternion_from_rotation
+from ttt3r_ros.inputs.calibration_files import read_intrinsics, read_mount
 from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource
+from ttt3r_ros.inputs.odometry import NoOdometry
+from ttt3r_ros.inputs.pose_series import PoseSeries
 from ttt3r_ros.inputs.source import InputError
+from ttt3r_ros.inputs.transform_tree import TransformMissing
 from ttt3r_ros.inputs.video import VideoSource
-from ttt3r_ros.trajectory import nanoseconds
+from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text
 
 
 def is_sequence(folder: Path) -> bool:
@@ -48,6 +54,65 @@ def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | I
     except KeyError as error:
         raise InputError(f'{folder / "timestamps.txt"} has no time of frame {error}') from error
     return ImageFolderSource(folder, files, times, intrinsics)
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceOdometry:
+    """
+    The odometry of a sequence.
+
+    summary: in one sentence, which it is. mount: (4, 4) base_T_camera, metres. poses:
+    odom_T_base over time.
+    """
+
+    summary: str
+    mount: Array
+    poses: PoseSeries
+
+    def base_T_camera(self, stamp_ns: int) -> Array:
+        """
+        Return the mount of the camera.
+
+        :param stamp_ns: has no influence.
+        :returns: (4, 4), metres.
+        """
+        del stamp_ns
+        return self.mount
+
+    def odom_T_base(self, stamp_ns: int) -> Array:
+        """
+        Return what the odometry measured.
+
+        :param stamp_ns: nanoseconds.
+        :returns: (4, 4), metres.
+        :raises TransformMissing: when it measured nothing near this time.
+        """
+        odom_T_base = self.poses.at(stamp_ns)
+        if odom_T_base is None:
+            raise TransformMissing(f'no odometry near {seconds_text(stamp_ns)} s')
+        return odom_T_base
+
+
+def read_odometry(folder: Path) -> SequenceOdometry | NoOdometry:
+    """
+    Read odometry.txt, and the mount from camera.json.
+
+    :param folder: is_sequence.
+    :returns: the odometry; that of the camera's body (x forward, y left, z up) where camera.json
+        has no base_T_camera.
+    :raises UserError: when a file is damaged.
+    """
+    path, camera = folder / 'odometry.txt', folder / 'camera.json'
+    if not path.is_file():
+        return NoOdometry(f'no odometry: {folder} has no odometry.txt')
+    measured = read_trajectory(path)
+    odom_T_base = measured.world_T_camera
+    rotations = quaternion_from_rotation(odom_T_base[:, :3, :3])
+    poses = PoseSeries(measured.stamps_ns, odom_T_base[:, :3, 3], rotations)
+    mount = read_mount(camera) if camera.is_file() else None
+    if mount is None:
+        return SequenceOdometry(f"odometry: {path}, of the camera's body", BODY_T_OPTICAL, poses)
+    return SequenceOdometry(f'odometry: {path}', mount, poses)
 
 
 def _index(path: Path, position: int) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import Array
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
@@ -24,11 +25,16 @@ class InputFrame:
     One image.
 
     index: its place in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
+    base_T_camera: (4, 4) where the camera is on the robot, metres; None where the camera is
+    alone or is the base itself. odom_T_base: (4, 4) what the odometry measured at stamp_ns,
+    metres; None where it did not.
     """
 
     index: int
     stamp_ns: int
     rgb: Pixels
+    base_T_camera: Array | None = None
+    odom_T_base: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ class ImageSource(Protocol):
     A source, checked when it is made, so that most mistakes show before long work begins.
 
     name: for people. length: images in it, or None when nobody knows. intrinsics: of all its
-    images, or None. live: whether it never ends by itself.
+    images, or None. live: whether it never ends by itself. odometry: in one sentence, which one
+    comes with the images, or why none does. images_without_odometry: of those read so far, how
+    many it does not cover; 0 where there is none at all.
     """
 
     @property
@@ -74,6 +82,10 @@ class ImageSource(Protocol):
     def intrinsics(self) -> CameraIntrinsics | None: ...
     @property
     def live(self) -> bool: ...
+    @property
+    def odometry(self) -> str: ...
+    @property
+    def images_without_odometry(self) -> int: ...
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """

@@ -38,6 +38,8 @@ class VideoSource:
     """
 
     live = False
+    odometry = 'no odometry: a video has none'
+    images_without_odometry = 0
 
     def __init__(
         self,
