@@ -58,11 +58,11 @@ class Checked:
     A field is a knob or other settings, whose default is what their class gives.
 
     room: the first part of the full names of the knobs, empty where they are known without.
-    options_name_room: whether the options of a command, too, need it to be understood.
+    flat_with_room: whether a knob needs it, too, where names have no dots; see flat_name.
     """
 
     room: ClassVar[str] = ''
-    options_name_room: ClassVar[bool] = False
+    flat_with_room: ClassVar[bool] = False
 
     @classmethod
     def full_name(cls, field: dataclasses.Field[Any]) -> str:
@@ -72,6 +72,17 @@ class Checked:
         :param field: of this class.
         """
         return f'{cls.room}.{field.name}' if cls.room else field.name
+
+    @classmethod
+    def flat_name(cls, field: dataclasses.Field[Any]) -> str:
+        """
+        Return the name of a knob as an option and as an argument of a launch file.
+
+        Like voxel_size, or occupancy_range where the room is needed to understand it.
+
+        :param field: of this class.
+        """
+        return f'{cls.room}_{field.name}' if cls.flat_with_room else field.name
 
     def __post_init__(self) -> None:
         """
@@ -247,7 +258,7 @@ class OccupancySettings(Checked):
     """How points become an occupancy grid."""
 
     room = 'occupancy'
-    options_name_room = True
+    flat_with_room = True
 
     enabled: bool = knob(
         True, 'Keep an occupancy grid: what is free, occupied and unknown. The node publishes it.'
@@ -276,7 +287,7 @@ class CameraSettings(Checked):
     """Where a camera is that no robot carries."""
 
     room = 'camera'
-    options_name_room = True
+    flat_with_room = True
 
     height: float = knob(
         0.0,
@@ -293,7 +304,7 @@ class OdometrySettings(Checked):
     """How the map follows the odometry of the robot."""
 
     room = 'odometry'
-    options_name_room = True
+    flat_with_room = True
 
     scale: str = knob(
         'auto',
@@ -316,23 +327,11 @@ class MappingSettings(Checked):
 
 
 @dataclass(frozen=True)
-class NodeSettings(Checked):
-    """How the ROS 2 node meets the robot: topics, frames, stamps, rates and files."""
+class InputSettings(Checked):
+    """Which images the node accepts."""
 
-    autostart: bool = knob(
-        True, 'Configure and activate by itself; false waits for a lifecycle manager.'
-    )
-    image_transport: str = knob(
-        'raw',
-        'Which topic brings images: raw is image, compressed is image/compressed.',
-        choices=('raw', 'compressed'),
-    )
-    image_qos: str = knob(
-        'sensor_data',
-        'Quality of service for images and camera_info: sensor_data is best effort and hears '
-        'every publisher, reliable asks for lost images again.',
-        choices=('sensor_data', 'reliable'),
-    )
+    room = 'inputs'
+
     require_camera_info: bool = knob(
         False,
         'Drop images without a usable calibration; false maps them with an estimated focal '
@@ -365,30 +364,16 @@ class NodeSettings(Checked):
         live=True,
     )
 
-    map_frame: str = knob('map', 'Frame of the map, z up.')
-    odom_frame: str = knob('odom', 'Frame of the odometry; empty: there is none.')
-    base_frame: str = knob('base_link', 'Frame of the robot.')
-    camera_optical_frame: str = knob(
-        '', 'Optical frame of the camera; empty: the frame_id of the images.'
-    )
-    publish_map_to_odom_tf: bool = knob(
-        True,
-        "Broadcast map_frame to odom_frame (to base_frame without one); needs somebody's "
-        'odom_frame to base_frame, or publish_odom_to_base_tf.',
-    )
-    publish_odom_to_base_tf: bool = knob(
-        False, 'Be the odometry: broadcast odom_frame to base_frame and publish ~/odometry.'
-    )
-    tf_rate: float = knob(30.0, 'How often map_frame to odom_frame is sent.', 'Hz', 1.0, 100.0)
-    transform_tolerance: float = knob(
-        0.3,
-        'How far map_frame to odom_frame is dated ahead.',
-        's',
-        0.0,
-        10.0,
-        live=True,
-    )
-    tf_timeout: float = knob(
+
+@dataclass(frozen=True)
+class TransformSettings(Checked):
+    """How the node reads and sends transforms."""
+
+    room = 'tf'
+    flat_with_room = True
+
+    rate: float = knob(30.0, 'How often map_frame to odom_frame is sent.', 'Hz', 1.0, 100.0)
+    timeout: float = knob(
         0.2,
         'How long an image waits for the transforms of its stamp.',
         's',
@@ -396,6 +381,13 @@ class NodeSettings(Checked):
         10.0,
         live=True,
     )
+
+
+@dataclass(frozen=True)
+class OutputSettings(Checked):
+    """What the node publishes, how much of it and how often."""
+
+    room = 'outputs'
 
     points_stride: int = knob(
         2,
@@ -450,6 +442,13 @@ class NodeSettings(Checked):
         live=True,
     )
 
+
+@dataclass(frozen=True)
+class DiagnosticsSettings(Checked):
+    """What the node reports as a fault."""
+
+    room = 'diagnostics'
+
     min_image_rate: float = knob(
         1.0,
         'Fewer mapped images than this are reported as a fault.',
@@ -467,6 +466,47 @@ class NodeSettings(Checked):
         live=True,
     )
 
+
+@dataclass(frozen=True)
+class NodeSettings(Checked):
+    """How the ROS 2 node meets the robot: topics, frames, stamps, rates and files."""
+
+    autostart: bool = knob(
+        True, 'Configure and activate by itself; false waits for a lifecycle manager.'
+    )
+    image_transport: str = knob(
+        'raw',
+        'Which topic brings images: raw is image, compressed is image/compressed.',
+        choices=('raw', 'compressed'),
+    )
+    image_qos: str = knob(
+        'sensor_data',
+        'Quality of service for images and camera_info: sensor_data is best effort and hears '
+        'every publisher, reliable asks for lost images again.',
+        choices=('sensor_data', 'reliable'),
+    )
+    map_frame: str = knob('map', 'Frame of the map, z up.')
+    odom_frame: str = knob('odom', 'Frame of the odometry; empty: there is none.')
+    base_frame: str = knob('base_link', 'Frame of the robot.')
+    camera_optical_frame: str = knob(
+        '', 'Optical frame of the camera; empty: the frame_id of the images.'
+    )
+    publish_map_to_odom_tf: bool = knob(
+        True,
+        "Broadcast map_frame to odom_frame (to base_frame without one); needs somebody's "
+        'odom_frame to base_frame, or publish_odom_to_base_tf.',
+    )
+    publish_odom_to_base_tf: bool = knob(
+        False, 'Be the odometry: broadcast odom_frame to base_frame and publish ~/odometry.'
+    )
+    transform_tolerance: float = knob(
+        0.3,
+        'How far map_frame to odom_frame is dated ahead.',
+        's',
+        0.0,
+        10.0,
+        live=True,
+    )
     map_directory: str = knob(
         '~/.ros/ttt3r_maps', 'The only folder in which maps are saved and looked for.'
     )
@@ -480,6 +520,11 @@ class NodeSettings(Checked):
         'File of ~/export_cloud (.ply or .pcd), a path inside map_directory.',
         live=True,
     )
+
+    inputs: InputSettings = dataclasses.field(default_factory=InputSettings)
+    tf: TransformSettings = dataclasses.field(default_factory=TransformSettings)
+    outputs: OutputSettings = dataclasses.field(default_factory=OutputSettings)
+    diagnostics: DiagnosticsSettings = dataclasses.field(default_factory=DiagnosticsSettings)
 
 
 @dataclass(frozen=True)

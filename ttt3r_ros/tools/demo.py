@@ -118,7 +118,11 @@ def run(arguments: argparse.Namespace) -> int:
                 source = 'dataset_player'
                 mapping, remaps, playing = player
             nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
-            nodes.start('mapping_node', {**model, **mapping, 'stale_timeout': PATIENCE_S}, remaps)
+            nodes.start(
+                'mapping_node',
+                {**model, **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
+                remaps,
+            )
             playing |= {'seconds': arguments.seconds, 'wait_for_recorder': READY_TIMEOUT_S}
             nodes.start(source, playing)
             _wait_for_end(nodes, source, stop)

@@ -33,8 +33,7 @@ def option_name(room: type[Checked], field: dataclasses.Field[Any]) -> str:
     :param room: the settings to which it belongs.
     :param field: made by `knob`.
     """
-    name = f'{room.room}_{field.name}' if room.options_name_room else field.name
-    return '--' + name.replace('_', '-')
+    return '--' + room.flat_name(field).replace('_', '-')
 
 
 def _add_option(
