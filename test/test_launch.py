@@ -4,7 +4,6 @@
 """The launch files name what there is; they are read here, not run."""
 
 import ast
-import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -14,7 +13,8 @@ from unittest import mock
 import pytest
 import yaml
 
-from ttt3r_ros.settings import PlayerSettings, RecorderSettings, RobotSettings
+from ttt3r_ros.players.processes import NODES
+from ttt3r_ros.settings import knobs, PlayerSettings, RecorderSettings, RobotSettings
 
 SETTINGS = {
     'simulated_robot': RobotSettings,
@@ -41,11 +41,12 @@ def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(repository
 
     assert started.keys() == nodes
     for executable, names in started.items():
-        known = {field.name for field in dataclasses.fields(SETTINGS[executable])}
+        known = knobs(SETTINGS[executable]).keys()
         assert names
         assert set(names) <= known
-        installed = f"'{executable} = ttt3r_ros.players.{executable}:main'"
-        assert installed in (repository / 'setup.py').read_text()
+        assert (
+            f"'{executable} = {NODES[executable]}:main'" in (repository / 'setup.py').read_text()
+        )
 
 
 @pytest.fixture
