@@ -21,31 +21,22 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-MAPPING = Path(__file__).resolve().with_name('mapping.launch.py')
+from ttt3r_ros.players.launch_arguments import DEMO, parameters
 
-ARGUMENTS = [
-    ('rviz', 'true', 'open RViz'),
-    ('family', 'S', 'of the building: S, M or L'),
-    ('seed', '7', 'chooses the building, the way and the noise'),
-    ('seconds', '60.0', 'how long the robot drives'),
-    ('loop', 'true', 'begin the drive again at its end; false ends the launch there'),
-    ('record', '', 'folder for the trajectory, the truth and the map, written at the end'),
-]
+MAPPING_FILE = Path(__file__).resolve().with_name('mapping.launch.py')
+RECORDER_TIMEOUT_S = 120.0
 
 
 def start(context):
     """Make the robot and the recorder, now that the arguments are known."""
-    chosen = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    chosen = {each.name: LaunchConfiguration(each.name).perform(context) for each in DEMO}
     robot = Node(
         package='ttt3r_ros',
         executable='simulated_robot',
         parameters=[
             {
-                'family': chosen['family'],
-                'seed': int(chosen['seed']),
-                'seconds': float(chosen['seconds']),
-                'loop': chosen['loop'] == 'true',
-                'wait_for_recorder': 120.0 if chosen['record'] else 0.0,
+                **parameters(DEMO, chosen),
+                'wait_for_recorder': RECORDER_TIMEOUT_S if chosen['record'] else 0.0,
             }
         ],
         output='screen',
@@ -63,13 +54,10 @@ def start(context):
 
 
 def generate_launch_description():
-    """Declare the arguments; the mapping node hears the robot on `image`."""
-    arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, default, text in ARGUMENTS
-    ]
+    """Declare the arguments; the mapping node subscribes to `image` of the robot."""
+    arguments = [DeclareLaunchArgument(**each.declaration()) for each in DEMO]
     mapping = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(MAPPING)),
+        PythonLaunchDescriptionSource(str(MAPPING_FILE)),
         launch_arguments={'image_topic': 'image', 'rviz': LaunchConfiguration('rviz')}.items(),
     )
     return LaunchDescription([*arguments, mapping, OpaqueFunction(function=start)])

@@ -21,28 +21,18 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-MAPPING = Path(__file__).resolve().with_name('mapping.launch.py')
+from ttt3r_ros.players.launch_arguments import parameters, REPLAY
 
-ARGUMENTS = [
-    ('bag', None, 'a rosbag2, a video, a folder of images or a recorded sequence'),
-    ('rate', '1.0', 'of the time that is played'),
-    ('loop', 'false', 'begin again at the end; false ends the launch there'),
-]
+MAPPING_FILE = Path(__file__).resolve().with_name('mapping.launch.py')
 
 
 def start(context):
     """Make the player, now that the arguments are known."""
-    chosen = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    chosen = {each.name: LaunchConfiguration(each.name).perform(context) for each in REPLAY}
     player = Node(
         package='ttt3r_ros',
         executable='dataset_player',
-        parameters=[
-            {
-                'input': chosen['bag'],
-                'rate': float(chosen['rate']),
-                'loop': chosen['loop'] == 'true',
-            }
-        ],
+        parameters=[parameters(REPLAY, chosen)],
         output='screen',
         on_exit=[Shutdown(reason='the recording has ended')],
     )
@@ -51,12 +41,9 @@ def start(context):
 
 def generate_launch_description():
     """Declare the arguments; the mapping node follows the clock of the player."""
-    arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, default, text in ARGUMENTS
-    ]
+    arguments = [DeclareLaunchArgument(**each.declaration()) for each in REPLAY]
     mapping = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(MAPPING)),
+        PythonLaunchDescriptionSource(str(MAPPING_FILE)),
         launch_arguments={'use_sim_time': 'true'}.items(),
     )
     return LaunchDescription([*arguments, mapping, OpaqueFunction(function=start)])

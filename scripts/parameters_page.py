@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Write docs/parameters.md from the settings.
+Write docs/parameters.md from the settings and the arguments of the launch files.
 
     python3 -m scripts.parameters_page > docs/parameters.md
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 import sys
 from typing import Any
 
+from ttt3r_ros.players.launch_arguments import DEMO, LaunchArgument, MAPPING, REPLAY
 from ttt3r_ros.settings import (
     Checked,
+    knobs,
     MappingSettings,
     ModelSettings,
     NodeSettings,
@@ -24,51 +27,89 @@ from ttt3r_ros.settings import (
     RobotSettings,
     rooms,
 )
+from ttt3r_ros.tools.options import option_name
 
 HEAD = """\
 # Parameters
 
-Of the node `mapping_node`, made from `ttt3r_ros/settings.py` by
-`python3 -m scripts.parameters_page > docs/parameters.md`.
-Those marked *live* may change while the node is configured, the others before.
-Those of the network and of the mapper are options of `ttt3r map` too: `map.voxel_size` is
-`--voxel-size`.
+Of the node `mapping_node`, by room. Those marked *live* may change while the node is configured,
+the others before. An option sets the same in `ttt3r map`. This page is made from
+`ttt3r_ros/settings.py` by `python3 -m scripts.parameters_page > docs/parameters.md`.
 """
 
 OTHERS_HEAD = """\
 # Parameters of the nodes around it
 
-Set when the node starts; docs/demo.md says what the nodes do.
+Set when the node starts; [demo.md](demo.md) describes the nodes.
 """
 
-KINDS = (ModelSettings, MappingSettings, NodeSettings)
+LAUNCH_HEAD = """\
+# Arguments of the launch files
+
+`demo.launch.py` and `replay.launch.py` take those of `mapping.launch.py`, too. Where an empty
+value leaves a parameter to the file, `none` is an empty text. All other parameters go into a
+`params_file`: copy `config/mapping.yaml`.
+"""
+
+IN_COMMANDS = {*rooms(ModelSettings), *rooms(MappingSettings)}
+IN_NODE = [*rooms(NodeSettings), *rooms(ModelSettings), *rooms(MappingSettings)]
 OTHER_NODES = {
     'simulated_robot': RobotSettings,
     'dataset_player': PlayerSettings,
     'recorder': RecorderSettings,
 }
+LAUNCH_FILES = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY}
 
 
 def page() -> str:
-    """Give the text of the page."""
-    tables = [_table(room, str(room.__doc__).strip()) for kind in KINDS for room in rooms(kind)]
-    others = [_table(room, f'`{name}`') for name, room in OTHER_NODES.items()]
-    return '\n'.join([HEAD, *tables, OTHERS_HEAD, *others])
-
-
-def _table(room: type[Checked], title: str) -> str:
-    rows = [
-        f'## {title}',
-        '',
-        '| name | type | default | unit | allowed | live | meaning |',
-        '|---|---|---|---|---|---|---|',
-        *(_row(room.full_name(field), field) for field in own_knobs(room)),
-        '',
+    """Return the text of the page."""
+    parts = [
+        HEAD,
+        *(_of_room(room) for room in IN_NODE),
+        OTHERS_HEAD,
+        *(_of_node(name, kind) for name, kind in OTHER_NODES.items()),
+        LAUNCH_HEAD,
+        *(_of_launch_file(f'{name}.launch.py', table) for name, table in LAUNCH_FILES.items()),
     ]
-    return '\n'.join(rows)
+    return '\n'.join(parts)
 
 
-def _row(name: str, field: dataclasses.Field[Any]) -> str:
+def _of_room(room: type[Checked]) -> str:
+    rows = [
+        [
+            *_cells(room.full_name(field), field),
+            'live' if field.metadata['live'] else '',
+            f'`{option_name(room, field)}`' if room in IN_COMMANDS else '',
+        ]
+        for field in own_knobs(room)
+    ]
+    title = f'{room.room}: {_lower(str(room.__doc__))}' if room.room else str(room.__doc__)
+    return _section(title.rstrip('.'), [*COLUMNS, 'live', 'option'], rows)
+
+
+def _of_node(name: str, kind: type[Checked]) -> str:
+    rows = [_cells(*knob) for knob in knobs(kind).items()]
+    return _section(f'`{name}`', COLUMNS, rows)
+
+
+def _of_launch_file(name: str, arguments: Iterable[LaunchArgument]) -> str:
+    rows = [
+        [
+            f'`{argument.name}`',
+            argument.default or '',
+            ', '.join(word for word in argument.choices if word == word.lower() != ''),
+            f'`{argument.parameter}`' if argument.parameter else '',
+            argument.description,
+        ]
+        for argument in arguments
+    ]
+    return _section(f'`{name}`', ['argument', 'default', 'allowed', 'parameter', 'meaning'], rows)
+
+
+COLUMNS = ['name', 'type', 'default', 'unit', 'allowed', 'meaning']
+
+
+def _cells(name: str, field: dataclasses.Field[Any]) -> list[str]:
     data = field.metadata
     allowed = ''
     if data['choices']:
@@ -76,16 +117,24 @@ def _row(name: str, field: dataclasses.Field[Any]) -> str:
     elif data['low'] is not None and data['high'] is not None:
         allowed = f'{data["low"]:g} to {data["high"]:g}'
     default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-    cells = [
+    return [
         f'`{name}`',
         type(field.default).__name__,
         "''" if default == '' else str(default),
         data['unit'],
         allowed,
-        'live' if data['live'] else '',
         data['sentence'],
     ]
-    return f'| {" | ".join(cells)} |'
+
+
+def _section(title: str, columns: list[str], rows: list[list[str]]) -> str:
+    table = [columns, ['---'] * len(columns), *rows]
+    lines = [f'| {" | ".join(cells)} |' for cells in table]
+    return '\n'.join([f'## {title}', '', *lines, ''])
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 if __name__ == '__main__':

@@ -6,7 +6,6 @@
 import argparse
 import ast
 from collections.abc import Iterator
-import dataclasses
 import importlib
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,8 @@ import subprocess
 
 import pytest
 
+from ttt3r_ros import settings
+from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, REPLAY
 from ttt3r_ros.settings import (
     knobs,
     MappingSettings,
@@ -37,12 +38,15 @@ KNOBS = {
 }
 EXECUTABLES = {
     'mapping_node': KNOBS,
-    'simulated_robot': {field.name for field in dataclasses.fields(RobotSettings)},
-    'dataset_player': {field.name for field in dataclasses.fields(PlayerSettings)},
-    'recorder': {field.name for field in dataclasses.fields(RecorderSettings)},
+    'simulated_robot': knobs(RobotSettings),
+    'dataset_player': knobs(PlayerSettings),
+    'recorder': knobs(RecorderSettings),
 }
 TOPIC_MAKERS = {'_make', 'create_publisher', 'create_subscription'}
-PAGES_OF_LAUNCH_FILES = {'mapping': 'node.md', 'replay': 'rosbags.md', 'demo': 'demo.md'}
+LAUNCH_FILES = {
+    f'{name}.launch.py': {argument.name for argument in table}
+    for name, table in (('mapping', MAPPING), ('replay', REPLAY), ('demo', DEMO))
+}
 
 
 # ---- reading pages
@@ -283,32 +287,6 @@ def test_the_parameters_of_the_readme_have_their_defaults(readme):
     assert table == {name: written(KNOBS[name].default) for name in table}
 
 
-def launch_arguments(repository: Path, name: str) -> dict[str, str | None]:
-    """Give the default of each argument as it is written, or None where it is computed."""
-    found = {}
-    tree = ast.parse((repository / 'launch' / f'{name}.launch.py').read_text())
-    for part in tree.body:
-        if isinstance(part, ast.Assign) and part.targets[0].id in {'PARAMETERS', 'ARGUMENTS'}:
-            for row in part.value.elts:
-                if isinstance(row, ast.Tuple):
-                    default = row.elts[1]
-                    known = isinstance(default, ast.Constant)
-                    found[row.elts[0].value] = (default.value or '') if known else None
-    return found
-
-
-@pytest.mark.parametrize('name', PAGES_OF_LAUNCH_FILES)
-def test_the_arguments_of_the_launch_files_are_in_the_pages(repository, name):
-    page = (repository / 'docs' / PAGES_OF_LAUNCH_FILES[name]).read_text()
-    table = {quoted(cells[0])[0]: cells[1] for cells in rows(page, 'argument')}
-    arguments = launch_arguments(repository, name)
-
-    assert table.keys() == arguments.keys()
-    assert {k: v for k, v in table.items() if arguments[k] is not None} == {
-        k: v for k, v in arguments.items() if v is not None
-    }
-
-
 # ---- commands
 
 
@@ -318,15 +296,10 @@ class Commands:
     def __init__(self, repository: Path) -> None:
         self._repository = repository
         self._makefile = (repository / 'Makefile').read_text()
-        self._launch = {
-            path.name: launch_arguments(repository, path.name.partition('.')[0])
-            for path in (repository / 'launch').glob('*.launch.py')
-        }
         setup = (repository / 'setup.py').read_text()
         self._executables = set(re.findall(r"'(\w+) = ttt3r_ros\.", setup))
         self._services = services_in_source(repository)
-        arguments = {name for file in self._launch.values() for name in file}
-        self._names = arguments.union(*EXECUTABLES.values(), {'use_sim_time'})
+        self._names = {'use_sim_time'}.union(*LAUNCH_FILES.values(), *EXECUTABLES.values())
 
     def complaint(self, text: str, complete: bool) -> str:
         """
@@ -392,22 +365,22 @@ class Commands:
         for shared in re.findall(r'^from (benchmark[.\w]+) import add_', source, re.MULTILINE):
             source += (self._repository / f'{shared.replace(".", "/")}.py').read_text()
         known = {*re.findall(r"'(--[\w-]+)'", source), '--help'}
-        if 'add_settings(' in source:
+        for kind in re.findall(r'add_settings\(parser, (\w+)\)', source):
             known |= {
                 option_name(room, field)
-                for kind in (ModelSettings, MappingSettings)
-                for room in rooms(kind)
+                for room in rooms(getattr(settings, kind))
                 for field in own_knobs(room)
             }
+        known |= {f'--{name}' for name in re.findall(r"add_option\(parser, \w+, '(\w+)'", source)}
         unknown = {word for word in words if word.startswith('--')} - known
         return f'no option {", ".join(sorted(unknown))}' if unknown else ''
 
     def _ros2(self, words: list[str], complete: bool) -> str:
         match words:
             case ['launch', 'ttt3r_ros', file, *rest]:
-                if file not in self._launch:
+                if file not in LAUNCH_FILES:
                     return f'no launch file {file}'
-                known = {*self._launch[file], *self._launch['mapping.launch.py']}
+                known = LAUNCH_FILES[file] | LAUNCH_FILES['mapping.launch.py']
                 given = {word.partition(':=')[0] for word in rest}
                 return f'no argument {given - known}' if given - known else ''
             case ['run', 'ttt3r_ros', 'ttt3r', *rest]:

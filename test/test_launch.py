@@ -1,10 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The launch files name what there is; they are read here, not run."""
+"""The launch files start what there is; `launch` itself is not needed here."""
 
-import ast
-import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -14,38 +12,48 @@ from unittest import mock
 import pytest
 import yaml
 
-from ttt3r_ros.settings import PlayerSettings, RecorderSettings, RobotSettings
+from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, REPLAY
+from ttt3r_ros.players.processes import NODES
+from ttt3r_ros.settings import (
+    knobs,
+    MappingSettings,
+    ModelSettings,
+    NodeSettings,
+    PlayerSettings,
+    RecorderSettings,
+    RobotSettings,
+    SettingsError,
+    values,
+)
 
-SETTINGS = {
-    'simulated_robot': RobotSettings,
-    'dataset_player': PlayerSettings,
-    'recorder': RecorderSettings,
+# Of mapping.launch.py, as other packages know them.
+CONTRACT = {
+    'image_topic',
+    'camera_info_topic',
+    'image_transport',
+    'image_qos',
+    'map_frame',
+    'odom_frame',
+    'base_frame',
+    'checkpoint',
+    'device',
+    'update_rule',
+    'namespace',
+    'use_sim_time',
+    'rviz',
+    'viewer',
+    'log_level',
+    'params_file',
 }
 
 
-def started_nodes(source):
-    """Yield the executable of every Node(...) and the names of its parameters."""
-    for call in ast.walk(ast.parse(source)):
-        if isinstance(call, ast.Call) and getattr(call.func, 'id', '') == 'Node':
-            given = {keyword.arg: keyword.value for keyword in call.keywords}
-            keys = [key.value for value in given['parameters'].elts for key in value.keys]
-            yield given['executable'].value, keys
-
-
-@pytest.mark.parametrize(
-    ('name', 'nodes'),
-    [('demo', {'simulated_robot', 'recorder'}), ('replay', {'dataset_player'})],
-)
-def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(repository, name, nodes):
-    started = dict(started_nodes((repository / 'launch' / f'{name}.launch.py').read_text()))
-
-    assert started.keys() == nodes
-    for executable, names in started.items():
-        known = {field.name for field in dataclasses.fields(SETTINGS[executable])}
-        assert names
-        assert set(names) <= known
-        installed = f"'{executable} = ttt3r_ros.players.{executable}:main'"
-        assert installed in (repository / 'setup.py').read_text()
+SETTINGS = {
+    'mapping_node': {**knobs(ModelSettings), **knobs(MappingSettings), **knobs(NodeSettings)},
+    'simulated_robot': knobs(RobotSettings),
+    'dataset_player': knobs(PlayerSettings),
+    'recorder': knobs(RecorderSettings),
+}
+ARGUMENTS = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY}
 
 
 @pytest.fixture
@@ -65,6 +73,112 @@ def load(monkeypatch):
     return load
 
 
+def started(launch_file, arguments, **given):
+    """Return the parameters of each node by its executable, as a launch file starts it."""
+    texts = {argument.name: argument.default for argument in arguments} | given
+    launch_file.LaunchConfiguration.side_effect = lambda name: mock.Mock(
+        perform=lambda context: texts[name]
+    )
+    for kind in ('Node', 'LifecycleNode'):
+        if hasattr(launch_file, kind):
+            getattr(launch_file, kind).side_effect = lambda **words: words
+    return {node['executable']: node['parameters'] for node in launch_file.start(None)}
+
+
+@pytest.mark.parametrize(
+    ('name', 'given', 'nodes'),
+    [
+        ('mapping', {}, {'mapping_node'}),
+        ('demo', {}, {'simulated_robot'}),
+        ('demo', {'record': 'out'}, {'simulated_robot', 'recorder'}),
+        ('replay', {'bag': 'drive/'}, {'dataset_player'}),
+    ],
+)
+def test_the_nodes_are_installed_and_have_the_parameters_that_are_set(
+    repository, load, name, given, nodes
+):
+    launch_file = load(repository / 'launch' / f'{name}.launch.py')
+
+    found = started(launch_file, ARGUMENTS[name], **given)
+
+    assert found.keys() == nodes
+    for executable, parameters in found.items():
+        assert parameters[-1].keys() <= {*SETTINGS[executable], 'use_sim_time'}
+        assert (
+            f"'{executable} = {NODES[executable]}:main'" in (repository / 'setup.py').read_text()
+        )
+
+
+def test_the_launch_file_has_the_arguments_that_were_promised():
+    assert {argument.name for argument in MAPPING} >= CONTRACT
+
+
+def test_an_argument_that_is_not_given_leaves_its_parameter_to_the_file(repository, load):
+    mapping = load(repository / 'launch' / 'mapping.launch.py')
+
+    (own,) = started(mapping, MAPPING).values()
+    (other,) = started(
+        mapping,
+        MAPPING,
+        params_file='mine.yaml',
+        odom_frame='none',
+        checkpoint='512',
+        autostart='False',
+        use_sim_time='True',
+    ).values()
+
+    assert own == [str(repository / 'config' / 'mapping.yaml'), {'use_sim_time': False}]
+    assert other == [
+        'mine.yaml',
+        {'odom_frame': '', 'model.checkpoint': '512', 'autostart': False, 'use_sim_time': True},
+    ]
+
+
+def test_a_drive_has_the_defaults_of_the_robot_but_goes_round_and_round(repository, load):
+    demo = load(repository / 'launch' / 'demo.launch.py')
+
+    ((own,),) = started(demo, DEMO).values()
+
+    robot = {**values(RobotSettings()), 'loop': True}
+    assert own.items() <= robot.items()
+    assert {name: type(value) for name, value in own.items()} == {
+        'family': str,
+        'seed': int,
+        'seconds': float,
+        'loop': bool,
+        'wait_for_recorder': float,
+    }
+
+
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        ({'seed': 'x'}, "seed must be int, not 'x'"),
+        ({'seconds': '0.1'}, 'seconds is 0.1, allowed is 1.0 to 86400.0 s'),
+        ({'seconds': 'nan'}, 'seconds is nan'),
+        ({'family': 'XL'}, "family must be one of S, M, L, not 'XL'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_the_reason(repository, load, given, said):
+    demo = load(repository / 'launch' / 'demo.launch.py')
+
+    with pytest.raises(SettingsError, match=f'^{re.escape(said)}'):
+        started(demo, DEMO, **given)
+
+
+@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
+def test_an_argument_says_the_sentence_and_the_choices_of_its_knob(arguments):
+    for argument in arguments:
+        declared = argument.declaration()
+        if declared['choices'] and argument.default is not None:
+            assert argument.default in declared['choices']
+        if argument.knob is not None:
+            metadata = argument.knob.metadata
+            sentence = argument.description.replace('none:', 'empty:')
+            assert sentence.removesuffix(' Empty: as in params_file.') == metadata['sentence']
+            assert {*metadata['choices']} <= {*argument.choices}
+
+
 @pytest.mark.parametrize('place', ['checkout', 'installed', 'linked'])
 def test_the_files_are_found_wherever_the_launch_files_lie(repository, tmp_path, load, place):
     folder = repository
@@ -79,16 +193,15 @@ def test_the_files_are_found_wherever_the_launch_files_lie(repository, tmp_path,
     start = tmp_path if place == 'linked' else folder
 
     mapping = load(start / 'launch' / 'mapping.launch.py')
-    defaults = {name: default for name, default, _ in mapping.ARGUMENTS}
 
     assert str(folder / 'config' / 'fastdds_large_messages.xml') == mapping.PROFILE
-    assert defaults['params_file'] == str(folder / 'config' / 'mapping.yaml')
+    assert str(folder / 'config' / 'mapping.yaml') == mapping.PARAMS_FILE
     for name in ('fastdds_large_messages.xml', 'mapping.yaml', 'mapping.rviz'):
         assert (mapping.SHARE / 'config' / name).is_file()
     for name in ('demo', 'replay'):
         other = load(start / 'launch' / f'{name}.launch.py')
-        assert folder / 'launch' / 'mapping.launch.py' == other.MAPPING
-        assert other.MAPPING.is_file()
+        assert folder / 'launch' / 'mapping.launch.py' == other.MAPPING_FILE
+        assert other.MAPPING_FILE.is_file()
 
 
 @pytest.mark.parametrize('chosen', ['', 'profile.xml'])

@@ -7,6 +7,7 @@ import pytest
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import (
+    changed,
     Checked,
     knob,
     knobs,
@@ -14,10 +15,13 @@ from ttt3r_ros.settings import (
     MapSettings,
     ModelSettings,
     NodeSettings,
+    own_knobs,
     PlayerSettings,
     RecorderSettings,
     RobotSettings,
+    rooms,
     SettingsError,
+    values,
 )
 
 
@@ -82,3 +86,43 @@ def test_every_knob_has_a_sentence_and_a_default_that_is_allowed(room):
 def test_settings_cannot_be_changed_behind_the_back_of_the_check():
     with pytest.raises(dataclasses.FrozenInstanceError):
         MapSettings().voxel_size = -1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Kitchen(Checked):
+    room = 'kitchen'
+    flat_with_room = True
+
+    lamps: int = knob(1, 'How many lamps are lit.', '', 0, 9)
+    oven: Oven = dataclasses.field(default_factory=Oven)
+
+
+@dataclasses.dataclass(frozen=True)
+class House(Checked):
+    kitchen: Kitchen = dataclasses.field(default_factory=Kitchen)
+
+
+def test_settings_that_hold_others_have_all_their_knobs():
+    assert rooms(House) == [Kitchen, Oven]
+    assert [*knobs(House)] == ['kitchen.lamps', 'heat', 'trays', 'weight', 'crust', 'mode']
+    assert values(House(Kitchen(3)))['kitchen.lamps'] == 3
+    assert changed(House(), values(House(Kitchen(3, Oven(trays=4))))) == House(
+        Kitchen(3, Oven(trays=4))
+    )
+
+
+def test_values_of_other_settings_change_nothing():
+    assert changed(House(), {'lamps': 5, 'oven': 6, 'garden.lamps': 7}) == House()
+
+
+def test_a_wrong_value_is_named_with_its_room():
+    with pytest.raises(SettingsError, match=r'^kitchen\.lamps is 10, allowed is 0 to 9$'):
+        changed(House(), {'kitchen.lamps': 10})
+
+
+def test_no_two_knobs_of_the_node_have_the_same_name_even_without_dots():
+    kinds = (ModelSettings, MappingSettings, NodeSettings)
+    every = [room for kind in kinds for room in rooms(kind)]
+    names = [room.full_name(field) for room in every for field in own_knobs(room)]
+    flat = [room.flat_name(field) for room in every for field in own_knobs(room)]
+    assert len({*names}) == len(names) == len({*flat})

@@ -50,6 +50,18 @@ def knob(
     )
 
 
+def like(kind: type[Any], name: str, default: Any) -> Any:
+    """
+    Declare a setting of another class with another default.
+
+    :param kind: the other class.
+    :param name: of the setting.
+    :returns: a dataclass field with the metadata of the other one.
+    """
+    (field,) = (field for field in dataclasses.fields(kind) if field.name == name)
+    return dataclasses.field(default=default, metadata=field.metadata)
+
+
 @dataclass(frozen=True)
 class Checked:
     """
@@ -58,11 +70,11 @@ class Checked:
     A field is a knob or other settings, whose default is what their class gives.
 
     room: the first part of the full names of the knobs, empty where they are known without.
-    options_name_room: whether the options of a command, too, need it to be understood.
+    flat_with_room: whether a knob needs it, too, where names have no dots; see flat_name.
     """
 
     room: ClassVar[str] = ''
-    options_name_room: ClassVar[bool] = False
+    flat_with_room: ClassVar[bool] = False
 
     @classmethod
     def full_name(cls, field: dataclasses.Field[Any]) -> str:
@@ -73,6 +85,17 @@ class Checked:
         """
         return f'{cls.room}.{field.name}' if cls.room else field.name
 
+    @classmethod
+    def flat_name(cls, field: dataclasses.Field[Any]) -> str:
+        """
+        Return the name of a knob as an option and as an argument of a launch file.
+
+        Like voxel_size, or occupancy_range where the room is needed to understand it.
+
+        :param field: of this class.
+        """
+        return f'{cls.room}_{field.name}' if cls.flat_with_room else field.name
+
     def __post_init__(self) -> None:
         """
         Check the type and the range of every knob.
@@ -80,29 +103,45 @@ class Checked:
         :raises SettingsError: naming the first bad one, its value and what is allowed.
         """
         for field in own_knobs(type(self)):
-            name, value, wanted = self.full_name(field), getattr(self, field.name), field.default
-            kind = type(wanted)
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise SettingsError(
-                    f'{name} must be {kind.__name__}, not {value!r} ({type(value).__name__})'
-                )
-            _check_range(name, field, value)
+            reason = why_refused(field, getattr(self, field.name))
+            if reason:
+                raise SettingsError(f'{self.full_name(field)} {reason}')
 
 
-def _check_range(name: str, field: dataclasses.Field[Any], value: Any) -> None:
+def why_refused(field: dataclasses.Field[Any], value: Any) -> str:
+    """
+    Return what is wrong with the value of a knob, empty when nothing is.
+
+    :param field: made by `knob`.
+    :returns: a phrase that continues the name of the knob.
+    """
+    kind = type(field.default)
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        return f'must be {kind.__name__}, not {value!r} ({type(value).__name__})'
     low, high = field.metadata['low'], field.metadata['high']
     choices, unit = field.metadata['choices'], field.metadata['unit']
     if choices and value not in choices:
-        raise SettingsError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
+        return f'must be one of {", ".join(choices)}, not {value!r}'
     # Written so that NaN, which compares false with everything, is refused too.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         allowed = f'{"-inf" if low is None else low} to {"inf" if high is None else high}'
-        raise SettingsError(f'{name} is {value}, allowed is {allowed} {unit}'.rstrip())
+        return f'is {value}, allowed is {allowed} {unit}'.rstrip()
+    return ''
 
 
 def own_knobs(kind: type[Checked]) -> list[dataclasses.Field[Any]]:
     """Return the fields of a class of settings that are knobs."""
     return [field for field in dataclasses.fields(kind) if 'sentence' in field.metadata]
+
+
+def own_knob(kind: type[Checked], name: str) -> dataclasses.Field[Any]:
+    """
+    Return one field of a class of settings that is a knob.
+
+    :param name: of the field.
+    """
+    (field,) = (field for field in own_knobs(kind) if field.name == name)
+    return field
 
 
 def rooms(kind: type[Checked]) -> list[type[Checked]]:
@@ -160,25 +199,29 @@ class ModelSettings(Checked):
 
     checkpoint: str = knob(
         '',
-        'Checkpoint: a file (.safetensors, .pth) or a name (small, 512, 224); empty: best here.',
+        'Weights: a file (.safetensors, .pth) or a name (small, 512, 224); empty: small, which '
+        'is part of the package.',
     )
-    device: str = knob('auto', 'Where the network runs: auto, cpu, cuda or cuda:N.')
+    device: str = knob(
+        'auto',
+        'Device of the network: auto, cpu, cuda or cuda:N; auto is cuda where there is a GPU.',
+    )
     precision: str = knob(
         'auto',
-        'Arithmetic: strict is float32 throughout, fast uses bfloat16 where it is exact enough, '
-        'int8 stores most weights as int8, for small GPUs and large networks on CPUs; '
-        'auto picks fast where the device has fast bfloat16.',
+        'Arithmetic: strict is float32, fast is bfloat16 where it is exact enough, int8 stores '
+        'most weights as int8, for small GPUs and for large networks on CPUs; auto is fast where '
+        'the device has fast bfloat16, else strict.',
         choices=('auto', 'strict', 'fast', 'int8'),
     )
     update_rule: str = knob(
         'ttt3r',
-        'How a frame is written into the recurrent state.',
+        'Rule that writes a frame into the recurrent state.',
         choices=('cut3r', 'ttt3r', 'brake', 'filt3r'),
     )
     gain_scale: float = knob(
         -1.0,
-        'Factor on the gain of the update rule; negative: what the maker of the checkpoint '
-        'advises for this rule (mostly 1).',
+        'Factor on the gain of the update rule; negative: the value that the checkpoint '
+        'recommends for this rule (mostly 1).',
         '',
         -1.0,
         1.0,
@@ -193,19 +236,23 @@ class TrackingSettings(Checked):
 
     reset_interval: int = knob(
         -1,
-        'Start a new segment after this many frames; 0 never does, -1 does what the maker of the '
-        'checkpoint advises (mostly never).',
+        'Number of frames after which a new segment starts; 0: never, -1: the value that the '
+        'checkpoint recommends (mostly never).',
         'frames',
         -1,
         1_000_000,
     )
     overlap_frames: int = knob(
-        1, 'Frames of the old segment that are fed again to the new one.', 'frames', 1, 16
+        1,
+        'Number of frames of the old segment that are processed again in the new one.',
+        'frames',
+        1,
+        16,
     )
     segment_scale: str = knob(
         'auto',
-        'Scale between segments: auto estimates it and keeps 1 unless the evidence is strong, '
-        'fixed always keeps 1, free always applies the estimate.',
+        'Scale between segments: auto applies the estimate where the evidence is strong and '
+        'else 1, fixed is always 1, free always applies the estimate.',
         choices=('auto', 'fixed', 'free'),
     )
     max_speed: float = knob(
@@ -232,7 +279,7 @@ class MapSettings(Checked):
 
     confidence_threshold: float = knob(
         1.5,
-        'Points of a lower confidence stay out of the map.',
+        'Confidence above which points enter the clouds and the map.',
         '',
         1.0,
         1000.0,
@@ -241,14 +288,14 @@ class MapSettings(Checked):
     voxel_size: float = knob(0.05, 'Edge of one voxel of the map.', 'm', 0.001, 10.0)
     max_voxels: int = knob(
         2_000_000,
-        'Most voxels kept; beyond it the oldest are dropped.',
+        'Largest number of voxels; above it those seen longest ago are removed.',
         'voxels',
         1000,
         100_000_000,
     )
     max_range: float = knob(
         20.0,
-        'Points farther from the camera stay out of the map.',
+        'Distance from the camera up to which points enter the clouds and the map.',
         'm',
         0.1,
         1e4,
@@ -261,24 +308,29 @@ class OccupancySettings(Checked):
     """How points become an occupancy grid."""
 
     room = 'occupancy'
-    options_name_room = True
+    flat_with_room = True
 
     enabled: bool = knob(
-        True, 'Keep an occupancy grid: what is free, occupied and unknown. The node publishes it.'
+        True, 'Compute the occupancy grid: which cells are free, occupied and unknown.'
     )
-    resolution: float = knob(0.05, 'Edge of one of its cells.', 'm', 0.02, 1.0)
+    resolution: float = knob(0.05, 'Edge of one cell.', 'm', 0.02, 1.0)
     min_height: float = knob(
-        0.2, 'What is lower counts as floor, above the floor or below it.', 'm', 0.02, 0.5
+        0.2,
+        'Least height of an obstacle; points from this height down to the same depth below the '
+        'floor are floor.',
+        'm',
+        0.02,
+        0.5,
     )
     max_height: float = knob(
-        1.8, 'What is higher is no obstacle: the robot passes below.', 'm', 0.5, 10.0
+        1.8, 'Largest height of an obstacle; the robot passes below higher points.', 'm', 0.5, 10.0
     )
     range: float = knob(
-        4.0, 'Farther from the camera nothing is marked or cleared.', 'm', 0.5, 20.0
+        4.0, 'Distance from the camera up to which cells are marked and cleared.', 'm', 0.5, 20.0
     )
     max_side: float = knob(
         100.0,
-        'Longest side of the grid; beyond it the side that the robot left is forgotten.',
+        'Longest side of the grid; above it the side that the robot left is removed.',
         'm',
         50.0,
         200.0,
@@ -287,15 +339,16 @@ class OccupancySettings(Checked):
 
 @dataclass(frozen=True)
 class CameraSettings(Checked):
-    """Where a camera is that no robot carries."""
+    """Where the camera is mounted."""
 
     room = 'camera'
-    options_name_room = True
+    flat_with_room = True
 
     height: float = knob(
         0.0,
-        'Of a camera alone (no base_frame) above a level floor; 0: not known, so there is no '
-        'occupancy grid. With a base_frame the floor is its plane z = 0.',
+        'Height above a level floor of a camera without a robot (no base_frame); 0: unknown, so '
+        'there is no occupancy grid. With a base_frame the floor is the plane z = 0 of that '
+        'frame.',
         'm',
         0.0,
         100.0,
@@ -307,12 +360,12 @@ class OdometrySettings(Checked):
     """How the map follows the odometry of the robot."""
 
     room = 'odometry'
-    options_name_room = True
+    flat_with_room = True
 
     scale: str = knob(
         'auto',
-        "The map's unit of length where somebody else is the odometry: auto takes over that of "
-        'the odometry when it differs clearly, report only says so in the diagnostics.',
+        'Unit of length of the map where another node publishes the odometry: auto adopts that '
+        'of the odometry when the two clearly differ, report only writes it to the diagnostics.',
         choices=('auto', 'report'),
         live=True,
     )
@@ -330,34 +383,21 @@ class MappingSettings(Checked):
 
 
 @dataclass(frozen=True)
-class NodeSettings(Checked):
-    """How the ROS 2 node meets the robot: topics, frames, stamps, rates and files."""
+class InputSettings(Checked):
+    """Which images the node accepts."""
 
-    autostart: bool = knob(
-        True, 'Configure and activate by itself; false waits for a lifecycle manager.'
-    )
-    image_transport: str = knob(
-        'raw',
-        'Which topic brings images: raw is image, compressed is image/compressed.',
-        choices=('raw', 'compressed'),
-    )
-    image_qos: str = knob(
-        'sensor_data',
-        'Quality of service for images and camera_info: sensor_data is best effort and hears '
-        'every publisher, reliable asks for lost images again.',
-        choices=('sensor_data', 'reliable'),
-    )
+    room = 'inputs'
+
     require_camera_info: bool = knob(
         False,
         'Drop images without a usable calibration; false maps them with an estimated focal '
-        'length and says so.',
+        'length and logs it.',
         live=True,
     )
     bad_stamps: str = knob(
         'refuse',
-        'What happens to an image whose stamp is 0 or farther from the clock than '
-        'stamp_tolerance: refuse drops it, restamp gives it the time of its arrival, accept '
-        'trusts it.',
+        'Treatment of images whose stamp is 0 or farther from the clock than stamp_tolerance: '
+        'refuse drops them, restamp stamps them with the time of arrival, accept uses the stamp.',
         choices=('refuse', 'restamp', 'accept'),
         live=True,
     )
@@ -372,48 +412,44 @@ class NodeSettings(Checked):
     backward_jump: float = knob(
         0.4,
         'An image older than the newest one by more than this means that time went back, as '
-        'when a bag starts again: the map starts anew. Up to this it is only out of order.',
+        'when a bag starts again, and resets the map; one older by less is out of order and is '
+        'dropped.',
         's',
         0.0,
         3600.0,
         live=True,
     )
 
-    map_frame: str = knob('map', 'Frame of the map, z up.')
-    odom_frame: str = knob('odom', 'Frame of the odometry; empty: there is none.')
-    base_frame: str = knob('base_link', 'Frame of the robot.')
-    camera_optical_frame: str = knob(
-        '', 'Optical frame of the camera; empty: the frame_id of the images.'
+
+@dataclass(frozen=True)
+class TransformSettings(Checked):
+    """How the node reads and sends transforms."""
+
+    room = 'tf'
+    flat_with_room = True
+
+    rate: float = knob(
+        30.0, 'Rate at which map_frame to odom_frame is published.', 'Hz', 1.0, 100.0
     )
-    publish_map_to_odom_tf: bool = knob(
-        True,
-        "Broadcast map_frame to odom_frame (to base_frame without one); needs somebody's "
-        'odom_frame to base_frame, or publish_odom_to_base_tf.',
-    )
-    publish_odom_to_base_tf: bool = knob(
-        False, 'Be the odometry: broadcast odom_frame to base_frame and publish ~/odometry.'
-    )
-    tf_rate: float = knob(30.0, 'How often map_frame to odom_frame is sent.', 'Hz', 1.0, 100.0)
-    transform_tolerance: float = knob(
-        0.3,
-        'How far map_frame to odom_frame is dated ahead.',
-        's',
-        0.0,
-        10.0,
-        live=True,
-    )
-    tf_timeout: float = knob(
+    timeout: float = knob(
         0.2,
-        'How long an image waits for the transforms of its stamp.',
+        'Longest time that an image waits for the transforms at its stamp.',
         's',
         0.0,
         10.0,
         live=True,
     )
 
+
+@dataclass(frozen=True)
+class OutputSettings(Checked):
+    """What the node publishes, how much of it and how often."""
+
+    room = 'outputs'
+
     points_stride: int = knob(
         2,
-        'Every so many rows and columns of the image give a point of ~/points.',
+        'Step in rows and columns between the pixels that become points of ~/points.',
         '',
         1,
         32,
@@ -421,7 +457,7 @@ class NodeSettings(Checked):
     )
     map_cloud_period: float = knob(
         1.0,
-        'Least time between two clouds of the whole map.',
+        'Least time between two messages of ~/map_cloud.',
         's',
         0.05,
         3600.0,
@@ -429,19 +465,19 @@ class NodeSettings(Checked):
     )
     map_cloud_max_points: int = knob(
         500_000,
-        'Most points of ~/map_cloud; a larger map is thinned evenly.',
+        'Largest number of points of ~/map_cloud; a larger map is subsampled evenly.',
         '',
         1,
         10_000_000,
         live=True,
     )
     occupancy_period: float = knob(
-        1.0, 'Least time between two occupancy grids.', 's', 0.05, 3600.0, live=True
+        1.0, 'Least time between two messages of the occupancy grid.', 's', 0.05, 3600.0, live=True
     )
-    path_step: float = knob(0.05, 'The path gets a pose after moving so far.', 'm', 0.0, 100.0)
+    path_step: float = knob(0.05, 'Distance between two poses of ~/path.', 'm', 0.0, 100.0)
     path_max_poses: int = knob(
         5000,
-        'Most poses of the path; beyond it the oldest go.',
+        'Largest number of poses of ~/path; above it the oldest are removed.',
         '',
         2,
         1_000_000,
@@ -449,7 +485,7 @@ class NodeSettings(Checked):
     )
     position_deviation: float = knob(
         0.1,
-        'Standard deviation that ~/pose and ~/odometry state, per axis.',
+        'Standard deviation of the position in ~/pose and ~/odometry, for each axis.',
         'm',
         0.0,
         100.0,
@@ -457,16 +493,23 @@ class NodeSettings(Checked):
     )
     rotation_deviation: float = knob(
         0.05,
-        'Standard deviation that ~/pose and ~/odometry state, per axis.',
+        'Standard deviation of the rotation in ~/pose and ~/odometry, for each axis.',
         'rad',
         0.0,
         4.0,
         live=True,
     )
 
+
+@dataclass(frozen=True)
+class DiagnosticsSettings(Checked):
+    """What the node reports as a fault."""
+
+    room = 'diagnostics'
+
     min_image_rate: float = knob(
         1.0,
-        'Fewer mapped images than this are reported as a fault.',
+        'Least rate of mapped images; a lower one is reported as DEGRADED.',
         'Hz',
         0.0,
         1000.0,
@@ -474,52 +517,98 @@ class NodeSettings(Checked):
     )
     stale_timeout: float = knob(
         2.0,
-        'Without a mapped image for so long the pose counts as stale.',
+        'Time without a mapped image after which the pose is reported as STALE.',
         's',
         0.1,
         3600.0,
         live=True,
     )
 
+
+@dataclass(frozen=True)
+class NodeSettings(Checked):
+    """How the node meets the robot: topics, frames, transforms and files."""
+
+    autostart: bool = knob(
+        True, 'Configure and activate at the start; false waits for a lifecycle manager.'
+    )
+    image_transport: str = knob(
+        'raw',
+        'Topic of the images: raw is image, compressed is image/compressed.',
+        choices=('raw', 'compressed'),
+    )
+    image_qos: str = knob(
+        'sensor_data',
+        'Quality of service for images and camera_info: sensor_data is best effort and receives '
+        'from every publisher, reliable has lost images sent again.',
+        choices=('sensor_data', 'reliable'),
+    )
+    map_frame: str = knob('map', 'Frame of the map, z up.')
+    odom_frame: str = knob('odom', 'Frame of the odometry; empty: no odometry.')
+    base_frame: str = knob('base_link', 'Frame of the robot; empty: a camera alone.')
+    camera_optical_frame: str = knob(
+        '', 'Optical frame of the camera; empty: the frame_id of the images.'
+    )
+    publish_map_to_odom_tf: bool = knob(
+        True,
+        'Publish map_frame to odom_frame (to base_frame where there is no odom_frame); needs '
+        'odom_frame to base_frame from another node, or publish_odom_to_base_tf.',
+    )
+    publish_odom_to_base_tf: bool = knob(
+        False, 'Be the odometry: publish odom_frame to base_frame and ~/odometry.'
+    )
+    transform_tolerance: float = knob(
+        0.3,
+        'Time by which the stamp of map_frame to odom_frame is ahead of the clock.',
+        's',
+        0.0,
+        10.0,
+        live=True,
+    )
     map_directory: str = knob(
-        '~/.ros/ttt3r_maps', 'The only folder in which maps are saved and looked for.'
+        '~/.ros/ttt3r_maps', 'Folder of saved maps; files outside it are neither written nor read.'
     )
     map_file: str = knob(
         'map.ttt3r',
-        'File of ~/save_map and ~/load_map, a path inside map_directory.',
+        'File of ~/save_map and ~/load_map, relative to map_directory.',
         live=True,
     )
     export_file: str = knob(
         'map.ply',
-        'File of ~/export_cloud (.ply or .pcd), a path inside map_directory.',
+        'File of ~/export_cloud (.ply or .pcd), relative to map_directory.',
         live=True,
     )
+
+    inputs: InputSettings = dataclasses.field(default_factory=InputSettings)
+    tf: TransformSettings = dataclasses.field(default_factory=TransformSettings)
+    outputs: OutputSettings = dataclasses.field(default_factory=OutputSettings)
+    diagnostics: DiagnosticsSettings = dataclasses.field(default_factory=DiagnosticsSettings)
 
 
 @dataclass(frozen=True)
 class ReplaySettings(Checked):
-    """How a recorded or simulated time passes."""
+    """How recorded or simulated time passes."""
 
-    rate: float = knob(1.0, 'Speed of the time that is played, 2 is twice as fast.', '', 0.01, 100)
-    loop: bool = knob(False, 'Begin again at the end; false ends the node there.')
+    rate: float = knob(1.0, 'Speed of the replay; 2 is twice as fast.', '', 0.01, 100)
+    loop: bool = knob(False, 'Start again at the end; false ends the node there.')
     loop_time: str = knob(
         'restart',
-        'What the stamps do when a loop begins again, given publish_clock: restart jumps back as '
-        '`ros2 bag play --loop` does, continue lets them grow.',
+        'Stamps of a repetition, with publish_clock: restart jumps back as `ros2 bag play --loop` '
+        'does, continue goes on.',
         choices=('restart', 'continue'),
     )
     publish_clock: bool = knob(
         False,
         'Publish /clock, for nodes with use_sim_time, and stamp with it; false stamps with the '
-        "system's time at which a message is due.",
+        'system time at which a message is due.',
     )
     wait_for_subscriber: bool = knob(
-        True, 'Let time begin when somebody subscribes to the images, so that none is lost.'
+        True, 'Start when a node subscribes to the images, so that none is lost.'
     )
     wait_for_recorder: float = knob(
         0.0,
-        'Let time begin when a recorder, too, hears the mapping node and this one, so that it '
-        'misses nothing; after so long without one time begins all the same. 0: wait for none.',
+        'Longest time to wait, before the start, for a recorder that is connected to the mapping '
+        'node and to this one; 0: no recorder is expected.',
         's',
         0.0,
         3600.0,
@@ -527,47 +616,72 @@ class ReplaySettings(Checked):
 
 
 @dataclass(frozen=True)
-class RobotSettings(ReplaySettings):
-    """Where the simulated robot drives, and what it carries."""
+class DriveSettings(Checked):
+    """Which building is simulated, and how the camera moves through it."""
 
-    family: str = knob('S', 'Kind of building.', choices=('S', 'M', 'L'))
-    seed: int = knob(7, 'Chooses the building, the way and the noise.', '', 0, 1_000_000)
-    seconds: float = knob(60.0, 'How long it drives.', 's', 1.0, 86400.0)
-    speed: float = knob(0.6, 'Its largest speed.', 'm/s', 0.05, 3.0)
-    image_rate: float = knob(10.0, 'Images a second.', 'Hz', 0.1, 120.0)
+    family: str = knob('S', 'Family of buildings.', choices=('S', 'M', 'L'))
+    seed: int = knob(7, 'Seed of the building, the path and the noise.', '', 0, 1_000_000)
+    seconds: float = knob(60.0, 'Duration of the drive.', 's', 1.0, 86400.0)
+    speed: float = knob(0.6, 'Largest speed.', 'm/s', 0.05, 3.0)
+    image_rate: float = knob(10.0, 'Rate of the images.', 'Hz', 0.1, 120.0)
+    width: int = knob(320, 'Width of the images.', 'pixels', 16, 4096)
+    height: int = knob(240, 'Height of the images.', 'pixels', 16, 4096)
+    field_of_view: float = knob(70.0, 'Horizontal field of view.', 'degrees', 10.0, 150.0)
+    camera_height: float = knob(0.8, 'Height of the camera above the floor.', 'm', 0.2, 1.7)
+    camera_tilt_degrees: float = knob(
+        0.0, 'Tilt of the camera; positive looks up.', 'degrees', -60.0, 60.0
+    )
+    image_noise: float = knob(2.0, 'Noise of the images, in grey levels of 255.', '', 0.0, 50.0)
+
+
+@dataclass(frozen=True)
+class RobotSettings(ReplaySettings):
+    """The simulated robot: where it drives, how time passes and what it publishes."""
+
+    drive: DriveSettings = dataclasses.field(default_factory=DriveSettings)
     odometry_per_image: int = knob(
-        4, 'Odometry and TF are sent so often for each image.', '', 1, 50
+        4, 'Number of messages of odometry and TF for each image.', '', 1, 50
     )
-    width: int = knob(320, 'Columns of an image.', 'pixels', 16, 4096)
-    height: int = knob(240, 'Rows of an image.', 'pixels', 16, 4096)
-    field_of_view: float = knob(70.0, 'From the left edge to the right.', 'degrees', 10.0, 150.0)
-    camera_height: float = knob(0.8, 'Of the camera above the floor.', 'm', 0.2, 1.7)
-    camera_tilt: float = knob(0.0, 'Of the camera, positive looks up.', 'rad', -1.0, 1.0)
     smooth: bool = knob(False, 'Smooth the edges in the images; takes longer.')
-    image_noise: float = knob(2.0, 'Noise of the camera, of 255 grey levels.', '', 0.0, 50.0)
     odometry_noise: float = knob(
-        1.0, 'Factor on the usual drift of wheels, about 1 %; 0 is exact.', '', 0.0, 100.0
+        1.0, 'Factor on the usual drift of wheels, about 1 %; 0: no drift.', '', 0.0, 100.0
     )
-    odom_frame: str = knob('odom', 'Frame in which the odometry is.')
+    odom_frame: str = knob('odom', 'Frame of the odometry.')
     base_frame: str = knob('base_link', 'Frame of the robot.')
     camera_optical_frame: str = knob('camera_optical_frame', 'Frame of the images.')
 
 
 @dataclass(frozen=True)
+class FilmSettings(DriveSettings):
+    """Which building is filmed, how the camera moves through it and what is written."""
+
+    image_rate: float = like(DriveSettings, 'image_rate', 15.0)
+    path: str = knob('robot', 'Carrier of the camera.', choices=('robot', 'hand'))
+    depth_every: int = knob(5, 'Step between the images whose depth is written.', '', 1, 1_000_000)
+    bag: bool = knob(False, 'Write a rosbag2 in place of a video.')
+    storage: str = knob('sqlite3', 'Storage of the rosbag2.', choices=('sqlite3', 'mcap'))
+
+
+@dataclass(frozen=True)
 class PlayerSettings(ReplaySettings):
-    """Which recording is played."""
+    """The dataset player: which recording it plays."""
 
     publish_clock: bool = knob(
         True,
         'Publish /clock, for nodes with use_sim_time, and keep the stamps of the recording; false '
-        "stamps images with the system's time at which they are due.",
+        'stamps images with the system time at which they are due.',
     )
     input: str = knob('', 'A video, a folder of images, a recorded sequence or a rosbag2.')
-    seconds: float = knob(0.0, 'Play so much of it, in its own time; 0: all.', 's', 0.0, 86400.0)
+    seconds: float = knob(
+        0.0, 'Duration that is played, in the time of the recording; 0: all.', 's', 0.0, 86400.0
+    )
     fps: float = knob(
-        0.0, 'Images a second, of a folder or in place of the clock of a video; 0: its own.', 'Hz',
-        0.0, 1000.0,
-    )  # fmt: skip
+        0.0,
+        'Rate of the images of a folder, or in place of the clock of a video; 0: its own.',
+        'Hz',
+        0.0,
+        1000.0,
+    )
     camera_optical_frame: str = knob(
         'camera_optical_frame', 'Frame of the images; a bag brings its own.'
     )
@@ -575,7 +689,7 @@ class PlayerSettings(ReplaySettings):
 
 @dataclass(frozen=True)
 class RecorderSettings(Checked):
-    """What the recorder of the demo writes, and how often it speaks."""
+    """The recorder of the demo: what it writes and how often it reports."""
 
-    output: str = knob('demo', 'Folder for the files, made if missing.')
-    report_period: float = knob(5.0, 'Between two lines in the log.', 's', 0.1, 3600.0)
+    output: str = knob('demo', 'Folder of the files, made if missing.')
+    report_period: float = knob(5.0, 'Time between two lines in the log.', 's', 0.1, 3600.0)

@@ -201,9 +201,9 @@ def _start(
     mapping = {
         'base_frame': '',
         'odom_frame': '',
-        'camera_height': 0.8,  # so there is an occupancy grid
-        'checkpoint': arguments.checkpoint,
-        'device': arguments.device,
+        'camera.height': 0.8,  # so there is an occupancy grid
+        'model.checkpoint': arguments.checkpoint,
+        'model.device': arguments.device,
     }
     free = ['--free', str(arguments.free)] if arguments.free else []
     calibrated = ['--calibrated'] if arguments.calibrated else []

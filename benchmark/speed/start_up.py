@@ -168,7 +168,9 @@ def start_node(checkpoint: str) -> Times:
         node.create_subscription(Log, '/rosout', read, QoSProfile(depth=100))
         node.create_timer(PICTURE_PERIOD_S, show)
         begin = time.time()
-        nodes.start('mapping_node', {'checkpoint': checkpoint, 'base_frame': '', 'odom_frame': ''})
+        nodes.start(
+            'mapping_node', {'model.checkpoint': checkpoint, 'base_frame': '', 'odom_frame': ''}
+        )
         while 'first cloud' not in times:
             executor.spin_once(timeout_sec=0.1)
             nodes.ended('mapping_node')

@@ -34,7 +34,7 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.node.worker import WORKER_NAME
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking import tracker
 from ttt3r_ros.tracking.frame import Pointmap
 from ttt3r_ros.tracking.tracker import Tracker
@@ -58,7 +58,7 @@ class FreePredictor:
         """
         self.image_size = image_size
 
-    def advise(self, settings: MappingSettings) -> MappingSettings:
+    def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """Return the settings as they are."""
         return settings
 

@@ -6,7 +6,7 @@ import pytest
 from ttt3r_ros.doctor.finding import Level
 from ttt3r_ros.doctor.middleware import Profile
 from ttt3r_ros.doctor.observed import Arrivals, Endpoint
-from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.settings import InputSettings, NodeSettings
 
 IMAGE, JPEG = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'
@@ -78,7 +78,7 @@ def test_images_that_are_lost_where_no_profile_is_set_say_so(find, profile):
 )
 @pytest.mark.parametrize(('required', 'level'), [(False, Level.WARN), (True, Level.FAIL)])
 def test_a_calibration_that_cannot_be_used_is_explained(find, part, value, seen, required, level):
-    settings = NodeSettings(require_camera_info=required)
+    settings = NodeSettings(inputs=InputSettings(require_camera_info=required))
 
     found = find({'node.settings': settings, f'camera_info.{part}': value}, level, seen)
     assert ('estimated' in found.advice) is not required

@@ -36,6 +36,7 @@ def test_the_help_names_unit_range_and_default():
 
     assert 'Edge of one voxel of the map. [0.001 to 10 m, default 0.05]' in text
     assert '[1000 to 100000000 voxels, default 2000000]' in text
+    assert '[default true]' in text
 
 
 def test_options_keep_the_type_of_their_setting():
@@ -48,11 +49,30 @@ def test_options_keep_the_type_of_their_setting():
     assert (settings.map.voxel_size, settings.map.max_voxels) == (1.0, 5000)
 
 
-def test_a_value_out_of_range_is_refused():
-    arguments = parser_of(MappingSettings).parse_args(['--max-range', '-3'])
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        (['--max-range', '-3'], '--max-range is -3.0, allowed is 0.1 to 10000.0 m'),
+        (['--max-range', 'nan'], '--max-range is nan, allowed is 0.1 to 10000.0 m'),
+        (['--occupancy-range', '0'], '--occupancy-range is 0.0, allowed is 0.5 to 20.0 m'),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_option(options, said):
+    arguments = parser_of(MappingSettings).parse_args(options)
 
-    with pytest.raises(SettingsError, match=r'map\.max_range'):
+    with pytest.raises(SettingsError) as caught:
         read_settings(arguments, MappingSettings)
+
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ('option', 'enabled'), [('--occupancy-enabled', True), ('--no-occupancy-enabled', False)]
+)
+def test_what_is_true_or_false_has_two_options(option, enabled):
+    arguments = parser_of(MappingSettings).parse_args([option])
+
+    assert read_settings(arguments, MappingSettings).occupancy.enabled is enabled
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+import math
 
 import cv2
 import numpy as np
@@ -11,15 +12,18 @@ from rosbags.highlevel import AnyReader
 from ttt3r_ros.geometry import invert, rotation_about, rotation_from_quaternion, transform
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.simulation.building import build_world
+from ttt3r_ros.settings import FilmSettings, knobs
+from ttt3r_ros.simulation.building import build_world, FAMILIES
 from ttt3r_ros.simulation.camera_path import body_T_camera, hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools import simulate
+from ttt3r_ros.tools.bag_file import STORAGES
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.simulate import velocities
 from ttt3r_ros.trajectory import read_trajectory
 
-SMALL = ('--seconds', '2', '--rate', '5', '--size', '64x48', '--fov', '80')
+SIZE = ('--width', '64', '--height', '48', '--field-of-view', '80')
+SMALL = ('--seconds', '2', '--image-rate', '5', *SIZE)
 INTRINSICS = CameraIntrinsics.from_field_of_view(64, 48, 80.0)
 
 
@@ -31,7 +35,7 @@ def film(output, *options):
 def video(tmp_path_factory):
     """Film a robot for two seconds."""
     folder = tmp_path_factory.mktemp('video') / 'drive'
-    assert film(folder, '--noise', '0', '--seed', '3') == 0
+    assert film(folder, '--image-noise', '0', '--seed', '3') == 0
     return folder
 
 
@@ -100,7 +104,7 @@ def pose_of(rotation, translation):
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_a_bag_holds_what_a_robot_publishes(tmp_path, drive, storage):
-    options = ('--bag', '--storage', storage, '--noise', '0', '--seed', '3')
+    options = ('--bag', '--storage', storage, '--image-noise', '0', '--seed', '3')
     assert film(tmp_path / 'drive', *options) == 0
 
     messages = read_bag(tmp_path / 'drive' / 'bag')
@@ -159,7 +163,7 @@ def test_velocities_are_those_of_a_steady_curve():
 
 
 def test_a_seed_films_the_same_twice(tmp_path, video):
-    assert film(tmp_path / 'again', '--noise', '0', '--seed', '3') == 0
+    assert film(tmp_path / 'again', '--image-noise', '0', '--seed', '3') == 0
 
     for name in ('groundtruth.txt', 'depth/000005.png', 'camera.json', 'timestamps.txt'):
         assert (tmp_path / 'again' / name).read_bytes() == (video / name).read_bytes()
@@ -186,16 +190,35 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, options):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_families_and_storages_that_may_be_chosen_are_those_that_there_are():
+    choices = {name: field.metadata['choices'] for name, field in knobs(FilmSettings).items()}
+
+    assert choices['family'] == tuple(FAMILIES)
+    assert choices['storage'] == tuple(STORAGES)
+
+
+def test_a_tilt_in_degrees_turns_the_camera_by_so_much(tmp_path):
+    assert film(tmp_path / 'drive', '--bag', '--camera-tilt-degrees', '30') == 0
+
+    mount = read_bag(tmp_path / 'drive' / 'bag')['/tf_static'][0].transforms[0].transform
+    view = pose_of(mount.rotation, mount.translation)[:3, 2]  # of the camera, in base_link
+    np.testing.assert_allclose(view, [math.sqrt(0.75), 0.0, 0.5], atol=1e-9)
+
+
 @pytest.mark.parametrize(
     'wrong',
-    [('--size', '320'), ('--size', '0x10'), ('--fov', '200'), ('--camera-height', '5')],
+    [
+        ('--width', '8'),
+        ('--field-of-view', '200'),
+        ('--camera-height', '5'),
+        ('--camera-tilt-degrees', '61'),
+    ],
 )
 def test_impossible_cameras_are_refused(tmp_path, capsys, wrong):
-    with pytest.raises(SystemExit) as stop:
-        main(['simulate', '--output', str(tmp_path / 'out'), *wrong])
+    assert main(['simulate', '--output', str(tmp_path / 'out'), *wrong]) == 1
 
-    assert stop.value.code == 2
-    assert wrong[0] in capsys.readouterr().err
+    assert f'error: {wrong[0]} is {wrong[1]}' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
 
 
 def test_the_contact_sheet_shows_three_families(tmp_path):

@@ -54,13 +54,13 @@ def judge_stamps(arrivals: Arrivals, observed: Observed) -> Finding:
     """
     simulated, settings = observed.follows_clock, observed.settings
     age_s = arrivals.clock_age_s if simulated else arrivals.age_s
-    tolerance_s = settings.stamp_tolerance
-    bad = fail if settings.bad_stamps == 'refuse' else warn
+    tolerance_s = settings.inputs.stamp_tolerance
+    bad = fail if settings.inputs.bad_stamps == 'refuse' else warn
     if arrivals.zero_stamps:
         return bad(
             'stamps',
             f'{arrivals.zero_stamps} of {arrivals.count} are 0',
-            'let the camera stamp its images, or set bad_stamps:=restamp',
+            'let the camera stamp its images, or set inputs.bad_stamps to restamp',
         )
     if age_s is None:
         return fail('stamps', 'cannot be compared: no /clock', 'see clock')
@@ -76,8 +76,8 @@ def judge_stamps(arrivals: Arrivals, observed: Observed) -> Finding:
             )
         return bad(
             'stamps',
-            f'{seen}, stamp_tolerance is {tolerance_s:g} s',
-            'set the clocks of both machines (chrony, ptp), or bad_stamps:=restamp',
+            f'{seen}, inputs.stamp_tolerance is {tolerance_s:g} s',
+            'set the clocks of both machines (chrony, ptp), or set inputs.bad_stamps to restamp',
         )
     if arrivals.disordered:
         return warn(

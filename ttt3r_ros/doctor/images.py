@@ -36,9 +36,11 @@ def judge_image(observed: Observed, profile: Profile) -> Iterator[Finding]:
         return
     shape = f'{image.width}x{image.height} ' if image.width else ''
     seen = f'{arrivals.rate_hz:.1f} Hz, {shape}{image.encoding}, frame {image.frame_id!r}'
-    least = observed.settings.min_image_rate
+    least = observed.settings.diagnostics.min_image_rate
     if arrivals.count > 1 and arrivals.rate_hz < least:
-        yield warn('images', seen, f'fewer than min_image_rate ({least:g} Hz): a slow camera?')
+        yield warn(
+            'images', seen, f'fewer than diagnostics.min_image_rate ({least:g} Hz): a slow camera?'
+        )
     elif arrivals.missing > MISSING_PART:
         yield warn(
             'images',
@@ -93,7 +95,7 @@ def judge_camera_info(observed: Observed) -> Finding:
     :param observed: by the probe.
     """
     info, image, subject = observed.camera_info, observed.image, 'camera_info'
-    required = observed.settings.require_camera_info
+    required = observed.settings.inputs.require_camera_info
     bad = fail if required else warn
     otherwise = '' if required else '; until then the focal length is estimated'
     if not info.publishers:

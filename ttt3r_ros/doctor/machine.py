@@ -153,7 +153,7 @@ def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
         return warn(
             'device',
             f'{seen}, though there is an NVIDIA driver',
-            'install a CUDA build of torch, and device:=auto',
+            'install a CUDA build of torch, and set model.device to auto',
         )
     return ok('device', seen)
 

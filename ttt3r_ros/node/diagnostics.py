@@ -17,7 +17,7 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 import torch
 
-from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.settings import DiagnosticsSettings
 from ttt3r_ros.tracking.scale import ScaleEstimate
 
 # Rates and percentages are those of so many images, or of so many seconds.
@@ -160,7 +160,7 @@ class Health:
             self._began = time.monotonic()
 
     def status(
-        self, name: str, hardware_id: str, around: Surroundings, settings: NodeSettings
+        self, name: str, hardware_id: str, around: Surroundings, settings: DiagnosticsSettings
     ) -> DiagnosticStatus:
         """
         Say how it goes.
@@ -201,7 +201,9 @@ class Health:
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
-    def _state(self, now: float, around: Surroundings, settings: NodeSettings) -> tuple[str, str]:
+    def _state(
+        self, now: float, around: Surroundings, settings: DiagnosticsSettings
+    ) -> tuple[str, str]:
         """Name the state and, unless all is well, the most telling cause."""
         if not around.active:
             return 'STALE', 'the node is not active'

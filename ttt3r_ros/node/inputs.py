@@ -162,7 +162,7 @@ class ImageInput:
         if self._awaits_info(arrived):
             self._health.dropped('waiting for camera_info')
             return
-        verdict, stamp_ns = self.gate.judge(given_ns, now_ns, self._settings())
+        verdict, stamp_ns = self.gate.judge(given_ns, now_ns, self._settings().inputs)
         if verdict is Verdict.WENT_BACK:
             self._on_time_back('the stamps of the images went back')
         elif verdict is not Verdict.USE:
@@ -170,7 +170,7 @@ class ImageInput:
                 verdict.value,
                 f'{verdict.value}: image of {given_ns * 1e-9:.6f} s, the newest is of '
                 f'{(self.gate.newest_ns or 0) * 1e-9:.6f} s, the clock shows {now_ns * 1e-9:.6f} s'
-                ' (parameters bad_stamps, stamp_tolerance, use_sim_time)',
+                ' (parameters inputs.bad_stamps, inputs.stamp_tolerance, use_sim_time)',
             )
             return
         self._on_image(ReceivedImage(message, stamp_ns, self._info, arrived))

@@ -107,7 +107,7 @@ class MappingNode(ManagedNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
             (HOUSEKEEPING_S, self._keep_house),
-            (1 / self._node_settings.tf_rate, self._send_tf),
+            (1 / self._node_settings.tf.rate, self._send_tf),
         ):
             timer = self.create_timer(period, callback, clock=steady)
             self.held.callback(self.destroy_timer, timer)
@@ -294,7 +294,7 @@ class MappingNode(ManagedNode):
             f'{self.get_fully_qualified_name()}: mapping',
             self._settings.model.checkpoint or 'default',
             around,
-            self._node_settings,
+            self._node_settings.diagnostics,
         )
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()

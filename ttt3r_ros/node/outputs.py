@@ -122,7 +122,7 @@ class Outputs:
         self.odometry = None
         if settings().node.publish_odom_to_base_tf:
             self.odometry = self._make(Odometry, '~/odometry', RELIABLE)
-        self._poses: deque[PoseStamped] = deque(maxlen=settings().node.path_max_poses)
+        self._poses: deque[PoseStamped] = deque(maxlen=settings().node.outputs.path_max_poses)
         self.restart()
 
     def _make(self, kind: type[Any], topic: str, qos: QoSProfile) -> LifecyclePublisher[Any]:
@@ -182,7 +182,7 @@ class Outputs:
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
         bounds = self._settings().mapping.map
-        points = located.pointmap.thinned(self._settings().node.points_stride)
+        points = located.pointmap.thinned(self._settings().node.outputs.points_stride)
         good = np.flatnonzero(points.reliable(bounds.confidence_threshold, bounds.max_range))
         return messages.point_cloud(
             points.points_camera.reshape(-1, 3).take(good, axis=0),
@@ -233,7 +233,7 @@ class Outputs:
 
     def _publish_path(self, located: LocatedFrame, header: Header) -> None:
         pose = PoseStamped(header=header, pose=messages.pose_message(located.map_T_base))
-        if not self._poses or self._distance(pose) >= self._settings().node.path_step:
+        if not self._poses or self._distance(pose) >= self._settings().node.outputs.path_step:
             self._poses.append(pose)
         now = time.monotonic()
         if now >= self._path_due and self.path.get_subscription_count():
@@ -253,10 +253,10 @@ class Outputs:
         :param stamp_ns: of the newest image in it.
         """
         node = self._settings().node
-        if not self.map_cloud.take_turn(node.map_cloud_period):
+        if not self.map_cloud.take_turn(node.outputs.map_cloud_period):
             return
         cloud = voxels.points()
-        stride = -(-len(cloud.points) // node.map_cloud_max_points) or 1
+        stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
         header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
         self.map_cloud.publish(
             messages.point_cloud(
@@ -272,7 +272,7 @@ class Outputs:
         :param stamp_ns: of the newest image in it.
         """
         node = self._settings().node
-        if self.occupancy is None or not self.occupancy.take_turn(node.occupancy_period):
+        if self.occupancy is None or not self.occupancy.take_turn(node.outputs.occupancy_period):
             return
         if not len(grid):
             self._reporter.note(
@@ -299,4 +299,4 @@ class Outputs:
 
     def _deviations(self) -> tuple[float, float]:
         node = self._settings().node
-        return node.position_deviation, node.rotation_deviation
+        return node.outputs.position_deviation, node.outputs.rotation_deviation

@@ -26,6 +26,8 @@ from ttt3r_ros.settings import (
     MappingSettings,
     ModelSettings,
     NodeSettings,
+    own_knobs,
+    rooms,
     SettingsError,
 )
 
@@ -47,9 +49,34 @@ def declare(node: Node) -> Settings:
 
     :param node: takes them.
     :returns: the settings, with what the command line or a YAML file overrides.
-    :raises SettingsError: when such a value has a wrong type or lies outside its range.
+    :raises SettingsError: when such a value has a wrong type, lies outside its range or has a
+        name from before rooms were part of names.
     """
+    _refuse_old_names(node)
     return changed(Settings(), _declared(node, Settings))
+
+
+def old_names() -> dict[str, str]:
+    """Return the new name of each parameter by the one it had before rooms were part of names."""
+    renamed = {
+        room.flat_name(field): room.full_name(field)
+        for room in rooms(Settings)
+        for field in own_knobs(room)
+        if room.room
+    }
+    return {**renamed, 'occupancy': 'occupancy.enabled'}
+
+
+def _refuse_old_names(node: Node) -> None:
+    # ROS 2 ignores values of parameters that a node does not declare.
+    anything = ParameterDescriptor(dynamic_typing=True)
+    moved = []
+    for old, new in old_names().items():
+        if node.declare_parameter(old, descriptor=anything).value is not None:
+            moved.append(f'{old} is now {new}')
+        node.undeclare_parameter(old)
+    if moved:
+        raise SettingsError(f'renamed parameters: {", ".join(moved)}')
 
 
 def declare_fixed(node: Node, kind: type[Fixed]) -> Fixed:

@@ -140,7 +140,7 @@ class Pipeline:
             self._reporter.drop(
                 'out of memory',
                 'the device has not enough memory for this network: use a smaller checkpoint, '
-                'precision:=int8 or device:=cpu',
+                'or set model.precision to int8 or model.device to cpu',
             )
 
     def publish_maps(self) -> None:
@@ -191,7 +191,7 @@ class Pipeline:
         base, camera = self._base(image), self._camera(image)
         base_T_camera = None
         if base != camera:
-            base_T_camera = self._frames.look_up(base, camera, image.stamp_ns, node.tf_timeout)
+            base_T_camera = self._frames.look_up(base, camera, image.stamp_ns, node.tf.timeout)
         odom_T_base = None
         if node.odom_frame and not node.publish_odom_to_base_tf:
             odom_T_base = self._odometry(image, base, mapper)
@@ -201,7 +201,7 @@ class Pipeline:
         """Look up the odometry; without it the last map_T_odom holds, after the start."""
         node = self._settings().node
         try:
-            return self._frames.look_up(node.odom_frame, base, image.stamp_ns, node.tf_timeout)
+            return self._frames.look_up(node.odom_frame, base, image.stamp_ns, node.tf.timeout)
         except TransformMissing as error:
             if not mapper.frames:
                 raise
@@ -217,7 +217,7 @@ class Pipeline:
         try:
             return image.intrinsics(width, height)
         except CalibrationError as error:
-            if self._settings().node.require_camera_info:
+            if self._settings().node.inputs.require_camera_info:
                 raise
             self._reporter.note(
                 'no calibration', f'{error}: the focal length is estimated from the images'

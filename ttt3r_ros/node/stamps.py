@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.settings import InputSettings
 
 NANOSECONDS = 1_000_000_000
 
@@ -35,7 +35,7 @@ class StampGate:
         self._old_ns: int | None = None
         self._ahead_of_clock = False
 
-    def judge(self, stamp_ns: int, now_ns: int, settings: NodeSettings) -> tuple[Verdict, int]:
+    def judge(self, stamp_ns: int, now_ns: int, settings: InputSettings) -> tuple[Verdict, int]:
         """
         Judge the next image.
 

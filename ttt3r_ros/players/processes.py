@@ -21,6 +21,14 @@ from ttt3r_ros.players.installed import config_file
 
 STOP_TIMEOUT_S = 10.0
 
+# The module of each node of the package.
+NODES = {
+    'mapping_node': 'ttt3r_ros.node.mapping_node',
+    'simulated_robot': 'ttt3r_ros.players.simulated_robot',
+    'dataset_player': 'ttt3r_ros.players.dataset_player',
+    'recorder': 'ttt3r_ros.players.recorder',
+}
+
 # What names the profile of Fast DDS: until Jazzy, and from Kilted on, which complains about the
 # older name.
 PROFILES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
@@ -94,7 +102,7 @@ class NodeProcesses:
         """
         Start a node.
 
-        :param name: by which it is asked for again; also of its module in ttt3r_ros.node.
+        :param name: by which it is asked for again; one of NODES unless a module is given.
         :param parameters: by name.
         :param remaps: from names of topics to others.
         :param module: another module, and its own options.
@@ -103,7 +111,7 @@ class NodeProcesses:
         renamed = [f'{old}:={new}' for old, new in (remaps or {}).items()]
         self._processes[name] = subprocess.Popen(
             [
-                *(sys.executable, '-m', *(module or [f'ttt3r_ros.node.{name}']), '--ros-args'),
+                *(sys.executable, '-m', *(module or [NODES[name]]), '--ros-args'),
                 *(word for option in options for word in ('-p', option)),
                 *(word for remap in renamed for word in ('-r', remap)),
             ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 import functools
+import math
 import sys
 
 from geometry_msgs.msg import PoseStamped, TwistWithCovariance
@@ -53,27 +54,26 @@ class SimulatedRobot(Node):
         """
         super().__init__(NAME, **node_options)
         self._settings = settings = declare_fixed(self, RobotSettings)
-        self._world = build_world(settings.family, settings.seed)
+        drive = settings.drive
+        self._world = build_world(drive.family, drive.seed)
         path = robot_path(
             self._world,
-            settings.seed,
-            settings.seconds,
-            settings.image_rate * settings.odometry_per_image,
-            speed=settings.speed,
-            camera_height=settings.camera_height,
-            tilt=settings.camera_tilt,
+            drive.seed,
+            drive.seconds,
+            drive.image_rate * settings.odometry_per_image,
+            speed=drive.speed,
+            camera_height=drive.camera_height,
+            tilt=math.radians(drive.camera_tilt_degrees),
         )
-        base_T_camera = body_T_camera(settings.camera_height, settings.camera_tilt)
+        base_T_camera = body_T_camera(drive.camera_height, math.radians(drive.camera_tilt_degrees))
         self._times_ns = path.stamps_ns.tolist()
         self._world_T_camera = path.world_T_camera
         self._world_T_base = path.world_T_camera @ invert(base_T_camera)
-        self._odom_T_base = noisy_odometry(
-            self._world_T_base, settings.seed, settings.odometry_noise
-        )
+        self._odom_T_base = noisy_odometry(self._world_T_base, drive.seed, settings.odometry_noise)
         self._intrinsics = CameraIntrinsics.from_field_of_view(
-            settings.width, settings.height, settings.field_of_view
+            drive.width, drive.height, drive.field_of_view
         )
-        self._sensor = Sensor(noise=settings.image_noise)
+        self._sensor = Sensor(noise=drive.image_noise)
         self._camera = CameraTopics(self, settings.camera_optical_frame, calibrated=True)
         self._odometry = self.create_publisher(Odometry, 'odometry', 10)
         self._truth = self.create_publisher(PoseStamped, 'ground_truth', 10)
@@ -102,7 +102,7 @@ class SimulatedRobot(Node):
             self._world_T_camera[moment],
             smooth=self._settings.smooth,
             sensor=self._sensor,
-            seed=self._settings.seed + moment,
+            seed=self._settings.drive.seed + moment,
         )
         return rgb
 

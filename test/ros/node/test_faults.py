@@ -45,7 +45,7 @@ def show_and_wait(rig, poses, number, stamp_ns, **changes):
 
 
 def test_half_of_the_images_missing_is_a_warning_and_no_more(rig, poses):
-    rig.start(stale_timeout=60.0, **ALONE)
+    rig.start(**{'diagnostics.stale_timeout': 60.0}, **ALONE)
     start_ns = rig.now_ns() - 5 * SECOND
     came = [n for n in range(50) if np.random.default_rng(3).random(50)[n] < 0.5]
 
@@ -122,7 +122,7 @@ def test_a_clock_that_goes_back_begins_a_new_session_with_one_line(rig, poses, b
 
 
 def test_a_bag_that_loops_without_a_clock_begins_a_new_session(rig, poses):
-    rig.start(bad_stamps='accept', **ALONE)
+    rig.start(**{'inputs.bad_stamps': 'accept'}, **ALONE)
     for first in (0, 10):
         poses.clear()
         for number in range(3):
@@ -134,7 +134,7 @@ def test_a_bag_that_loops_without_a_clock_begins_a_new_session(rig, poses):
 
 
 def test_an_image_under_way_when_time_goes_back_comes_out_nowhere(rig, poses):
-    rig.start(bad_stamps='accept', **ALONE)
+    rig.start(**{'inputs.bad_stamps': 'accept'}, **ALONE)
     transforms = rig.hear(TFMessage, '/tf', 100)
     rig.predictor.go.clear()
     rig.show(0, 500 * SECOND)
@@ -195,7 +195,7 @@ def test_a_stamp_far_from_the_clock_is_refused(rig, poses, offset_s):
 
 
 def test_a_wrong_stamp_can_be_replaced_by_the_time_of_arrival(rig, poses):
-    rig.start(bad_stamps='restamp', **ALONE)
+    rig.start(**{'inputs.bad_stamps': 'restamp'}, **ALONE)
     before_ns = rig.now_ns()
 
     rig.show(0, 0)
@@ -288,7 +288,7 @@ def test_an_unusable_calibration_is_said_and_the_focal_length_estimated(rig, pos
 
 
 def test_images_without_a_calibration_can_be_refused(rig):
-    rig.start(require_camera_info=True, **ALONE)
+    rig.start(**{'inputs.require_camera_info': True}, **ALONE)
 
     rig.show(0, rig.now_ns())
 
@@ -301,21 +301,21 @@ def test_images_without_a_calibration_can_be_refused(rig):
 
 
 def test_a_missing_camera_mount_is_waited_for_and_both_frames_are_named(rig, poses):
-    rig.start(odom_frame='', tf_timeout=0.05)
+    rig.start(odom_frame='', **{'tf.timeout': 0.05})
     rig.show(0, rig.now_ns())
     rig.wait_for_count('dropped: transform missing', 1)
     rig.wait_for_log(f"no transform from '{CAMERA}' to 'base_link'")
     assert rig.predictor.seen == []
 
     rig.mount_camera(MAST)
-    rig.set_parameters(tf_timeout=5.0)
+    rig.set_parameters(**{'tf.timeout': 5.0})
     show_and_wait(rig, poses, 1, rig.now_ns())
 
     assert rig.predictor.written == [1]
 
 
 def test_a_camera_that_moves_on_the_robot_is_where_it_was_at_the_stamp(rig, poses):
-    rig.start(odom_frame='', tf_timeout=10.0)
+    rig.start(odom_frame='', **{'tf.timeout': 10.0})
     start_ns = rig.now_ns()
     # The mast rises by one metre a second, and the TF of later comes after the image.
     for second in (0, 1):
@@ -386,7 +386,7 @@ def test_a_base_that_has_another_parent_is_not_given_a_second_one(rig, poses):
 
 
 def test_when_odometry_stops_the_last_map_to_odom_holds(rig, poses):
-    rig.start(tf_timeout=0.05)
+    rig.start(**{'tf.timeout': 0.05})
     rig.mount_camera(MAST)
     for number in range(2):
         stamp_ns = rig.now_ns()

@@ -160,7 +160,7 @@ def values(struct):
 
 @pytest.mark.smoke
 def test_cyclone_shows_images_and_hears_the_points_and_the_pose_of_each(rig, domain):
-    rig.start(odom_frame='', base_frame='', points_stride=1)
+    rig.start(odom_frame='', base_frame='', **{'outputs.points_stride': 1})
     peer = CyclonePeer(domain)
     shown = {}
 

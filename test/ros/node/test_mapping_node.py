@@ -129,7 +129,7 @@ def test_map_to_odom_is_sent_from_activation_on_dated_ahead_while_the_network_lo
         stamps = [stamp for stamp, _ in sent(transforms[-26:], 'map', 'odom')]
         return len(stamps) == 26 and abs(np.median(np.diff(stamps)) * 1e-9 - 0.04) < 0.01
 
-    rig.start(build_mapper=load_slowly, tf_rate=25.0, transform_tolerance=0.5)
+    rig.start(build_mapper=load_slowly, **{'tf.rate': 25.0}, transform_tolerance=0.5)
     rig.robot.create_subscription(TFMessage, '/tf', on_tf, 100)
     rig.spin_until(goes_on, 'TF goes on at its rate')
 
@@ -191,7 +191,7 @@ def test_a_camera_alone_needs_no_transform_and_its_map_is_upright(rig):
 
 @pytest.mark.smoke
 def test_clouds_depth_and_camera_info_describe_the_wall_in_front_of_the_camera(rig):
-    rig.start(points_stride=1)
+    rig.start(**{'outputs.points_stride': 1})
     clouds = rig.hear(PointCloud2, '/ttt3r/points', qos_profile_sensor_data)
     depths = rig.hear(Image, '/ttt3r/depth', qos_profile_sensor_data)
     infos = rig.hear(CameraInfo, '/ttt3r/camera_info', qos_profile_sensor_data)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ttt3r_ros.node.pipeline import Pipeline
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import InputSettings, MappingSettings, TransformSettings
 
 WIDTH, HEIGHT = 64, 48
 NODE = SimpleNamespace(
@@ -19,8 +19,8 @@ NODE = SimpleNamespace(
     camera_optical_frame='',
     publish_odom_to_base_tf=False,
     publish_map_to_odom_tf=False,
-    require_camera_info=False,
-    tf_timeout=0.0,
+    inputs=InputSettings(),
+    tf=TransformSettings(timeout=0.0),
 )
 IMAGE = SimpleNamespace(
     decode=lambda: np.zeros((HEIGHT, WIDTH, 3), np.uint8),
@@ -74,4 +74,4 @@ def test_a_device_without_memory_is_reported_whenever_it_runs_out(pipeline, monk
 
     (cause, advice), _ = pipeline._reporter.drop.call_args
     assert cause == 'out of memory'
-    assert 'precision:=int8' in advice
+    assert 'model.precision to int8' in advice

@@ -228,9 +228,10 @@ def test_requests_are_answered_one_after_the_other_while_images_come(rig, poses,
 @pytest.mark.smoke
 def test_every_knob_is_a_described_parameter(rig):
     rig.start(activate=False)
-    names = set(knobs(parameters.Settings))
+    names = knobs(parameters.Settings).keys()
     listed = rig.call(ListParameters, '/ttt3r/list_parameters').result.names
     assert names <= set(listed)
+    assert not parameters.old_names().keys() & set(listed)
 
     request = DescribeParameters.Request(names=['map.voxel_size', 'image_qos'])
     voxel_size, image_qos = rig.call(
@@ -248,7 +249,7 @@ def test_every_knob_is_a_described_parameter(rig):
     [
         ({'map.max_range': -1.0}, 'out of range'),
         ({'map.max_range': 'far'}, 'type'),
-        ({'bad_stamps': 'ignore'}, 'must be one of refuse, restamp, accept'),
+        ({'inputs.bad_stamps': 'ignore'}, 'must be one of refuse, restamp, accept'),
         ({'map.voxel_size': 0.1}, 'cannot change while the node is configured'),
     ],
 )
@@ -265,7 +266,7 @@ def test_a_wrong_change_of_a_parameter_is_refused_with_the_reason(rig, values, r
 
 @pytest.mark.smoke
 def test_a_live_parameter_changes_the_next_cloud(rig, poses):
-    rig.start(points_stride=1, **ALONE)
+    rig.start(**{'outputs.points_stride': 1}, **ALONE)
     clouds = []
     rig.robot.create_subscription(
         PointCloud2, '/ttt3r/points', clouds.append, qos_profile_sensor_data
@@ -276,7 +277,7 @@ def test_a_live_parameter_changes_the_next_cloud(rig, poses):
         return clouds and clouds[-1].width == width
 
     rig.spin_until(lambda: next_cloud_has(64 * 48), 'every pixel gives a point')
-    assert rig.set_parameters(points_stride=4)[0].successful
+    assert rig.set_parameters(**{'outputs.points_stride': 4})[0].successful
     rig.spin_until(lambda: next_cloud_has(16 * 12), 'every fourth pixel gives a point')
     assert np.isfinite(np.frombuffer(clouds[-1].data, np.float32)).all()
 
@@ -287,6 +288,13 @@ def test_a_live_parameter_changes_the_next_cloud(rig, poses):
         ({'map.voxel_size': -1.0}, 'map.voxel_size'),
         ({'map.max_range': 20}, 'map.max_range must be float'),
         ({'model.update_rule': 'magic'}, 'model.update_rule must be one of'),
+        ({'voxel_size': 0.1}, 'voxel_size is now map.voxel_size'),
+        ({'occupancy_range': 3.0}, 'occupancy_range is now occupancy.range'),
+        ({'occupancy': False}, 'occupancy is now occupancy.enabled'),
+        (
+            {'tf_rate': 20.0, 'checkpoint': 'small'},
+            'checkpoint is now model.checkpoint, tf_rate is now tf.rate',
+        ),
     ],
 )
 def test_a_wrong_parameter_at_the_start_is_one_clear_error(rig, values, said):

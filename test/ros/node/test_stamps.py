@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from ttt3r_ros.node.stamps import StampGate, Verdict
-from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.settings import InputSettings
 
 SECOND = 1_000_000_000
 
 
 def verdicts(gate, clock_s, *stamps_s):
-    settings = NodeSettings()
+    settings = InputSettings()
     judged = [gate.judge(round(s * SECOND), round(clock_s * SECOND), settings) for s in stamps_s]
     return [verdict for verdict, _ in judged]
 

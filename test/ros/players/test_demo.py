@@ -21,6 +21,7 @@ from ttt3r_ros.mapping.cloud_files import read_ply
 from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.occupancy_files import write_description, write_picture
 from ttt3r_ros.players import installed
+from ttt3r_ros.players.processes import NODES
 from ttt3r_ros.tools import demo
 from ttt3r_ros.trajectory import read_trajectory, Trajectory, write_trajectory
 
@@ -60,7 +61,7 @@ def children_of(process):
         except OSError:  # gone meanwhile
             continue
         if parent == process.pid and '--ros-args' in words:
-            name = next(word for word in words if word.startswith('ttt3r_ros.node.'))
+            name = next(word for word in words if word in NODES.values())
             found[name.rpartition('.')[2]] = int(path.parent.name)
     return found
 

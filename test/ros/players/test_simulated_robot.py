@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import itertools
+import math
 import signal
 import threading
 
@@ -111,6 +112,17 @@ def test_the_topics_of_a_moment_share_its_stamp_and_agree(rig, start_process):
             truth[stamp_of(odometry)].pose
         )
         np.testing.assert_allclose(messages.matrix_from_pose(odometry.pose.pose), moved, atol=1e-9)
+
+
+def test_a_tilt_in_degrees_turns_the_camera_by_so_much(rig, start_robot):
+    mounts = []
+    rig.robot.create_subscription(TFMessage, '/tf_static', mounts.append, LATCHED)
+    start_robot(camera_tilt_degrees=30.0, **SMALL)
+
+    rig.spin_until(lambda: mounts, 'the mount is known')
+
+    mount = messages.matrix_from_transform(mounts[0].transforms[0].transform)
+    np.testing.assert_allclose(mount[:3, 2], [math.sqrt(0.75), 0.0, 0.5], atol=1e-9)
 
 
 def test_odometry_says_how_fast_the_robot_moves(rig, start_robot):
