@@ -52,18 +52,17 @@ def measure(bench: Bench) -> Report:
             ]
     with atomic_file(bench.out / PICTURE) as file:
         draw_curves(file, records, bench.rate_hz)
-    tables = [_table(records, bench, length) for length in (bench.lengths[0], longest)]
     details = [_detailed_table(records, bench, family) for family in bench.letters]
     caption = f'Trajectory error against the number of frames, {bench.rate_hz:g} Hz'
-    return Report(tables, records, {PICTURE: caption}, details)
+    return Report([_table(records, bench)], records, {PICTURE: caption}, details)
 
 
-def _table(records: list[Record], bench: Bench, length: int) -> Table:
+def _table(records: list[Record], bench: Bench) -> Table:
     """Compare the rules by segments and families; baselines know no segments."""
-    intervals = [0, *bench.intervals]
+    intervals, longest = [0, *bench.intervals], bench.lengths[-1]
     head, columns = ['method'], [[*RULES, *BASELINES]]
     for family in bench.letters:
-        chosen = [r for r in records if (r.group, r.setting) == (family, length)]
+        chosen = [r for r in records if (r.group, r.setting) == (family, longest)]
         head += [f'{family}, {f"segments of {i}" if i else "no segments"}' for i in intervals]
         for interval in intervals:
             names = [Method(rule, interval).name for rule in RULES]
@@ -71,7 +70,7 @@ def _table(records: list[Record], bench: Bench, length: int) -> Table:
             ates = [mean([r.path.ate for r in chosen if r.method == name]) for name in names]
             cells = with_best(ates, len(RULES), 3)
             columns.append([*cells, *[''] * (len(columns[0]) - len(cells))])
-    caption = f'ATE [m] after {length} frames; mean ± standard error; {GIVEN}'
+    caption = f'ATE [m] after {longest} frames; mean ± standard error'
     return Table(caption, head, list(zip(*columns)))
 
 

@@ -42,18 +42,18 @@ def measure(bench: Bench) -> Report:
 
 
 def _table(records: list[Record], bench: Bench) -> Table:
-    """Compare what the product does with the rules alone and the baselines."""
+    """Compare what the product does with its rule without segments and the baselines."""
     recordings = list(dict.fromkeys(record.film for record in records))
-    rules = dict.fromkeys((bench.shipped, Method(bench.shipped.rule), Method('cut3r')))
+    rules = dict.fromkeys((bench.shipped, Method(bench.shipped.rule)))
     names = [*(method.name for method in rules), *BASELINES]
     rows = []
     for name in names:
         paths = [r.path for r in records if r.method == name]
         turns = [f'{path.turn:.2f}' for path in paths]
         rows.append([name, *turns, *(f'{100 * path.ate / path.path:.1f}' for path in paths)])
-    head = [f'{film}, rotation RPE [deg]' for film in recordings]
-    head += [f'{film}, ATE [% of path]' for film in recordings]
-    return Table(f'Recorded video; {GIVEN}', ['method', *head], rows)
+    head = [f'RPE [deg], {film}' for film in recordings]
+    head += [f'ATE [%], {film}' for film in recordings]
+    return Table('Rotation error and ATE in % of the path', ['method', *head], rows)
 
 
 def _records(bench: Bench, film: Film) -> list[Record]:

@@ -66,11 +66,11 @@ def measure(bench: Bench) -> Report:
                 ]
     note = (
         f'{FRAMES} frames at {bench.rate_hz:g} Hz, {bench.sequences or FILMS} sequences of each '
-        f'kind of path; mean ± standard error; {GIVEN}'
+        'kind of path; mean ± standard error'
     )
     details = [
         Table(
-            f'Family {family}: {note}',
+            f'Family {family}: {note}; {GIVEN}',
             DETAILED_HEAD,
             [_detailed_row(records, family, kind, method) for kind in PATHS for method in METHODS],
         )
