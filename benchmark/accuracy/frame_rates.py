@@ -30,8 +30,7 @@ EVERY = (1, 2, 4, 15)  # 30, 15, 7.5 and 2 Hz
 def measure(bench: Bench) -> Report:
     """Report every method at every rate."""
     records = _follow(bench, FIRST_SEED, 'rates')
-    segmented = [method for method in bench.methods if method.interval == bench.shipped.interval]
-    shown = list(dict.fromkeys([*segmented, Method('cut3r')]))
+    shown = list(dict.fromkeys([bench.shipped, Method(bench.shipped.rule), Method('cut3r')]))
     details = [_rate_table(records, bench, group, bench.methods) for group in bench.family_groups]
     table = _rate_table(records, bench, bench.letters, shown)
     return Report([table], records, details=details)
