@@ -173,12 +173,12 @@ def services_in_source(repository: Path) -> dict[str, str]:
     return {f'~/{row[1].value}': row[0].id for row in rows if isinstance(row[1], ast.Constant)}
 
 
-def in_table(text: str, heading: str, type_column: int = 1) -> dict[str, str]:
+def in_table(text: str, heading: str) -> dict[str, str]:
     """Give the type of each name in a table: one for all names of a row, or one for each."""
     found = {}
     for cells in rows(text, heading):
         names = quoted(cells[0])
-        kinds = re.findall(r'\b[A-Z]\w*[a-z]\w*', cells[type_column])
+        kinds = re.findall(r'\b[A-Z]\w*[a-z]\w*', cells[1])
         found.update(zip(names, kinds if len(kinds) == len(names) else kinds * len(names)))
     return found
 
@@ -193,17 +193,6 @@ def test_the_page_of_the_node_has_the_topics_and_services_of_the_source(reposito
     assert not heard.keys() & told.keys()
     assert {**heard, **told} == {**source, **of_tf2}
     assert in_table(section(node_page, 'Services'), 'service') == services_in_source(repository)
-
-
-def test_the_readme_has_the_topics_and_services_of_the_page_of_the_node(readme, node_page):
-    topics = {
-        name: kind
-        for title in ('Subscribed topics', 'Published topics')
-        for name, kind in in_table(section(node_page, title), 'topic').items()
-    }
-    assert in_table(readme, 'topic', type_column=2) == topics
-    services = in_table(section(node_page, 'Services'), 'service')
-    assert in_table(readme, 'service') == services
 
 
 def test_the_quality_of_service_of_each_output_is_the_one_in_the_page(repository, node_page):
@@ -279,9 +268,9 @@ def written(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def test_the_parameters_of_the_readme_have_their_defaults(readme):
+def test_the_parameters_of_the_page_of_the_node_have_their_defaults(node_page):
     table = {}
-    for cells in rows(readme, 'parameter'):
+    for cells in rows(node_page, 'parameter'):
         table.update(zip(quoted(cells[0]), cells[1].split(', ')))
     assert len(table) > 8
     assert table == {name: written(KNOBS[name].default) for name in table}

@@ -8,20 +8,20 @@ parts, in the order of `--part all`:
   short     8 frames: depth, poses and points beside the baselines
   choose    rules and lengths of segments at 30, 15, 7.5 and 2 Hz, on paths of their own
   rates     the same of the paths that are reported
-  long      every update rule, with and without segments, against the length of the film
+  long      every update rule, with and without segments, against the length of the sequence
   real      the recordings of the shared folder, where it exists
-  pictures  images, depth and paths of a short and a long film of each family
+  pictures  images, depth and paths of a long sequence of each family
   curve     the errors of a training run against the frames it has seen, extrapolated
-  router    what choosing a rule by the frame rate is worth, from choose and rates
-  bars      what was to be reached, from short, long and choose
+  targets   the targets and what was measured, from short, long and choose
 
 Each part prints its tables and writes PART.md, PART.json and its pictures into --out, so that
-parts can run side by side; router and bars only read what the others left there.
-`python -m benchmark.accuracy.docs` puts them into the documentation.
+parts can run side by side; targets only reads what the others left there. Where the pages show
+less than is printed, the rest is in PART.details.md.
+`python -m benchmark.accuracy.docs` puts PART.md into the documentation.
 
 Examples:
   python -m benchmark.accuracy --part short
-  python -m benchmark.accuracy --part long --families S --lengths 100 200 500 --films 4
+  python -m benchmark.accuracy --part long --families S --lengths 100 200 500 --sequences 4
   python -m benchmark.accuracy --checkpoint runs/small/best.safetensors --quick
   python -m benchmark.accuracy --part curve --log runs/small/log.jsonl
 
@@ -69,10 +69,9 @@ PARTS: dict[str, Callable[[Bench], Report]] = {
     'real': recordings.measure,
     'pictures': pictures.measure,
     'curve': curve.measure,
-    'router': frame_rates.compare,
-    'bars': targets.measure,
+    'targets': targets.measure,
 }
-QUICK = {'films': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
+QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _weights(info),
                 shipped,
                 arguments.families,
-                arguments.films,
+                arguments.sequences,
                 sorted(arguments.lengths),
                 sorted({shipped.interval, *arguments.intervals} - {0}),
                 arguments.rate,
@@ -130,24 +129,24 @@ def _parser() -> argparse.ArgumentParser:
         '--families',
         type=_families,
         default='SML',
-        help='letters; twice the films of one that stands twice',
+        help='letters; twice the sequences of one that stands twice',
     )
     add(
-        '--films',
+        '--sequences',
         type=positive_int,
         help=f'of each family and each kind of path (default: {short_films.FILMS} short ones, '
         f'{long_films.FILMS} long ones, {frame_rates.FILMS} at several rates)',
     )
     add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
     add('--intervals', type=positive_int, nargs='+', default=[3, 10], metavar='FRAMES')
-    add('--rate', type=positive_float, default=15.0, help='Hz of short and long films')
-    add('--seconds', type=positive_float, default=10.0, help='of the films of the part rates')
+    add('--rate', type=positive_float, default=15.0, help='Hz of short and long sequences')
+    add('--seconds', type=positive_float, default=10.0, help='of the sequences of the part rates')
     add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')
     shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[3] / 'shared'))
     add('--shared', type=Path, default=shared, help='folder that holds data/ with recordings')
     add('--log', type=Path, help='log.jsonl of the training run, for the part curve')
     add('--device', default='auto', help='auto, cpu or cuda')
-    add('--quick', action='store_true', help='hardly any films: shows that it works')
+    add('--quick', action='store_true', help='hardly any sequences: shows that it works')
     return parser
 
 
@@ -177,10 +176,11 @@ def _measure(part: str, bench: Bench, words: list[str], name: str) -> None:
     if not report.tables and not report.pictures:
         return
     command = shlex.join(['python', '-m', 'benchmark.accuracy', *words])
-    head = f'`{command}`\n\nPart {part} of checkpoint {name}, tensors {bench.weights[:12]}.\n'
+    head = f'`{command}`\n\nCheckpoint {name}, tensors {bench.weights[:12]}.\n'
     pictures = [f'![{caption}]({file})\n' for file, caption in report.pictures.items()]
     text = '\n'.join([head, *(table.markdown() for table in report.tables), *pictures])
-    print(f'\n{text}\n{part}: {seconds:.0f} s')
+    details = '\n'.join([head, *(table.markdown() for table in report.details)])
+    print(f'\n{text}\n{details if report.details else ""}\n{part}: {seconds:.0f} s')
     record = {
         'command': command,
         'part': part,
@@ -189,7 +189,10 @@ def _measure(part: str, bench: Bench, words: list[str], name: str) -> None:
         'seconds': round(seconds, 1),
         'records': [record.to_json() for record in report.records],
     }
-    for suffix, content in (('md', text), ('json', json.dumps(record, indent=1) + '\n')):
+    contents = {'md': text, 'json': json.dumps(record, indent=1) + '\n'}
+    if report.details:
+        contents['details.md'] = details
+    for suffix, content in contents.items():
         with atomic_file(bench.out / f'{part}.{suffix}') as file:
             file.write(content.encode())
 

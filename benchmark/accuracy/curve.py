@@ -88,8 +88,8 @@ def measure(bench: Bench) -> Report:
         return Report([])
     with atomic_file(bench.out / PICTURE) as file:
         draw(file, curves)
-    caption = 'Validation errors against training frames, and the fitted power laws'
-    return Report([_table(curves)], pictures={PICTURE: caption})
+    caption = 'Validation errors against training frames; dashed: fitted power laws'
+    return Report([], pictures={PICTURE: caption}, details=[_table(curves)])
 
 
 def curves_of(rows: Sequence[dict[str, Any]], family: str) -> list[Curve]:
@@ -126,7 +126,7 @@ def _table(curves: Sequence[Curve]) -> Table:
     first, last = curves[0].frames[curves[0].begin], curves[0].frames[-1]
     return Table(
         f'error = a * frames^-b, fitted from {first:,.0f} frames on, where motion is seen, to '
-        f'{last:,.0f}. Do not trust it far: the checks are few films, the rate of learning falls '
+        f'{last:,.0f}. Do not trust it far: the checks are few sequences, the learning rate falls '
         'towards the end of a run, which flatters b, and a network of this size stops somewhere. '
         'Prediction: the last third as the law of the first two says it, over what came',
         ['error', 'at the end', 'b', 'prediction', *(f'{far / 1e6:g} M' for far in FAR)],

@@ -27,7 +27,7 @@ RULES: dict[str, UpdateRule] = {
     'filt3r': update_rule('filt3r'),
 }
 BASELINES = ('constant pose', 'constant velocity', 'features + PnP')
-TOLD = 'constant velocity is told the true first motion, features + PnP the intrinsics'
+GIVEN = 'constant velocity is given the true first motion, features + PnP the intrinsics'
 Array = NDArray[np.float64]
 
 

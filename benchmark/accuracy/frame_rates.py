@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_all
-from benchmark.accuracy.errors import mean, over_path, PathErrors, ratio, Record
-from benchmark.accuracy.estimates import BASELINES, Method, RULES, TOLD
+from benchmark.accuracy.errors import mean, over_path, PathErrors, Record
+from benchmark.accuracy.estimates import BASELINES, GIVEN, Method, RULES
 from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED
 from benchmark.accuracy.long_films import LEAST_FRAMES
 from benchmark.accuracy.setup import Bench, Report
@@ -30,23 +30,17 @@ EVERY = (1, 2, 4, 15)  # 30, 15, 7.5 and 2 Hz
 def measure(bench: Bench) -> Report:
     """Report every method at every rate."""
     records = _follow(bench, FIRST_SEED, 'rates')
-    return Report([_rate_table(records, bench, group) for group in bench.family_groups], records)
+    shown = list(dict.fromkeys([bench.shipped, Method(bench.shipped.rule), Method('cut3r')]))
+    details = [_rate_table(records, bench, group, bench.methods) for group in bench.family_groups]
+    table = _rate_table(records, bench, bench.letters, shown)
+    return Report([table], records, details=details)
 
 
 def choose(bench: Bench) -> Report:
     """Choose segments and rules on paths that are for this alone."""
     records = _follow(bench, FIRST_CHOICE_SEED, 'choose')
-    tables = [_interval_table(records, bench, group) for group in bench.family_groups]
-    return Report(tables, records)
-
-
-def compare(bench: Bench) -> Report:
-    """Report, of the methods chosen by `choose`, what `measure` found out about them."""
-    choice, reported = bench.measured('choose'), bench.measured('rates')
-    if not choice or not reported:
-        print('router: skipped, it needs what the parts choose and rates leave in --out')
-        return Report([])
-    return Report([_router_table(choice, reported, bench, group) for group in bench.family_groups])
+    *details, table = [_interval_table(records, bench, group) for group in bench.family_groups]
+    return Report([table], records, details=details)
 
 
 def best_method(records: Sequence[Record], candidates: Sequence[Method]) -> Method:
@@ -90,20 +84,22 @@ def _rates(records: Sequence[Record]) -> list[float]:
     return sorted({r.setting for r in records}, reverse=True)
 
 
-def _rate_table(records: list[Record], bench: Bench, families: str) -> Table:
+def _rate_table(
+    records: list[Record], bench: Bench, families: str, methods: Sequence[Method]
+) -> Table:
     records = _of(records, families)
-    names, rates = [*(m.name for m in bench.methods), *BASELINES], _rates(records)
+    names, rates = [*(m.name for m in methods), *BASELINES], _rates(records)
     columns = [names]
     for rate in rates:
         ates = [
             mean([r.path.ate for r in records if (r.method, r.setting) == (name, rate)])
             for name in names
         ]
-        columns.append(with_best(ates, len(bench.methods), 3))
+        columns.append(with_best(ates, len(methods), 3))
     lengths = [r.path.path for r in records if (r.method, r.setting) == (names[0], rates[0])]
     return Table(
         f'ATE [m] by frame rate, families {families}, the same {len(lengths)} paths of '
-        f'{bench.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error; {TOLD}',
+        f'{bench.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error; {GIVEN}',
         ['method', *(f'{rate:g} Hz' for rate in rates)],
         list(zip(*columns)),
     )
@@ -123,48 +119,8 @@ def _interval_table(records: list[Record], bench: Bench, families: str) -> Table
     return Table(
         f'ATE [% of path] by segment length, families {families}, mean of '
         f'{", ".join(f"{rate:g}" for rate in _rates(records))} Hz, '
-        f'{len({r.film for r in records})} paths on which nothing else is measured; chosen: '
+        f'{len({r.film for r in records})} paths on which nothing else is measured; least error: '
         f'{overall.name}',
         ['rule', 'no segments', *(f'segments of {interval}' for interval in bench.intervals)],
-        rows,
-    )
-
-
-def _router_table(
-    choice: list[Record], reported: list[Record], bench: Bench, families: str
-) -> Table:
-    choice, reported = _of(choice, families), _of(reported, families)
-    one = best_method(choice, bench.methods)
-    rows = []
-    for rate in _rates(reported):
-        at_rate = [r for r in reported if r.setting == rate]
-        best = best_method([r for r in choice if r.setting == rate], bench.methods)
-
-        def error(method: Method, records: list[Record] = at_rate) -> list[Record]:
-            return [r for r in records if r.method == method.name]
-
-        gain = ratio([r.path.ate for r in error(best)], [r.path.ate for r in error(one)])
-        others = (best, one, bench.shipped, Method('cut3r'))
-        rows.append(
-            [
-                f'{rate:g} Hz',
-                best.name,
-                *(number(over_path(error(method)), 1, 100) for method in others),
-                number(gain, 2),
-            ]
-        )
-    return Table(
-        f'What choosing by frame rate is worth, families {families}: ATE [% of path] on the '
-        f'reported paths of what was chosen on others; for all rates that was {one.name}, and '
-        f'{bench.shipped.name} is what the product does by default',
-        [
-            'rate',
-            'chosen for it',
-            'its ATE',
-            'one for all',
-            'default',
-            'cut3r',
-            'for it / for all',
-        ],
         rows,
     )

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_all
 from benchmark.accuracy.errors import Mean, mean, over_path, PathErrors, Record
-from benchmark.accuracy.estimates import BASELINES, TOLD
+from benchmark.accuracy.estimates import BASELINES, GIVEN, Method, RULES
 from benchmark.accuracy.pictures import draw_curves
 from benchmark.accuracy.setup import Bench, Report
 from benchmark.accuracy.tables import number, with_best
@@ -52,12 +52,29 @@ def measure(bench: Bench) -> Report:
             ]
     with atomic_file(bench.out / PICTURE) as file:
         draw_curves(file, records, bench.rate_hz)
-    tables = [_table(records, bench, family) for family in bench.letters]
+    details = [_detailed_table(records, bench, family) for family in bench.letters]
     caption = f'Trajectory error against the number of frames, {bench.rate_hz:g} Hz'
-    return Report(tables, records, {PICTURE: caption})
+    return Report([_table(records, bench)], records, {PICTURE: caption}, details)
 
 
-def _table(records: list[Record], bench: Bench, family: str) -> Table:
+def _table(records: list[Record], bench: Bench) -> Table:
+    """Compare the rules by segments and families; baselines know no segments."""
+    intervals, longest = [0, *bench.intervals], bench.lengths[-1]
+    head, columns = ['method'], [[*RULES, *BASELINES]]
+    for family in bench.letters:
+        chosen = [r for r in records if (r.group, r.setting) == (family, longest)]
+        head += [f'{family}, {f"segments of {i}" if i else "no segments"}' for i in intervals]
+        for interval in intervals:
+            names = [Method(rule, interval).name for rule in RULES]
+            names += [] if interval else BASELINES
+            ates = [mean([r.path.ate for r in chosen if r.method == name]) for name in names]
+            cells = with_best(ates, len(RULES), 3)
+            columns.append([*cells, *[''] * (len(columns[0]) - len(cells))])
+    caption = f'ATE [m] after {longest} frames; mean ± standard error'
+    return Table(caption, head, list(zip(*columns)))
+
+
+def _detailed_table(records: list[Record], bench: Bench, family: str) -> Table:
     records = [r for r in records if r.group == family]
     names, longest = [*(m.name for m in bench.methods), *BASELINES], bench.lengths[-1]
     by_length = [
@@ -80,8 +97,8 @@ def _table(records: list[Record], bench: Bench, family: str) -> Table:
     head += [f'ATE {longest} [% of path]', 'RPE [cm]', 'RPE [deg]', 'mean gain']
     path = mean([r.path.path for r in at_end[0]])
     return Table(
-        f'Family {family}, {bench.rate_hz:g} Hz, {len(at_end[0])} films, half robot, half '
-        f'hand-held, of {number(path, 1)} m; mean ± standard error; {TOLD}',
+        f'Family {family}, {bench.rate_hz:g} Hz, {len(at_end[0])} sequences, half robot, half '
+        f'hand-held, of {number(path, 1)} m; mean ± standard error; {GIVEN}',
         head,
         list(zip(*columns)),
     )

@@ -26,35 +26,29 @@ from ttt3r_ros.evaluation.errors import evaluate_trajectory, EvaluationError
 
 TRUTH = '#303030'
 COLORS = ('#0b7285', '#d1495b', '#e9a227', '#5f3dc4', '#2b8a3e')
-SHORT_FRAMES = 8
 WHOLE = (Method('ttt3r'), Method('cut3r'))
 COLUMNS = 4
 FAR_PERCENTILE = 98
 
 
 def measure(bench: Bench) -> Report:
-    """Draw a short and a long film of each family."""
-    longest = bench.lengths[-1]
-    plans = {
-        'short': ('hand', SHORT_FRAMES, [Method('cut3r')]),
-        'long': ('robot', longest, list(dict.fromkeys([bench.shipped, *WHOLE]))),
-    }
-    pictures = {}
-    total = sum(decodings(len(bench.letters), *plan) for _, *plan in plans.values())
+    """Draw a long sequence of each family: images, depth and paths."""
+    frames, pictures = bench.lengths[-1], {}
+    chosen = list(dict.fromkeys([bench.shipped, *WHOLE]))
+    total = decodings(len(bench.letters), frames, chosen)
     with tqdm(total=total, desc='pictures', unit='frame') as progress:
-        for family, (name, plan) in itertools.product(bench.letters, plans.items()):
-            kind, frames, chosen = plan
-            film = simulated(family, kind, 0, frames, bench.rate_hz, bench.fit)
+        for family in bench.letters:
+            film = simulated(family, 'robot', 0, frames, bench.rate_hz, bench.fit)
             encoded = EncodedFilms.of(bench.network, [film])
             runs = run_films(bench.network, encoded, chosen, progress, chosen[:1])
             (first,) = runs[chosen[0].name]
             said = {method: of_films[0] for method, of_films in runs.items()}
             said[BASELINES[-1]] = baselines(film, first.points_camera[..., 2])[BASELINES[-1]]
-            title = f'Family {family}, {kind}, {frames} frames at {bench.rate_hz:g} Hz'
-            picture = f'{name}_{family}.png'
+            title = f'Family {family}, robot, {frames} frames at {bench.rate_hz:g} Hz'
+            picture = f'long_{family}.png'
             with atomic_file(bench.out / picture) as file:
                 draw_film(file, title, film, said)
-            pictures[picture] = f'{title}: images, true and predicted depth, path from above'
+            pictures[picture] = title
     return Report([], pictures=pictures)
 
 

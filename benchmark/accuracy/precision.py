@@ -14,7 +14,7 @@ seems to cost is noise: a path feeds every rounding back into itself.
 
 Examples:
   python -m benchmark.accuracy.precision
-  python -m benchmark.accuracy.precision --frames 200 --films 3 --families S
+  python -m benchmark.accuracy.precision --frames 200 --sequences 3 --families S
 
 """
 
@@ -245,7 +245,7 @@ def tables(found: list[Found], intervals: list[int], what: str) -> list[Table]:
     names = [f'segments of {i}' if i else 'one segment' for i in intervals]
     head = [f'{kind}, {name}' for name in names for kind in ('ATE [m]', 'ratio')]
     films = len({f.film for f in found})
-    caption = f'{what}: the paths of {films} films; ratio to strict ± standard error'
+    caption = f'{what}: the paths of {films} sequences; ratio to strict ± standard error'
     return [step_table, Table(caption, ['option', *head, 'verdict'], rows)]
 
 
@@ -259,8 +259,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add('--checkpoint', default='', help='file or name (default: the one that ships)')
     add('--random', choices=PRESETS, default='', help='random weights: shows that it works')
-    add('--frames', type=positive_int, default=500, metavar='N', help='of a film (default 500)')
-    add('--films', type=positive_int, default=1, help='of each kind of path (default 1)')
+    add(
+        '--frames', type=positive_int, default=500, metavar='N', help='of a sequence (default 500)'
+    )
+    add('--sequences', type=positive_int, default=1, help='of each kind of path (default 1)')
     add('--families', nargs='+', choices=list(FAMILIES), default=['S', 'M'], help='(default S M)')
     add('--device', default='auto', help='auto, cpu or cuda')
     add('--json', type=Path, metavar='FILE', help='write the numbers here too')
@@ -279,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f'precision: error: {error}', file=sys.stderr)
         return 1
-    what = f'{arguments.random or info.name}, {arguments.frames} frames a film'
+    what = f'{arguments.random or info.name}, {arguments.frames} frames a sequence'
     print('\n'.join(table.markdown() for table in tables(found, intervals, what)))
     if arguments.json:
         record: dict[str, Any] = {'what': what, 'found': [asdict(f) for f in found]}
@@ -294,7 +296,7 @@ def _films(network: Network, arguments: argparse.Namespace) -> list[Film]:
     return [
         simulated(family, kind, index, arguments.frames, RATE_HZ, fit)
         for family, kind, index in itertools.product(
-            arguments.families, PATHS, range(arguments.films)
+            arguments.families, PATHS, range(arguments.sequences)
         )
     ]
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
 from benchmark.accuracy.errors import PathErrors, Record, SceneErrors
-from benchmark.accuracy.estimates import baselines, TOLD
+from benchmark.accuracy.estimates import BASELINES, baselines, GIVEN, Method
 from benchmark.accuracy.films import Film, recorded
 from benchmark.accuracy.setup import Bench, Report
 from ttt3r_ros.bench.tables import Table
@@ -26,7 +26,7 @@ HEAD = [
 
 def measure(bench: Bench) -> Report:
     """Map each recording that is there; name those that are not."""
-    tables, records = [], []
+    details, records = [], []
     a = bench.network.architecture
     for name in SEQUENCES:
         folder = bench.shared / 'data' / name
@@ -36,9 +36,24 @@ def measure(bench: Bench) -> Report:
         film = recorded(folder, a.image_size, a.patch_size, a.square_crop, bench.frames)
         of_film = _records(bench, film)
         records += of_film
-        caption = f'{name}: {len(film)} frames, path {of_film[0].path.path:.1f} m; {TOLD}'
-        tables.append(Table(caption, HEAD, [_row(record) for record in of_film]))
-    return Report(tables, records)
+        caption = f'{name}: {len(film)} frames, path {of_film[0].path.path:.1f} m; {GIVEN}'
+        details.append(Table(caption, HEAD, [_row(record) for record in of_film]))
+    return Report([_table(records, bench)] if records else [], records, details=details)
+
+
+def _table(records: list[Record], bench: Bench) -> Table:
+    """Compare what the product does with its rule without segments and the baselines."""
+    recordings = list(dict.fromkeys(record.film for record in records))
+    rules = dict.fromkeys((bench.shipped, Method(bench.shipped.rule)))
+    names = [*(method.name for method in rules), *BASELINES]
+    rows = []
+    for name in names:
+        paths = [r.path for r in records if r.method == name]
+        turns = [f'{path.turn:.2f}' for path in paths]
+        rows.append([name, *turns, *(f'{100 * path.ate / path.path:.1f}' for path in paths)])
+    head = [f'RPE [deg], {film}' for film in recordings]
+    head += [f'ATE [%], {film}' for film in recordings]
+    return Table('Rotation error and ATE in % of the path', ['method', *head], rows)
 
 
 def _records(bench: Bench, film: Film) -> list[Record]:

@@ -31,8 +31,8 @@ class Bench:
     A network and how much it is measured on.
 
     weights: their hash. shipped: what the product does with them unless it is told otherwise.
-    families: letters; one that stands twice gets twice the films. films: of each letter and
-    each kind of path; None is the part's own number. lengths: frames of long films, rising.
+    families: letters; one that stands twice gets twice the sequences. sequences: of each letter
+    and each kind of path; None is the part's own number. lengths: frames of long films, rising.
     intervals: frames of a segment. rate_hz: of short and long films. seconds: of the films at
     several rates. frames: of a recording, at most. shared: folder of the recordings. log: of
     the training. out: where records and pictures go.
@@ -42,7 +42,7 @@ class Bench:
     weights: str
     shipped: Method
     families: str
-    films: int | None
+    sequences: int | None
     lengths: list[int]
     intervals: list[int]
     rate_hz: float
@@ -79,14 +79,14 @@ class Bench:
         """
         Film what fits into memory at once, of one family.
 
-        :param count: films of each kind where `films` does not say it.
+        :param count: films of each kind where `sequences` does not say it.
         :param frames: images of each film.
         :param rate_hz: images a second.
         :param first_seed: of the films.
         """
         together = max(1, IMAGES_AT_ONCE // frames)
         for family in self.letters:
-            of_each = (self.films or count) * self.families.count(family)
+            of_each = (self.sequences or count) * self.families.count(family)
             chosen = [(kind, number) for kind in PATHS for number in range(of_each)]
             for begin in range(0, len(chosen), together):
                 yield [
@@ -96,7 +96,7 @@ class Bench:
 
     def count(self, count: int) -> int:
         """Count the films of all groups."""
-        return len(self.families) * len(PATHS) * (self.films or count)
+        return len(self.families) * len(PATHS) * (self.sequences or count)
 
     def measured(self, part: str) -> list[Record]:
         """
@@ -118,8 +118,14 @@ class Bench:
 
 @dataclass(frozen=True)
 class Report:
-    """What one part found out; pictures: captions of those it drew, by their file's name."""
+    """
+    What one part measured.
+
+    tables: shown in the documentation. pictures: captions, by the name of the file; shown there
+    too. details: tables that are only printed and written beside the others.
+    """
 
     tables: list[Table]
     records: list[Record] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
+    details: list[Table] = field(default_factory=list)

@@ -5,9 +5,10 @@
 Show where each millisecond goes between the stamp of an image and the cloud of it.
 
 A camera and the mapping node run as processes of their own and talk over DDS; this process
-hears ~/points. The camera stamps an image when it sends it, as a driver does that gets one. The
-node is the one that `ros2 launch` starts, with a stop-watch around the functions that an image
-goes through (benchmark/speed/timed_node.py). It maps a camera alone: no transform is waited for.
+subscribes to ~/points. The camera stamps an image when it sends it, as a driver does that gets
+one. The node is the one that `ros2 launch` starts, with a stop-watch around the functions that an
+image goes through (benchmark/speed/timed_node.py). It maps a camera alone: no transform is waited
+for.
 
 Examples:
   python -m benchmark.speed.node_latency --seconds 20
@@ -255,7 +256,7 @@ def _spans(
             OUT: behind,
             'stamp to published': ahead + in_worker,
             'published, less the network': own,
-            'heard, less the network': own + behind,
+            'received, less the network': own + behind,
             **{stage: after.get(stage, np.zeros(2)) for stage in AFTER},
         }
         spans.append({stage: (1e3 * seconds).tolist() for stage, seconds in taken.items()})

@@ -153,7 +153,7 @@ def start_node(checkpoint: str) -> Times:
 
         def show() -> None:
             if camera.is_heard():
-                times.setdefault('it hears the camera', time.time() - begin)
+                times.setdefault('subscribed to the camera', time.time() - begin)
                 camera.publish(camera.picture(picture(), None), time.time_ns())
 
         def read(message: Log) -> None:

@@ -63,7 +63,7 @@ def test_the_curve_of_a_log_is_drawn_and_tabulated(tmp_path):
     log.write_text(''.join(json.dumps(row) + '\n' for row in rows()))
     arguments = ['--checkpoint', 'random', '--part', 'curve', '--families', 'S']
     assert main([*arguments, '--log', str(log), '--out', str(tmp_path)]) == 0
-    text = (tmp_path / 'curve.md').read_text()
+    text = (tmp_path / 'curve.details.md').read_text()
     # 5 * (10 M frames) ** -0.3, and a warning.
     assert '0.040 |' in text
     assert 'Do not trust it far' in text

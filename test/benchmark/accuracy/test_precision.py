@@ -78,7 +78,7 @@ def test_an_option_is_judged_by_its_worst_ratio(value, error, says):
 
 def test_every_option_is_measured_from_end_to_end(tmp_path, capsys):
     path = tmp_path / 'precision.json'
-    command = ['--random', 'tiny', '--device', 'cpu', '--frames', '5', '--films', '1']
+    command = ['--random', 'tiny', '--device', 'cpu', '--frames', '5', '--sequences', '1']
     assert precision.main([*command, '--families', 'S', '--json', str(path)]) == 0
 
     printed = capsys.readouterr().out

@@ -5,7 +5,7 @@
 
 from benchmark.accuracy.errors import Mean
 from benchmark.accuracy.tables import number, with_best
-from benchmark.accuracy.targets import Bar
+from benchmark.accuracy.targets import Target
 from ttt3r_ros.bench.tables import Table
 
 NAN = float('nan')
@@ -40,5 +40,5 @@ def test_the_lowest_of_those_compared_is_bold():
     assert with_best(means, 2, 1) == ['2.0', '**1.0**', '0.5']
 
 
-def test_a_bar_is_reached_up_to_its_figure():
-    assert [Bar('a', 0.05, reached).row()[-1] for reached in (0.05, 0.0501)] == ['yes', 'no']
+def test_a_target_is_reached_up_to_its_figure():
+    assert [Target('a', 0.05, reached).row()[-1] for reached in (0.05, 0.0501)] == ['yes', 'no']

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Bars and choices follow from records as they should."""
+"""Targets and choices follow from records as they should."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ import pytest
 from benchmark.accuracy.errors import PathErrors, Record, SceneErrors
 from benchmark.accuracy.estimates import Method
 from benchmark.accuracy.frame_rates import best_method
-from benchmark.accuracy.targets import long_bars, short_bars
+from benchmark.accuracy.targets import long_targets, short_targets
 
 RULES = [Method('cut3r'), Method('brake')]
 SEGMENTED = [Method('cut3r', 3), Method('brake', 3)]
@@ -33,26 +33,33 @@ def test_the_best_method_has_the_least_error_over_all_its_paths():
 def test_a_method_chosen_on_other_paths_is_reported_as_it_is_on_these():
     reported = [record('cut3r', 1.0), record('brake', 0.8)]
     choice = [record('cut3r', 0.1, 15.0), record('brake', 0.2, 15.0)]
-    chosen, hindsight = long_bars(reported, choice, BENCH)
-    assert chosen.reached == pytest.approx(1.0)
-    assert chosen.name.endswith('chosen on other paths: cut3r')
-    assert hindsight.reached == pytest.approx(0.8)
-    assert hindsight.name.endswith('best in hindsight: brake')
+    (target,) = long_targets(reported, choice, BENCH)
+    assert target.reached == pytest.approx(1.0)
+    assert target.name == "M robot, 500 frames, cut3r: ATE over cut3r's"
 
 
-def test_only_the_longest_films_and_segments_count_for_the_bar_of_s():
+def test_only_the_longest_sequences_and_segments_count_for_the_target_of_s():
     reported = [record(m.name, 0.4, group='S') for m in SEGMENTED]
     reported += [record('cut3r', 0.0, group='S'), record('cut3r, segments of 3', 0.0, 100, 'S')]
-    (bar,) = long_bars(reported, [], BENCH)
-    assert bar.reached == pytest.approx(0.04)
-    assert bar.wanted == 0.05
+    choice = [record(m.name, 0.4, 15.0, 'S') for m in SEGMENTED]
+    (target,) = long_targets(reported, choice, BENCH)
+    assert target.reached == pytest.approx(0.04)
+    assert target.wanted == 0.05
+
+
+def test_a_method_is_chosen_at_the_rate_of_the_long_sequences():
+    reported = [record('cut3r', 1.0), record('brake', 0.8)]
+    choice = [record('cut3r', 0.2, 15.0), record('brake', 0.1, 15.0)]
+    other_rate = [record('cut3r', 0.0, 2.0), record('brake', 5.0, 2.0)]
+    (target,) = long_targets(reported, choice + other_rate, BENCH)
+    assert target.reached == pytest.approx(0.8, abs=1e-12)
 
 
 def test_eight_frames_are_judged_by_the_rule_of_the_training_and_against_no_motion():
     scene = SceneErrors(metric=0.3, scaled=0.2, world=0.3)
     ours = record('network (cut3r)', 0.1, 8, turn=0.5, scene=scene)
     records = [ours, record('constant pose', 3.0, 8, turn=2.0, scene=scene)]
-    depth, turn = short_bars(records)
+    depth, turn = short_targets(records)
     assert depth.reached == pytest.approx(0.2)
     assert turn.reached == pytest.approx(0.25)
     assert turn.row()[-1] == 'yes'

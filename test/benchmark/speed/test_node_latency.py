@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 SECOND = 1_000_000_000
-FIGURES = 'stamp to published', 'published, less the network', 'heard, less the network'
+FIGURES = 'stamp to published', 'published, less the network', 'received, less the network'
 
 
 @pytest.fixture
