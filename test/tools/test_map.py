@@ -25,6 +25,7 @@ from ttt3r_ros.model.checkpoint import save_checkpoint
 from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.mapping_run import intrinsics_for
+from ttt3r_ros.trajectory import read_trajectory
 
 PLAN = {'map.pgm', 'map.yaml'}
 RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png'}
@@ -46,13 +47,17 @@ def images(tmp_path):
     rng = np.random.default_rng(1)
     for i in range(5):
         pixels = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((160, 120)).save(folder / f'{i}.png')
+        Image.fromarray(pixels).resize((160, 120), Image.Resampling.NEAREST).save(
+            folder / f'{i}.png'
+        )
     return folder
 
 
 def run_map(source, output, *options):
     """Map with a small random network: it shows the path of the data, not a map."""
-    return main(['map', str(source), '--output', str(output), '--checkpoint', 'random', *options])
+    anywhere = ['--max-speed', '1000', '--max-turn-rate', '100000']
+    fixed = ['--output', str(output), '--checkpoint', 'random', *anywhere]
+    return main(['map', str(source), *fixed, *options])
 
 
 def summary_of(output):
@@ -120,8 +125,7 @@ def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, ca
     checkpoint, sizes = tmp_path / 'noted.safetensors', Architecture.tiny()
     save_checkpoint(checkpoint, Network(sizes), sizes, {'note': 'only for cellars'})
 
-    options = ['--output', str(tmp_path / 'out'), '--checkpoint', str(checkpoint)]
-    assert main(['map', str(images), *options]) == 0
+    assert run_map(images, tmp_path / 'out', '--checkpoint', str(checkpoint)) == 0
 
     assert 'note: only for cellars\n' in capsys.readouterr().err
 
@@ -401,3 +405,54 @@ def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatc
 
     assert run_map(images, tmp_path / 'out') == 0
     assert summary_of(tmp_path / 'out')['frames'] == len(files) == 5
+
+
+def test_another_run_goes_on_in_a_saved_map_or_only_follows_in_it(images, tmp_path, capsys):
+    saved = tmp_path / 'maps' / 'house.ttt3r'
+    first, grown, followed = (tmp_path / name for name in ('first', 'grown', 'followed'))
+    low = ('--confidence-threshold', '1')  # a random network is sure of nothing
+
+    assert run_map(images, first, *low, '--save-map', str(saved)) == 0
+    assert run_map(images, grown, *low, '--load-map', str(saved)) == 0
+    assert run_map(images, followed, *low, '--load-map', str(saved), '--localize') == 0
+
+    voxels = [summary_of(folder)['voxels'] for folder in (first, grown, followed)]
+    assert voxels[1] > voxels[0] == voxels[2] > 0
+    assert 'wrote' in capsys.readouterr().out
+
+
+def test_localizing_without_a_map_and_a_map_of_other_weights_are_refused(images, tmp_path, capsys):
+    saved = tmp_path / 'house.ttt3r'
+    assert run_map(images, tmp_path / 'a', '--save-map', str(saved)) == 0
+    assert run_map(images, tmp_path / 'b', '--localize') == 1
+    assert 'needs a map' in capsys.readouterr().err
+    other = ['map', str(images), '--output', str(tmp_path / 'c'), '--load-map', str(saved)]
+    assert main(other) == 1
+    assert 'made with the weights random' in capsys.readouterr().err
+
+
+def test_a_start_pose_is_where_the_first_camera_stands(images, tmp_path):
+    assert run_map(images, tmp_path / 'out', '--start-pose', '1.5', '-2', '90') == 0
+
+    pose = read_trajectory(tmp_path / 'out' / 'trajectory.txt').world_T_camera[0]
+    np.testing.assert_allclose(pose[:3, 3], [1.5, -2, 0], atol=1e-6)
+    # The optical axis is ahead, which is y of the map after a quarter turn.
+    np.testing.assert_allclose(pose[:3, 2], [0, 1, 0], atol=1e-6)
+
+
+def test_the_odometry_of_a_bag_gives_the_map_its_place_and_is_named(tmp_path):
+    drive, bag = tmp_path / 'drive', tmp_path / 'drive' / 'bag'
+    simulate = ['simulate', '--seconds', '2', '--seed', '3', '--output', str(drive), '--bag']
+    assert main(simulate) == 0
+    source = next(path for path in (bag, drive) if (path / 'metadata.yaml').exists())
+
+    runs = {}
+    for choice in ('auto', 'none'):
+        out = tmp_path / choice
+        assert run_map(source, out, '--odometry', choice, '--camera-height', '0.8') == 0
+        runs[choice] = summary_of(out), read_trajectory(out / 'trajectory.txt').world_T_camera[0]
+
+    assert runs['auto'][0]['odometry'].startswith('odometry: TF odom -> base_link')
+    assert runs['auto'][1][2, 3] == pytest.approx(0.8, abs=1e-6)  # the camera on its robot
+    assert runs['none'][0]['odometry'].startswith('no odometry')
+    assert runs['none'][1][2, 3] == pytest.approx(0.0, abs=1e-6)

@@ -39,7 +39,7 @@ def save(mapper: Mapper, path: Path) -> str:
     """
     Save the map.
 
-    : where; its folder is made.
+    :param path: its folder is made.
     :returns: what was written, for people.
     :raises UserError: why nothing was written.
     """

@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ttt3r_ros.atomic import output_folder
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import Array, rotation_about, transform
 from ttt3r_ros.inputs.calibration_files import read_intrinsics
+from ttt3r_ros.inputs.odometry import AUTO, OdometryChoice
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
@@ -21,6 +25,11 @@ EXAMPLES = """examples:
   ttt3r map bag/ --output out --topic /camera/image_raw --frame-step 3
   ttt3r map drive.mp4 --output out --camera-height 0.8
   ttt3r map 0 --output out                   the first camera, until Ctrl-C
+  ttt3r map monday/ --output out --save-map house.ttt3r
+  ttt3r map tuesday/ --output out --load-map house.ttt3r --localize --start-pose 1.5 0 90
+
+The odometry of a bag (TF odom -> base_link, else an Odometry topic) or a sequence (odometry.txt)
+gives the map its place and its metre.
 
 writes into the output folder
   trajectory.txt  stamp tx ty tz qx qy qz qw of each frame (map_T_camera, TUM format)
@@ -70,6 +79,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     calibration.add_argument(
         '--no-intrinsics', action='store_true', help='ignore the calibration found in the input'
     )
+    odometry = parser.add_argument_group('odometry', 'of the robot, in a bag or sequence')
+    odometry.add_argument(
+        '--odometry',
+        default=AUTO,
+        metavar='TOPIC',
+        help='auto (the default): what the input has; none; or a topic of TF or Odometry',
+    )
+    odometry.add_argument('--odom-frame', default='odom', metavar='FRAME')
+    odometry.add_argument(
+        '--base-frame', default='base_link', metavar='FRAME', help='of the robot'
+    )
+    odometry.add_argument(
+        '--start-pose',
+        type=float,
+        nargs=3,
+        metavar=('X', 'Y', 'YAW'),
+        help='of the robot at the first image, metres and degrees in the map',
+    )
+    saved = parser.add_argument_group('saved maps')
+    saved.add_argument('--save-map', type=Path, metavar='FILE', help='written at the end')
+    saved.add_argument('--load-map', type=Path, metavar='FILE', help='goes on in this map')
+    saved.add_argument(
+        '--localize', action='store_true', help='follow the camera in the loaded map, unchanged'
+    )
     parser.add_argument(
         '--depth',
         action='store_true',
@@ -90,7 +123,10 @@ def run(arguments: argparse.Namespace) -> int:
     model_settings = read_settings(arguments, ModelSettings)
     mapping_settings = read_settings(arguments, MappingSettings)
     own_intrinsics = not (arguments.no_intrinsics or arguments.intrinsics)
-    source = open_source(arguments.input, arguments.topic, arguments.fps, own_intrinsics)
+    if arguments.localize and not arguments.load_map:
+        raise UserError('--localize needs a map: --load-map FILE')
+    odometry = OdometryChoice(arguments.odometry, arguments.odom_frame, arguments.base_frame)
+    source = open_source(arguments.input, arguments.topic, arguments.fps, own_intrinsics, odometry)
     calibration = (
         read_intrinsics(arguments.intrinsics) if arguments.intrinsics else source.intrinsics
     )
@@ -100,10 +136,26 @@ def run(arguments: argparse.Namespace) -> int:
         from ttt3r_ros.tools.mapping_run import MappingRun
 
         mapping = MappingRun(model_settings, mapping_settings, calibration)
+        mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
         depth = DepthFolder(folder / 'depth') if arguments.depth else None
         mapping.map(source, arguments.frame_step, arguments.max_frames, depth, stop)
         mapping.write(folder, source.name, stop)
         print(mapping.report(), f'-> {folder}')
+        if arguments.save_map:
+            print(mapping.save(arguments.save_map))
     if stop.signal_number and not source.live:
         return 128 + stop.signal_number
     return 0
+
+
+def start_pose(numbers: list[float] | None) -> Array | None:
+    """
+    Return the pose of --start-pose.
+
+    :param numbers: x and y, metres, and yaw, degrees, in the map; or None.
+    :returns: (4, 4) map_T_base, or None.
+    """
+    if numbers is None:
+        return None
+    x, y, yaw = numbers
+    return transform(rotation_about([0, 0, 1], math.radians(yaw)), [x, y, 0.0])

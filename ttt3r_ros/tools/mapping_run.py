@@ -27,9 +27,11 @@ from tqdm import tqdm
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
+from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, IDENTITY
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy_files import (
@@ -85,10 +87,34 @@ class MappingRun:
             print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
         self._mapper = Mapper(self._predictor, mapping_settings)
         self._recording = Recording()
+        self._start_pose: Array | None = None
+        self._odometry = ''
         self._skipped = 0
         self._explanations = 0
         self._last_reason = ''
         self._seconds = 0.0
+
+    def begin(self, saved: Path | None, follow_only: bool, start_pose: Array | None) -> None:
+        """
+        Load a map, and place the robot in it.
+
+        :param saved: file of the map to go on in, or None.
+        :param follow_only: whether that map stays as it is.
+        :param start_pose: (4, 4) map_T_base at the first image, or None.
+        :raises UserError: when the map cannot be used.
+        """
+        if saved is not None:
+            print(files.load(self._mapper, saved), file=sys.stderr)
+        self._mapper.follow_only(follow_only)
+        self._start_pose = start_pose
+
+    def save(self, path: Path) -> str:
+        """
+        Save the map for `--load-map` and the node; return a sentence for the user.
+
+        :raises UserError: when it cannot be written.
+        """
+        return files.save(self._mapper, path)
 
     def map(
         self,
@@ -128,6 +154,7 @@ class MappingRun:
                 if len(self._recording) == most_frames:
                     break
         self._seconds = time.perf_counter() - began
+        self._odometry = source.odometry
         if not len(self._recording):
             if stop.signal_number:
                 raise KeyboardInterrupt
@@ -145,7 +172,7 @@ class MappingRun:
         height, width = item.rgb.shape[:2]
         try:
             intrinsics = intrinsics_for(self._calibration, width, height)
-            located = self._mapper.observe(Observation(item.rgb, item.stamp_ns, intrinsics))
+            located = self._mapper.observe(self._observation(item, intrinsics))
             self._mapper.integrate()
         except torch.OutOfMemoryError as error:
             raise UserError(
@@ -160,6 +187,15 @@ class MappingRun:
         self._recording.add(located, time.perf_counter() - began)
         if depth is not None:
             depth.write(item.index, located.pointmap.depth, located.tracked.fit)
+
+    def _observation(self, item: InputFrame, intrinsics: CameraIntrinsics | None) -> Observation:
+        if self._start_pose is not None and not len(self._recording):
+            # The base of a camera alone is its optical frame.
+            alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY
+            self._mapper.place_base(self._start_pose @ alone)
+        return Observation(
+            item.rgb, item.stamp_ns, intrinsics, item.base_T_camera, item.odom_T_base
+        )
 
     def _skip(self, reason: str, count: int = 1) -> None:
         self._skipped += count
@@ -195,9 +231,9 @@ class MappingRun:
         else:  # of an earlier run
             for name in (DESCRIPTION, PICTURE):
                 (folder / name).unlink(missing_ok=True)
-        with ExitStack() as files:
+        with ExitStack() as stack:
             # Each file moves to its place when all are written, the last one first.
-            opened = {name: files.enter_context(atomic_file(folder / name)) for name in names}
+            opened = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
             opened['summary.json'].write((json.dumps(summary, indent=2) + '\n').encode())
             write_trajectory(opened['trajectory.txt'], trajectory)
             write_ply(opened['map.ply'], cloud)
@@ -234,6 +270,7 @@ class MappingRun:
             'path_m': path_length(trajectory.world_T_camera),
             'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / 1e9,
             'voxels': len(self._mapper.map.voxels),
+            'odometry': self._odometry,
             'focal_px': recording.focal_px(),
             'focal_from': 'estimate' if self._calibration is None else 'calibration',
             'intrinsics': None if self._calibration is None else self._calibration.to_record(),
