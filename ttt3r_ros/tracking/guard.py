@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Array, invert, rotation_angle
-from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.model.image_input import check_image
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+
+GreyImage = NDArray[np.integer[Any] | np.floating[Any]]
 
 # Detail is measured in an image of this longest side, so that it depends little on the camera.
 SIDE = 160
@@ -118,7 +122,7 @@ class Guard:
             raise RefusedPrediction(f'impossible motion: {turned:.0f} degrees in {seconds:.2f} s')
 
 
-def _check_detail(grey: Pixels) -> None:
+def _check_detail(grey: GreyImage) -> None:
     """Refuse an image that shows no more than its own coarse version."""
     coarse = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     fine, rough = _detail(grey), _detail(coarse)
@@ -131,7 +135,7 @@ def _check_detail(grey: Pixels) -> None:
         raise RefusedImage('the image is blurred: the camera is out of focus or turns fast')
 
 
-def _detail(grey: Pixels) -> Array:
+def _detail(grey: GreyImage) -> Array:
     """Return the variance of the second derivative along rows and along columns, (2,)."""
     second = np.array([[1, -2, 1]], np.float32)
     return np.array(
