@@ -25,13 +25,13 @@ from torch import Tensor
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import (
-    Architecture,
     FramePrediction,
     Network,
     Outputs,
     RecurrentState,
     update_rule,
 )
+from ttt3r_ros.model.published.config import config_architecture
 from ttt3r_ros.model.state_update import UpdateRule
 
 # Largest absolute errors that separate right from wrong.
@@ -140,7 +140,7 @@ class Bundle:
             records = json.loads(str(arrays['runs']))
             if not isinstance(config, dict) or not isinstance(records, list) or not records:
                 raise ValueError('it needs a config and runs')
-            network = Network(Architecture.from_published_config(config)).eval()
+            network = Network(config_architecture(config)).eval()
             runs = [Run.from_record(record, arrays) for record in records]
             named = {
                 name[3:]: torch.from_numpy(array).float()

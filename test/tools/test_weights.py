@@ -18,6 +18,7 @@ import torch
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
 from ttt3r_ros.model.published.files import PUBLISHED, RemoteFile
+from ttt3r_ros.model.published.names import with_aliases
 from ttt3r_ros.tools.download import download, DownloadError, partial_path, Patience
 from ttt3r_ros.tools.main import main
 
@@ -331,7 +332,7 @@ def test_a_server_that_is_not_there_is_one_clear_error(tmp_path, body):
 @pytest.fixture
 def tensors():
     torch.manual_seed(0)
-    return Network(TINY).published_state_dict()
+    return with_aliases(Network(TINY).state_dict())
 
 
 @pytest.fixture

@@ -262,16 +262,6 @@ class Network(nn.Module):
             prediction = replace(prediction, rgb=self.downstream_head.colors(levels))
         return prediction
 
-    def published_state_dict(self) -> dict[str, Tensor]:
-        """Give the parameters under their published names, the duplicates included."""
-        named: dict[str, Tensor] = dict(self.state_dict())
-        for name, tensor in list(named.items()):
-            for level in range(1, 5):
-                head, found, _ = name.partition(f'.scratch.layer{level}_rn.weight')
-                if found:
-                    named[f'{head}.scratch.layer_rn.{level - 1}.weight'] = tensor
-        return named
-
     def use_precision(self, precision: str, device: torch.device) -> Network:
         """
         Choose the arithmetic of the layers, in place.
