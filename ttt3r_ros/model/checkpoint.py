@@ -34,6 +34,7 @@ from ttt3r_ros.model.published.files import fetched, LICENSE, PUBLISHED, publish
 from ttt3r_ros.model.published.names import own_tensors, without_aliases
 from ttt3r_ros.model.published.pth_file import CheckpointError as CheckpointError
 from ttt3r_ros.model.published.pth_file import read_pth
+from ttt3r_ros.model.tensor_hash import hash_tensors
 
 STORAGE_DTYPES = {
     'float32': torch.float32,
@@ -253,20 +254,6 @@ def hash_file(path: Path) -> str:
                 digest.update(block)
     except OSError as error:
         raise CheckpointError(f'cannot read {path}: {error}') from None
-    return digest.hexdigest()
-
-
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """
-    Give one SHA-256 of the names, dtypes, shapes and bytes of tensors, in the order of names.
-
-    Unlike the hash of a file it can be written into that file.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
