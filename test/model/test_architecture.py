@@ -17,6 +17,7 @@ from ttt3r_ros.model.published.config import config_architecture
 ARCHITECTURES = [
     Architecture.published_512(),
     Architecture.published_224(),
+    Architecture.base(),
     Architecture.small(),
     Architecture.tiny(),
 ]
@@ -40,7 +41,7 @@ def test_sizes_cannot_be_changed_afterwards():
         Architecture.tiny().decoder_width = 64
 
 
-@pytest.mark.parametrize('preset', ['small', 'mini'])
+@pytest.mark.parametrize('preset', ['base', 'small'])
 def test_the_state_reaches_over_the_images_that_a_preset_is_trained_on(preset):
     recipe = PRESETS[preset]
     network = Network(recipe.architecture)

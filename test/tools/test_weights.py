@@ -501,7 +501,7 @@ def test_info_knows_the_checkpoint_that_ships_by_name(capsys):
     assert main(['weights', 'info', 'small']) == 0
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ['architecture', 'mini'] in lines
+    assert ['architecture', 'small'] in lines
 
 
 def test_verify_refuses_numbers_that_are_not_finite(tmp_path, tensors, capsys):

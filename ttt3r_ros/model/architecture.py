@@ -10,7 +10,7 @@ from typing import Any
 
 from ttt3r_ros.errors import UserError
 
-PRESETS = ('published_512', 'published_224', 'small', 'mini', 'tiny')
+PRESETS = ('published_512', 'published_224', 'base', 'small', 'tiny')
 
 
 class ArchitectureError(UserError):
@@ -112,9 +112,9 @@ class Architecture:
         return cls(image_size=224, square_crop=True, head='linear')
 
     @classmethod
-    def small(cls) -> Architecture:
+    def base(cls) -> Architecture:
         """
-        Give the largest sizes that may ship: 27 MB in half precision.
+        Return the largest sizes that may ship: 13.7 million parameters, 27 MB in half precision.
 
         State tokens stand on a grid of positions. That of 182, 13 rows of 14, reaches over the
         patches of 224x160: motion was seen two to four times worse where an image reached
@@ -143,8 +143,12 @@ class Architecture:
         )
 
     @classmethod
-    def mini(cls) -> Architecture:
-        """Give sizes that two CPU cores can train, with the state of `small`."""
+    def small(cls) -> Architecture:
+        """
+        Return the sizes of the checkpoint that ships: 3.3 million parameters.
+
+        Two CPU cores can train them. The state is that of `base`.
+        """
         return cls(
             image_size=224,
             stem_widths=(16, 32, 64),
