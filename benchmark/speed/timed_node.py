@@ -71,7 +71,7 @@ class FreePredictor:
         points, confidence = _wall(rgb.shape[1], rgb.shape[0])
         pose = np.eye(4)
         pose[0, 3] = 0.02 * state
-        return HostPrediction(points, confidence, pose, 0.5, 0.2, 0.8), state + 1
+        return HostPrediction(points, confidence, pose, 0.5), state + 1
 
 
 @functools.cache

@@ -55,15 +55,13 @@ class HostPrediction:
 
     points_camera: (h, w, 3) float32 metres, camera frame. confidence: (h, w) float32 > 1.
     world_T_camera: (4, 4) float64, the world being the first camera of the segment; all NaN
-    where the network gave no finite pose. gain_mean, gain_min, gain_max: over the state tokens.
+    where the network gave no finite pose. gain_mean: over the state tokens, 0 to 1.
     """
 
     points_camera: NDArray[np.float32]
     confidence: NDArray[np.float32]
     world_T_camera: NDArray[np.float64]
     gain_mean: float
-    gain_min: float
-    gain_max: float
 
 
 class Predictor:
@@ -233,19 +231,18 @@ def _complete(prediction: FramePrediction) -> tuple[Tensor, Tensor, Tensor, Tens
 
 def _packed(prediction: FramePrediction) -> Tensor:
     """Put all that the host needs into one vector."""
-    gain = prediction.gain
     numbers = [tensor.flatten() for tensor in _complete(prediction)]
-    return torch.cat([*numbers, torch.stack([gain.mean(), gain.min(), gain.max()])])
+    return torch.cat([*numbers, prediction.gain.mean()[None]])
 
 
 def _unpack(flat: NDArray[np.float32], height: int, width: int) -> HostPrediction:
     count = height * width
-    pose, gains = flat[4 * count : 4 * count + 7].astype(np.float64), flat[-3:]
+    pose = flat[4 * count : 4 * count + 7].astype(np.float64)
     return HostPrediction(
         flat[: 3 * count].reshape(height, width, 3),
         flat[3 * count : 4 * count].reshape(height, width),
         _pose_matrix(pose),
-        *(float(g) for g in gains),
+        float(flat[-1]),
     )
 
 
