@@ -18,6 +18,7 @@ PACKAGE = 'ttt3r_ros'
 # foundation, which libraries.
 LIBRARIES = {
     'errors': set(),
+    'units': set(),
     'settings': set(),
     'geometry': {'numpy'},
     'intrinsics': {'numpy'},
@@ -29,12 +30,13 @@ FOUNDATION = set(LIBRARIES)
 MAP = {'model', 'tracking', 'graph', 'mapping'}
 ROOMS = {
     'errors': set(),
+    'units': set(),
     'settings': {'errors'},
     'geometry': {'errors', 'settings'},
     'intrinsics': {'errors', 'settings', 'geometry'},
     'image_formats': {'errors'},
     'atomic': {'errors'},
-    'trajectory': {'errors', 'geometry'},
+    'trajectory': {'errors', 'units', 'geometry'},
     'inputs': FOUNDATION,
     'model': FOUNDATION,
     'tracking': FOUNDATION | {'model'},

@@ -19,6 +19,7 @@ from ttt3r_ros.geometry import (
     rotation_from_quaternion,
     transform,
 )
+from ttt3r_ros.units import NANOSECONDS
 
 
 class TrajectoryError(UserError):
@@ -45,7 +46,7 @@ def nanoseconds(seconds: str) -> int:
     :raises ValueError: when it is no finite number.
     """
     try:
-        return int((Decimal(seconds) * 1_000_000_000).to_integral_value())
+        return int((Decimal(seconds) * NANOSECONDS).to_integral_value())
     except (InvalidOperation, OverflowError) as error:
         raise ValueError(f'{seconds!r} is no time in seconds') from error
 
@@ -57,7 +58,7 @@ def seconds_text(stamp_ns: int) -> str:
     :param stamp_ns: integer nanoseconds, of any sign.
     """
     sign = '-' if stamp_ns < 0 else ''
-    return f'{sign}{abs(stamp_ns) // 1_000_000_000}.{abs(stamp_ns) % 1_000_000_000:09d}'
+    return f'{sign}{abs(stamp_ns) // NANOSECONDS}.{abs(stamp_ns) % NANOSECONDS:09d}'
 
 
 def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajectory:

@@ -27,6 +27,7 @@ from ttt3r_ros.inputs.source import (
     missing_frames,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
@@ -128,7 +129,7 @@ class BagSource:
         except DAMAGE as error:
             return BadFrame(f'image {index}: {one_line(error)}')
         stamp = message.header.stamp
-        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        stamp_ns = stamp.sec * NANOSECONDS + stamp.nanosec
         return InputFrame(index, stamp_ns or recorded_ns, rgb)
 
     def _camera_info(self, reader: Reader) -> CameraIntrinsics | None:

@@ -19,6 +19,7 @@ from ttt3r_ros.inputs.odometry import (
 from ttt3r_ros.inputs.sequence import is_sequence, open_sequence, read_odometry
 from ttt3r_ros.inputs.source import ImageSource, InputError
 from ttt3r_ros.inputs.video import VideoSource
+from ttt3r_ros.units import NANOSECONDS
 
 BAG_SUFFIXES = ('.db3', '.mcap')
 DEFAULT_IMAGE_FPS = 1.0
@@ -109,4 +110,6 @@ def _open_folder(
         )
     files = image_files(path)
     rate = fps or DEFAULT_IMAGE_FPS
-    return ImageFolderSource(path, files, [round(i * 1e9 / rate) for i in range(len(files))])
+    return ImageFolderSource(
+        path, files, [round(i * NANOSECONDS / rate) for i in range(len(files))]
+    )

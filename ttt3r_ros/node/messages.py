@@ -43,8 +43,7 @@ from ttt3r_ros.image_formats import (
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
-
-NANOSECONDS = 1_000_000_000
+from ttt3r_ros.units import NANOSECONDS
 
 CLOUD_FIELDS = [
     PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)

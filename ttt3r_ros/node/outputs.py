@@ -17,14 +17,7 @@ from nav_msgs.msg import Odometry, Path
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    qos_policy_name_from_kind,
-    qos_profile_sensor_data,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import qos_policy_name_from_kind, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -37,21 +30,8 @@ from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
 from ttt3r_ros.node.parameters import Settings
-
-RELIABLE = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
-)
-LATCHED = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-NEWEST = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=qos_profile_sensor_data.reliability,
-)
+from ttt3r_ros.node.qos import LATCHED, NEWEST, RELIABLE
+from ttt3r_ros.units import NANOSECONDS
 
 PATH_PERIOD_S = 1.0
 
@@ -209,7 +189,7 @@ class Outputs:
         last, self._last_odometry = self._last_odometry, (stamp_ns, odom_T_base)
         if last is None or not self.odometry.get_subscription_count():
             return
-        seconds = (stamp_ns - last[0]) / messages.NANOSECONDS
+        seconds = (stamp_ns - last[0]) / NANOSECONDS
         position_deviation, rotation_deviation = self._deviations()
         spread = 2**0.5 / seconds  # of the difference of two poses
         self.odometry.publish(

@@ -17,25 +17,24 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
 from ttt3r_ros.inputs.opening import is_bag, open_source
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.qos import MANY, MANY_LATCHED
 from ttt3r_ros.players.camera_topics import CameraTopics
 from ttt3r_ros.players.replay import Item, Replay, run_replay
 from ttt3r_ros.settings import PlayerSettings
 from ttt3r_ros.trajectory import read_trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 NAME = 'dataset_player'
 WORLD_FRAME = 'world'
 TRUTH_FILE = 'groundtruth.txt'
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
-VOLATILE = QoSProfile(depth=100)
-LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class ImagePlayer:
@@ -134,7 +133,7 @@ class BagPlayer:
                     f'left out: {topic.name}, because {topic.type_name} is not installed'
                 )
                 continue
-            qos = LATCHED if topic.latched else VOLATILE
+            qos = MANY_LATCHED if topic.latched else MANY
             publisher = node.create_publisher(kind, topic.name, qos)
             self._publishers[topic.name] = publisher
             if topic.type_name in IMAGE_TYPES:
@@ -170,7 +169,7 @@ def first_seconds(
     with closing(items()) as all_items:
         for item in all_items:
             first_ns = item.time_ns if first_ns is None else first_ns
-            if seconds and item.time_ns - first_ns > seconds * messages.NANOSECONDS:
+            if seconds and item.time_ns - first_ns > seconds * NANOSECONDS:
                 return
             yield item
 

@@ -17,7 +17,6 @@ from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Empty
@@ -25,8 +24,9 @@ from std_msgs.msg import Empty
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.messages import NANOSECONDS
+from ttt3r_ros.node.qos import CLOCK, LATCHED
 from ttt3r_ros.settings import ReplaySettings
+from ttt3r_ros.units import NANOSECONDS
 
 # So many items are made before their time, so that a slow one makes none late.
 AHEAD = 16
@@ -45,7 +45,6 @@ REPORTED_DELAY_S = 5.0
 
 # Latched, by a recorder that hears the mapping node.
 RECORDER_READY = 'recorder/ready'
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 DELIVERY = Duration(seconds=1)
 ALIVE_PERIOD_S = 1.0
@@ -105,7 +104,7 @@ class Replay:
         self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._clock = None
         if settings.publish_clock:
-            self._clock = node.create_publisher(ClockMessage, '/clock', QoSProfile(depth=1))
+            self._clock = node.create_publisher(ClockMessage, '/clock', CLOCK)
         self._clock_due = 0.0
         self._shift_ns = 0
         self._delay_s = 0.0

@@ -20,7 +20,6 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.players.camera_topics import CameraTopics, Picture
 from ttt3r_ros.players.replay import Item, Replay, run_replay
@@ -30,6 +29,7 @@ from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
 from ttt3r_ros.simulation.odometry import noisy_odometry
 from ttt3r_ros.simulation.renderer import render
 from ttt3r_ros.simulation.sensor import Sensor
+from ttt3r_ros.units import NANOSECONDS
 
 NAME = 'simulated_robot'
 WORLD_FRAME = 'world'

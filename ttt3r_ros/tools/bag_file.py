@@ -24,6 +24,7 @@ from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.geometry import quaternion_from_rotation
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.units import NANOSECONDS
 
 ODOM, BASE, CAMERA = 'odom', 'base_link', 'camera_optical_frame'
 STORAGES = {'sqlite3': StoragePlugin.SQLITE3, 'mcap': StoragePlugin.MCAP}
@@ -163,7 +164,7 @@ class BagFile:
         return self._types.types[kind](**fields)
 
     def _header(self, stamp_ns: int, frame: str) -> Any:
-        seconds, rest = divmod(stamp_ns, 1_000_000_000)
+        seconds, rest = divmod(stamp_ns, NANOSECONDS)
         stamp = self._make('builtin_interfaces/msg/Time', sec=seconds, nanosec=rest)
         return self._make('std_msgs/msg/Header', stamp=stamp, frame_id=frame)
 

@@ -28,6 +28,7 @@ from ttt3r_ros.evaluation.errors import (
 )
 from ttt3r_ros.tools.options import positive_float, positive_int
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 EXAMPLES = """examples:
   ttt3r evaluate out/trajectory.txt sequence/groundtruth.txt
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     estimate = read_trajectory(arguments.estimate, 'trajectory.txt')
     truth = read_trajectory(arguments.groundtruth, 'groundtruth.txt')
-    max_difference_ns = round(arguments.max_difference * 1e9)
+    max_difference_ns = round(arguments.max_difference * NANOSECONDS)
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
     matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
     errors = evaluate_trajectory(

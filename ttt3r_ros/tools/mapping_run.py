@@ -49,6 +49,7 @@ from ttt3r_ros.tools.recording import Recording
 from ttt3r_ros.tools.stop import StopRequest
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.trajectory import write_trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 # So many skipped frames are explained, the others are only counted.
 MOST_EXPLANATIONS = 20
@@ -268,7 +269,7 @@ class MappingRun:
             'peak_memory_mb': self._peak_memory_mb(),
             'segments': recording.segments,
             'path_m': path_length(trajectory.world_T_camera),
-            'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / 1e9,
+            'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / NANOSECONDS,
             'voxels': len(self._mapper.map.voxels),
             'odometry': self._odometry,
             'focal_px': recording.focal_px(),

@@ -30,6 +30,7 @@ from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tools.bag_file import BagFile
 from ttt3r_ros.tools.options import add_settings, read_settings
 from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 EXAMPLES = """examples:
   ttt3r simulate --output drive                            60 s of family S by a robot
@@ -52,7 +53,7 @@ writes into the output folder
 complete; Ctrl-C leaves nothing."""
 
 PER_METRE = 1000  # of the depth images
-BAG_START_NS = 1_700_000_000 * 1_000_000_000  # bags begin at a plausible time, videos at 0
+BAG_START_NS = 1_700_000_000 * NANOSECONDS  # bags begin at a plausible time, videos at 0
 CHUNK = 16  # frames rendered in one call, between two looks at the keyboard
 
 Image = NDArray[np.uint8]

@@ -17,6 +17,7 @@ from ttt3r_ros.model.image_input import check_image
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.units import NANOSECONDS
 
 GreyImage = NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -45,8 +46,6 @@ NOISE_M, NOISE_DEG = 0.5, 20.0
 # A network that is sure of fewer pixels than this has seen nothing.
 LEAST_CONFIDENT_PART = 0.01
 NO_CONFIDENCE = 1.0
-
-NANOSECONDS = 1e9
 
 
 class RefusedImage(UserError):
