@@ -24,6 +24,7 @@ from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, 
 from benchmark.accuracy.films import Film
 from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, transform
 from ttt3r_ros.model import Network, Outputs
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
@@ -53,8 +54,7 @@ class EncodedFilms:
         images = torch.from_numpy(np.concatenate([film.rgb for film in films]))
         parts = []
         for pixels in images.split(BATCH):
-            pixels = pixels.to(device).movedim(-1, 1).float()
-            parts.append(network.encode((pixels / 255 - 0.5) / 0.5))
+            parts.append(network.encode(normalised(pixels.to(device))))
         tokens = torch.cat([part.tokens for part in parts]).unflatten(0, (len(films), -1))
         return cls(films, tokens, parts[0].height, parts[0].width)
 

@@ -19,6 +19,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.sequence import open_sequence
 from ttt3r_ros.inputs.source import InputFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
@@ -114,12 +115,12 @@ def simulated(
     )
 
 
-def recorded(folder: Path, size: int, patch: int, square_crop: bool, most: int) -> Film:
+def recorded(folder: Path, architecture: Architecture, most: int) -> Film:
     """
     Read a recorded sequence, its images fitted to a network, as far as its truth goes.
 
     :param folder: in the layout that `ttt3r simulate` writes, with groundtruth.txt.
-    :param size: of the images, see ImageFit; patch and square_crop alike.
+    :param architecture: of the network.
     :param most: images read, at most.
     """
     source = open_sequence(folder)
@@ -129,7 +130,7 @@ def recorded(folder: Path, size: int, patch: int, square_crop: bool, most: int) 
     mine, theirs = associate(stamps_ns, truth.stamps_ns, MAX_STAMP_DIFFERENCE_NS)
     frames = [frames[i] for i in mine]
     height, width = frames[0].rgb.shape[:2]
-    fit = ImageFit.for_image(width, height, size, patch, square_crop)
+    fit = ImageFit.for_network(width, height, architecture)
     return Film(
         folder.name,
         folder.name,

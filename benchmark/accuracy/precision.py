@@ -46,7 +46,7 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings, TrackingSettings
@@ -149,7 +149,7 @@ def compare_steps(
 
 
 def _input(rgb: NDArray[np.uint8]) -> Tensor:
-    return (torch.from_numpy(rgb).movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+    return normalised(torch.from_numpy(rgb)[None])
 
 
 def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> NDArray[np.float64]:
@@ -291,8 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _films(network: Network, arguments: argparse.Namespace) -> list[Film]:
-    a = network.architecture
-    fit = ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
+    fit = ImageFit.for_network(640, 480, network.architecture)
     return [
         simulated(family, kind, index, arguments.frames, RATE_HZ, fit)
         for family, kind, index in itertools.product(

@@ -27,13 +27,12 @@ HEAD = [
 def measure(bench: Bench) -> Report:
     """Map each recording that is there; name those that are not."""
     details, records = [], []
-    a = bench.network.architecture
     for name in SEQUENCES:
         folder = bench.shared / 'data' / name
         if not folder.is_dir():
             print(f'{name}: skipped, there is no {folder} (--shared or TTT3R_SHARED names it)')
             continue
-        film = recorded(folder, a.image_size, a.patch_size, a.square_crop, bench.frames)
+        film = recorded(folder, bench.network.architecture, bench.frames)
         of_film = _records(bench, film)
         records += of_film
         caption = f'{name}: {len(film)} frames, path {of_film[0].path.path:.1f} m; {GIVEN}'

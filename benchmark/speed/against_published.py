@@ -40,7 +40,6 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import RecurrentState
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
 from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import ModelSettings
@@ -166,7 +165,7 @@ def _peak(device: torch.device) -> int:
 def _fitted(encoded: list[bytes], network: Predictor) -> list[Pixels]:
     images = [rgb_from_encoded(io.BytesIO(image)) for image in encoded]
     height, width = images[0].shape[:2]
-    fit = ImageFit.for_image(width, height, network.image_size, network.patch, network.square_crop)
+    fit = network.fit(width, height)
     return [fit.apply(image) for image in images]
 
 

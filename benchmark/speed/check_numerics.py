@@ -31,6 +31,7 @@ from ttt3r_ros.model import (
     RecurrentState,
     update_rule,
 )
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.published.config import config_architecture
 from ttt3r_ros.model.state_update import UpdateRule
 
@@ -161,7 +162,7 @@ def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
 
     :returns: arrays under the names of TOLERANCES.
     """
-    images = (torch.from_numpy(run.images).float() / 255 - 0.5) / 0.5
+    images = normalised(torch.from_numpy(run.images))
     outputs = Outputs(
         world_points=any(name in WORLD_OUTPUTS for name in run.stored),
         rgb='rgb' in run.stored,
@@ -170,7 +171,7 @@ def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
     states, predictions = [state], []
     for image, reset, write in zip(images, run.resets, run.writes):
         prediction, state = network.step(
-            image.movedim(-1, 0)[None], state, rule=run.rule, outputs=outputs, write=write
+            image[None], state, rule=run.rule, outputs=outputs, write=write
         )
         if reset:
             state = network.initial_state()

@@ -46,7 +46,7 @@ PATCH = 16
 class FreePredictor:
     """A network that costs nothing: the same wavy wall in every image, a step further each."""
 
-    patch, square_crop = PATCH, False
+    patch = PATCH
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'free', '', ''
     resize = staticmethod(resize_on_host)
 
@@ -56,7 +56,16 @@ class FreePredictor:
 
         :param image_size: longest side, pixels.
         """
-        self.image_size = image_size
+        self._image_size = image_size
+
+    def fit(self, width: int, height: int) -> ImageFit:
+        """
+        Return how images are resized and cropped.
+
+        :param width: pixels.
+        :param height: pixels.
+        """
+        return ImageFit.for_image(width, height, self._image_size, self.patch)
 
     def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """Return the settings as they are."""

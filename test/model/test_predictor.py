@@ -12,6 +12,7 @@ import torch
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Architecture, FramePrediction, Network, Outputs, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointError, CheckpointInfo, save_checkpoint
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import (
     choose_device,
     choose_precision,
@@ -186,8 +187,9 @@ def test_a_predictor_tells_how_images_must_be_fitted(make_network, tiny_network)
 
     predictor = Predictor(square)
 
-    assert (predictor.image_size, predictor.patch, predictor.square_crop) == (64, 16, True)
-    assert not Predictor(tiny_network).square_crop
+    assert predictor.patch == 16
+    assert predictor.fit(640, 480) == ImageFit.for_image(640, 480, 64, 16, square_crop=True)
+    assert Predictor(tiny_network).fit(640, 480) == ImageFit.for_image(640, 480, 64, 16)
 
 
 def test_a_predictor_names_its_weights(tiny_network, tmp_path):

@@ -23,7 +23,7 @@ from ttt3r_ros.model.checkpoint import (
     load_network,
     resolve_checkpoint,
 )
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.network import FramePrediction, Network, Outputs
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
@@ -100,19 +100,19 @@ class Predictor:
         return self._recorded is not None
 
     @property
-    def image_size(self) -> int:
-        """Give the side that images are resized to, pixels; see ImageFit."""
-        return self.architecture.image_size
-
-    @property
     def patch(self) -> int:
         """Give the number that both sides of an image must be multiples of."""
         return self.architecture.patch_size
 
-    @property
-    def square_crop(self) -> bool:
-        """Tell whether images are cropped to a square; see ImageFit."""
-        return self.architecture.square_crop
+    def fit(self, width: int, height: int) -> ImageFit:
+        """
+        Return how images are resized and cropped for the network.
+
+        :param width: of the original images, pixels.
+        :param height: pixels.
+        :raises BadImage: when no image of this size can be used.
+        """
+        return ImageFit.for_network(width, height, self.architecture)
 
     @property
     def checkpoint_name(self) -> str:
@@ -152,7 +152,7 @@ class Predictor:
         """
         if self._recorded is None:
             return
-        fit = ImageFit.for_image(width, height, self.image_size, self.patch, self.square_crop)
+        fit = self.fit(width, height)
         blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
         for _ in range(2):  # the first of a segment, and a later one
             _, state = self.step(blank, state)
@@ -192,7 +192,7 @@ class Predictor:
         :param rgb: (h, w, 3) uint8.
         :returns: (1, 3, h, w) float32 in [-1, 1].
         """
-        return _normalised(self._pixels(rgb))
+        return normalised(self._pixels(rgb)[None])
 
     def _pixels(self, rgb: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
@@ -202,13 +202,9 @@ class Predictor:
     ) -> tuple[Tensor, RecurrentState]:
         """Do all that is done on the device."""
         prediction, state = self._network.step(
-            _normalised(pixels), state, rule=self._rule, outputs=Outputs(), write=write
+            normalised(pixels[None]), state, rule=self._rule, outputs=Outputs(), write=write
         )
         return _packed(prediction), state
-
-
-def _normalised(pixels: Tensor) -> Tensor:
-    return (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:

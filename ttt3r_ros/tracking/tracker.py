@@ -48,11 +48,7 @@ class FramePredictor(Protocol):
     """A network with its device and rule; its state is a value that is never changed."""
 
     @property
-    def image_size(self) -> int: ...
-    @property
     def patch(self) -> int: ...
-    @property
-    def square_crop(self) -> bool: ...
     @property
     def checkpoint_name(self) -> str: ...
     @property
@@ -60,6 +56,7 @@ class FramePredictor(Protocol):
     @property
     def checkpoint_note(self) -> str: ...
     def advise(self, settings: TrackingSettings, /) -> TrackingSettings: ...
+    def fit(self, width: int, height: int, /) -> ImageFit: ...
     def resize(self, rgb: Pixels, size: tuple[int, int], /) -> Pixels: ...
     def initial_state(self) -> Any: ...
     def step(
@@ -175,10 +172,7 @@ class Tracker:
         :param height: pixels.
         :raises BadImage: when no image of this size can be used.
         """
-        network = self._predictor
-        return ImageFit.for_image(
-            width, height, network.image_size, network.patch, network.square_crop
-        )
+        return self._predictor.fit(width, height)
 
     def _check_stamp(self, stamp_ns: int) -> None:
         last = self._state.last_stamp_ns
