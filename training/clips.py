@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info, IterableDataset
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
@@ -35,7 +35,7 @@ class Shot:
 
     world: World
     intrinsics: CameraIntrinsics
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
     sensor: Sensor
     seed: int
 
@@ -51,7 +51,7 @@ class Clip:
 
     rgb: Tensor
     depth: Tensor
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
     intrinsics: CameraIntrinsics
 
 

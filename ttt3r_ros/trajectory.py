@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import (
     quaternion_from_rotation,
@@ -35,7 +36,7 @@ class Trajectory:
     """
 
     stamps_ns: NDArray[np.int64]
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
 
 
 def nanoseconds(seconds: str) -> int:

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.geometry import invert, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-
-Array = NDArray[np.float64]
 
 RATIO = 0.8  # of the distances to the best and the second best match, at most
 LEAST_INLIERS = 10
@@ -40,9 +39,7 @@ def constant_velocity(first_motion: Array, frames: int) -> Array:
     return _chained([first_motion] * (frames - 1))
 
 
-def classical(
-    rgb: NDArray[np.uint8], depth: NDArray[np.floating], intrinsics: CameraIntrinsics
-) -> Array:
+def classical(rgb: Pixels, depth: NDArray[np.floating], intrinsics: CameraIntrinsics) -> Array:
     """
     Track SIFT features from image to image and solve each motion by PnP with RANSAC.
 
@@ -66,10 +63,10 @@ def classical(
     )
 
 
-Features = tuple[Array, NDArray[np.float32]]
+Features = tuple[Array, Array32]
 
 
-def _features(sift: cv2.SIFT, grey: NDArray[np.uint8]) -> Features:
+def _features(sift: cv2.SIFT, grey: Pixels) -> Features:
     """Find (N, 2) pixels and (N, 128) descriptors."""
     points, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:

@@ -15,13 +15,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
 from benchmark.accuracy.films import Film
+from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, transform
 from ttt3r_ros.model import Network, Outputs
 from ttt3r_ros.model.image_input import normalised
@@ -78,8 +78,8 @@ class Told:
     """
 
     poses: Array
-    points: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+    points: Array32
+    confidence: Array32
     gains: Array
 
     @classmethod
@@ -179,7 +179,7 @@ class Cut:
         self.place += self.segment > 0
         self.joints = np.arange(length, frames, length) - 1  # images that two segments see
 
-    def wanted(self, every_image: bool) -> NDArray[np.bool_]:
+    def wanted(self, every_image: bool) -> Mask:
         """
         Say where points are needed: (segments, L).
 
@@ -197,7 +197,7 @@ def _decode(
     network: Network,
     encoded: EncodedFilms,
     cut: Cut,
-    wanted: dict[str, NDArray[np.bool_]],
+    wanted: dict[str, Mask],
     progress: tqdm,
 ) -> dict[str, Told]:
     """
@@ -243,7 +243,7 @@ def _note(
     told: list[Told],
     clips: slice,
     place: int,
-    wanted: NDArray[np.bool_],
+    wanted: Mask,
 ) -> None:
     """Run the heads on one image of some clips, the dense ones where they are wanted."""
     pose = network.predict(decoded, gain, Outputs(points=False))

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any, IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure
 from benchmark.accuracy.setup import Bench, Report
 from training.log import read_rows
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
 
-Array = NDArray[np.float64]
 FAR = (1_000_000, 3_000_000, 10_000_000)
 LEAST_CHECKS = 6  # after the breakthrough: four to fit, two to predict
 MOVING = 0.9  # of the rotation error of a camera said not to move: below, motion is seen

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.clips import FIRST_VALIDATION_SEED
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.evaluation.errors import associate
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.sequence import open_sequence
@@ -49,9 +50,9 @@ class Film:
     name: str
     group: str
     kind: str
-    rgb: NDArray[np.uint8]
+    rgb: Pixels
     depth: NDArray[np.float16]
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
     stamps_ns: NDArray[np.int64]
     intrinsics: CameraIntrinsics
 
@@ -155,5 +156,5 @@ def _recorded_depth(folder: Path, index: int, fit: ImageFit) -> NDArray[np.float
     return cut.astype(np.float16)
 
 
-def _from_first(world_T_camera: NDArray[np.float64]) -> NDArray[np.float64]:
+def _from_first(world_T_camera: Array) -> Array:
     return invert(world_T_camera[0]) @ world_T_camera

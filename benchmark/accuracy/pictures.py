@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
 from benchmark.accuracy.errors import mean, Record
-from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
 from benchmark.accuracy.films import Film, simulated
 from benchmark.accuracy.setup import Bench, Report
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.evaluation.errors import evaluate_trajectory, EvaluationError
 

@@ -31,7 +31,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -40,6 +39,7 @@ from benchmark.accuracy.errors import Mean, PathErrors, ratio
 from benchmark.accuracy.films import Film, PATHS, simulated
 from benchmark.accuracy.tables import number
 from benchmark.speed.slow_twin import published_network
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
@@ -148,11 +148,11 @@ def compare_steps(
     return errors
 
 
-def _input(rgb: NDArray[np.uint8]) -> Tensor:
+def _input(rgb: Pixels) -> Tensor:
     return normalised(torch.from_numpy(rgb)[None])
 
 
-def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> NDArray[np.float64]:
+def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> Array:
     """
     Send a film through the product's own mapper.
 

@@ -32,6 +32,7 @@ import torch
 from tqdm import tqdm
 
 from benchmark.speed.slow_twin import published_arithmetic, SlowTwin
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.memory import peak_resident, resident, restart_peak
 from ttt3r_ros.bench.network import NetworkChoice
@@ -41,7 +42,6 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import RecurrentState
 from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
-from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings

@@ -17,12 +17,11 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
 
-import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import nn, Tensor
 from torch.nn.functional import interpolate
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState
 from ttt3r_ros.model.attention import CrossAttention, join_heads, SelfAttention, split_heads
 from ttt3r_ros.model.heads import Fusion
@@ -169,9 +168,7 @@ class SlowTwin:
         return self._network.initial_state()
 
     @torch.inference_mode()
-    def step(
-        self, rgb: NDArray[np.uint8], state: RecurrentState
-    ) -> tuple[FramePrediction, RecurrentState]:
+    def step(self, rgb: Pixels, state: RecurrentState) -> tuple[FramePrediction, RecurrentState]:
         """
         Take one fitted image.
 

@@ -18,7 +18,8 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_typestore, Stores
 
-from ttt3r_ros.image_formats import Pixels, rgb_from_encoded, rgb_from_raw
+from ttt3r_ros.arrays import Pixels
+from ttt3r_ros.image_formats import rgb_from_encoded, rgb_from_raw
 from ttt3r_ros.inputs.calibration_files import intrinsics_from_camera_info
 from ttt3r_ros.inputs.source import (
     BadFrame,

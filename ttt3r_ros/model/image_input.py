@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.architecture import Architecture
-from ttt3r_ros.model.resize import Pixels, Resize, resize_on_host
+from ttt3r_ros.model.resize import Resize, resize_on_host
 
 
 class BadImage(UserError):

@@ -10,10 +10,10 @@ import logging
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.model.architecture import Architecture
@@ -58,9 +58,9 @@ class HostPrediction:
     where the network gave no finite pose. gain_mean: over the state tokens, 0 to 1.
     """
 
-    points_camera: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    world_T_camera: NDArray[np.float64]
+    points_camera: Array32
+    confidence: Array32
+    world_T_camera: Array
     gain_mean: float
 
 
@@ -164,7 +164,7 @@ class Predictor:
 
     @torch.inference_mode()
     def step(
-        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool = True
+        self, rgb: Pixels, state: RecurrentState, write: bool = True
     ) -> tuple[HostPrediction, RecurrentState]:
         """
         Take one fitted image.
@@ -185,7 +185,7 @@ class Predictor:
         packed, state = self._step(self._pixels(rgb), state, write)
         return _unpack(packed.cpu().numpy(), height, width), state
 
-    def upload(self, rgb: NDArray[np.uint8]) -> Tensor:
+    def upload(self, rgb: Pixels) -> Tensor:
         """
         Bring one fitted image to the device, as the network takes it.
 
@@ -194,7 +194,7 @@ class Predictor:
         """
         return normalised(self._pixels(rgb)[None])
 
-    def _pixels(self, rgb: NDArray[np.uint8]) -> Tensor:
+    def _pixels(self, rgb: Pixels) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
 
     def _step(
@@ -231,7 +231,7 @@ def _packed(prediction: FramePrediction) -> Tensor:
     return torch.cat([*numbers, prediction.gain.mean()[None]])
 
 
-def _unpack(flat: NDArray[np.float32], height: int, width: int) -> HostPrediction:
+def _unpack(flat: Array32, height: int, width: int) -> HostPrediction:
     count = height * width
     pose = flat[4 * count : 4 * count + 7].astype(np.float64)
     return HostPrediction(
@@ -242,7 +242,7 @@ def _unpack(flat: NDArray[np.float32], height: int, width: int) -> HostPredictio
     )
 
 
-def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pose_matrix(pose: Array) -> Array:
     if not np.isfinite(pose).all() or not pose[3:].any():
         return np.full((4, 4), np.nan)
     return transform(rotation_from_quaternion(pose[3:]), pose[:3])

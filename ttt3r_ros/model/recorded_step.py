@@ -16,11 +16,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.model.state import RecurrentState
 
 MOST_RECORDINGS = 8  # cameras that change their image size all the time cost no more memory
@@ -94,8 +93,8 @@ class RecordedStep:
         self._recordings: OrderedDict[Kind, _Recording] = OrderedDict()
 
     def __call__(
-        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool
-    ) -> tuple[NDArray[np.float32], RecurrentState]:
+        self, rgb: Pixels, state: RecurrentState, write: bool
+    ) -> tuple[Array32, RecurrentState]:
         """
         Take one image.
 
@@ -139,9 +138,7 @@ class _Recording:
 
         self._replay = recorder(run)
 
-    def play(
-        self, rgb: NDArray[np.uint8], state: RecurrentState
-    ) -> tuple[NDArray[np.float32], RecurrentState]:
+    def play(self, rgb: Pixels, state: RecurrentState) -> tuple[Array32, RecurrentState]:
         self._rgb.numpy()[...] = rgb
         self._pixels.copy_(self._rgb, non_blocking=True)
         _copy_state(state, self._before)

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Health, Reporter

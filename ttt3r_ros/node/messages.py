@@ -24,16 +24,15 @@ from geometry_msgs.msg import (
 )
 from nav_msgs.msg import MapMetaData, OccupancyGrid
 import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 import tf_transformations
 
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.arrays import Array, Array32, Pixels
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.image_formats import (
     check_raw,
-    Pixels,
     RAW_ENCODINGS,
     rgb_from_encoded,
     rgb_from_values,
@@ -134,9 +133,9 @@ def intrinsics_from(message: CameraInfo) -> CameraIntrinsics:
 
 
 def point_cloud(
-    points: NDArray[np.float32],
+    points: Array32,
     colors: Pixels,
-    confidence: NDArray[np.float32],
+    confidence: Array32,
     header: Header,
 ) -> PointCloud2:
     """
@@ -204,7 +203,7 @@ def occupancy_from(message: OccupancyGrid) -> Occupancy:
     return Occupancy(cells, resolution, info.origin.position.x, info.origin.position.y)
 
 
-def depth_image(depth: NDArray[np.float32], header: Header) -> Image:
+def depth_image(depth: Array32, header: Header) -> Image:
     """
     Make a 32FC1 image.
 
@@ -333,7 +332,7 @@ def with_covariance(
     )
 
 
-def covariance(position_deviation: float, rotation_deviation: float) -> NDArray[np.float64]:
+def covariance(position_deviation: float, rotation_deviation: float) -> Array:
     """Give the (36,) diagonal covariance of a pose or twist."""
     deviations = [position_deviation] * 3 + [rotation_deviation] * 3
     return np.diag(np.square(deviations)).reshape(-1)

@@ -21,7 +21,8 @@ from rclpy.qos import qos_policy_name_from_kind, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping.occupancy import OccupancyGrid

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.qos import RELIABLE

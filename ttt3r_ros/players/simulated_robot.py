@@ -16,8 +16,8 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed

@@ -24,10 +24,11 @@ import PIL
 import torch
 from tqdm import tqdm
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, IDENTITY
+from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics

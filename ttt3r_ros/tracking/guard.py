@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, invert, rotation_angle
+from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.model.image_input import check_image
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.frame import TrackedFrame

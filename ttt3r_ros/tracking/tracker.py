@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, IDENTITY, Similarity
+from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import estimate_focal
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
@@ -35,9 +34,9 @@ class Prediction(Protocol):
     """What a network computes for one image; HostPrediction is one."""
 
     @property
-    def points_camera(self) -> NDArray[np.float32]: ...
+    def points_camera(self) -> Array32: ...
     @property
-    def confidence(self) -> NDArray[np.float32]: ...
+    def confidence(self) -> Array32: ...
     @property
     def world_T_camera(self) -> Array: ...
     @property
