@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -173,12 +174,13 @@ class ClipPool:
         :param device: where films are taken and kept.
         """
         on_device = device.type == 'cuda'
+        made_by_workers: Callable[[Any], Any] = _as_it_is if on_device else take
         loader = DataLoader(
             Shots(settings, seed),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            collate_fn=_as_it_is if on_device else take,
+            collate_fn=made_by_workers,
         )
         self._films = map(take_on_device if on_device else _own, loader)
         self.clips: deque[Clip] = deque(maxlen=capacity)
@@ -214,7 +216,7 @@ def _own(clip: Clip) -> Clip:
 
 def _sequence(clip: Clip, frames: int, rng: np.random.Generator) -> Clip:
     longest = (len(clip.rgb) - 1) // max(frames - 1, 1)
-    stride = int(min(rng.integers(1, 7), longest))
+    stride = min(int(rng.integers(1, 7)), longest)
     start = int(rng.integers(len(clip.rgb) - stride * (frames - 1)))
     index = start + stride * np.arange(frames)
     if rng.random() < 0.5:

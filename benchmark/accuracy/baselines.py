@@ -52,7 +52,7 @@ def classical(rgb: Pixels, depth: NDArray[np.floating], intrinsics: CameraIntrin
     :returns: (T, 4, 4) world_T_camera, the world being the first camera.
     """
     cv2.setRNGSeed(0)
-    sift = cv2.SIFT_create(contrastThreshold=0.02)
+    sift = cv2.SIFT.create(contrastThreshold=0.02)
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in rgb]
     features = [_features(sift, image) for image in grey]
     return _chained(
@@ -69,9 +69,11 @@ Features = tuple[Array, Array32]
 def _features(sift: cv2.SIFT, grey: Pixels) -> Features:
     """Find (N, 2) pixels and (N, 128) descriptors."""
     points, descriptors = sift.detectAndCompute(grey, None)
-    if descriptors is None:
+    if not points:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
-    return np.array([point.pt for point in points], dtype=np.float64), descriptors
+    return np.array([point.pt for point in points], dtype=np.float64), descriptors.astype(
+        np.float32
+    )
 
 
 def _motion(

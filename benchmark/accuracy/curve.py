@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, IO
 
@@ -22,7 +22,7 @@ FAR = (1_000_000, 3_000_000, 10_000_000)
 LEAST_CHECKS = 6  # after the breakthrough: four to fit, two to predict
 MOVING = 0.9  # of the rotation error of a camera said not to move: below, motion is seen
 PICTURE = 'error_by_frames.png'
-ERRORS = {
+ERRORS: dict[str, Callable[[dict[str, Any]], float]] = {
     'depth AbsRel scaled': lambda row: row['depth_scaled'],
     'rotation over no motion': lambda row: row['rotation_deg'] / row['still_deg'],
     'ATE over path': lambda row: row['ate_fraction'],
@@ -43,8 +43,8 @@ class PowerLaw:
         return cls(float(np.exp(intercept)), float(-slope))
 
     def at(self, frames: Array) -> Array:
-        """Say the error after (N,) frames."""
-        return self.factor * np.asarray(frames, dtype=np.float64) ** -self.exponent
+        """Return the errors after (N,) frames."""
+        return self.factor * frames**-self.exponent
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ def _table(curves: Sequence[Curve]) -> Table:
                 f'{curve.errors[-1]:.3f}',
                 f'{law.exponent:.2f}',
                 f'{curve.surprise:.2f}',
-                *(f'{law.at(far):.3f}' for far in FAR),
+                *(f'{error:.3f}' for error in law.at(np.array(FAR, np.float64))),
             ]
         )
     first, last = curves[0].frames[curves[0].begin], curves[0].frames[-1]

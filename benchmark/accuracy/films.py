@@ -18,7 +18,7 @@ from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.evaluation.errors import associate
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.sequence import open_sequence
-from ttt3r_ros.inputs.source import InputFrame
+from ttt3r_ros.inputs.source import InputError, InputFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.image_input import ImageFit
@@ -125,6 +125,8 @@ def recorded(folder: Path, architecture: Architecture, most: int) -> Film:
     :param most: images read, at most.
     """
     source = open_sequence(folder)
+    if source.intrinsics is None:
+        raise InputError(f'{folder} needs a calibration in camera.json')
     frames = [frame for frame in source.frames(1) if isinstance(frame, InputFrame)][:most]
     truth = read_trajectory(folder, 'groundtruth.txt')
     stamps_ns = np.array([frame.stamp_ns for frame in frames])
@@ -153,7 +155,8 @@ def _recorded_depth(folder: Path, index: int, fit: ImageFit) -> NDArray[np.float
     depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / per_metre
     resized = cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST)
     cut = resized[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
-    return cut.astype(np.float16)
+    depth_of_fit: NDArray[np.float16] = cut.astype(np.float16)
+    return depth_of_fit
 
 
 def _from_first(world_T_camera: Array) -> Array:

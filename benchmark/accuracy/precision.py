@@ -98,12 +98,13 @@ class StepErrors:
     ) -> StepErrors:
         """Compare two steps with points and pose."""
         (a, a_state), (b, b_state) = exact, rough
-        away = (a.points_camera - b.points_camera).norm(dim=-1) / a.points_camera.norm(dim=-1)
+        (points, _), (rough_points, _) = a.points(), b.points()
+        away = (points - rough_points).norm(dim=-1) / points.norm(dim=-1)
         # q and -q are the same rotation. The sine has digits where the cosine has none left.
-        p, q = a.quaternion_xyzw, b.quaternion_xyzw
+        (translation, p), (rough_translation, q) = a.pose(), b.pose()
         half = min((p - q).norm().item(), (p + q).norm().item()) / 2
         return cls(
-            (a.translation - b.translation).norm().item(),
+            (translation - rough_translation).norm().item(),
             float(np.degrees(4 * np.arcsin(half))),
             away.median().item(),
             (a.gain - b.gain).abs().max().item(),
@@ -136,7 +137,8 @@ def compare_steps(
     """
     rule = update_rule(RULE)
     device = next(strict.parameters()).device
-    state, errors = strict.initial_state(), {name: [] for name in options}
+    state = strict.initial_state()
+    errors: dict[str, list[StepErrors]] = {name: [] for name in options}
     for rgb in film.rgb:
         image = _input(rgb).to(device)
         exact = strict.step(image, state, rule=rule, outputs=Outputs())
@@ -281,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f'precision: error: {error}', file=sys.stderr)
         return 1
-    what = f'{arguments.random or info.name}, {arguments.frames} frames a sequence'
+    what = f'{info.name if info else arguments.random}, {arguments.frames} frames a sequence'
     print('\n'.join(table.markdown() for table in tables(found, intervals, what)))
     if arguments.json:
         record: dict[str, Any] = {'what': what, 'found': [asdict(f) for f in found]}

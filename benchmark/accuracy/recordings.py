@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
@@ -76,11 +78,11 @@ def _records(bench: Bench, film: Film) -> list[Record]:
 
 def _row(record: Record) -> list[str]:
     path, scene = record.path, record.scene
-    known = scene is not None and scene.scaled == scene.scaled
+    known = scene is not None and not math.isnan(scene.scaled)
     return [
         record.method,
         f'{path.turn:.2f}',
         f'{path.ate:.3f}',
         f'{100 * path.ate / path.path:.1f}',
-        f'{100 * scene.scaled:.1f}' if known else '-',
+        f'{100 * scene.scaled:.1f}' if scene is not None and known else '-',
     ]

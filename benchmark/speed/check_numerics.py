@@ -198,9 +198,8 @@ def _record(
 
 def _published_pose(prediction: FramePrediction) -> Tensor:
     """Give (B, 7): translation, then the quaternion as w x y z."""
-    assert prediction.translation is not None
-    assert prediction.quaternion_xyzw is not None
-    return torch.cat([prediction.translation, prediction.quaternion_xyzw.roll(1, -1)], dim=-1)
+    translation, quaternion_xyzw = prediction.pose()
+    return torch.cat([translation, quaternion_xyzw.roll(1, -1)], dim=-1)
 
 
 def compare(bundle: Bundle) -> list[tuple[str, str, float, float]]:

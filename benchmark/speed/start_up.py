@@ -230,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         if find_spec('rclpy') is not None:
             measured['The mapping node'] = start_node
-        found = {name: [] for name in measured}
+        found: dict[str, list[Times]] = {name: [] for name in measured}
         with tqdm(total=arguments.rounds * len(measured), unit='start') as progress:
             for _ in range(arguments.rounds):
                 for name, start in measured.items():

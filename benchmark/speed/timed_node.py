@@ -110,6 +110,10 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
 }
 
 
+def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
+    setattr(owner, name, wrapper(getattr(owner, name)))
+
+
 class StopWatch:
     """
     Time what happens to each image in the worker's thread.
@@ -129,11 +133,10 @@ class StopWatch:
         self._record: dict[str, Any] = {}
         for stage, functions in STAGES.items():
             for owner, name in functions:
-                setattr(owner, name, self._timed(stage, getattr(owner, name)))
-        LifecyclePublisher.publish = self._marked(
-            self._timed('publish', LifecyclePublisher.publish)
-        )
-        Pipeline.process = self._recorded(Pipeline.process)
+                _wrap(owner, name, functools.partial(self._timed, stage))
+        _wrap(LifecyclePublisher, 'publish', functools.partial(self._timed, 'publish'))
+        _wrap(LifecyclePublisher, 'publish', self._marked)
+        _wrap(Pipeline, 'process', self._recorded)
 
     def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

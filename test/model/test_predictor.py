@@ -178,7 +178,7 @@ def test_a_prediction_without_points_or_pose_is_the_callers_mistake(tiny_network
         torch.zeros(1, 3, 32, 32), tiny_network.initial_state(), outputs=Outputs(points=False)
     )
 
-    with pytest.raises(ValueError, match='points and pose'):
+    with pytest.raises(ValueError, match='points were not computed'):
         to_host(prediction)
 
 

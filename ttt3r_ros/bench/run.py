@@ -244,7 +244,7 @@ def message_maker(bounds: MapSettings) -> Callable[[Pointmap], object] | None:
 
     def make(points: Pointmap) -> object:
         good = points.reliable(bounds.confidence_threshold, bounds.max_range)
-        header = messages.Header(stamp=messages.time_message(0), frame_id='camera')
+        header = messages.header(0, 'camera')
         return messages.point_cloud(
             points.points_camera[good], points.colors[good], points.confidence[good], header
         )

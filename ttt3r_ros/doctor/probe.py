@@ -297,7 +297,7 @@ class _Probe:
 
     def _ask(self, kind: Any, service: str, request: Any) -> Any:
         """Call a service; gives None when nobody answers."""
-        client = self._node.create_client(kind, service)
+        client: Any = self._node.create_client(kind, service)
         try:
             if not self._spin_until(client.service_is_ready, ANSWER_S):
                 return None

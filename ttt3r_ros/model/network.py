@@ -66,6 +66,26 @@ class FramePrediction:
     confidence_world: Tensor | None = None
     rgb: Tensor | None = None
 
+    def points(self) -> tuple[Tensor, Tensor]:
+        """
+        Return points_camera and confidence.
+
+        :raises ValueError: when they were not computed.
+        """
+        if self.points_camera is None or self.confidence is None:
+            raise ValueError('points were not computed: ask the network for them')
+        return self.points_camera, self.confidence
+
+    def pose(self) -> tuple[Tensor, Tensor]:
+        """
+        Return translation and quaternion_xyzw.
+
+        :raises ValueError: when they were not computed.
+        """
+        if self.translation is None or self.quaternion_xyzw is None:
+            raise ValueError('the pose was not computed: ask the network for it')
+        return self.translation, self.quaternion_xyzw
+
 
 class ImageTokens(NamedTuple):
     """What the encoder made of one frame: (B, N, E) tokens of a height x width grid."""

@@ -213,21 +213,13 @@ def to_host(prediction: FramePrediction) -> HostPrediction:
 
     :raises ValueError: when the points or the pose were not computed.
     """
-    height, width = _complete(prediction)[1].shape[1:]
+    height, width = prediction.points()[1].shape[1:]
     return _unpack(_packed(prediction).cpu().numpy(), height, width)
-
-
-def _complete(prediction: FramePrediction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    points, confidence = prediction.points_camera, prediction.confidence
-    translation, quaternion = prediction.translation, prediction.quaternion_xyzw
-    if points is None or confidence is None or translation is None or quaternion is None:
-        raise ValueError('the host needs points and pose: ask the network for both')
-    return points, confidence, translation, quaternion
 
 
 def _packed(prediction: FramePrediction) -> Tensor:
     """Put all that the host needs into one vector."""
-    numbers = [tensor.flatten() for tensor in _complete(prediction)]
+    numbers = [tensor.flatten() for tensor in (*prediction.points(), *prediction.pose())]
     return torch.cat([*numbers, prediction.gain.mean()[None]])
 
 

@@ -61,7 +61,7 @@ class CudaGraphRecorder:
         :raises RecordingRefused: where that is not so, or the driver is too old.
         """
         graph = torch.cuda.CUDAGraph()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()
         try:
             # Libraries choose their kernels and set themselves up before, not while recording.
             with torch.backends.cudnn.flags(enabled=True, benchmark=True):
@@ -106,7 +106,7 @@ class RecordedStep:
         """
         height, width = rgb.shape[:2]
         kind = Kind(height, width, state.fresh, len(state.rule_memory), write)
-        with torch.cuda.device_of(state.tokens):  # type: ignore[no-untyped-call]
+        with torch.cuda.device_of(state.tokens):
             if kind not in self._recordings:
                 recording = _Recording(self._step, self._recorder, kind, state)
                 self._recordings[kind] = recording

@@ -57,12 +57,22 @@ _bridge = CvBridge()
 
 def nanoseconds(stamp: Time) -> int:
     """Give a stamp as one integer."""
-    return stamp.sec * NANOSECONDS + stamp.nanosec
+    return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 
 def time_message(stamp_ns: int) -> Time:
     """Give a stamp as a message."""
     return Time(sec=stamp_ns // NANOSECONDS, nanosec=stamp_ns % NANOSECONDS)
+
+
+def header(stamp_ns: int, frame: str) -> Header:
+    """
+    Write a header.
+
+    :param stamp_ns: nanoseconds.
+    :param frame: name of the frame.
+    """
+    return Header(stamp=time_message(stamp_ns), frame_id=frame)
 
 
 def rgb_from_image(message: Image) -> Pixels:
@@ -312,7 +322,7 @@ def transform_message(a_T_b: Array, a: str, b: str, stamp_ns: int) -> TransformS
     """
     x, y, z = (float(value) for value in a_T_b[:3, 3])
     return TransformStamped(
-        header=Header(stamp=time_message(stamp_ns), frame_id=a),
+        header=header(stamp_ns, a),
         child_frame_id=b,
         transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=_quaternion(a_T_b)),
     )

@@ -145,9 +145,9 @@ class Outputs:
         :param base: name of the robot's frame.
         :param camera: name of the optical frame.
         """
-        stamp = messages.time_message(located.tracked.stamp_ns)
-        in_camera = Header(stamp=stamp, frame_id=camera)
-        in_map = Header(stamp=stamp, frame_id=self._settings().node.map_frame)
+        stamp_ns = located.tracked.stamp_ns
+        in_camera = messages.header(stamp_ns, camera)
+        in_map = messages.header(stamp_ns, self._settings().node.map_frame)
         self._publish_pose(located, in_map)
         self._publish_odometry(located, base)
         if self.points.get_subscription_count():
@@ -195,10 +195,7 @@ class Outputs:
         spread = 2**0.5 / seconds  # of the difference of two poses
         self.odometry.publish(
             Odometry(
-                header=Header(
-                    stamp=messages.time_message(stamp_ns),
-                    frame_id=self._settings().node.odom_frame,
-                ),
+                header=messages.header(stamp_ns, self._settings().node.odom_frame),
                 child_frame_id=base,
                 pose=messages.with_covariance(
                     messages.pose_message(odom_T_base), position_deviation, rotation_deviation
@@ -238,7 +235,7 @@ class Outputs:
             return
         cloud = voxels.points()
         stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
-        header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
+        header = messages.header(stamp_ns, node.map_frame)
         self.map_cloud.publish(
             messages.point_cloud(
                 cloud.points[::stride], cloud.colors[::stride], cloud.confidence[::stride], header
@@ -268,7 +265,7 @@ class Outputs:
                 'the occupancy grid has its largest size, occupancy.max_side: the side that the '
                 'robot left is forgotten',
             )
-        header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
+        header = messages.header(stamp_ns, node.map_frame)
         self.occupancy.publish(messages.occupancy_grid(grid.occupancy(), header))
 
     def has_new_map_hearer(self) -> bool:

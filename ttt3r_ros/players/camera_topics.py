@@ -81,6 +81,6 @@ class CameraTopics:
             (self._raw, picture.raw),
             (self._compressed, picture.compressed),
         ):
-            if message is not None:
+            if publisher is not None and message is not None:
                 message.header.stamp = stamp
                 publisher.publish(message)

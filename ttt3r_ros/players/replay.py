@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import threading
 import time
 
+from geometry_msgs.msg import PoseStamped
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
@@ -81,7 +82,7 @@ class Replay:
         items: Callable[[], Generator[Item, None, None]],
         settings: ReplaySettings,
         is_heard: Callable[[], bool],
-        truth: Publisher | None,
+        truth: Publisher[PoseStamped] | None,
     ) -> None:
         """
         Prepare.
@@ -92,7 +93,7 @@ class Replay:
         :param is_heard: tells whether somebody subscribes to the images.
         :param truth: publishes the true poses, where they are known; a recorder hears them.
         """
-        self.done: Future = Future()
+        self.done: Future[None] = Future()
         self._node, self._items, self._settings = node, items, settings
         self._is_heard, self._truth = is_heard, truth
         self._recorder_ready, self._patience_s = threading.Event(), settings.wait_for_recorder
@@ -193,7 +194,7 @@ class Replay:
         """Let it be time_ns now."""
         self._anchor_ns = time_ns
         self._anchor_s = time.monotonic()
-        self._anchor_wall_ns = self._wall.now().nanoseconds
+        self._anchor_wall_ns: int = self._wall.now().nanoseconds
 
     def _let_stand_still(self, time_ns: int) -> None:
         """Let it be time_ns a while longer."""
@@ -247,7 +248,13 @@ class Replay:
             raise Stopped
 
 
-def run_replay(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int:
+class ReplayNode(Node):
+    """A node that publishes a recording."""
+
+    replay: Replay
+
+
+def run_replay(make_node: Callable[[], ReplayNode], name: str, args: list[str] | None) -> int:
     """
     Run a node with a `replay` until that ends or the node is told to stop.
 

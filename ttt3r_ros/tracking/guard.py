@@ -82,7 +82,7 @@ class Guard:
         factor = min(1.0, SIDE / max(height, width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
         small = cv2.resize(seen.rgb, size, interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if (grey < DARK).mean() > MOST_EXTREME_PART:
             raise RefusedImage('the image is black: is the lens covered, the light off?')
         if (grey > BRIGHT).mean() > MOST_EXTREME_PART:
@@ -125,7 +125,7 @@ class Guard:
 def _check_detail(grey: GreyImage) -> None:
     """Refuse an image that shows no more than its own coarse version."""
     coarse = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    fine, rough = _detail(grey), _detail(coarse)
+    fine, rough = _detail(grey), _detail(np.asarray(coarse, np.uint8))
     if fine.sum() < LEAST_DETAIL:
         raise RefusedImage(
             'the image has no detail: a covered or misted lens, or a plain wall up close'
