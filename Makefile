@@ -50,7 +50,7 @@ bench: setup
 # Half of the time on small images, then on those that it is for, the demo's building at the end.
 MINUTES = 60
 TRAIN = OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node $$(nproc) \
-    -m training.train --preset mini --minutes $(MINUTES) --out runs/small
+    -m training.train --preset small --minutes $(MINUTES) --out runs/small
 train-small: setup
 	$(TRAIN) --family SSML --resolution 128x96 --until $$(($(MINUTES) / 2))
 	$(TRAIN) --family SSML --resume --until $$(($(MINUTES) * 5 / 6))

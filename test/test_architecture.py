@@ -18,6 +18,8 @@ PACKAGE = 'ttt3r_ros'
 # foundation, which libraries.
 LIBRARIES = {
     'errors': set(),
+    'units': set(),
+    'arrays': {'numpy'},
     'settings': set(),
     'geometry': {'numpy'},
     'intrinsics': {'numpy'},
@@ -29,12 +31,14 @@ FOUNDATION = set(LIBRARIES)
 MAP = {'model', 'tracking', 'graph', 'mapping'}
 ROOMS = {
     'errors': set(),
+    'units': set(),
     'settings': {'errors'},
-    'geometry': {'errors', 'settings'},
-    'intrinsics': {'errors', 'settings', 'geometry'},
-    'image_formats': {'errors'},
+    'arrays': set(),
+    'geometry': {'errors', 'settings', 'arrays'},
+    'intrinsics': {'errors', 'settings', 'arrays', 'geometry'},
+    'image_formats': {'errors', 'arrays'},
     'atomic': {'errors'},
-    'trajectory': {'errors', 'geometry'},
+    'trajectory': {'errors', 'units', 'arrays', 'geometry'},
     'inputs': FOUNDATION,
     'model': FOUNDATION,
     'tracking': FOUNDATION | {'model'},

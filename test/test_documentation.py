@@ -418,7 +418,7 @@ def test_the_commands_in_the_pages_are_accepted(repository):
         'make demo FROM=drive.mp4',
         'python -m benchmark.accuracy.precision --part short',
         'python -m benchmark.accuracy --piece short',
-        'OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --presets mini',
+        'OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --presets small',
         'ros2 launch ttt3r_ros maps.launch.py',
         'ros2 launch ttt3r_ros mapping.launch.py images:=/camera/image_raw',
         'ros2 run ttt3r_ros mapper',

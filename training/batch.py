@@ -13,6 +13,7 @@ from torch import Tensor
 
 from training.clips import Clip
 from ttt3r_ros.geometry import invert
+from ttt3r_ros.model.image_input import normalised
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def collate(clips: list[Clip], device: torch.device) -> Batch:
     intrinsics = np.array([[c.fx, c.fy, c.cx, c.cy] for c in lenses], dtype=np.float32)
     rays = np.stack([c.rays() for c in lenses])
     return Batch(
-        images=rgb.movedim(-1, 2).float() / 127.5 - 1,
+        images=normalised(rgb),
         depth=depth.float(),
         rays=torch.from_numpy(rays).to(device),
         first_T_camera=torch.from_numpy(relative.astype(np.float32)).to(device),

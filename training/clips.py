@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info, IterableDataset
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
@@ -35,7 +36,7 @@ class Shot:
 
     world: World
     intrinsics: CameraIntrinsics
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
     sensor: Sensor
     seed: int
 
@@ -51,7 +52,7 @@ class Clip:
 
     rgb: Tensor
     depth: Tensor
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
     intrinsics: CameraIntrinsics
 
 
@@ -173,12 +174,13 @@ class ClipPool:
         :param device: where films are taken and kept.
         """
         on_device = device.type == 'cuda'
+        made_by_workers: Callable[[Any], Any] = _as_it_is if on_device else take
         loader = DataLoader(
             Shots(settings, seed),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            collate_fn=_as_it_is if on_device else take,
+            collate_fn=made_by_workers,
         )
         self._films = map(take_on_device if on_device else _own, loader)
         self.clips: deque[Clip] = deque(maxlen=capacity)
@@ -214,7 +216,7 @@ def _own(clip: Clip) -> Clip:
 
 def _sequence(clip: Clip, frames: int, rng: np.random.Generator) -> Clip:
     longest = (len(clip.rgb) - 1) // max(frames - 1, 1)
-    stride = int(min(rng.integers(1, 7), longest))
+    stride = min(int(rng.integers(1, 7)), longest)
     start = int(rng.integers(len(clip.rgb) - stride * (frames - 1)))
     index = start + stride * np.arange(frames)
     if rng.random() < 0.5:

@@ -15,6 +15,8 @@ from torch.nn.functional import pixel_shuffle
 from training.losses import SequencePrediction
 from ttt3r_ros.model import Architecture, Network, Outputs
 from ttt3r_ros.model.attention import CrossAttention, SelfAttention
+from ttt3r_ros.model.blocks import DecoderBlock
+from ttt3r_ros.model.heads import DptHead
 from ttt3r_ros.model.layers import Linear
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.model.rotary import grid_positions, rotary
@@ -65,12 +67,13 @@ class Learner(nn.Module):
             decoded.append(step)
         poses = torch.stack([step.pose_token for step in decoded], dim=1)
         translation, quaternion = network.downstream_head.pose_head(poses.flatten(0, 1))
-        points = network.predict(_join([decoded[t] for t in dense]), gain, Outputs(pose=False))
+        chosen = _join([decoded[t] for t in dense])
+        points, confidence = network.predict(chosen, gain, Outputs(pose=False)).points()
         last = torch.stack([step.levels.last for step in decoded], dim=1)
         return SequencePrediction(
             dense,
-            points.points_camera.unflatten(0, (len(dense), batch)).transpose(0, 1),
-            points.confidence.unflatten(0, (len(dense), batch)).transpose(0, 1),
+            points.unflatten(0, (len(dense), batch)).transpose(0, 1),
+            confidence.unflatten(0, (len(dense), batch)).transpose(0, 1),
             translation.unflatten(0, (batch, frames)),
             quaternion.unflatten(0, (batch, frames)),
             self._flow(last, encoded),
@@ -82,7 +85,8 @@ class Learner(nn.Module):
         values = self.flow_head(tokens).float().transpose(2, 3)
         values = values.unflatten(3, (grid.height, grid.width))
         cells = pixel_shuffle(values, self.cells)  # (B, T, 4, h, w)
-        return cells.unflatten(2, (2, 2)).movedim(3, -1)
+        flow: Tensor = cells.unflatten(2, (2, 2)).movedim(3, -1)
+        return flow
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,14 @@ class Untaught:
 
 def _join(decoded: list[Decoded]) -> Decoded:
     """Put frames side by side in the batch."""
-    first = decoded[0].levels
-    joined = {
-        name: torch.cat([getattr(step.levels, name) for step in decoded])
-        for name in ('encoder', 'middle', 'late', 'last')
-    }
-    return Decoded(first._replace(**joined), torch.cat([step.pose_token for step in decoded]))
+    levels = [step.levels for step in decoded]
+    joined = levels[0]._replace(
+        encoder=torch.cat([level.encoder for level in levels]),
+        middle=torch.cat([level.middle for level in levels]),
+        late=torch.cat([level.late for level in levels]),
+        last=torch.cat([level.last for level in levels]),
+    )
+    return Decoded(joined, torch.cat([step.pose_token for step in decoded]))
 
 
 def compile_blocks(network: Network, backend: str = 'inductor') -> None:
@@ -158,12 +164,17 @@ def initialise(network: Network) -> None:
             module.projq.bias.fill_(NEIGHBOUR_BIAS)
             module.projk.bias.fill_(NEIGHBOUR_BIAS)
     for block in network.dec_blocks_state:
+        assert isinstance(block, DecoderBlock)
         _open_gain_half(block.cross_attn, network.architecture)
     network.register_tokens.weight.normal_(std=0.5)
     pose_out = network.downstream_head.pose_head.mlp.fc2
     pose_out.weight.mul_(0.1)
     pose_out.bias.copy_(torch.tensor([0, 0, 0, 1.0, 0, 0, 0]))
-    dense_out = network.downstream_head.dpt_self.head[-1]
+    dense_head = network.downstream_head.dpt_self
+    assert isinstance(dense_head, DptHead)
+    dense_out = dense_head.head[-1]
+    assert isinstance(dense_out, nn.Conv2d)
+    assert dense_out.bias is not None
     dense_out.weight.mul_(0.1)
     dense_out.bias.copy_(torch.tensor([0, 0, float(np.log1p(FIRST_DEPTH)), 0]))
 
@@ -184,7 +195,8 @@ def _open_gain_half(attention: CrossAttention, architecture: Architecture) -> No
 
     def mean_logit(slow_bias: float) -> Tensor:
         slow.fill_(slow_bias)
-        return attention(nothing, nothing, turn, turn)[1].mean()
+        match: Tensor = attention(nothing, nothing, turn, turn)[1]
+        return match.mean()
 
     fast = mean_logit(0.0)
     mean_logit(float(-fast / (mean_logit(1.0) - fast)))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn, Tensor
 
@@ -84,7 +86,7 @@ class Optimizer:
         """Put the weights into the module that training goes on from."""
         self._publish(self.masters)
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Give everything that a later run needs to go on."""
         return {
             'masters': self.masters,
@@ -93,7 +95,7 @@ class Optimizer:
             'steps': self._steps,
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what state_dict gave."""
         for ours, name in ((self.masters, 'masters'), (self.averages, 'averages')):
             for key, tensor in state[name].items():

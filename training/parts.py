@@ -36,7 +36,7 @@ def save_parts(folder: Path, state: dict[str, Any], part_bytes: int = PART_BYTES
     torch.save(state, buffer)
     content = buffer.getbuffer()
     digest = hashlib.sha256(content).hexdigest()
-    names = []
+    names: list[str] = []
     for start in range(0, len(content), part_bytes):
         names.append(f'resume-{digest[:12]}-{len(names):03d}.part')
         (folder / names[-1]).write_bytes(content[start : start + part_bytes])

@@ -5,16 +5,19 @@
 Train a small network from scratch on the simulated world.
 
 Examples:
-  python -m training.train --preset small --family SML --minutes 40 --out runs/small
-  python -m training.train --preset small --family SML --minutes 40 --out runs/small --resume
+  python -m training.train --family SML --minutes 40 --out runs/small
+  python -m training.train --family SML --minutes 40 --out runs/small --resume
 
 All families first, then the one that matters most, under one schedule of the learning rate:
   python -m training.train --family SSML --minutes 40 --until 30 --out runs/small
   python -m training.train --family S --minutes 40 --out runs/small --resume
 
 Small images first, where a step costs a third, then larger ones, which are matched better:
-  python -m training.train --preset mini --resolution 128x96 --minutes 60 --until 30 --out m
-  python -m training.train --preset mini --minutes 60 --resume --out m
+  python -m training.train --resolution 128x96 --minutes 60 --until 30 --out runs/small
+  python -m training.train --minutes 60 --resume --out runs/small
+
+The larger network, for a GPU:
+  python -m training.train --preset base --minutes 40 --out runs/base
 
 """
 

@@ -82,29 +82,30 @@ def validate(
     for t in range(batch.images.shape[1]):
         before = state
         told, state = network.step(batch.images[:, t], state, rule=rule, outputs=Outputs())
-        depths.append(told.points_camera[..., 2].cpu().numpy())
-        rotation = rotation_from_quaternion(told.quaternion_xyzw.cpu().numpy())
-        poses.append(transform(rotation, told.translation.cpu().numpy()))
+        depths.append(told.points()[0][..., 2].cpu().numpy())
+        translation, quaternion = (tensor.cpu().numpy() for tensor in told.pose())
+        poses.append(transform(rotation_from_quaternion(quaternion), translation))
     rows = [
         _film_errors(np.stack(depth), np.stack(pose), clip)
         for depth, pose, clip in zip(np.stack(depths, 1), np.stack(poses, 1), films)
     ]
     gain = network.step(batch.images[:, -1], before, rule=update_rule('ttt3r'))[0].gain
-    return ValidationErrors(*np.mean(rows, axis=0).tolist(), float(gain.mean()), float(gain.std()))
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return ValidationErrors(**means, gain=float(gain.mean()), gain_spread=float(gain.std()))
 
 
-def _film_errors(depth: np.ndarray, poses: np.ndarray, clip: Clip) -> list[float]:
+def _film_errors(depth: np.ndarray, poses: np.ndarray, clip: Clip) -> dict[str, float]:
     truth, true_poses = clip.depth.float().numpy(), clip.world_T_camera
     scale = median_scale(depth, truth)
     still = relative_motion(true_poses, 1)
     wrong = invert(still) @ relative_motion(poses, 1)
-    return [
-        float(np.mean(np.abs(depth - truth) / truth)),
-        float(np.mean(np.abs(scale * depth - truth) / truth)),
-        _root_mean_square(np.degrees(rotation_angle(wrong[:, :3, :3]))),
-        _root_mean_square(np.degrees(rotation_angle(still[:, :3, :3]))),
-        position_error(poses, true_poses) / max(path_length(true_poses), 1e-6),
-    ]
+    return {
+        'depth_metric': float(np.mean(np.abs(depth - truth) / truth)),
+        'depth_scaled': float(np.mean(np.abs(scale * depth - truth) / truth)),
+        'rotation_deg': _root_mean_square(np.degrees(rotation_angle(wrong[:, :3, :3]))),
+        'still_deg': _root_mean_square(np.degrees(rotation_angle(still[:, :3, :3]))),
+        'ate_fraction': position_error(poses, true_poses) / max(path_length(true_poses), 1e-6),
+    }
 
 
 def _root_mean_square(values: np.ndarray) -> float:

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
-
-Pixels = NDArray[np.uint8]
 
 # Larger images are refused before they are decoded: a small file may claim any size.
 MAX_PIXELS = 80_000_000

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.errors import UserError
 
 
@@ -71,7 +71,7 @@ class CameraIntrinsics:
         return cls(width, height, focal, focal, 0.5 * (width - 1), 0.5 * (height - 1))
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> Array:
         """Give the (3, 3) camera matrix."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
@@ -108,7 +108,7 @@ class CameraIntrinsics:
         """
         return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
 
-    def rays(self) -> NDArray[np.float32]:
+    def rays(self) -> Array32:
         """
         Give the ray of every pixel of an undistorted image, scaled to depth 1.
 

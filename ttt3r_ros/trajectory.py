@@ -13,12 +13,14 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import (
     quaternion_from_rotation,
     rotation_from_quaternion,
     transform,
 )
+from ttt3r_ros.units import NANOSECONDS
 
 
 class TrajectoryError(UserError):
@@ -34,7 +36,7 @@ class Trajectory:
     """
 
     stamps_ns: NDArray[np.int64]
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
 
 
 def nanoseconds(seconds: str) -> int:
@@ -45,7 +47,7 @@ def nanoseconds(seconds: str) -> int:
     :raises ValueError: when it is no finite number.
     """
     try:
-        return int((Decimal(seconds) * 1_000_000_000).to_integral_value())
+        return int((Decimal(seconds) * NANOSECONDS).to_integral_value())
     except (InvalidOperation, OverflowError) as error:
         raise ValueError(f'{seconds!r} is no time in seconds') from error
 
@@ -57,7 +59,7 @@ def seconds_text(stamp_ns: int) -> str:
     :param stamp_ns: integer nanoseconds, of any sign.
     """
     sign = '-' if stamp_ns < 0 else ''
-    return f'{sign}{abs(stamp_ns) // 1_000_000_000}.{abs(stamp_ns) % 1_000_000_000:09d}'
+    return f'{sign}{abs(stamp_ns) // NANOSECONDS}.{abs(stamp_ns) % NANOSECONDS:09d}'
 
 
 def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajectory:

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.geometry import invert, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-
-Array = NDArray[np.float64]
 
 RATIO = 0.8  # of the distances to the best and the second best match, at most
 LEAST_INLIERS = 10
@@ -40,9 +39,7 @@ def constant_velocity(first_motion: Array, frames: int) -> Array:
     return _chained([first_motion] * (frames - 1))
 
 
-def classical(
-    rgb: NDArray[np.uint8], depth: NDArray[np.floating], intrinsics: CameraIntrinsics
-) -> Array:
+def classical(rgb: Pixels, depth: NDArray[np.floating], intrinsics: CameraIntrinsics) -> Array:
     """
     Track SIFT features from image to image and solve each motion by PnP with RANSAC.
 
@@ -55,7 +52,7 @@ def classical(
     :returns: (T, 4, 4) world_T_camera, the world being the first camera.
     """
     cv2.setRNGSeed(0)
-    sift = cv2.SIFT_create(contrastThreshold=0.02)
+    sift = cv2.SIFT.create(contrastThreshold=0.02)
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in rgb]
     features = [_features(sift, image) for image in grey]
     return _chained(
@@ -66,15 +63,17 @@ def classical(
     )
 
 
-Features = tuple[Array, NDArray[np.float32]]
+Features = tuple[Array, Array32]
 
 
-def _features(sift: cv2.SIFT, grey: NDArray[np.uint8]) -> Features:
+def _features(sift: cv2.SIFT, grey: Pixels) -> Features:
     """Find (N, 2) pixels and (N, 128) descriptors."""
     points, descriptors = sift.detectAndCompute(grey, None)
-    if descriptors is None:
+    if not points:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
-    return np.array([point.pt for point in points], dtype=np.float64), descriptors
+    return np.array([point.pt for point in points], dtype=np.float64), descriptors.astype(
+        np.float32
+    )
 
 
 def _motion(

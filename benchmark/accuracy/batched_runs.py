@@ -15,15 +15,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
 from benchmark.accuracy.films import Film
+from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, transform
 from ttt3r_ros.model import Network, Outputs
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
@@ -53,8 +54,7 @@ class EncodedFilms:
         images = torch.from_numpy(np.concatenate([film.rgb for film in films]))
         parts = []
         for pixels in images.split(BATCH):
-            pixels = pixels.to(device).movedim(-1, 1).float()
-            parts.append(network.encode((pixels / 255 - 0.5) / 0.5))
+            parts.append(network.encode(normalised(pixels.to(device))))
         tokens = torch.cat([part.tokens for part in parts]).unflatten(0, (len(films), -1))
         return cls(films, tokens, parts[0].height, parts[0].width)
 
@@ -78,8 +78,8 @@ class Told:
     """
 
     poses: Array
-    points: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+    points: Array32
+    confidence: Array32
     gains: Array
 
     @classmethod
@@ -156,7 +156,7 @@ def run_all(
 def decodings(films: int, frames: int, methods: Sequence[Method]) -> int:
     """Count how often `run_films` moves its progress on."""
     clips = [Cut(frames, method.interval).images for method in methods]
-    return films * sum(images.shape[0] * (images.shape[1] - 1) for images in clips)
+    return films * sum(len(images) * (len(images[0]) - 1) for images in clips)
 
 
 class Cut:
@@ -179,7 +179,7 @@ class Cut:
         self.place += self.segment > 0
         self.joints = np.arange(length, frames, length) - 1  # images that two segments see
 
-    def wanted(self, every_image: bool) -> NDArray[np.bool_]:
+    def wanted(self, every_image: bool) -> Mask:
         """
         Say where points are needed: (segments, L).
 
@@ -197,7 +197,7 @@ def _decode(
     network: Network,
     encoded: EncodedFilms,
     cut: Cut,
-    wanted: dict[str, NDArray[np.bool_]],
+    wanted: dict[str, Mask],
     progress: tqdm,
 ) -> dict[str, Told]:
     """
@@ -243,27 +243,26 @@ def _note(
     told: list[Told],
     clips: slice,
     place: int,
-    wanted: NDArray[np.bool_],
+    wanted: Mask,
 ) -> None:
     """Run the heads on one image of some clips, the dense ones where they are wanted."""
-    pose = network.predict(decoded, gain, Outputs(points=False))
-    rotation = rotation_from_quaternion(pose.quaternion_xyzw.cpu().numpy().astype(np.float64))
-    poses = transform(rotation, pose.translation.cpu().numpy().astype(np.float64))
+    pose = network.predict(decoded, gain, Outputs(points=False)).pose()
+    translation, quaternion = (tensor.cpu().numpy().astype(np.float64) for tensor in pose)
+    poses = transform(rotation_from_quaternion(quaternion), translation)
     for each in told:
         each.poses[clips, place] = poses
         each.gains[clips, place] = gain.mean(dim=1).cpu().numpy()
     (chosen,) = np.nonzero(wanted[clips, place])
     if not len(chosen):
         return
-    levels, pose_token = decoded
-    *tokens, height, width = levels
-    of_chosen = type(levels)(*(level[chosen] for level in tokens), height, width)
-    dense = network.predict(
-        Decoded(of_chosen, pose_token[chosen]), gain[chosen], Outputs(pose=False)
+    of_chosen = Decoded(
+        decoded.levels.map(lambda level: level[chosen]), decoded.pose_token[chosen]
     )
+    dense = network.predict(of_chosen, gain[chosen], Outputs(pose=False)).points()
+    points, confidence = (tensor.float().cpu().numpy() for tensor in dense)
     for each in told:
-        each.points[clips.start + chosen, place] = dense.points_camera.float().cpu().numpy()
-        each.confidence[clips.start + chosen, place] = dense.confidence.float().cpu().numpy()
+        each.points[clips.start + chosen, place] = points
+        each.confidence[clips.start + chosen, place] = confidence
 
 
 def _estimates(
@@ -301,8 +300,8 @@ def _chain(told: Told, film: Film, cut: Cut, independent_pixels: int) -> list[Se
         return View(film.rgb[image], depth, confidence, pose)
 
     chain = [Segment(0, Similarity(IDENTITY))]
-    for image in cut.joints:
-        number = cut.segment[image]
-        before, after = view(number, cut.place[image], image), view(number + 1, 0, image)
+    for image in cut.joints.tolist():
+        number, place = int(cut.segment[image]), int(cut.place[image])
+        before, after = view(number, place, image), view(number + 1, 0, image)
         chain.append(next_segment(chain[-1], [before], [after], SEGMENT_SCALE, independent_pixels))
     return chain

@@ -5,25 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure
 from benchmark.accuracy.setup import Bench, Report
 from training.log import read_rows
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
 
-Array = NDArray[np.float64]
 FAR = (1_000_000, 3_000_000, 10_000_000)
 LEAST_CHECKS = 6  # after the breakthrough: four to fit, two to predict
 MOVING = 0.9  # of the rotation error of a camera said not to move: below, motion is seen
 PICTURE = 'error_by_frames.png'
-ERRORS = {
+ERRORS: dict[str, Callable[[dict[str, Any]], float]] = {
     'depth AbsRel scaled': lambda row: row['depth_scaled'],
     'rotation over no motion': lambda row: row['rotation_deg'] / row['still_deg'],
     'ATE over path': lambda row: row['ate_fraction'],
@@ -44,8 +43,8 @@ class PowerLaw:
         return cls(float(np.exp(intercept)), float(-slope))
 
     def at(self, frames: Array) -> Array:
-        """Say the error after (N,) frames."""
-        return self.factor * np.asarray(frames, dtype=np.float64) ** -self.exponent
+        """Return the errors after (N,) frames."""
+        return self.factor * frames**-self.exponent
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ def _table(curves: Sequence[Curve]) -> Table:
                 f'{curve.errors[-1]:.3f}',
                 f'{law.exponent:.2f}',
                 f'{curve.surprise:.2f}',
-                *(f'{law.at(far):.3f}' for far in FAR),
+                *(f'{error:.3f}' for error in law.at(np.array(FAR, np.float64))),
             ]
         )
     first, last = curves[0].frames[curves[0].begin], curves[0].frames[-1]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.accuracy.films import Film
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.evaluation.errors import (
     depth_errors,
     evaluate_trajectory,
@@ -21,8 +22,6 @@ from ttt3r_ros.evaluation.errors import (
     position_error,
 )
 from ttt3r_ros.geometry import transform_points
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

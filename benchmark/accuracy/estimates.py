@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.accuracy.baselines import classical, constant_pose, constant_velocity
 from benchmark.accuracy.films import Film
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.model import Network, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import chosen_gain_scale, Predictor
@@ -28,7 +29,6 @@ RULES: dict[str, UpdateRule] = {
 }
 BASELINES = ('constant pose', 'constant velocity', 'features + PnP')
 GIVEN = 'constant velocity is given the true first motion, features + PnP the intrinsics'
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

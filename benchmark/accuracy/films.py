@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.clips import FIRST_VALIDATION_SEED
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.evaluation.errors import associate
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.sequence import open_sequence
-from ttt3r_ros.inputs.source import InputFrame
+from ttt3r_ros.inputs.source import InputError, InputFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
@@ -48,9 +50,9 @@ class Film:
     name: str
     group: str
     kind: str
-    rgb: NDArray[np.uint8]
+    rgb: Pixels
     depth: NDArray[np.float16]
-    world_T_camera: NDArray[np.float64]
+    world_T_camera: Array
     stamps_ns: NDArray[np.int64]
     intrinsics: CameraIntrinsics
 
@@ -114,22 +116,24 @@ def simulated(
     )
 
 
-def recorded(folder: Path, size: int, patch: int, square_crop: bool, most: int) -> Film:
+def recorded(folder: Path, architecture: Architecture, most: int) -> Film:
     """
     Read a recorded sequence, its images fitted to a network, as far as its truth goes.
 
     :param folder: in the layout that `ttt3r simulate` writes, with groundtruth.txt.
-    :param size: of the images, see ImageFit; patch and square_crop alike.
+    :param architecture: of the network.
     :param most: images read, at most.
     """
     source = open_sequence(folder)
+    if source.intrinsics is None:
+        raise InputError(f'{folder} needs a calibration in camera.json')
     frames = [frame for frame in source.frames(1) if isinstance(frame, InputFrame)][:most]
     truth = read_trajectory(folder, 'groundtruth.txt')
     stamps_ns = np.array([frame.stamp_ns for frame in frames])
     mine, theirs = associate(stamps_ns, truth.stamps_ns, MAX_STAMP_DIFFERENCE_NS)
     frames = [frames[i] for i in mine]
     height, width = frames[0].rgb.shape[:2]
-    fit = ImageFit.for_image(width, height, size, patch, square_crop)
+    fit = ImageFit.for_network(width, height, architecture)
     return Film(
         folder.name,
         folder.name,
@@ -151,8 +155,9 @@ def _recorded_depth(folder: Path, index: int, fit: ImageFit) -> NDArray[np.float
     depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / per_metre
     resized = cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST)
     cut = resized[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
-    return cut.astype(np.float16)
+    depth_of_fit: NDArray[np.float16] = cut.astype(np.float16)
+    return depth_of_fit
 
 
-def _from_first(world_T_camera: NDArray[np.float64]) -> NDArray[np.float64]:
+def _from_first(world_T_camera: Array) -> Array:
     return invert(world_T_camera[0]) @ world_T_camera

@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
 from benchmark.accuracy.errors import mean, Record
-from benchmark.accuracy.estimates import Array, BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
 from benchmark.accuracy.films import Film, simulated
 from benchmark.accuracy.setup import Bench, Report
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.evaluation.errors import evaluate_trajectory, EvaluationError
 
@@ -63,7 +64,7 @@ def draw_film(file: IO[bytes], title: str, film: Film, said: dict[str, Estimate]
     """
     figure = new_figure(13, 5.2)
     figure.suptitle(title, fontsize=11)
-    left, right = figure.subfigures(1, 2, width_ratios=[1.9, 1])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.9, 1])[0]
     grid = left.subplots(3, COLUMNS, squeeze=False)
     points = next(iter(said.values())).points_camera
     for column, i in enumerate(np.linspace(0, len(film) - 1, COLUMNS).round().astype(int)):

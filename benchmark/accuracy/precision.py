@@ -31,7 +31,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -40,13 +39,14 @@ from benchmark.accuracy.errors import Mean, PathErrors, ratio
 from benchmark.accuracy.films import Film, PATHS, simulated
 from benchmark.accuracy.tables import number
 from benchmark.speed.slow_twin import published_network
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings, TrackingSettings
@@ -98,12 +98,13 @@ class StepErrors:
     ) -> StepErrors:
         """Compare two steps with points and pose."""
         (a, a_state), (b, b_state) = exact, rough
-        away = (a.points_camera - b.points_camera).norm(dim=-1) / a.points_camera.norm(dim=-1)
+        (points, _), (rough_points, _) = a.points(), b.points()
+        away = (points - rough_points).norm(dim=-1) / points.norm(dim=-1)
         # q and -q are the same rotation. The sine has digits where the cosine has none left.
-        p, q = a.quaternion_xyzw, b.quaternion_xyzw
+        (translation, p), (rough_translation, q) = a.pose(), b.pose()
         half = min((p - q).norm().item(), (p + q).norm().item()) / 2
         return cls(
-            (a.translation - b.translation).norm().item(),
+            (translation - rough_translation).norm().item(),
             float(np.degrees(4 * np.arcsin(half))),
             away.median().item(),
             (a.gain - b.gain).abs().max().item(),
@@ -136,7 +137,8 @@ def compare_steps(
     """
     rule = update_rule(RULE)
     device = next(strict.parameters()).device
-    state, errors = strict.initial_state(), {name: [] for name in options}
+    state = strict.initial_state()
+    errors: dict[str, list[StepErrors]] = {name: [] for name in options}
     for rgb in film.rgb:
         image = _input(rgb).to(device)
         exact = strict.step(image, state, rule=rule, outputs=Outputs())
@@ -148,11 +150,11 @@ def compare_steps(
     return errors
 
 
-def _input(rgb: NDArray[np.uint8]) -> Tensor:
-    return (torch.from_numpy(rgb).movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+def _input(rgb: Pixels) -> Tensor:
+    return normalised(torch.from_numpy(rgb)[None])
 
 
-def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> NDArray[np.float64]:
+def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> Array:
     """
     Send a film through the product's own mapper.
 
@@ -281,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f'precision: error: {error}', file=sys.stderr)
         return 1
-    what = f'{arguments.random or info.name}, {arguments.frames} frames a sequence'
+    what = f'{info.name if info else arguments.random}, {arguments.frames} frames a sequence'
     print('\n'.join(table.markdown() for table in tables(found, intervals, what)))
     if arguments.json:
         record: dict[str, Any] = {'what': what, 'found': [asdict(f) for f in found]}
@@ -291,8 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _films(network: Network, arguments: argparse.Namespace) -> list[Film]:
-    a = network.architecture
-    fit = ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
+    fit = ImageFit.for_network(640, 480, network.architecture)
     return [
         simulated(family, kind, index, arguments.frames, RATE_HZ, fit)
         for family, kind, index in itertools.product(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
@@ -27,13 +29,12 @@ HEAD = [
 def measure(bench: Bench) -> Report:
     """Map each recording that is there; name those that are not."""
     details, records = [], []
-    a = bench.network.architecture
     for name in SEQUENCES:
         folder = bench.shared / 'data' / name
         if not folder.is_dir():
             print(f'{name}: skipped, there is no {folder} (--shared or TTT3R_SHARED names it)')
             continue
-        film = recorded(folder, a.image_size, a.patch_size, a.square_crop, bench.frames)
+        film = recorded(folder, bench.network.architecture, bench.frames)
         of_film = _records(bench, film)
         records += of_film
         caption = f'{name}: {len(film)} frames, path {of_film[0].path.path:.1f} m; {GIVEN}'
@@ -77,11 +78,11 @@ def _records(bench: Bench, film: Film) -> list[Record]:
 
 def _row(record: Record) -> list[str]:
     path, scene = record.path, record.scene
-    known = scene is not None and scene.scaled == scene.scaled
+    known = scene is not None and not math.isnan(scene.scaled)
     return [
         record.method,
         f'{path.turn:.2f}',
         f'{path.ate:.3f}',
         f'{100 * path.ate / path.path:.1f}',
-        f'{100 * scene.scaled:.1f}' if known else '-',
+        f'{100 * scene.scaled:.1f}' if scene is not None and known else '-',
     ]

@@ -55,8 +55,7 @@ class Bench:
     @property
     def fit(self) -> ImageFit:
         """Say which images suit the network: those of a 640x480 camera."""
-        a = self.network.architecture
-        return ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
+        return ImageFit.for_network(640, 480, self.network.architecture)
 
     @property
     def letters(self) -> str:

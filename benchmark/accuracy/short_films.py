@@ -90,24 +90,28 @@ def _row(records: list[Record], family: str, kind: str) -> list[str]:
     classical = _chosen(records, family, kind, CLASSICAL)
     return [
         f'{family}, {kind}',
-        number(mean([r.scene.metric for r in network]), 1, 100),
-        number(mean([r.scene.scaled for r in network]), 1, 100),
+        *_depths(network),
         *(number(mean([r.path.turn for r in records]), 2) for records in (network, classical)),
         *(number(over_path(records), 1, 100) for records in (network, classical)),
     ]
 
 
+def _depths(records: list[Record]) -> list[str]:
+    scenes = [record.scene for record in records if record.scene is not None]
+    return [
+        number(mean([scene.metric for scene in scenes]), 1, 100),
+        number(mean([scene.scaled for scene in scenes]), 1, 100),
+    ]
+
+
 def _detailed_row(records: list[Record], family: str, kind: str, method: str) -> list[str]:
     chosen = _chosen(records, family, kind, method)
-    depths = [
-        number(mean([r.scene.metric for r in chosen]), 1, 100),
-        number(mean([r.scene.scaled for r in chosen]), 1, 100),
-    ]
+    scenes = [record.scene for record in chosen if record.scene is not None]
     return [
         f'{kind}, {method}',
-        *(depths if method not in BASELINES else ['', '']),
+        *(_depths(chosen) if method not in BASELINES else ['', '']),
         number(mean([r.path.turn for r in chosen]), 2),
         number(ratio([r.path.drift for r in chosen], [r.path.path for r in chosen]), 1, 100),
         number(over_path(chosen), 1, 100),
-        number(mean([r.scene.world for r in chosen]), 1, 100),
+        number(mean([scene.world for scene in scenes]), 1, 100),
     ]

@@ -32,6 +32,7 @@ import torch
 from tqdm import tqdm
 
 from benchmark.speed.slow_twin import published_arithmetic, SlowTwin
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.memory import peak_resident, resident, restart_peak
 from ttt3r_ros.bench.network import NetworkChoice
@@ -40,9 +41,7 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import RecurrentState
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
-from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
@@ -166,7 +165,7 @@ def _peak(device: torch.device) -> int:
 def _fitted(encoded: list[bytes], network: Predictor) -> list[Pixels]:
     images = [rgb_from_encoded(io.BytesIO(image)) for image in encoded]
     height, width = images[0].shape[:2]
-    fit = ImageFit.for_image(width, height, network.image_size, network.patch, network.square_crop)
+    fit = network.fit(width, height)
     return [fit.apply(image) for image in images]
 
 

@@ -25,13 +25,14 @@ from torch import Tensor
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import (
-    Architecture,
     FramePrediction,
     Network,
     Outputs,
     RecurrentState,
     update_rule,
 )
+from ttt3r_ros.model.image_input import normalised
+from ttt3r_ros.model.published.config import config_architecture
 from ttt3r_ros.model.state_update import UpdateRule
 
 # Largest absolute errors that separate right from wrong.
@@ -140,7 +141,7 @@ class Bundle:
             records = json.loads(str(arrays['runs']))
             if not isinstance(config, dict) or not isinstance(records, list) or not records:
                 raise ValueError('it needs a config and runs')
-            network = Network(Architecture.from_published_config(config)).eval()
+            network = Network(config_architecture(config)).eval()
             runs = [Run.from_record(record, arrays) for record in records]
             named = {
                 name[3:]: torch.from_numpy(array).float()
@@ -161,7 +162,7 @@ def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
 
     :returns: arrays under the names of TOLERANCES.
     """
-    images = (torch.from_numpy(run.images).float() / 255 - 0.5) / 0.5
+    images = normalised(torch.from_numpy(run.images))
     outputs = Outputs(
         world_points=any(name in WORLD_OUTPUTS for name in run.stored),
         rgb='rgb' in run.stored,
@@ -170,7 +171,7 @@ def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
     states, predictions = [state], []
     for image, reset, write in zip(images, run.resets, run.writes):
         prediction, state = network.step(
-            image.movedim(-1, 0)[None], state, rule=run.rule, outputs=outputs, write=write
+            image[None], state, rule=run.rule, outputs=outputs, write=write
         )
         if reset:
             state = network.initial_state()
@@ -197,9 +198,8 @@ def _record(
 
 def _published_pose(prediction: FramePrediction) -> Tensor:
     """Give (B, 7): translation, then the quaternion as w x y z."""
-    assert prediction.translation is not None
-    assert prediction.quaternion_xyzw is not None
-    return torch.cat([prediction.translation, prediction.quaternion_xyzw.roll(1, -1)], dim=-1)
+    translation, quaternion_xyzw = prediction.pose()
+    return torch.cat([translation, quaternion_xyzw.roll(1, -1)], dim=-1)
 
 
 def compare(bundle: Bundle) -> list[tuple[str, str, float, float]]:

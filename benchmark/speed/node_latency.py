@@ -51,6 +51,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools.options import positive_float, positive_int
+from ttt3r_ros.units import NANOSECONDS
 
 FILM_FRAMES, FILM_RATE_HZ = 24, 5.0
 WARM_UP_IMAGES = 10
@@ -242,7 +243,7 @@ def _spans(
         )
         # A segment begins with a step of the network.
         after[NEXT] = sum((after[s] for s in (NEXT, 'network') if s in after), np.zeros(2))
-        stamp, published = image['stamp_ns'] * 1e-9 - offset_s, image['published']
+        stamp, published = image['stamp_ns'] / NANOSECONDS - offset_s, image['published']
         in_worker = np.array([published - image['begun'], image['cpu']])
         ahead, behind = (
             np.array([seconds, 0.0]) for seconds in (image['begun'] - stamp, came - published)

@@ -17,15 +17,15 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
 
-import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import nn, Tensor
 from torch.nn.functional import interpolate
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState
 from ttt3r_ros.model.attention import CrossAttention, join_heads, SelfAttention, split_heads
 from ttt3r_ros.model.heads import Fusion
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.rotary import Rotary, rotate
 from ttt3r_ros.model.state_update import Ttt3r, UpdateRule
 
@@ -168,9 +168,7 @@ class SlowTwin:
         return self._network.initial_state()
 
     @torch.inference_mode()
-    def step(
-        self, rgb: NDArray[np.uint8], state: RecurrentState
-    ) -> tuple[FramePrediction, RecurrentState]:
+    def step(self, rgb: Pixels, state: RecurrentState) -> tuple[FramePrediction, RecurrentState]:
         """
         Take one fitted image.
 
@@ -179,7 +177,7 @@ class SlowTwin:
         """
         of_last_frame = list(self._logits)
         self._logits.clear()
-        image = (torch.from_numpy(rgb).movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
+        image = normalised(torch.from_numpy(rgb)[None])
         prediction, state = self._network.step(
             image.to(self.device), state, rule=self._rule, outputs=self._outputs
         )

@@ -36,6 +36,7 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.tools.options import positive_int
+from ttt3r_ros.units import NANOSECONDS
 
 SIZE = (640, 480)
 CHILD = '--child'
@@ -159,7 +160,7 @@ def start_node(checkpoint: str) -> Times:
         def read(message: Log) -> None:
             if LOADED in message.msg:
                 stamp = message.stamp
-                times.setdefault(LOADED, stamp.sec + stamp.nanosec * 1e-9 - begin)
+                times.setdefault(LOADED, stamp.sec + stamp.nanosec / NANOSECONDS - begin)
 
         def hear(_: PointCloud2) -> None:
             times.setdefault('first cloud', time.time() - begin)
@@ -229,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         if find_spec('rclpy') is not None:
             measured['The mapping node'] = start_node
-        found = {name: [] for name in measured}
+        found: dict[str, list[Times]] = {name: [] for name in measured}
         with tqdm(total=arguments.rounds * len(measured), unit='start') as progress:
             for _ in range(arguments.rounds):
                 for name, start in measured.items():

@@ -46,7 +46,7 @@ PATCH = 16
 class FreePredictor:
     """A network that costs nothing: the same wavy wall in every image, a step further each."""
 
-    patch, square_crop = PATCH, False
+    patch = PATCH
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'free', '', ''
     resize = staticmethod(resize_on_host)
 
@@ -56,7 +56,16 @@ class FreePredictor:
 
         :param image_size: longest side, pixels.
         """
-        self.image_size = image_size
+        self._image_size = image_size
+
+    def fit(self, width: int, height: int) -> ImageFit:
+        """
+        Return how images are resized and cropped.
+
+        :param width: pixels.
+        :param height: pixels.
+        """
+        return ImageFit.for_image(width, height, self._image_size, self.patch)
 
     def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """Return the settings as they are."""
@@ -71,7 +80,7 @@ class FreePredictor:
         points, confidence = _wall(rgb.shape[1], rgb.shape[0])
         pose = np.eye(4)
         pose[0, 3] = 0.02 * state
-        return HostPrediction(points, confidence, pose, 0.5, 0.2, 0.8), state + 1
+        return HostPrediction(points, confidence, pose, 0.5), state + 1
 
 
 @functools.cache
@@ -101,6 +110,10 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
 }
 
 
+def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
+    setattr(owner, name, wrapper(getattr(owner, name)))
+
+
 class StopWatch:
     """
     Time what happens to each image in the worker's thread.
@@ -120,11 +133,10 @@ class StopWatch:
         self._record: dict[str, Any] = {}
         for stage, functions in STAGES.items():
             for owner, name in functions:
-                setattr(owner, name, self._timed(stage, getattr(owner, name)))
-        LifecyclePublisher.publish = self._marked(
-            self._timed('publish', LifecyclePublisher.publish)
-        )
-        Pipeline.process = self._recorded(Pipeline.process)
+                _wrap(owner, name, functools.partial(self._timed, stage))
+        _wrap(LifecyclePublisher, 'publish', functools.partial(self._timed, 'publish'))
+        _wrap(LifecyclePublisher, 'publish', self._marked)
+        _wrap(Pipeline, 'process', self._recorded)
 
     def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

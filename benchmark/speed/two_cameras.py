@@ -50,8 +50,8 @@ def compare(
     :returns: milliseconds of two steps of an image, and of one step of two.
     """
     network, info = choice.load()
-    rule, a = chosen_rule(choice.settings, info), network.architecture
-    fit = ImageFit.for_image(*resolution, a.image_size, a.patch_size, a.square_crop)
+    rule = chosen_rule(choice.settings, info)
+    fit = ImageFit.for_network(*resolution, network.architecture)
     images = torch.rand(CAMERAS, 3, fit.height, fit.width, device=choice.device) * 2 - 1
 
     def wait() -> None:

@@ -10,6 +10,7 @@ from ttt3r_ros.geometry import transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings, MapSettings
 from ttt3r_ros.tracking.guard import RefusedImage
@@ -30,13 +31,16 @@ class Prediction:
 class WallPredictor:
     """Sees a wall 2 m ahead; image n has grey n in its corner and is n decimetres farther on."""
 
-    image_size, patch, square_crop = WIDTH, 16, False
+    patch = 16
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'wall', '', ''
     resize = staticmethod(resize_on_host)
 
     def __init__(self, advice=0):
         self.advice = advice
         self.written = []
+
+    def fit(self, width, height):
+        return ImageFit.for_image(width, height, WIDTH, self.patch)
 
     def advise(self, settings):
         asked = settings.reset_interval

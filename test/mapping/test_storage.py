@@ -9,7 +9,6 @@ import torch
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.storage import (
-    checksum,
     fitting_state,
     MapFileError,
     read_map,
@@ -19,6 +18,7 @@ from ttt3r_ros.mapping.storage import (
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.state import RecurrentState
+from ttt3r_ros.model.tensor_hash import hash_tensors
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.observation import Observation
 
@@ -71,7 +71,7 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
     tensors |= {'occupancy': cells, 'occupancy_place': torch.tensor([0.05, x, 0.0])}
     metadata = {'format': 'ttt3r_map', 'version': '1', 'network': 'x'}
     path = tmp_path / 'map'
-    path.write_bytes(save(tensors, {**metadata, 'sha256': checksum(tensors)}))
+    path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
 
     with pytest.raises(MapFileError, match='its plan of the floor'):
         read_map(path)
@@ -117,7 +117,7 @@ def test_a_file_that_lacks_a_part_is_refused_though_its_checksum_is_right(tmp_pa
     tensors = {'points': torch.zeros(3, 3), 'colors': torch.zeros(3, 3, dtype=torch.uint8)}
     metadata = {'format': 'ttt3r_map', 'version': '1', 'network': 'x'}
     path = tmp_path / 'map'
-    path.write_bytes(save(tensors, {**metadata, 'sha256': checksum(tensors)}))
+    path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
     with pytest.raises(MapFileError, match='no complete map'):
         read_map(path)
 

@@ -12,36 +12,15 @@ import torch
 from training.presets import PRESETS
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.architecture import ArchitectureError
+from ttt3r_ros.model.published.config import config_architecture
 
 ARCHITECTURES = [
     Architecture.published_512(),
     Architecture.published_224(),
+    Architecture.base(),
     Architecture.small(),
     Architecture.tiny(),
 ]
-
-PUBLISHED_CONFIG = {
-    'freeze': 'encoder',
-    'state_size': 768,
-    'state_pe': '2d',
-    'pos_embed': 'RoPE100',
-    'rgb_head': True,
-    'pose_head': True,
-    'patch_embed_cls': 'ManyAR_PatchEmbed',
-    'img_size': (512, 512),
-    'head_type': 'dpt',
-    'output_mode': 'pts3d+pose',
-    'depth_mode': ('exp', float('-inf'), float('inf')),
-    'conf_mode': ('exp', 1, float('inf')),
-    'pose_mode': ('exp', float('-inf'), float('inf')),
-    'enc_embed_dim': 1024,
-    'enc_depth': 24,
-    'enc_num_heads': 16,
-    'dec_embed_dim': 768,
-    'dec_depth': 12,
-    'dec_num_heads': 12,
-    'landscape_only': False,
-}
 
 
 @pytest.mark.parametrize('architecture', ARCHITECTURES)
@@ -62,7 +41,7 @@ def test_sizes_cannot_be_changed_afterwards():
         Architecture.tiny().decoder_width = 64
 
 
-@pytest.mark.parametrize('preset', ['small', 'mini'])
+@pytest.mark.parametrize('preset', ['base', 'small'])
 def test_the_state_reaches_over_the_images_that_a_preset_is_trained_on(preset):
     recipe = PRESETS[preset]
     network = Network(recipe.architecture)
@@ -107,35 +86,6 @@ def test_a_record_with_a_wrong_name_or_kind_is_refused(record, named):
         Architecture.from_record(record)
 
 
-def test_the_published_config_gives_the_published_sizes():
-    assert Architecture.from_published_config(PUBLISHED_CONFIG) == Architecture.published_512()
-
-
-def test_the_config_of_the_linear_model_gives_its_sizes():
-    config = {**PUBLISHED_CONFIG, 'head_type': 'linear', 'img_size': (224, 224)}
-
-    assert Architecture.from_published_config(config) == Architecture.published_224()
-
-
-def test_sizes_that_a_config_does_not_mention_are_the_published_ones():
-    assert Architecture.from_published_config({}) == Architecture.published_512()
-
-
-def test_the_last_width_of_a_dpt_head_is_half_of_its_width_unless_it_is_given():
-    assert Architecture.from_published_config({'dpt_feature_dim': 64}).dpt_last_width == 32
-    both = {'dpt_feature_dim': 64, 'dpt_last_dim': 48}
-    assert Architecture.from_published_config(both).dpt_last_width == 48
-
-
-@pytest.mark.parametrize(
-    'config',
-    [{'state_pe': '1d'}, {'pos_embed': 'cosine'}, {'pose_head': False}, {'head_type': 'mesh'}],
-)
-def test_a_config_that_cannot_be_followed_is_refused(config):
-    with pytest.raises(ArchitectureError, match=next(iter(config.values())) or 'pose_head'):
-        Architecture.from_published_config(config)
-
-
 def test_ray_map_heads_that_do_not_fit_forbid_only_ray_maps():
     # The published code has 16 of them whatever the width, and images never meet them.
     config = {'enc_embed_dim': 96, 'enc_num_heads': 4, 'enc_depth': 1, 'dec_depth': 2}
@@ -145,7 +95,7 @@ def test_ray_map_heads_that_do_not_fit_forbid_only_ray_maps():
         )
     )
 
-    assert Architecture.from_published_config(config).encoder_width == 96
+    assert config_architecture(config).encoder_width == 96
     network.step(torch.zeros(1, 3, 32, 32), network.initial_state())
     with pytest.raises(ArchitectureError, match='ray encoder: width 96 over 16 heads'):
         network.encode(None, torch.zeros(1, 6, 32, 32))

@@ -6,9 +6,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 import pytest
+import torch
 
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.model.image_input import BadImage, ImageFit
+from ttt3r_ros.model.image_input import BadImage, ImageFit, normalised
 
 
 @pytest.mark.parametrize(
@@ -156,3 +157,15 @@ def test_a_calibration_of_another_size_is_refused():
 def test_an_array_that_is_not_the_image_is_refused(rgb):
     with pytest.raises(BadImage):
         ImageFit.for_image(64, 48, 64, 16).apply(rgb)
+
+
+def test_pixels_become_channels_first_in_minus_one_to_one():
+    pixels = torch.tensor([[[[0, 51, 255]] * 2] * 3], dtype=torch.uint8)
+
+    image = normalised(pixels)
+
+    assert image.shape == (1, 3, 3, 2)
+    for channel, value in enumerate((-1.0, -0.6, 1.0)):
+        torch.testing.assert_close(
+            image[0, channel], torch.full((3, 2), value), atol=1e-6, rtol=0.0
+        )

@@ -47,7 +47,7 @@ def allocated_at_most(network, width, height):
 
 
 @pytest.mark.parametrize('precision', PRECISIONS)
-@pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.mini()])
+@pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.small()])
 def test_the_weights_take_what_was_told(tmp_path, sizes, precision):
     path = tmp_path / 'some.safetensors'
     save_checkpoint(path, Network(sizes), sizes, {})
@@ -60,7 +60,7 @@ def test_the_weights_take_what_was_told(tmp_path, sizes, precision):
 
 @pytest.mark.parametrize('precision', PRECISIONS)
 @pytest.mark.parametrize('head', ['dpt', 'linear'])
-@pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.mini()])
+@pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.small()])
 def test_a_step_takes_about_what_was_told(make_network, sizes, head, precision):
     sizes = replace(sizes, head=head)
     network = make_network(sizes).use_precision(precision, CPU)
@@ -94,14 +94,14 @@ def test_what_does_not_fit_names_the_way_out():
 
 def test_the_estimate_is_of_the_checkpoint_that_is_asked_for(tmp_path, monkeypatch):
     path = tmp_path / 'some.safetensors'
-    save_checkpoint(path, Network(Architecture.mini()), Architecture.mini(), {})
+    save_checkpoint(path, Network(Architecture.small()), Architecture.small(), {})
     monkeypatch.setattr(memory_need, 'free_bytes', lambda device: 1000)
 
     settings = ModelSettings(checkpoint=str(path), device='cpu', precision='int8')
     need = expected_memory(settings)
 
-    assert need.weights == weight_bytes(Architecture.mini(), 'int8')
-    assert need.step == step_bytes(Architecture.mini(), 'int8', 224, 160)
+    assert need.weights == weight_bytes(Architecture.small(), 'int8')
+    assert need.step == step_bytes(Architecture.small(), 'int8', 224, 160)
     assert (need.libraries, need.free, need.fits) == (0, 1000, False)
 
 

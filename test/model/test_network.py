@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ttt3r_ros.geometry import rotation_from_quaternion
 from ttt3r_ros.model import Architecture, FramePrediction, Network, Outputs, update_rule
+from ttt3r_ros.model.published.names import with_aliases
 from ttt3r_ros.model.rotary import rotary
 from ttt3r_ros.model.state_update import RULES
 
@@ -67,14 +68,14 @@ def test_names_and_shapes_are_the_published_ones(shared_data, architecture, list
     with torch.device('meta'):
         network = Network(architecture)
 
-    ours = {name: tuple(tensor.shape) for name, tensor in network.published_state_dict().items()}
+    ours = {n: tuple(tensor.shape) for n, tensor in with_aliases(network.state_dict()).items()}
 
     assert len(published) == count
     assert ours == published
 
 
 def test_twelve_names_are_aliases_that_share_their_memory(tiny_network):
-    own, published = tiny_network.state_dict(), tiny_network.published_state_dict()
+    own, published = tiny_network.state_dict(), with_aliases(tiny_network.state_dict())
 
     aliases = published.keys() - own.keys()
 
@@ -91,7 +92,7 @@ def test_twelve_names_are_aliases_that_share_their_memory(tiny_network):
 
 def test_the_linear_variant_has_its_published_head_names():
     with torch.device('meta'):
-        names = Network(Architecture.published_224()).published_state_dict()
+        names = with_aliases(Network(Architecture.published_224()).state_dict())
 
     heads = {
         '.'.join(name.split('.')[1:3]) for name in names if name.startswith('downstream_head')

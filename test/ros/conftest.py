@@ -25,6 +25,7 @@ from ttt3r_ros.doctor.middleware import abandoned_segments
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings
 
@@ -80,7 +81,7 @@ class ExactPredictor:
     that it was asked.
     """
 
-    image_size, patch, square_crop = WIDTH, 16, False
+    patch = 16
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'exact', '', ''
     resize = staticmethod(resize_on_host)
 
@@ -89,6 +90,9 @@ class ExactPredictor:
         self.go.set()
         self.seen, self.written = [], []
         self.broken = False
+
+    def fit(self, width, height):
+        return ImageFit.for_image(width, height, WIDTH, self.patch)
 
     def advise(self, settings):
         return settings

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from ttt3r_ros.bench import memory
-from ttt3r_ros.bench.network import count_gflop, random_weights
+from ttt3r_ros.bench.network import count_gflop, NetworkChoice, random_weights
 from ttt3r_ros.bench.timed_predictor import STAGES, TimedPredictor, WHOLE
-from ttt3r_ros.model import Architecture, update_rule
+from ttt3r_ros.model import Architecture, architecture, update_rule
 from ttt3r_ros.model.predictor import Predictor
+from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.tools import bench
 from ttt3r_ros.tools.main import main
 
 CPU = torch.device('cpu')
@@ -72,6 +74,17 @@ def test_the_rate_is_a_part_of_that_of_a_matrix_product(measured):
 def test_random_weights_and_a_checkpoint_exclude_each_other(capsys):
     assert main(['bench', '--random', 'tiny', '--checkpoint', 'small']) == 1
     assert 'not both' in capsys.readouterr().err
+
+
+def test_random_takes_the_name_of_every_preset():
+    assert bench.PRESETS == architecture.PRESETS
+
+
+def test_small_is_one_network_as_a_checkpoint_and_with_random_weights():
+    shipped = NetworkChoice(ModelSettings(checkpoint='small', device='cpu'))
+    network, _ = NetworkChoice(ModelSettings(device='cpu'), 'small').load()
+
+    assert network.architecture == shipped.load()[0].architecture
 
 
 def test_the_operations_are_those_that_were_counted_in_the_published_network():

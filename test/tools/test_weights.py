@@ -18,6 +18,7 @@ import torch
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
 from ttt3r_ros.model.published.files import PUBLISHED, RemoteFile
+from ttt3r_ros.model.published.names import with_aliases
 from ttt3r_ros.tools.download import download, DownloadError, partial_path, Patience
 from ttt3r_ros.tools.main import main
 
@@ -331,7 +332,7 @@ def test_a_server_that_is_not_there_is_one_clear_error(tmp_path, body):
 @pytest.fixture
 def tensors():
     torch.manual_seed(0)
-    return Network(TINY).published_state_dict()
+    return with_aliases(Network(TINY).state_dict())
 
 
 @pytest.fixture
@@ -500,7 +501,7 @@ def test_info_knows_the_checkpoint_that_ships_by_name(capsys):
     assert main(['weights', 'info', 'small']) == 0
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ['architecture', 'mini'] in lines
+    assert ['architecture', 'small'] in lines
 
 
 def test_verify_refuses_numbers_that_are_not_finite(tmp_path, tensors, capsys):

@@ -13,7 +13,7 @@ import torch
 
 from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.model.image_input import BadImage
+from ttt3r_ros.model.image_input import BadImage, ImageFit
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import TrackingSettings
@@ -41,7 +41,7 @@ class ExactPredictor:
     that began with image i has its own unit of length, `scales[i]` per metre.
     """
 
-    image_size, patch, square_crop = WIDTH, 8, False
+    patch = 8
     resize = staticmethod(resize_on_host)
 
     def __init__(self, scales=None, noise=0.0, broken_start=()):
@@ -50,6 +50,9 @@ class ExactPredictor:
         self.truth = transform(turns, 0.2 * np.cumsum(rng.normal(size=(256, 3)), axis=0))
         self.scales, self.noise, self.broken_start = scales or {}, noise, broken_start
         self.rng = np.random.default_rng(8)
+
+    def fit(self, width, height):
+        return ImageFit.for_image(width, height, WIDTH, self.patch)
 
     def depth(self, number, shape):
         v, u = np.indices(shape)

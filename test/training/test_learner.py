@@ -82,7 +82,7 @@ def test_no_gradient_goes_further_back_than_it_may():
 
 def test_an_untrained_network_says_two_metres_and_no_motion():
     torch.manual_seed(0)
-    network = Network(Architecture.mini())
+    network = Network(Architecture.small())
     initialise(network)
 
     with torch.no_grad():
@@ -157,7 +157,7 @@ def test_a_run_that_was_saved_goes_on_as_if_it_never_stopped():
 
 def test_training_starts_with_a_gain_that_is_neither_open_nor_shut():
     torch.manual_seed(0)
-    network = Network(Architecture.mini())
+    network = Network(Architecture.small())
     initialise(network)
     gains = []
 

@@ -125,7 +125,7 @@ def count_gflop(architecture: Architecture, width: int, height: int) -> float:
         later = replace(network.initial_state(), frames_seen=1)
         with FlopCounterMode(display=False) as counter:
             network.step(torch.empty(1, 3, height, width), later)
-    return counter.get_total_flops() / 1e9
+    return float(counter.get_total_flops()) / 1e9
 
 
 class MatrixProduct:

@@ -44,6 +44,7 @@ from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tracking.frame import Pointmap
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import TrackerState
+from ttt3r_ros.units import NANOSECONDS
 
 FILM_FRAMES = 40
 FILM_SEED = 7
@@ -166,7 +167,7 @@ class BenchRun:
     def _frame(self) -> None:
         """Map the next image, and note what each part took."""
         predictor, around, mapper = self._predictor, self._around, self._mapper
-        stamp_ns = round(self._frames / RATE_HZ * 1e9)
+        stamp_ns = round(self._frames / RATE_HZ * NANOSECONDS)
         moments, network = [time.perf_counter()], [self._network_ms()]
         rgb = rgb_from_encoded(io.BytesIO(self._images[self._frames % len(self._images)]))
         moments.append(time.perf_counter())
@@ -243,7 +244,7 @@ def message_maker(bounds: MapSettings) -> Callable[[Pointmap], object] | None:
 
     def make(points: Pointmap) -> object:
         good = points.reliable(bounds.confidence_threshold, bounds.max_range)
-        header = messages.Header(stamp=messages.time_message(0), frame_id='camera')
+        header = messages.header(0, 'camera')
         return messages.point_cloud(
             points.points_camera[good], points.colors[good], points.confidence[good], header
         )

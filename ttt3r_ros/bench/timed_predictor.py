@@ -10,11 +10,10 @@ import itertools
 import time
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import nn
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.model import Network, Outputs, RecurrentState
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host
@@ -98,7 +97,7 @@ class TimedPredictor(Predictor):
             self._memory_moments.append(self._clock.now())
 
     def step(
-        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool = True
+        self, rgb: Pixels, state: RecurrentState, write: bool = True
     ) -> tuple[HostPrediction, RecurrentState]:
         """
         Take one fitted image, and note how long it took.
@@ -116,7 +115,7 @@ class TimedPredictor(Predictor):
 
     @torch.inference_mode()
     def _step_by_stages(
-        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool
+        self, rgb: Pixels, state: RecurrentState, write: bool
     ) -> tuple[HostPrediction, RecurrentState]:
         network, now = self._network, self._clock.now
         self._memory_moments.clear()

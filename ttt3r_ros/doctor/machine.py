@@ -95,7 +95,6 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     """
     from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
     from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
-    from ttt3r_ros.model.published.files import known_as, licence_of
 
     if model.checkpoint == RANDOM_CHECKPOINT:
         return CheckpointFile(error='random weights, a map of nothing: set model.checkpoint')
@@ -105,8 +104,8 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
         return CheckpointFile(
             path=str(path),
             sha256=info.sha256,
-            licence=licence_of(info),
-            architecture=known_as(info.architecture),
+            licence=info.licence,
+            architecture=info.architecture.preset,
             size=path.stat().st_size,
             note=info.metadata.get('note', ''),
         )

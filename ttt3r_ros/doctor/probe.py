@@ -21,7 +21,6 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -43,7 +42,9 @@ from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import missing_part
 from ttt3r_ros.node.distributions import with_info
 from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.node.qos import FROM_ANY, MANY, MANY_LATCHED
 from ttt3r_ros.settings import changed, knobs
+from ttt3r_ros.units import NANOSECONDS
 
 # Discovery takes 0.1 s, or about 3 s.
 DISCOVERY_S = 5.0
@@ -51,15 +52,6 @@ ANSWER_S = 3.0
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO, TF = 'sensor_msgs/msg/CameraInfo', 'tf2_msgs/msg/TFMessage'
-
-# Best effort hears every publisher.
-HEARS_ALL = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
-LATCHED = QoSProfile(
-    depth=100,
-    history=HistoryPolicy.KEEP_LAST,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 
 
 class ProbeError(UserError):
@@ -114,9 +106,9 @@ class _Stream:
     def add(self, stamp_ns: int) -> None:
         self._moments.append(time.monotonic())
         self._stamps_ns.append(stamp_ns)
-        self._ages_s.append((time.time_ns() - stamp_ns) * 1e-9)
+        self._ages_s.append((time.time_ns() - stamp_ns) / NANOSECONDS)
         if self._probe.clock_ns is not None:
-            self._clock_ages_s.append((self._probe.clock_ns - stamp_ns) * 1e-9)
+            self._clock_ages_s.append((self._probe.clock_ns - stamp_ns) / NANOSECONDS)
 
     def arrivals(self) -> Arrivals:
         count = len(self._moments)
@@ -147,7 +139,7 @@ class _Probe:
         self._report = ''
         self._links: dict[tuple[str, str, bool], _Stream] = {}
         self._authors: defaultdict[tuple[str, str, bool], set[bytes]] = defaultdict(set)
-        node.create_subscription(ClockMessage, '/clock', self._on_clock, HEARS_ALL)
+        node.create_subscription(ClockMessage, '/clock', self._on_clock, FROM_ANY)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
     def observe(self, image_topic: str, seconds: float) -> Observed:
@@ -161,11 +153,11 @@ class _Probe:
         images, infos, points = (_Stream(self) for _ in range(3))
         kind = CompressedImage if self._is_compressed(image) else Image
         for message, topic, callback, qos in (
-            (kind, image, images.on_message, HEARS_ALL),
-            (CameraInfo, info, infos.on_message, HEARS_ALL),
-            (PointCloud2, f'{self._name}/points', points.on_message, HEARS_ALL),
-            (TFMessage, tf, with_info(self._on_moving_tf), QoSProfile(depth=100)),
-            (TFMessage, tf_static, with_info(self._on_static_tf), LATCHED),
+            (kind, image, images.on_message, FROM_ANY),
+            (CameraInfo, info, infos.on_message, FROM_ANY),
+            (PointCloud2, f'{self._name}/points', points.on_message, FROM_ANY),
+            (TFMessage, tf, with_info(self._on_moving_tf), MANY),
+            (TFMessage, tf_static, with_info(self._on_static_tf), MANY_LATCHED),
         ):
             self._node.create_subscription(message, topic, callback, qos)
         self._spin_until(lambda: False, seconds)
@@ -305,7 +297,7 @@ class _Probe:
 
     def _ask(self, kind: Any, service: str, request: Any) -> Any:
         """Call a service; gives None when nobody answers."""
-        client = self._node.create_client(kind, service)
+        client: Any = self._node.create_client(kind, service)
         try:
             if not self._spin_until(client.service_is_ready, ANSWER_S):
                 return None

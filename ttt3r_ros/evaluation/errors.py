@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import invert, rotation_angle, transform
-
-Array = NDArray[np.float64]
 
 ALIGNMENTS = ('sim3', 'se3', 'none')
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ttt3r_ros.evaluation.errors import TrajectoryErrors
 from ttt3r_ros.trajectory import Trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 TRUTH, ESTIMATE = '#404040', '#d1495b'
 
@@ -59,7 +60,7 @@ def draw_position_errors(axes: Axes, errors: TrajectoryErrors, truth: Trajectory
     :param errors: of the estimate.
     :param truth: the poses that it was compared with.
     """
-    seconds = (truth.stamps_ns - truth.stamps_ns[0]) / 1e9
+    seconds = (truth.stamps_ns - truth.stamps_ns[0]) / NANOSECONDS
     axes.fill_between(seconds, errors.position_errors, color=ESTIMATE, alpha=0.2, lw=0)
     axes.plot(seconds, errors.position_errors, color=ESTIMATE, lw=1.4)
     axes.axhline(errors.ate.rmse, color=TRUTH, lw=1, ls='--')

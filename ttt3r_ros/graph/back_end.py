@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, IDENTITY, invert, Similarity
+from ttt3r_ros.arrays import Array, Array32
+from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, Similarity
 from ttt3r_ros.graph.odometry import OdometryScale
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
@@ -54,7 +52,7 @@ class LocatedFrame:
         """Return the points, metres, camera frame."""
         return self.tracked.pointmap.scaled(self.map_T_track.scale)
 
-    def points_map(self) -> NDArray[np.float32]:
+    def points_map(self) -> Array32:
         """Return the points, (h, w, 3) float32, metres, map frame."""
         return self.pointmap.points_in(self.map_T_camera)
 

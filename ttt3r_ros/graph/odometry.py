@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.tracking.scale import (
     ScaleEstimate,
     SIGMA_OF_MEDIAN,

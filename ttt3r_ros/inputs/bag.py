@@ -18,7 +18,8 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_typestore, Stores
 
-from ttt3r_ros.image_formats import Pixels, rgb_from_encoded, rgb_from_raw
+from ttt3r_ros.arrays import Pixels
+from ttt3r_ros.image_formats import rgb_from_encoded, rgb_from_raw
 from ttt3r_ros.inputs.calibration_files import intrinsics_from_camera_info
 from ttt3r_ros.inputs.source import (
     BadFrame,
@@ -27,6 +28,7 @@ from ttt3r_ros.inputs.source import (
     missing_frames,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
@@ -128,7 +130,7 @@ class BagSource:
         except DAMAGE as error:
             return BadFrame(f'image {index}: {one_line(error)}')
         stamp = message.header.stamp
-        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        stamp_ns = stamp.sec * NANOSECONDS + stamp.nanosec
         return InputFrame(index, stamp_ns or recorded_ns, rgb)
 
     def _camera_info(self, reader: Reader) -> CameraIntrinsics | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ttt3r_ros.geometry import Array
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.inputs.bag import BagSource
 from ttt3r_ros.inputs.bag_transforms import read_motion, RecordedMotion
 from ttt3r_ros.inputs.odometry import (

@@ -20,6 +20,7 @@ from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.inputs.bag import DAMAGE, one_line
 from ttt3r_ros.inputs.pose_series import PoseRecorder
 from ttt3r_ros.inputs.transform_tree import FixedPose, Link, TransformTree
+from ttt3r_ros.units import NANOSECONDS
 
 TRANSFORMS, ODOMETRY = 'tf2_msgs/msg/TFMessage', 'nav_msgs/msg/Odometry'
 
@@ -122,7 +123,7 @@ class _Links:
                 rotation = rotation_from_quaternion(pose[3:])
                 self._fixed[names] = FixedPose(transform(rotation, pose[:3]))
                 continue
-            stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+            stamp_ns = header.stamp.sec * NANOSECONDS + header.stamp.nanosec
             recorder = self._moving[connection.msgtype].setdefault(names, PoseRecorder())
             self._record(recorder, stamp_ns or recorded_ns, pose)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ttt3r_ros.geometry import Array
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ttt3r_ros.geometry import Array
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputFrame
 from ttt3r_ros.inputs.transform_tree import TransformMissing
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
+from typing import TYPE_CHECKING
 
 from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource, SUFFIXES
 from ttt3r_ros.inputs.odometry import (
@@ -19,6 +20,10 @@ from ttt3r_ros.inputs.odometry import (
 from ttt3r_ros.inputs.sequence import is_sequence, open_sequence, read_odometry
 from ttt3r_ros.inputs.source import ImageSource, InputError
 from ttt3r_ros.inputs.video import VideoSource
+from ttt3r_ros.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from ttt3r_ros.inputs.bag import BagSource
 
 BAG_SUFFIXES = ('.db3', '.mcap')
 DEFAULT_IMAGE_FPS = 1.0
@@ -75,6 +80,24 @@ def is_bag(path: Path) -> bool:
     return path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file()
 
 
+def open_bag(path: Path, topic: str, with_intrinsics: bool = True) -> BagSource:
+    """
+    Open the images of a rosbag2.
+
+    :param path: its folder, or one of its files.
+    :param topic: of the images; empty when there is only one.
+    :param with_intrinsics: whether to look for the CameraInfo.
+    :raises InputError: when it cannot be read, or the package rosbags is missing.
+    """
+    try:
+        from ttt3r_ros.inputs.bag import BagSource
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'reading bags needs the Python package {error.name}: pip install rosbags'
+        ) from error
+    return BagSource(path, topic, with_intrinsics)
+
+
 def _refuse_odometry_topic(name: str, odometry: OdometryChoice) -> None:
     if odometry.wanted not in (AUTO, NONE):
         raise InputError(f'the odometry of a topic is for bags, {name} is none')
@@ -83,15 +106,13 @@ def _refuse_odometry_topic(name: str, odometry: OdometryChoice) -> None:
 def _open_bag(
     path: Path, topic: str, with_intrinsics: bool, odometry: OdometryChoice
 ) -> ImageSource:
-    try:
-        from ttt3r_ros.inputs.bag import BagSource
-        from ttt3r_ros.inputs.bag_odometry import with_odometry
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f'reading bags needs the Python package {error.name}: pip install rosbags'
-        ) from error
-    images = BagSource(path, topic, with_intrinsics)
-    return images if odometry.wanted == NONE else with_odometry(path, images, odometry)
+    images = open_bag(path, topic, with_intrinsics)
+    if odometry.wanted == NONE:
+        return images
+    # Here, not at the top: it needs the package rosbags.
+    from ttt3r_ros.inputs.bag_odometry import with_odometry
+
+    return with_odometry(path, images, odometry)
 
 
 def _open_folder(
@@ -109,4 +130,6 @@ def _open_folder(
         )
     files = image_files(path)
     rate = fps or DEFAULT_IMAGE_FPS
-    return ImageFolderSource(path, files, [round(i * 1e9 / rate) for i in range(len(files))])
+    return ImageFolderSource(
+        path, files, [round(i * NANOSECONDS / rate) for i in range(len(files))]
+    )

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.geometry import Array, rotation_from_quaternion, slerp, transform
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import rotation_from_quaternion, slerp, transform
 
 # An odometry of 10 Hz may end one period before the last image; 1 m/s makes 0.1 m of it.
 TOLERANCE_NS = 100_000_000

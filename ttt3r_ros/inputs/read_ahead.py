@@ -40,7 +40,7 @@ class ReadAhead(Generic[Item]):
         :param timeout_s: how long to wait for it.
         """
         with self._changed:
-            return self._changed.wait_for(lambda: self._ready or self._ended, timeout_s)
+            return self._changed.wait_for(lambda: bool(self._ready) or self._ended, timeout_s)
 
     def next(self) -> Item | None:
         """

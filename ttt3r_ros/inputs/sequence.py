@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, quaternion_from_rotation
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import BODY_T_OPTICAL, quaternion_from_rotation
 from ttt3r_ros.inputs.calibration_files import read_intrinsics, read_mount
 from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource
 from ttt3r_ros.inputs.odometry import NoOdometry

@@ -9,9 +9,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array
-from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.inputs.pose_series import PoseSeries
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.trajectory import seconds_text

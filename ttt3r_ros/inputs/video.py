@@ -18,6 +18,7 @@ from ttt3r_ros.inputs.source import (
     missing_frames,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.units import NANOSECONDS
 
 # What containers announce may be a frame or two off; more means that the end is missing.
 ANNOUNCED_TOLERANCE = 2
@@ -110,9 +111,9 @@ class VideoSource:
                 return BadFrame(f'image {index}: has no time in timestamps.txt')
             stamp_ns = self._stamps_ns[index]
         elif self._fps is not None:
-            stamp_ns = round(index * 1e9 / self._fps)
+            stamp_ns = round(index * NANOSECONDS / self._fps)
         else:
-            stamp_ns = round(clock_s * 1e9)
+            stamp_ns = round(clock_s * NANOSECONDS)
         return InputFrame(index, stamp_ns, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ttt3r_ros.geometry import Array, IDENTITY, Similarity
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.graph.back_end import BackEnd, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.world_map import WorldMap

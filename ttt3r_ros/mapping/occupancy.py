@@ -20,8 +20,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, transform
+from ttt3r_ros.geometry import transform
 from ttt3r_ros.settings import OccupancySettings
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -94,7 +95,7 @@ class OccupancyGrid:
     def add(
         self,
         pointmap: Pointmap,
-        good: NDArray[np.bool_],
+        good: Mask,
         map_T_camera: Array,
         floor_T_camera: Array | None,
     ) -> None:
@@ -127,9 +128,7 @@ class OccupancyGrid:
         if used.any():
             self._add_rays(map_T_camera[:2, 3], rays[used], heights[used] >= low)
 
-    def _add_rays(
-        self, camera: Array, rays: NDArray[np.float32], is_obstacle: NDArray[np.bool_]
-    ) -> None:
+    def _add_rays(self, camera: Array, rays: Array32, is_obstacle: Mask) -> None:
         """
         Weigh the cells between the camera and what it sees.
 
@@ -168,8 +167,8 @@ class OccupancyGrid:
         np.clip(evidence + step, SURELY_FREE, SURELY_OCCUPIED, out=evidence)
 
     def _floor_in_view(
-        self, rays: NDArray[np.float32], is_floor: NDArray[np.bool_], is_solid: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self, rays: Array32, is_floor: Mask, is_solid: Mask
+    ) -> tuple[Array32, Array32]:
         """
         Say from where to where the floor is seen in each direction around the camera.
 
@@ -187,7 +186,7 @@ class OccupancyGrid:
         np.minimum.at(farthest, direction[is_solid], before)
         return nearest, farthest
 
-    def _direction(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _direction(self, x: Array32, y: Array32) -> NDArray[np.int64]:
         """Say in which of the directions around the camera something lies."""
         turns = np.arctan2(y, x) * np.float32(0.5 / math.pi) + np.float32(0.5)
         direction: NDArray[np.int64] = (turns * np.float32(self._directions)).astype(np.int64)

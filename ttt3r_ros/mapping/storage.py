@@ -11,7 +11,6 @@ nothing in it can run) with a checksum of its tensors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-import hashlib
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +24,7 @@ from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.state import RecurrentState
+from ttt3r_ros.model.tensor_hash import hash_tensors
 
 FORMAT = 'ttt3r_map'
 VERSION = '1'
@@ -90,7 +90,7 @@ def write_map(file: IO[bytes], stored: StoredMap) -> None:
         'format': FORMAT,
         'version': VERSION,
         'network': stored.network,
-        'sha256': checksum(tensors),
+        'sha256': hash_tensors(tensors),
     }
     file.write(save(tensors, metadata))
 
@@ -109,7 +109,7 @@ def read_map(path: Path) -> StoredMap:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise MapFileError(f'{path} is no map that can be read: {error}') from error
-    if checksum(tensors) != metadata['sha256']:
+    if hash_tensors(tensors) != metadata['sha256']:
         raise MapFileError(f'{path} is damaged: its checksum is wrong; save the map again')
     try:
         return StoredMap(
@@ -117,20 +117,6 @@ def read_map(path: Path) -> StoredMap:
         )
     except (KeyError, ValueError, RuntimeError) as error:
         raise MapFileError(f'{path} is no complete map: {error}') from error
-
-
-def checksum(tensors: dict[str, Tensor]) -> str:
-    """
-    Give a hash of names, types, sizes and numbers.
-
-    :param tensors: by name.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _check_header(path: Path, metadata: dict[str, str]) -> None:

@@ -11,6 +11,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
+
 # Evidence beyond this is forgotten, so that a voxel can still follow a scene that changes.
 MOST_WEIGHT = 1000.0
 
@@ -33,9 +35,9 @@ class VoxelCloud:
     the summed confidence of all observations of the voxel, at most MOST_WEIGHT.
     """
 
-    points: NDArray[np.float32]
-    colors: NDArray[np.uint8]
-    confidence: NDArray[np.float32]
+    points: Array32
+    colors: Pixels
+    confidence: Array32
 
 
 class VoxelMap:
@@ -75,9 +77,9 @@ class VoxelMap:
 
     def add(
         self,
-        points_map: NDArray[np.float32],
-        colors: NDArray[np.uint8],
-        confidence: NDArray[np.float32],
+        points_map: Array32,
+        colors: Pixels,
+        confidence: Array32,
     ) -> None:
         """
         Merge the points of one frame.
@@ -115,7 +117,7 @@ class VoxelMap:
             values[:, :3].copy(), values[:, 3:6].round().astype(np.uint8), values[:, 6].copy()
         )
 
-    def _merge(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+    def _merge(self, keys: NDArray[np.int64], values: Array) -> None:
         self._frames += 1
         place = np.searchsorted(self._keys, keys)
         known = np.zeros(len(keys), bool)
@@ -132,7 +134,7 @@ class VoxelMap:
             keys, values = keys[count - old :], values[count - old :]
         self._insert(keys, values)
 
-    def _update(self, rows: NDArray[np.int32], new: NDArray[np.float64]) -> None:
+    def _update(self, rows: NDArray[np.int32], new: Array) -> None:
         old = self._values[rows]
         total = old[:, 6] + new[:, 6]
         merged = old + (new[:, 6] / total)[:, None] * (new - old)
@@ -154,7 +156,7 @@ class VoxelMap:
             if not self._last_seen[int(frame)]:
                 del self._last_seen[int(frame)]
 
-    def _insert(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+    def _insert(self, keys: NDArray[np.int64], values: Array) -> None:
         reused = self._free[: len(keys)]
         self._free = self._free[len(keys) :]
         first, self._used = self._used, self._used + len(keys) - len(reused)

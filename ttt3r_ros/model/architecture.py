@@ -10,6 +10,8 @@ from typing import Any
 
 from ttt3r_ros.errors import UserError
 
+PRESETS = ('published_512', 'published_224', 'base', 'small', 'tiny')
+
 
 class ArchitectureError(UserError):
     """The sizes of a network do not fit together."""
@@ -94,6 +96,11 @@ class Architecture:
         """Give the factor by which the stem makes the image smaller."""
         return int(2 ** len(self.stem_widths))
 
+    @property
+    def preset(self) -> str:
+        """Return the name in PRESETS of these sizes, or 'another'."""
+        return next((name for name in PRESETS if getattr(Architecture, name)() == self), 'another')
+
     @classmethod
     def published_512(cls) -> Architecture:
         """Give the sizes of cut3r_512_dpt_4_64."""
@@ -105,9 +112,9 @@ class Architecture:
         return cls(image_size=224, square_crop=True, head='linear')
 
     @classmethod
-    def small(cls) -> Architecture:
+    def base(cls) -> Architecture:
         """
-        Give the largest sizes that may ship: 27 MB in half precision.
+        Return the largest sizes that may ship: 13.7 million parameters, 27 MB in half precision.
 
         State tokens stand on a grid of positions. That of 182, 13 rows of 14, reaches over the
         patches of 224x160: motion was seen two to four times worse where an image reached
@@ -136,8 +143,12 @@ class Architecture:
         )
 
     @classmethod
-    def mini(cls) -> Architecture:
-        """Give sizes that two CPU cores can train, with the state of `small`."""
+    def small(cls) -> Architecture:
+        """
+        Return the sizes of the checkpoint that ships: 3.3 million parameters.
+
+        Two CPU cores can train them. The state is that of `base`.
+        """
         return cls(
             image_size=224,
             stem_widths=(16, 32, 64),
@@ -204,69 +215,9 @@ class Architecture:
             values[name] = value
         return cls(**values)
 
-    @classmethod
-    def from_published_config(cls, config: dict[str, Any]) -> Architecture:
-        """
-        Read the keywords under which published checkpoints name their sizes.
-
-        Sizes that the keywords do not mention are those of the published 512 checkpoint.
-
-        :param config: for example {'enc_embed_dim': 1024, 'head_type': 'dpt', ...}; keywords
-            that do not change the network's shape or arithmetic at inference are passed over.
-        :raises ArchitectureError: on a value this network cannot follow.
-        """
-        for keyword, needed in _NEEDED_CONFIG.items():
-            value = config.get(keyword, needed)
-            # Modes come with their bounds, which are those of the mode.
-            if (value[0] if isinstance(value, (tuple, list)) and value else value) != needed:
-                raise ArchitectureError(f'{keyword} is {value!r}, only {needed!r} is known')
-        positions = str(config.get('pos_embed', 'RoPE100'))
-        if not positions.removeprefix('RoPE').isdecimal():
-            raise ArchitectureError(f'pos_embed is {positions!r}, only RoPE and a number is known')
-        record = {
-            ours: config[theirs] for theirs, ours in _PUBLISHED_NAMES.items() if theirs in config
-        }
-        size = config.get('img_size', 224 if record.get('head') == 'linear' else 512)
-        record['image_size'] = max(size) if isinstance(size, (tuple, list)) and size else size
-        record['square_crop'] = record['image_size'] == 224
-        record['rotary_base'] = float(positions.removeprefix('RoPE'))
-        if 'dpt_feature_dim' in config:
-            record.setdefault('dpt_last_width', config['dpt_feature_dim'] // 2)
-        return cls.from_record(record)
-
 
 def _check_heads(name: str, width: int, heads: int) -> None:
     if width % heads or (width // heads) % 4:
         raise ArchitectureError(
             f'{name}: width {width} over {heads} heads is no multiple of 4 for each'
         )
-
-
-# Keywords that change what the network computes, with the only values that are built here.
-_NEEDED_CONFIG = {
-    'state_pe': '2d',
-    'pose_head': True,
-    'depth_mode': 'exp',
-    'conf_mode': 'exp',
-    'pose_mode': 'exp',
-}
-
-_PUBLISHED_NAMES = {
-    'enc_embed_dim': 'encoder_width',
-    'enc_depth': 'encoder_depth',
-    'enc_num_heads': 'encoder_heads',
-    'ray_enc_depth': 'ray_encoder_depth',
-    'dec_embed_dim': 'decoder_width',
-    'dec_depth': 'decoder_depth',
-    'dec_num_heads': 'decoder_heads',
-    'state_dec_num_heads': 'state_heads',
-    'state_size': 'state_tokens',
-    'local_mem_size': 'memory_rows',
-    'patch_size': 'patch_size',
-    'mlp_ratio': 'mlp_ratio',
-    'head_type': 'head',
-    'rgb_head': 'rgb_head',
-    'dpt_feature_dim': 'dpt_width',
-    'dpt_last_dim': 'dpt_last_width',
-    'dpt_layer_dims': 'dpt_layer_widths',
-}

@@ -12,17 +12,14 @@ pth_file. Names in a file are the published ones; every name must be there and n
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 import hashlib
 import json
-import math
 import os
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
@@ -32,18 +29,19 @@ from torch import Tensor
 from ttt3r_ros.model.architecture import Architecture, ArchitectureError
 from ttt3r_ros.model.layers import rounded_to_int8
 from ttt3r_ros.model.network import Network
+from ttt3r_ros.model.published.config import published_architecture
+from ttt3r_ros.model.published.files import fetched, LICENSE, PUBLISHED, published_with
+from ttt3r_ros.model.published.names import own_tensors, without_aliases
 from ttt3r_ros.model.published.pth_file import CheckpointError as CheckpointError
 from ttt3r_ros.model.published.pth_file import read_pth
+from ttt3r_ros.model.tensor_hash import hash_tensors
 
-PUBLISHED_NAMES = {'512': 'cut3r_512_dpt_4_64', '224': 'cut3r_224_linear_4'}
 STORAGE_DTYPES = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
     'float16': torch.float16,
 }
 _SHIPPED = Path(__file__).parents[1] / 'weights' / 'small.safetensors'
-
-_MAX_CONFIG_LENGTH = 4000  # the published ones have about 600 characters
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,16 @@ class CheckpointInfo:
 
     @cached_property
     def sha256(self) -> str:
-        """Give the SHA-256 of the file, in hexadecimal."""
+        """Return the SHA-256 of the file, in hexadecimal."""
         return hash_file(self.path)
+
+    @property
+    def licence(self) -> str:
+        """Return the licence that the file records, or that of the published file it is."""
+        recorded = self.metadata.get('licence')
+        if recorded is not None:
+            return recorded
+        return LICENSE if published_with(self.sha256) else 'not recorded'
 
 
 @dataclass(frozen=True)
@@ -85,14 +91,14 @@ def resolve_checkpoint(name_or_path: str) -> Path:
                 'the package again, or get a published one with: ttt3r weights fetch 512'
             )
         return _SHIPPED
-    if name_or_path in PUBLISHED_NAMES:
-        for suffix in ('.safetensors', '.pth'):
-            path = weights_folder() / (PUBLISHED_NAMES[name_or_path] + suffix)
-            if path.is_file():
-                return path
-        raise CheckpointError(
-            f'checkpoint {name_or_path} is not on this machine: ttt3r weights fetch {name_or_path}'
-        )
+    if name_or_path in PUBLISHED:
+        found = fetched(name_or_path)
+        if found is None:
+            raise CheckpointError(
+                f'checkpoint {name_or_path} is not on this machine: '
+                f'ttt3r weights fetch {name_or_path}'
+            )
+        return found
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         raise CheckpointError(
@@ -100,12 +106,6 @@ def resolve_checkpoint(name_or_path: str) -> Path:
             'the names small, 512, 224 (the last two after: ttt3r weights fetch)'
         )
     return path
-
-
-def weights_folder() -> Path:
-    """Give the folder of the fetched checkpoints of this user."""
-    data_home = os.environ.get('XDG_DATA_HOME') or Path.home() / '.local' / 'share'
-    return Path(data_home) / 'ttt3r_ros'
 
 
 def load_network(
@@ -185,7 +185,7 @@ def save_checkpoint(
     if path.suffix != '.safetensors':
         raise CheckpointError(f'{path} must end in .safetensors')
     tensors = network.state_dict() if isinstance(network, Network) else dict(network)
-    tensors = _without_aliases(path, tensors)
+    tensors = without_aliases(path, tensors)
     _fitting_network(Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors))
     stored = {
         name: tensor.detach().to('cpu', dtype).contiguous() for name, tensor in tensors.items()
@@ -257,30 +257,16 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """
-    Give one SHA-256 of the names, dtypes, shapes and bytes of tensors, in the order of names.
-
-    Unlike the hash of a file it can be written into that file.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _read(path: Path) -> Checkpoint:
     if path.suffix == '.safetensors':
         tensors, metadata = _read_safetensors(path)
+        tensors = without_aliases(path, tensors)
         architecture = _recorded_architecture(path, metadata)
     else:
         published = read_pth(path)
-        tensors = _with_state_decoder(_without_prefix(published.tensors))
+        tensors = own_tensors(path, published.tensors)
         metadata = {} if published.config is None else {'config': published.config}
-        architecture = _published_architecture(path, tensors, published.config)
-    tensors = _without_aliases(path, tensors)
+        architecture = published_architecture(path, tensors, published.config)
     return Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors)
 
 
@@ -313,42 +299,6 @@ def _recorded_architecture(path: Path, metadata: Mapping[str, str]) -> Architect
             f'{path} has an architecture that this version cannot build: {error}; '
             'use a newer version, or fetch or convert it again'
         ) from None
-
-
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what data-parallel training puts before every name."""
-    if all(name.startswith('module.') for name in tensors):
-        return {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
-    return tensors
-
-
-def _with_state_decoder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Start the state decoder from the image decoder where a file knows just that one."""
-    if any(name.startswith('dec_blocks_state') for name in tensors):
-        return tensors
-    copies = {
-        name.replace('dec_blocks', 'dec_blocks_state', 1): tensor.clone()
-        for name, tensor in tensors.items()
-        if name.startswith('dec_blocks')
-    }
-    return {**tensors, **copies}
-
-
-def _without_aliases(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the second names of the DPT's first layers, after a look that they are no more."""
-    kept = {}
-    for name, tensor in tensors.items():
-        prefix, is_alias, level = name.partition('.scratch.layer_rn.')
-        if not is_alias:
-            kept[name] = tensor
-            continue
-        index = level.removesuffix('.weight')
-        original = (
-            f'{prefix}.scratch.layer{int(index) + 1 if index.isdecimal() else "?"}_rn.weight'
-        )
-        if original not in tensors or not torch.equal(tensor, tensors[original]):
-            raise CheckpointError(f'{path}: {name} must equal {original}; fetch or copy it again')
-    return kept
 
 
 def _fitting_network(checkpoint: Checkpoint) -> Network:
@@ -391,75 +341,3 @@ def _fitting_network(checkpoint: Checkpoint) -> Network:
 
 def _first_three(names: list[str]) -> str:
     return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
-
-
-def _published_architecture(
-    path: Path, tensors: Mapping[str, Tensor], config: str | None
-) -> Architecture:
-    """
-    Find the sizes of a .pth file: from its config string, else as a published one.
-
-    :raises CheckpointError: when the config asks for what is not built here, or there is no
-        readable config and no published network looks like this.
-    """
-    keywords = None if config is None else parse_config(config)
-    if keywords is not None:
-        try:
-            return Architecture.from_published_config({**_dpt_sizes(tensors), **keywords})
-        except ArchitectureError as error:
-            raise CheckpointError(f'{path} holds a network not built here: {error}') from None
-    if any(name.startswith('downstream_head.dpt_self.') for name in tensors):
-        return Architecture.published_512()
-    if any(name.startswith('downstream_head.proj.') for name in tensors):
-        return Architecture.published_224()
-    raise CheckpointError(
-        f'{path} has no readable config and is no published network; known are '
-        f'{" and ".join(PUBLISHED_NAMES.values())}'
-    )
-
-
-def parse_config(config: str) -> dict[str, Any] | None:
-    """
-    Read the keyword arguments out of a published config string; nothing is evaluated.
-
-    :param config: ``Model(Config(a=1, b='x', c=('exp', -inf, inf)))`` or ``Model(a=1, ...)``.
-    :returns: the keywords of the innermost call, or None when it is anything else.
-    """
-    if len(config) > _MAX_CONFIG_LENGTH:
-        return None
-    try:
-        call = ast.parse(config.strip(), mode='eval').body
-        while isinstance(call, ast.Call) and len(call.args) == 1 and not call.keywords:
-            call = call.args[0]
-        if not isinstance(call, ast.Call) or call.args:
-            return None
-        return {
-            keyword.arg: ast.literal_eval(_NamesInfinity().visit(keyword.value))
-            for keyword in call.keywords
-            if keyword.arg is not None
-        }
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        return None
-
-
-class _NamesInfinity(ast.NodeTransformer):
-    """Turns the name inf into the number; every other name stays for literal_eval to refuse."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Replace one name."""
-        return ast.Constant(math.inf) if node.id == 'inf' else node
-
-
-def _dpt_sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Read the widths of a DPT head, which no config mentions, from its tensors."""
-    head = 'downstream_head.dpt_self.'
-    levels = [tensors.get(f'{head}scratch.layer{level}_rn.weight') for level in range(1, 5)]
-    last = tensors.get(f'{head}head.2.weight')
-    found = [tensor for tensor in (*levels, last) if tensor is not None and tensor.ndim == 4]
-    if len(found) < 5:
-        return {}
-    return {
-        'dpt_feature_dim': found[0].shape[0],
-        'dpt_last_dim': found[4].shape[0],
-        'dpt_layer_dims': tuple(level.shape[1] for level in found[:4]),
-    }

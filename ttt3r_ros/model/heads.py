@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -34,6 +35,19 @@ class Levels(NamedTuple):
     last: Tensor
     height: int
     width: int
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Levels:
+        """
+        Return the same grid with other tokens.
+
+        :param change: takes the tokens of one level to new ones.
+        """
+        return self._replace(
+            encoder=change(self.encoder),
+            middle=change(self.middle),
+            late=change(self.late),
+            last=change(self.last),
+        )
 
 
 class ResidualUnit(nn.Module):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How an image of any size becomes one that the network takes, and the way back."""
+"""How an image of any size becomes one that the network takes, and back to its pixels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.model.resize import Pixels, Resize, resize_on_host
+from ttt3r_ros.model.architecture import Architecture
+from ttt3r_ros.model.resize import Resize, resize_on_host
 
 
 class BadImage(UserError):
@@ -31,6 +34,16 @@ def check_image(rgb: Pixels) -> None:
         raise BadImage(f'an image must be a numpy array of uint8, not {kind}: convert it first')
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise BadImage(f'an image must have the shape (height, width, 3), not {rgb.shape}')
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """
+    Return fitted images as the network takes them.
+
+    :param pixels: (..., h, w, 3) uint8.
+    :returns: (..., 3, h, w) float32 in [-1, 1].
+    """
+    return (pixels.movedim(-1, -3).float() / 255 - 0.5) / 0.5
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,19 @@ class ImageFit:
             )
         left, top = resized[0] // 2 - columns // 2, resized[1] // 2 - rows // 2
         return cls((width, height), resized, left, top, columns, rows)
+
+    @classmethod
+    def for_network(cls, width: int, height: int, architecture: Architecture) -> ImageFit:
+        """
+        Decide the resize and the crop for images that a network takes, see for_image.
+
+        :param width: of the original image, pixels.
+        :param height: of the original image, pixels.
+        :param architecture: of the network.
+        :raises BadImage: when no whole patch would be left, or the image is a mere line.
+        """
+        a = architecture
+        return cls.for_image(width, height, a.image_size, a.patch_size, a.square_crop)
 
     @property
     def scale(self) -> float:

@@ -82,7 +82,7 @@ def expected_memory(settings: ModelSettings) -> MemoryNeed:
         a = Architecture.tiny()
     else:
         a = read_info(resolve_checkpoint(settings.checkpoint)).architecture
-    fit = ImageFit.for_image(640, 480, a.image_size, a.patch_size, a.square_crop)
+    fit = ImageFit.for_network(640, 480, a)
     return memory_need(a, precision, device, fit.width, fit.height)
 
 

@@ -66,6 +66,26 @@ class FramePrediction:
     confidence_world: Tensor | None = None
     rgb: Tensor | None = None
 
+    def points(self) -> tuple[Tensor, Tensor]:
+        """
+        Return points_camera and confidence.
+
+        :raises ValueError: when they were not computed.
+        """
+        if self.points_camera is None or self.confidence is None:
+            raise ValueError('points were not computed: ask the network for them')
+        return self.points_camera, self.confidence
+
+    def pose(self) -> tuple[Tensor, Tensor]:
+        """
+        Return translation and quaternion_xyzw.
+
+        :raises ValueError: when they were not computed.
+        """
+        if self.translation is None or self.quaternion_xyzw is None:
+            raise ValueError('the pose was not computed: ask the network for it')
+        return self.translation, self.quaternion_xyzw
+
 
 class ImageTokens(NamedTuple):
     """What the encoder made of one frame: (B, N, E) tokens of a height x width grid."""
@@ -261,16 +281,6 @@ class Network(nn.Module):
         if outputs.rgb:
             prediction = replace(prediction, rgb=self.downstream_head.colors(levels))
         return prediction
-
-    def published_state_dict(self) -> dict[str, Tensor]:
-        """Give the parameters under their published names, the duplicates included."""
-        named: dict[str, Tensor] = dict(self.state_dict())
-        for name, tensor in list(named.items()):
-            for level in range(1, 5):
-                head, found, _ = name.partition(f'.scratch.layer{level}_rn.weight')
-                if found:
-                    named[f'{head}.scratch.layer_rn.{level - 1}.weight'] = tensor
-        return named
 
     def use_precision(self, precision: str, device: torch.device) -> Network:
         """

@@ -10,10 +10,10 @@ import logging
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.model.architecture import Architecture
@@ -23,7 +23,7 @@ from ttt3r_ros.model.checkpoint import (
     load_network,
     resolve_checkpoint,
 )
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.network import FramePrediction, Network, Outputs
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
@@ -55,15 +55,13 @@ class HostPrediction:
 
     points_camera: (h, w, 3) float32 metres, camera frame. confidence: (h, w) float32 > 1.
     world_T_camera: (4, 4) float64, the world being the first camera of the segment; all NaN
-    where the network gave no finite pose. gain_mean, gain_min, gain_max: over the state tokens.
+    where the network gave no finite pose. gain_mean: over the state tokens, 0 to 1.
     """
 
-    points_camera: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    world_T_camera: NDArray[np.float64]
+    points_camera: Array32
+    confidence: Array32
+    world_T_camera: Array
     gain_mean: float
-    gain_min: float
-    gain_max: float
 
 
 class Predictor:
@@ -102,19 +100,19 @@ class Predictor:
         return self._recorded is not None
 
     @property
-    def image_size(self) -> int:
-        """Give the side that images are resized to, pixels; see ImageFit."""
-        return self.architecture.image_size
-
-    @property
     def patch(self) -> int:
         """Give the number that both sides of an image must be multiples of."""
         return self.architecture.patch_size
 
-    @property
-    def square_crop(self) -> bool:
-        """Tell whether images are cropped to a square; see ImageFit."""
-        return self.architecture.square_crop
+    def fit(self, width: int, height: int) -> ImageFit:
+        """
+        Return how images are resized and cropped for the network.
+
+        :param width: of the original images, pixels.
+        :param height: pixels.
+        :raises BadImage: when no image of this size can be used.
+        """
+        return ImageFit.for_network(width, height, self.architecture)
 
     @property
     def checkpoint_name(self) -> str:
@@ -154,7 +152,7 @@ class Predictor:
         """
         if self._recorded is None:
             return
-        fit = ImageFit.for_image(width, height, self.image_size, self.patch, self.square_crop)
+        fit = self.fit(width, height)
         blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
         for _ in range(2):  # the first of a segment, and a later one
             _, state = self.step(blank, state)
@@ -166,7 +164,7 @@ class Predictor:
 
     @torch.inference_mode()
     def step(
-        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool = True
+        self, rgb: Pixels, state: RecurrentState, write: bool = True
     ) -> tuple[HostPrediction, RecurrentState]:
         """
         Take one fitted image.
@@ -187,16 +185,16 @@ class Predictor:
         packed, state = self._step(self._pixels(rgb), state, write)
         return _unpack(packed.cpu().numpy(), height, width), state
 
-    def upload(self, rgb: NDArray[np.uint8]) -> Tensor:
+    def upload(self, rgb: Pixels) -> Tensor:
         """
         Bring one fitted image to the device, as the network takes it.
 
         :param rgb: (h, w, 3) uint8.
         :returns: (1, 3, h, w) float32 in [-1, 1].
         """
-        return _normalised(self._pixels(rgb))
+        return normalised(self._pixels(rgb)[None])
 
-    def _pixels(self, rgb: NDArray[np.uint8]) -> Tensor:
+    def _pixels(self, rgb: Pixels) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
 
     def _step(
@@ -204,13 +202,9 @@ class Predictor:
     ) -> tuple[Tensor, RecurrentState]:
         """Do all that is done on the device."""
         prediction, state = self._network.step(
-            _normalised(pixels), state, rule=self._rule, outputs=Outputs(), write=write
+            normalised(pixels[None]), state, rule=self._rule, outputs=Outputs(), write=write
         )
         return _packed(prediction), state
-
-
-def _normalised(pixels: Tensor) -> Tensor:
-    return (pixels.movedim(-1, 0)[None].float() / 255 - 0.5) / 0.5
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:
@@ -219,37 +213,28 @@ def to_host(prediction: FramePrediction) -> HostPrediction:
 
     :raises ValueError: when the points or the pose were not computed.
     """
-    height, width = _complete(prediction)[1].shape[1:]
+    height, width = prediction.points()[1].shape[1:]
     return _unpack(_packed(prediction).cpu().numpy(), height, width)
-
-
-def _complete(prediction: FramePrediction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    points, confidence = prediction.points_camera, prediction.confidence
-    translation, quaternion = prediction.translation, prediction.quaternion_xyzw
-    if points is None or confidence is None or translation is None or quaternion is None:
-        raise ValueError('the host needs points and pose: ask the network for both')
-    return points, confidence, translation, quaternion
 
 
 def _packed(prediction: FramePrediction) -> Tensor:
     """Put all that the host needs into one vector."""
-    gain = prediction.gain
-    numbers = [tensor.flatten() for tensor in _complete(prediction)]
-    return torch.cat([*numbers, torch.stack([gain.mean(), gain.min(), gain.max()])])
+    numbers = [tensor.flatten() for tensor in (*prediction.points(), *prediction.pose())]
+    return torch.cat([*numbers, prediction.gain.mean()[None]])
 
 
-def _unpack(flat: NDArray[np.float32], height: int, width: int) -> HostPrediction:
+def _unpack(flat: Array32, height: int, width: int) -> HostPrediction:
     count = height * width
-    pose, gains = flat[4 * count : 4 * count + 7].astype(np.float64), flat[-3:]
+    pose = flat[4 * count : 4 * count + 7].astype(np.float64)
     return HostPrediction(
         flat[: 3 * count].reshape(height, width, 3),
         flat[3 * count : 4 * count].reshape(height, width),
         _pose_matrix(pose),
-        *(float(g) for g in gains),
+        float(flat[-1]),
     )
 
 
-def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pose_matrix(pose: Array) -> Array:
     if not np.isfinite(pose).all() or not pose[3:].any():
         return np.full((4, 4), np.nan)
     return transform(rotation_from_quaternion(pose[3:]), pose[:3])

@@ -16,11 +16,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.model.state import RecurrentState
 
 MOST_RECORDINGS = 8  # cameras that change their image size all the time cost no more memory
@@ -62,7 +61,7 @@ class CudaGraphRecorder:
         :raises RecordingRefused: where that is not so, or the driver is too old.
         """
         graph = torch.cuda.CUDAGraph()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()
         try:
             # Libraries choose their kernels and set themselves up before, not while recording.
             with torch.backends.cudnn.flags(enabled=True, benchmark=True):
@@ -94,8 +93,8 @@ class RecordedStep:
         self._recordings: OrderedDict[Kind, _Recording] = OrderedDict()
 
     def __call__(
-        self, rgb: NDArray[np.uint8], state: RecurrentState, write: bool
-    ) -> tuple[NDArray[np.float32], RecurrentState]:
+        self, rgb: Pixels, state: RecurrentState, write: bool
+    ) -> tuple[Array32, RecurrentState]:
         """
         Take one image.
 
@@ -107,7 +106,7 @@ class RecordedStep:
         """
         height, width = rgb.shape[:2]
         kind = Kind(height, width, state.fresh, len(state.rule_memory), write)
-        with torch.cuda.device_of(state.tokens):  # type: ignore[no-untyped-call]
+        with torch.cuda.device_of(state.tokens):
             if kind not in self._recordings:
                 recording = _Recording(self._step, self._recorder, kind, state)
                 self._recordings[kind] = recording
@@ -139,9 +138,7 @@ class _Recording:
 
         self._replay = recorder(run)
 
-    def play(
-        self, rgb: NDArray[np.uint8], state: RecurrentState
-    ) -> tuple[NDArray[np.float32], RecurrentState]:
+    def play(self, rgb: Pixels, state: RecurrentState) -> tuple[Array32, RecurrentState]:
         self._rgb.numpy()[...] = rgb
         self._pixels.copy_(self._rgb, non_blocking=True)
         _copy_state(state, self._before)

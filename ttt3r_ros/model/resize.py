@@ -18,13 +18,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Pixels = NDArray[np.uint8]
+from ttt3r_ros.arrays import Array, Pixels
+
 Resize = Callable[[Pixels, tuple[int, int]], Pixels]
 
 LANCZOS_LOBES = 3.0
@@ -142,12 +142,12 @@ def _rounded(values: Tensor) -> Tensor:
     return (values + 0.5).floor().clamp(0, 255)
 
 
-def lanczos(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def lanczos(x: Array) -> Array:
     """Give Lanczos' filter: sinc, windowed by its own wider copy."""
     return np.where(np.abs(x) < LANCZOS_LOBES, np.sinc(x) * np.sinc(x / LANCZOS_LOBES), 0.0)
 
 
-def bicubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def bicubic(x: Array) -> Array:
     """Give the cubic convolution filter (Keys 1981)."""
     x, a = np.abs(x), BICUBIC_SHARPNESS
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
@@ -155,9 +155,7 @@ def bicubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-def filter_weights(
-    before: int, after: int, smooth: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def filter_weights(before: int, after: int, smooth: Callable[[Array], Array]) -> Array:
     """
     Give what each pixel of a line counts in each pixel of the resized line.
 
@@ -176,5 +174,5 @@ def filter_weights(
         end = min(math.floor(centre + reach + 0.5), before)
         line = smooth((np.arange(first, end, dtype=np.float64) - centre + 0.5) / widening)
         weights[i, first:end] = line / line.sum()
-    rounded: NDArray[np.float64] = np.round(weights * 2**WEIGHT_BITS) / 2**WEIGHT_BITS
+    rounded: Array = np.round(weights * 2**WEIGHT_BITS) / 2**WEIGHT_BITS
     return rounded

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 import time
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.distributions import SubscriptionEventCallbacks
+from ttt3r_ros.node.qos import image_qos
 from ttt3r_ros.node.stamps import StampGate, Verdict
 from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.units import NANOSECONDS
 
 # The first images wait so long for a calibration that somebody publishes.
 CAMERA_INFO_WAIT_S = 2.0
@@ -158,7 +160,7 @@ class ImageInput:
         """Judge the stamp of an image, and pass it on; nothing is decoded here."""
         arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         given_ns = messages.nanoseconds(message.header.stamp)
-        self._health.received(given_ns, (now_ns - given_ns) * 1e-9)
+        self._health.received(given_ns, (now_ns - given_ns) / NANOSECONDS)
         if self._awaits_info(arrived):
             self._health.dropped('waiting for camera_info')
             return
@@ -166,10 +168,12 @@ class ImageInput:
         if verdict is Verdict.WENT_BACK:
             self._on_time_back('the stamps of the images went back')
         elif verdict is not Verdict.USE:
+            times_ns = given_ns, self.gate.newest_ns or 0, now_ns
+            given, newest, now = (time_ns / NANOSECONDS for time_ns in times_ns)
             self._reporter.drop(
                 verdict.value,
-                f'{verdict.value}: image of {given_ns * 1e-9:.6f} s, the newest is of '
-                f'{(self.gate.newest_ns or 0) * 1e-9:.6f} s, the clock shows {now_ns * 1e-9:.6f} s'
+                f'{verdict.value}: image of {given:.6f} s, the newest is of {newest:.6f} s, '
+                f'the clock shows {now:.6f} s'
                 ' (parameters inputs.bad_stamps, inputs.stamp_tolerance, use_sim_time)',
             )
             return
@@ -184,17 +188,3 @@ class ImageInput:
         return (
             waited < CAMERA_INFO_WAIT_S and self._node.count_publishers(self._infos.topic_name) > 0
         )
-
-
-def image_qos(name: str) -> QoSProfile:
-    """
-    Give the quality of service for images.
-
-    :param name: sensor_data or reliable.
-    """
-    best_effort = name == 'sensor_data'
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=5,
-        reliability=(ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE),
-    )

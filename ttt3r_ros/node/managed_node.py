@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
 import rclpy
@@ -115,9 +115,12 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
+AnyNode = TypeVar('AnyNode', bound=ManagedNode)
+
+
 def run(
-    make_node: Callable[[], ManagedNode],
-    autostart: Callable[[ManagedNode], bool],
+    make_node: Callable[[], AnyNode],
+    autostart: Callable[[AnyNode], bool],
     args: list[str] | None = None,
 ) -> int:
     """

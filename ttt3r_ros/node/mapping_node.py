@@ -35,6 +35,7 @@ from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.units import NANOSECONDS
 
 HOUSEKEEPING_S = 0.5
 STOP_TIMEOUT_S = 4.0
@@ -223,7 +224,9 @@ class MappingNode(ManagedNode):
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._input.gate.clock_went_back(self.get_clock().now().nanoseconds):
-            self._start_anew(f'the clock went back by {-jump.delta.nanoseconds * 1e-9:.3f} s')
+            self._start_anew(
+                f'the clock went back by {-jump.delta.nanoseconds / NANOSECONDS:.3f} s'
+            )
 
     def _start_anew(self, reason: str) -> None:
         """Forget the map, because its time is another one."""
@@ -277,7 +280,7 @@ class MappingNode(ManagedNode):
         if not (self._active and node.publish_map_to_odom_tf and node.odom_frame):
             return
         now_ns = self.get_clock().now().nanoseconds
-        stamp_ns = now_ns + round(node.transform_tolerance * messages.NANOSECONDS)
+        stamp_ns = now_ns + round(node.transform_tolerance * NANOSECONDS)
         if now_ns == 0 or stamp_ns == self._sent_ns:  # a simulated clock that stands still
             return
         self._sent_ns = stamp_ns

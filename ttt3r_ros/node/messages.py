@@ -24,16 +24,15 @@ from geometry_msgs.msg import (
 )
 from nav_msgs.msg import MapMetaData, OccupancyGrid
 import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 import tf_transformations
 
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.arrays import Array, Array32, Pixels
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.image_formats import (
     check_raw,
-    Pixels,
     RAW_ENCODINGS,
     rgb_from_encoded,
     rgb_from_values,
@@ -43,8 +42,7 @@ from ttt3r_ros.image_formats import (
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
-
-NANOSECONDS = 1_000_000_000
+from ttt3r_ros.units import NANOSECONDS
 
 CLOUD_FIELDS = [
     PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
@@ -59,12 +57,22 @@ _bridge = CvBridge()
 
 def nanoseconds(stamp: Time) -> int:
     """Give a stamp as one integer."""
-    return stamp.sec * NANOSECONDS + stamp.nanosec
+    return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 
 def time_message(stamp_ns: int) -> Time:
     """Give a stamp as a message."""
     return Time(sec=stamp_ns // NANOSECONDS, nanosec=stamp_ns % NANOSECONDS)
+
+
+def header(stamp_ns: int, frame: str) -> Header:
+    """
+    Write a header.
+
+    :param stamp_ns: nanoseconds.
+    :param frame: name of the frame.
+    """
+    return Header(stamp=time_message(stamp_ns), frame_id=frame)
 
 
 def rgb_from_image(message: Image) -> Pixels:
@@ -135,9 +143,9 @@ def intrinsics_from(message: CameraInfo) -> CameraIntrinsics:
 
 
 def point_cloud(
-    points: NDArray[np.float32],
+    points: Array32,
     colors: Pixels,
-    confidence: NDArray[np.float32],
+    confidence: Array32,
     header: Header,
 ) -> PointCloud2:
     """
@@ -205,7 +213,7 @@ def occupancy_from(message: OccupancyGrid) -> Occupancy:
     return Occupancy(cells, resolution, info.origin.position.x, info.origin.position.y)
 
 
-def depth_image(depth: NDArray[np.float32], header: Header) -> Image:
+def depth_image(depth: Array32, header: Header) -> Image:
     """
     Make a 32FC1 image.
 
@@ -314,7 +322,7 @@ def transform_message(a_T_b: Array, a: str, b: str, stamp_ns: int) -> TransformS
     """
     x, y, z = (float(value) for value in a_T_b[:3, 3])
     return TransformStamped(
-        header=Header(stamp=time_message(stamp_ns), frame_id=a),
+        header=header(stamp_ns, a),
         child_frame_id=b,
         transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=_quaternion(a_T_b)),
     )
@@ -334,7 +342,7 @@ def with_covariance(
     )
 
 
-def covariance(position_deviation: float, rotation_deviation: float) -> NDArray[np.float64]:
+def covariance(position_deviation: float, rotation_deviation: float) -> Array:
     """Give the (36,) diagonal covariance of a pose or twist."""
     deviations = [position_deviation] * 3 + [rotation_deviation] * 3
     return np.diag(np.square(deviations)).reshape(-1)

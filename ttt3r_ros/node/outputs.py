@@ -17,18 +17,12 @@ from nav_msgs.msg import Odometry, Path
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    qos_policy_name_from_kind,
-    qos_profile_sensor_data,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import qos_policy_name_from_kind, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ttt3r_ros.geometry import Array, invert
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
@@ -37,21 +31,8 @@ from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
 from ttt3r_ros.node.parameters import Settings
-
-RELIABLE = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
-)
-LATCHED = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-NEWEST = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=qos_profile_sensor_data.reliability,
-)
+from ttt3r_ros.node.qos import LATCHED, NEWEST, RELIABLE
+from ttt3r_ros.units import NANOSECONDS
 
 PATH_PERIOD_S = 1.0
 
@@ -164,9 +145,9 @@ class Outputs:
         :param base: name of the robot's frame.
         :param camera: name of the optical frame.
         """
-        stamp = messages.time_message(located.tracked.stamp_ns)
-        in_camera = Header(stamp=stamp, frame_id=camera)
-        in_map = Header(stamp=stamp, frame_id=self._settings().node.map_frame)
+        stamp_ns = located.tracked.stamp_ns
+        in_camera = messages.header(stamp_ns, camera)
+        in_map = messages.header(stamp_ns, self._settings().node.map_frame)
         self._publish_pose(located, in_map)
         self._publish_odometry(located, base)
         if self.points.get_subscription_count():
@@ -209,15 +190,12 @@ class Outputs:
         last, self._last_odometry = self._last_odometry, (stamp_ns, odom_T_base)
         if last is None or not self.odometry.get_subscription_count():
             return
-        seconds = (stamp_ns - last[0]) / messages.NANOSECONDS
+        seconds = (stamp_ns - last[0]) / NANOSECONDS
         position_deviation, rotation_deviation = self._deviations()
         spread = 2**0.5 / seconds  # of the difference of two poses
         self.odometry.publish(
             Odometry(
-                header=Header(
-                    stamp=messages.time_message(stamp_ns),
-                    frame_id=self._settings().node.odom_frame,
-                ),
+                header=messages.header(stamp_ns, self._settings().node.odom_frame),
                 child_frame_id=base,
                 pose=messages.with_covariance(
                     messages.pose_message(odom_T_base), position_deviation, rotation_deviation
@@ -257,7 +235,7 @@ class Outputs:
             return
         cloud = voxels.points()
         stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
-        header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
+        header = messages.header(stamp_ns, node.map_frame)
         self.map_cloud.publish(
             messages.point_cloud(
                 cloud.points[::stride], cloud.colors[::stride], cloud.confidence[::stride], header
@@ -287,7 +265,7 @@ class Outputs:
                 'the occupancy grid has its largest size, occupancy.max_side: the side that the '
                 'robot left is forgotten',
             )
-        header = Header(stamp=messages.time_message(stamp_ns), frame_id=node.map_frame)
+        header = messages.header(stamp_ns, node.map_frame)
         self.occupancy.publish(messages.occupancy_grid(grid.occupancy(), header))
 
     def has_new_map_hearer(self) -> bool:

@@ -11,8 +11,9 @@ import time
 
 import torch
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, IDENTITY
+from ttt3r_ros.geometry import IDENTITY
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics

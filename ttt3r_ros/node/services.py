@@ -137,7 +137,10 @@ class Services:
             except Exception as error:  # noqa: BLE001 - whoever asked must get an answer
                 self._node.get_logger().error(traceback.format_exc())
                 answer.set_result((False, f'internal error: {error!r}; see the log of the node'))
-            executor.wake()
+            if executor is not None:
+                executor.wake()
 
         self._post(run)
-        return await answer
+        answered: Answer | None = await answer
+        assert answered is not None  # a future is awaited until it has a result
+        return answered

@@ -8,8 +8,7 @@ from __future__ import annotations
 from enum import Enum
 
 from ttt3r_ros.settings import InputSettings
-
-NANOSECONDS = 1_000_000_000
+from ttt3r_ros.units import NANOSECONDS
 
 
 class Verdict(Enum):

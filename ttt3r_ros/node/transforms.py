@@ -15,8 +15,8 @@ from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformBroadcaster, TransformException, TransformListener
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array
 from ttt3r_ros.node import messages
 
 POLL_S = 0.01

@@ -8,18 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
+from ttt3r_ros.node.qos import RELIABLE
 
 JPEG_QUALITY = 90
-
-# Reliable, so that both kinds of subscribers can hear.
-QOS = QoSProfile(depth=10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +40,11 @@ class CameraTopics:
         :param calibrated: whether there will be a calibration; else nobody is to wait for it.
         """
         self._frame = frame
-        self._raw = node.create_publisher(Image, 'image', QOS)
-        self._compressed = node.create_publisher(CompressedImage, 'image/compressed', QOS)
+        self._raw = node.create_publisher(Image, 'image', RELIABLE)
+        self._compressed = node.create_publisher(CompressedImage, 'image/compressed', RELIABLE)
         self._info = None
         if calibrated:
-            self._info = node.create_publisher(CameraInfo, 'camera_info', QOS)
+            self._info = node.create_publisher(CameraInfo, 'camera_info', RELIABLE)
 
     def is_heard(self) -> bool:
         """Tell whether somebody subscribes to the images."""
@@ -84,6 +81,6 @@ class CameraTopics:
             (self._raw, picture.raw),
             (self._compressed, picture.compressed),
         ):
-            if message is not None:
+            if publisher is not None and message is not None:
                 message.header.stamp = stamp
                 publisher.publish(message)

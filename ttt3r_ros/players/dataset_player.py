@@ -17,25 +17,25 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_msgs.msg import Header
+from rclpy.publisher import Publisher
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.inputs.opening import is_bag, open_source
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.qos import MANY, MANY_LATCHED
 from ttt3r_ros.players.camera_topics import CameraTopics
-from ttt3r_ros.players.replay import Item, Replay, run_replay
+from ttt3r_ros.players.replay import Item, Replay, ReplayNode, run_replay
 from ttt3r_ros.settings import PlayerSettings
-from ttt3r_ros.trajectory import read_trajectory
+from ttt3r_ros.trajectory import read_trajectory, Trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 NAME = 'dataset_player'
 WORLD_FRAME = 'world'
 TRUTH_FILE = 'groundtruth.txt'
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
-VOLATILE = QoSProfile(depth=100)
-LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class ImagePlayer:
@@ -58,7 +58,8 @@ class ImagePlayer:
         calibrated = self._source.intrinsics is not None
         self._camera = CameraTopics(node, settings.camera_optical_frame, calibrated)
         self.is_heard = self._camera.is_heard
-        self._truth = self.truth_publisher = None
+        self._truth: Trajectory | None = None
+        self.truth_publisher: Publisher[PoseStamped] | None = None
         if (Path(settings.input) / TRUTH_FILE).is_file():
             self._truth = read_trajectory(Path(settings.input) / TRUTH_FILE)
             self.truth_publisher = node.create_publisher(PoseStamped, 'ground_truth', 100)
@@ -91,15 +92,16 @@ class ImagePlayer:
         return Item(frame.stamp_ns, functools.partial(self._camera.publish, picture))
 
     def _poses(self) -> Generator[Item, None, None]:
-        if self._truth is not None:
-            for index, time_ns in enumerate(self._truth.stamps_ns.tolist()):
-                yield Item(time_ns, functools.partial(self._publish_pose, index))
+        truth, publisher = self._truth, self.truth_publisher
+        if truth is not None and publisher is not None:
+            for time_ns, pose in zip(truth.stamps_ns.tolist(), truth.world_T_camera):
+                yield Item(time_ns, functools.partial(_publish_pose, publisher, pose))
 
-    def _publish_pose(self, index: int, stamp_ns: int) -> None:
-        if self.truth_publisher.get_subscription_count():
-            header = Header(stamp=messages.time_message(stamp_ns), frame_id=WORLD_FRAME)
-            pose = messages.pose_message(self._truth.world_T_camera[index])
-            self.truth_publisher.publish(PoseStamped(header=header, pose=pose))
+
+def _publish_pose(publisher: Publisher[PoseStamped], world_T_base: Array, stamp_ns: int) -> None:
+    if publisher.get_subscription_count():
+        header = messages.header(stamp_ns, WORLD_FRAME)
+        publisher.publish(PoseStamped(header=header, pose=messages.pose_message(world_T_base)))
 
 
 class BagPlayer:
@@ -134,7 +136,7 @@ class BagPlayer:
                     f'left out: {topic.name}, because {topic.type_name} is not installed'
                 )
                 continue
-            qos = LATCHED if topic.latched else VOLATILE
+            qos = MANY_LATCHED if topic.latched else MANY
             publisher = node.create_publisher(kind, topic.name, qos)
             self._publishers[topic.name] = publisher
             if topic.type_name in IMAGE_TYPES:
@@ -170,7 +172,7 @@ def first_seconds(
     with closing(items()) as all_items:
         for item in all_items:
             first_ns = item.time_ns if first_ns is None else first_ns
-            if seconds and item.time_ns - first_ns > seconds * messages.NANOSECONDS:
+            if seconds and item.time_ns - first_ns > seconds * NANOSECONDS:
                 return
             yield item
 
@@ -191,10 +193,10 @@ def message_class(type_name: str) -> type[Any] | None:
         return None
 
 
-class DatasetPlayer(Node):
+class DatasetPlayer(ReplayNode):
     """Play a recording."""
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         """
         Open the recording.
 

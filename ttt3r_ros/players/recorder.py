@@ -34,11 +34,12 @@ from ttt3r_ros.mapping.occupancy_files import (
     write_picture,
 )
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
-from ttt3r_ros.players.replay import LATCHED, RECORDER_READY
+from ttt3r_ros.node.qos import LATCHED
+from ttt3r_ros.players.replay import RECORDER_READY
 from ttt3r_ros.settings import RecorderSettings
 from ttt3r_ros.trajectory import Trajectory, write_trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 NAME = 'recorder'
 TRAJECTORY, TRUTH = 'trajectory.txt', 'groundtruth.txt'

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import threading
 import time
 
+from geometry_msgs.msg import PoseStamped
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Empty
@@ -25,8 +25,9 @@ from std_msgs.msg import Empty
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.messages import NANOSECONDS
+from ttt3r_ros.node.qos import CLOCK, LATCHED
 from ttt3r_ros.settings import ReplaySettings
+from ttt3r_ros.units import NANOSECONDS
 
 # So many items are made before their time, so that a slow one makes none late.
 AHEAD = 16
@@ -45,7 +46,6 @@ REPORTED_DELAY_S = 5.0
 
 # Latched, by a recorder that hears the mapping node.
 RECORDER_READY = 'recorder/ready'
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 DELIVERY = Duration(seconds=1)
 ALIVE_PERIOD_S = 1.0
@@ -82,7 +82,7 @@ class Replay:
         items: Callable[[], Generator[Item, None, None]],
         settings: ReplaySettings,
         is_heard: Callable[[], bool],
-        truth: Publisher | None,
+        truth: Publisher[PoseStamped] | None,
     ) -> None:
         """
         Prepare.
@@ -93,7 +93,7 @@ class Replay:
         :param is_heard: tells whether somebody subscribes to the images.
         :param truth: publishes the true poses, where they are known; a recorder hears them.
         """
-        self.done: Future = Future()
+        self.done: Future[None] = Future()
         self._node, self._items, self._settings = node, items, settings
         self._is_heard, self._truth = is_heard, truth
         self._recorder_ready, self._patience_s = threading.Event(), settings.wait_for_recorder
@@ -105,7 +105,7 @@ class Replay:
         self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._clock = None
         if settings.publish_clock:
-            self._clock = node.create_publisher(ClockMessage, '/clock', QoSProfile(depth=1))
+            self._clock = node.create_publisher(ClockMessage, '/clock', CLOCK)
         self._clock_due = 0.0
         self._shift_ns = 0
         self._delay_s = 0.0
@@ -194,7 +194,7 @@ class Replay:
         """Let it be time_ns now."""
         self._anchor_ns = time_ns
         self._anchor_s = time.monotonic()
-        self._anchor_wall_ns = self._wall.now().nanoseconds
+        self._anchor_wall_ns: int = self._wall.now().nanoseconds
 
     def _let_stand_still(self, time_ns: int) -> None:
         """Let it be time_ns a while longer."""
@@ -248,7 +248,13 @@ class Replay:
             raise Stopped
 
 
-def run_replay(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int:
+class ReplayNode(Node):
+    """A node that publishes a recording."""
+
+    replay: Replay
+
+
+def run_replay(make_node: Callable[[], ReplayNode], name: str, args: list[str] | None) -> int:
     """
     Run a node with a `replay` until that ends or the node is told to stop.
 

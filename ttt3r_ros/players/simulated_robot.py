@@ -9,27 +9,26 @@ from collections.abc import Generator
 import functools
 import math
 import sys
+from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistWithCovariance
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
-from std_msgs.msg import Header
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
-from ttt3r_ros.node.messages import NANOSECONDS
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.players.camera_topics import CameraTopics, Picture
-from ttt3r_ros.players.replay import Item, Replay, run_replay
+from ttt3r_ros.players.replay import Item, Replay, ReplayNode, run_replay
 from ttt3r_ros.settings import RobotSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
 from ttt3r_ros.simulation.odometry import noisy_odometry
 from ttt3r_ros.simulation.renderer import render
 from ttt3r_ros.simulation.sensor import Sensor
+from ttt3r_ros.units import NANOSECONDS
 
 NAME = 'simulated_robot'
 WORLD_FRAME = 'world'
@@ -38,14 +37,14 @@ WORLD_FRAME = 'world'
 POSITION_DEVIATION, ROTATION_DEVIATION = 0.05, 0.03
 
 
-class SimulatedRobot(Node):
+class SimulatedRobot(ReplayNode):
     """
     Drive, film, and say where the wheels believe to be and where the robot truly is.
 
     Images are rendered ahead of their time, and only while somebody subscribes to them.
     """
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         """
         Build the world and plan the way.
 
@@ -119,7 +118,7 @@ class SimulatedRobot(Node):
         if self._odometry.get_subscription_count():
             self._odometry.publish(self._odometry_message(moment, stamp_ns))
         if self._truth.get_subscription_count():
-            header = Header(stamp=messages.time_message(stamp_ns), frame_id=WORLD_FRAME)
+            header = messages.header(stamp_ns, WORLD_FRAME)
             pose = messages.pose_message(self._world_T_base[moment])
             self._truth.publish(PoseStamped(header=header, pose=pose))
         if picture is not None:
@@ -134,9 +133,7 @@ class SimulatedRobot(Node):
             twist.twist = messages.twist(old_T_new, (stamp_ns - last_ns) / NANOSECONDS)
         twist.covariance = messages.covariance(POSITION_DEVIATION, ROTATION_DEVIATION)
         return Odometry(
-            header=Header(
-                stamp=messages.time_message(stamp_ns), frame_id=self._settings.odom_frame
-            ),
+            header=messages.header(stamp_ns, self._settings.odom_frame),
             child_frame_id=self._settings.base_frame,
             pose=messages.with_covariance(
                 messages.pose_message(self._odom_T_base[moment]),

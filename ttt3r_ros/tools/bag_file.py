@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -22,15 +21,15 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.geometry import quaternion_from_rotation
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.units import NANOSECONDS
 
 ODOM, BASE, CAMERA = 'odom', 'base_link', 'camera_optical_frame'
 STORAGES = {'sqlite3': StoragePlugin.SQLITE3, 'mcap': StoragePlugin.MCAP}
 POSE_VARIANCE = 0.01
 FOREVER = QosTime(2147483647, 4294967295)
-
-Array = NDArray[np.float64]
 
 
 class BagFile:
@@ -67,9 +66,7 @@ class BagFile:
         """Close the bag."""
         self._writer.close()
 
-    def write(
-        self, stamp_ns: int, rgb: NDArray[np.uint8], odom_T_base: Array, velocity: Array
-    ) -> None:
+    def write(self, stamp_ns: int, rgb: Pixels, odom_T_base: Array, velocity: Array) -> None:
         """
         Write all messages of one moment.
 
@@ -163,7 +160,7 @@ class BagFile:
         return self._types.types[kind](**fields)
 
     def _header(self, stamp_ns: int, frame: str) -> Any:
-        seconds, rest = divmod(stamp_ns, 1_000_000_000)
+        seconds, rest = divmod(stamp_ns, NANOSECONDS)
         stamp = self._make('builtin_interfaces/msg/Time', sec=seconds, nanosec=rest)
         return self._make('std_msgs/msg/Header', stamp=stamp, frame_id=frame)
 

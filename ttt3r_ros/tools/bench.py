@@ -32,7 +32,7 @@ machine, in the same precision and the same run. Other programs that run meanwhi
 
 FRAMES, LONG_FRAMES = 1_000, 10_000
 SECONDS, LONG_SECONDS = 60.0, 3_600.0
-PRESETS = ('published_512', 'published_224', 'small', 'mini', 'tiny')
+PRESETS = ('published_512', 'published_224', 'base', 'small', 'tiny')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from ttt3r_ros.evaluation.errors import (
     EvaluationError,
     TrajectoryErrors,
 )
-from ttt3r_ros.inputs.opening import is_bag, open_source
+from ttt3r_ros.inputs.opening import is_bag, open_bag, open_source
 from ttt3r_ros.inputs.source import InputError
 from ttt3r_ros.players.processes import NodeProcesses, private_ros
 from ttt3r_ros.settings import (
@@ -151,19 +151,19 @@ def _player(
 
     :returns: parameters and remaps of the mapping node, parameters of the player.
     """
-    source = open_source(arguments.input, arguments.topic)
-    if source.live:
-        raise InputError('the demo plays recordings; a camera is mapped by: ttt3r map')
     # A recording is a camera alone: the map begins where it does.
     mapping: dict[str, Any] = {'use_sim_time': True, 'base_frame': '', 'odom_frame': ''}
     remaps = {}
-    if is_bag(Path(arguments.input)):
-        topic = source.topic
-        image = 'image/compressed' if source.compressed else 'image'
-        mapping['image_transport'] = 'compressed' if source.compressed else 'raw'
-        namespace = topic.removesuffix('/compressed').rpartition('/')[0]
-        remaps = {image: topic, 'camera_info': f'{namespace}/camera_info'}
-    return mapping, remaps, {'input': str(Path(arguments.input).absolute())}
+    path = Path(arguments.input)
+    if is_bag(path):
+        bag = open_bag(path, arguments.topic)
+        image = 'image/compressed' if bag.compressed else 'image'
+        mapping['image_transport'] = 'compressed' if bag.compressed else 'raw'
+        namespace = bag.topic.removesuffix('/compressed').rpartition('/')[0]
+        remaps = {image: bag.topic, 'camera_info': f'{namespace}/camera_info'}
+    elif open_source(arguments.input, arguments.topic).live:
+        raise InputError('the demo plays recordings; a camera is mapped by: ttt3r map')
+    return mapping, remaps, {'input': str(path.absolute())}
 
 
 def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:

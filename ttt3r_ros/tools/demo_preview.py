@@ -13,8 +13,8 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.evaluation.errors import TrajectoryErrors
 from ttt3r_ros.evaluation.plots import draw_position_errors, TRUTH
 from ttt3r_ros.mapping.occupancy import FREE, Occupancy, OCCUPIED, UNKNOWN
@@ -84,7 +84,7 @@ def _draw_truth(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None
     axes.legend(loc='upper right', fontsize=8)
 
 
-def _draw_plan(axes: Axes, plan: Occupancy, positions: NDArray[np.float64]) -> None:
+def _draw_plan(axes: Axes, plan: Occupancy, positions: Array) -> None:
     """Draw what is free, occupied and unknown, with the path."""
     rows, columns = plan.cells.shape
     extent = (

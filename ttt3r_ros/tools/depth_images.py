@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array32
 from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.model.image_input import ImageFit
 
@@ -36,7 +37,7 @@ class DepthFolder:
         with atomic_file(folder / 'camera.json') as file:
             file.write((json.dumps({'depth_scale_per_m': PER_METRE}) + '\n').encode())
 
-    def write(self, index: int, depth: NDArray[np.float32], fit: ImageFit) -> None:
+    def write(self, index: int, depth: Array32, fit: ImageFit) -> None:
         """
         Write the depth of one frame.
 
@@ -49,7 +50,7 @@ class DepthFolder:
             file.write(encoded.tobytes())
 
 
-def original_size(depth: NDArray[np.float32], fit: ImageFit) -> NDArray[np.float32]:
+def original_size(depth: Array32, fit: ImageFit) -> Array32:
     """
     Give the nearest depth of each pixel of the original image, 0 where it was cropped off.
 
@@ -66,7 +67,7 @@ def original_size(depth: NDArray[np.float32], fit: ImageFit) -> NDArray[np.float
     return np.asarray(warped, dtype=np.float32)
 
 
-def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+def millimetres(depth: Array32) -> NDArray[np.uint16]:
     """
     Round to the values of the files; what does not fit in becomes 0, unknown.
 

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Download one large file whose size and hash are known, from servers that may do anything.
+Download one large file whose size and hash are known, from servers that may fail in any way.
 
 What arrived is kept in ``NAME.part`` and continued, by the next attempt, the next source or the
 next run; as the hash of the whole decides in the end, it does not matter which source a byte
-came from.
+came from. huggingface_hub, gdown and pooch do not resume from one source to the next, and do not
+retry a busy server or recognise a web page in place of a file.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class DownloadError(UserError):
 
 
 class _SourceFailed(Exception):
-    """A source will not give the file, however often it is asked."""
+    """A source does not have the file, and a retry would not help."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Patience:
 
 
 def partial_path(target: Path) -> Path:
-    """Give the place of what has arrived of a file that is not complete."""
+    """Return the path of what has arrived of an incomplete file."""
     return target.with_name(f'{target.name}.part')
 
 
@@ -68,9 +69,9 @@ def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) 
     Download a file; it appears complete and verified or not at all.
 
     :param remote: what to download and from where.
-    :param target: where it shall be; its folder exists.
+    :param target: where to write it, in a folder that exists.
     :param patience: how long a source is tried.
-    :raises DownloadError: when no source gave it, or it cannot be written.
+    :raises DownloadError: when no source sent it, or it cannot be written.
     """
     failures = []
     partial = _Partial(partial_path(target), remote)
@@ -137,23 +138,23 @@ class _Partial:
         self._bar.update(len(block))
 
     def restart(self) -> None:
-        """Forget everything that has arrived."""
+        """Delete everything that has arrived."""
         self._file.truncate(0)
         self._digest = hashlib.sha256()
         self.size = 0
         self._bar.reset()
 
     def note(self, text: str) -> None:
-        """Tell the user something above the progress bar."""
+        """Print a line above the progress bar."""
         self._bar.write(text)
 
     def is_right(self) -> bool:
-        """Tell whether the hash is the wanted one."""
+        """Return whether the hash is the wanted one."""
         return self._digest.hexdigest() == self.remote.sha256
 
     def finish(self, target: Path) -> None:
         """
-        Check the hash and give the file its name.
+        Check the hash and move the file to its name.
 
         :raises _SourceFailed: when the hash is wrong; the bytes are deleted.
         """
@@ -173,7 +174,7 @@ class _Partial:
     def close(self) -> None:
         """Close the file and the bar; leave no empty file."""
         self._bar.close()
-        with suppress(OSError):  # a full disk was told of before
+        with suppress(OSError):  # a full disk was reported before
             self._file.close()
         if self.size == 0:
             self._path.unlink(missing_ok=True)
@@ -181,9 +182,9 @@ class _Partial:
 
 def _try_source(url: str, partial: _Partial, patience: Patience) -> None:
     """
-    Ask one source until everything has arrived.
+    Request the rest of the file from one source until everything has arrived.
 
-    :raises _SourceFailed: when it does not give the file, or gives nothing any more.
+    :raises _SourceFailed: when it does not have the file, or sends nothing any more.
     """
     host = urlsplit(url).hostname
     fruitless = 0

@@ -13,8 +13,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array32
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.evaluation.errors import (
     ALIGNMENTS,
@@ -28,6 +28,7 @@ from ttt3r_ros.evaluation.errors import (
 )
 from ttt3r_ros.tools.options import positive_float, positive_int
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 EXAMPLES = """examples:
   ttt3r evaluate out/trajectory.txt sequence/groundtruth.txt
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     estimate = read_trajectory(arguments.estimate, 'trajectory.txt')
     truth = read_trajectory(arguments.groundtruth, 'groundtruth.txt')
-    max_difference_ns = round(arguments.max_difference * 1e9)
+    max_difference_ns = round(arguments.max_difference * NANOSECONDS)
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
     matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
     errors = evaluate_trajectory(
@@ -175,7 +176,7 @@ def _compare_depth(arguments: argparse.Namespace) -> tuple[DepthErrors, DepthErr
     estimate_unit = arguments.depth_scale_estimate or _depth_scale(arguments.depth_estimate)
     truth_unit = arguments.depth_scale_groundtruth or _depth_scale(arguments.depth_groundtruth)
 
-    def pair(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def pair(name: str) -> tuple[Array32, Array32]:
         return _read_depth(estimates[name], estimate_unit), _read_depth(truths[name], truth_unit)
 
     scales = np.array([median_scale(*pair(name)) for name in names])
@@ -220,7 +221,7 @@ def _depth_scale(folder: Path) -> float:
     )
 
 
-def _read_depth(path: Path, per_metre: float) -> NDArray[np.float32]:
+def _read_depth(path: Path, per_metre: float) -> Array32:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 2:
         raise EvaluationError(f'{path} is no 16 bit depth image of one channel')

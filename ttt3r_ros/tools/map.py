@@ -9,9 +9,10 @@ import argparse
 import math
 from pathlib import Path
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import output_folder
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, rotation_about, transform
+from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.inputs.calibration_files import read_intrinsics
 from ttt3r_ros.inputs.odometry import AUTO, OdometryChoice
 from ttt3r_ros.inputs.opening import open_source

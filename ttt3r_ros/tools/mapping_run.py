@@ -24,10 +24,11 @@ import PIL
 import torch
 from tqdm import tqdm
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
-from ttt3r_ros.geometry import Array, BODY_T_OPTICAL, IDENTITY
+from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
@@ -49,6 +50,7 @@ from ttt3r_ros.tools.recording import Recording
 from ttt3r_ros.tools.stop import StopRequest
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.trajectory import write_trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 # So many skipped frames are explained, the others are only counted.
 MOST_EXPLANATIONS = 20
@@ -268,7 +270,7 @@ class MappingRun:
             'peak_memory_mb': self._peak_memory_mb(),
             'segments': recording.segments,
             'path_m': path_length(trajectory.world_T_camera),
-            'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / 1e9,
+            'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / NANOSECONDS,
             'voxels': len(self._mapper.map.voxels),
             'odometry': self._odometry,
             'focal_px': recording.focal_px(),

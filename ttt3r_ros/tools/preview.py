@@ -13,10 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools.recording import Sample
 from ttt3r_ros.trajectory import Trajectory
@@ -65,9 +64,7 @@ def draw_preview(
     picture.quantize(256, Image.Quantize.MEDIANCUT).save(file, format='PNG', optimize=True)
 
 
-def draw_map(
-    axes: Axes, cloud: VoxelCloud, positions: NDArray[np.float64], voxel_size: float
-) -> None:
+def draw_map(axes: Axes, cloud: VoxelCloud, positions: Array, voxel_size: float) -> None:
     """
     Draw a map from above with a path.
 
@@ -94,9 +91,7 @@ def draw_map(
     _draw_scale_bar(axes, low, high)
 
 
-def _limits(
-    points: NDArray[np.float32], positions: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _limits(points: Array32, positions: Array) -> tuple[Array, Array]:
     """Frame the path and nearly all points, with a margin; stray points are cut off."""
     low, high = positions.min(axis=0), positions.max(axis=0)
     if len(points):
@@ -108,8 +103,8 @@ def _limits(
 
 def seen_from_above(
     cloud: VoxelCloud,
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
+    low: Array,
+    high: Array,
     pixel: float,
     ceiling: float,
 ) -> Pixels:
@@ -136,7 +131,7 @@ def seen_from_above(
     return picture
 
 
-def _draw_scale_bar(axes: Axes, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
+def _draw_scale_bar(axes: Axes, low: Array, high: Array) -> None:
     width = float(high[0] - low[0])
     power = 10.0 ** np.floor(np.log10(width / 4))
     length = max(factor * power for factor in (1, 2, 5) if factor * power <= width / 4)

@@ -9,10 +9,9 @@ from array import array
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.graph.back_end import LocatedFrame
-from ttt3r_ros.image_formats import Pixels
 from ttt3r_ros.trajectory import Trajectory
 
 # At most twice as many sample frames are held.
@@ -25,7 +24,7 @@ class Sample:
 
     index: int
     rgb: Pixels
-    depth: NDArray[np.float32]
+    depth: Array32
 
 
 class Recording:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.atomic import atomic_file, new_folder, OutputError
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
@@ -30,6 +31,7 @@ from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tools.bag_file import BagFile
 from ttt3r_ros.tools.options import add_settings, read_settings
 from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 EXAMPLES = """examples:
   ttt3r simulate --output drive                            60 s of family S by a robot
@@ -52,12 +54,10 @@ writes into the output folder
 complete; Ctrl-C leaves nothing."""
 
 PER_METRE = 1000  # of the depth images
-BAG_START_NS = 1_700_000_000 * 1_000_000_000  # bags begin at a plausible time, videos at 0
+BAG_START_NS = 1_700_000_000 * NANOSECONDS  # bags begin at a plausible time, videos at 0
 CHUNK = 16  # frames rendered in one call, between two looks at the keyboard
 
-Image = NDArray[np.uint8]
-Array = NDArray[np.float64]
-Write = Callable[[int, int, Image], None]  # index, stamp in nanoseconds, image
+Write = Callable[[int, int, Pixels], None]  # index, stamp in nanoseconds, image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +164,7 @@ def _camera_record(
 
 def _frames(
     settings: FilmSettings, world: World, intrinsics: CameraIntrinsics, path: CameraPath
-) -> Iterator[tuple[int, Image, NDArray[np.float32]]]:
+) -> Iterator[tuple[int, Pixels, Array32]]:
     """Render in chunks; gives index, image, depth."""
     sensor = Sensor(noise=settings.image_noise) if settings.image_noise > 0 else None
     with tqdm(total=len(path), unit='frame', desc='filming') as progress:
@@ -195,7 +195,7 @@ def _video(settings: FilmSettings, folder: Path) -> Iterator[Write]:
         raise OutputError('this OpenCV cannot write mp4v video; use --bag')
     stamps = ['# frame_index timestamp_seconds']
 
-    def write(index: int, stamp_ns: int, rgb: Image) -> None:
+    def write(index: int, stamp_ns: int, rgb: Pixels) -> None:
         video.write(np.ascontiguousarray(rgb[..., ::-1]))
         stamps.append(f'{index} {seconds_text(stamp_ns)}')
 
@@ -216,7 +216,7 @@ def _bag(
     velocity = velocities(odom_T_base, settings.image_rate)
     with BagFile(folder / 'bag', settings.storage, intrinsics, base_T_camera) as bag:
 
-        def write(index: int, stamp_ns: int, rgb: Image) -> None:
+        def write(index: int, stamp_ns: int, rgb: Pixels) -> None:
             bag.write(stamp_ns, rgb, odom_T_base[index], velocity[index])
 
         yield write
@@ -244,7 +244,7 @@ TILE = (216, 162)
 COLUMNS = 5
 
 
-def contact_sheet() -> Image:
+def contact_sheet() -> Pixels:
     """Draw a row of pictures of each family, the last one as depth."""
     intrinsics = CameraIntrinsics.from_field_of_view(*TILE, 80.0)
     rows = []

@@ -34,16 +34,14 @@ from ttt3r_ros.model.checkpoint import (
     resolve_checkpoint,
     save_checkpoint,
     STORAGE_DTYPES,
-    weights_folder,
 )
 from ttt3r_ros.model.memory_need import PRECISIONS, weight_bytes
 from ttt3r_ros.model.published.files import (
-    known_as,
-    licence_of,
     LICENSE,
     PUBLISHED,
     published_with,
     RemoteFile,
+    weights_folder,
 )
 from ttt3r_ros.tools.download import download, partial_path
 
@@ -207,11 +205,11 @@ def _info(arguments: argparse.Namespace) -> int:
         {
             'file': str(info.path),
             'sha256': info.sha256,
-            'licence': licence_of(info),
+            'licence': info.licence,
             'parameters': f'{sum(tensor.numel() for tensor in tensors):,}',
             'tensors': str(len(tensors)),
             'stored as': ', '.join(dtypes),
-            'architecture': known_as(info.architecture),
+            'architecture': info.architecture.preset,
         }
     )
     _print_table({f'  {k}': str(v) for k, v in info.architecture.to_record().items()})

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ttt3r_ros.arrays import Array32
 
 ROUNDS = 10
 SMALLEST_RESIDUAL = 1e-8  # pixels; keeps the weights of exact pixels finite
@@ -17,7 +18,7 @@ SMALLEST_RESIDUAL = 1e-8  # pixels; keeps the weights of exact pixels finite
 MOST_PIXELS = 12_500
 
 
-def estimate_focal(points_camera: NDArray[np.float32]) -> float:
+def estimate_focal(points_camera: Array32) -> float:
     """
     Fit one focal length to the pixels by Weiszfeld's robust mean, as the published demo does.
 

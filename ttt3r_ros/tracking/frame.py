@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ttt3r_ros.geometry import Array, transform_points
+from ttt3r_ros.arrays import Array, Array32, Mask, Pixels
+from ttt3r_ros.geometry import transform_points
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
 if TYPE_CHECKING:  # the recorder reads occupancy grids without loading torch
@@ -27,12 +27,12 @@ class Pointmap:
     uint8, the image that the network saw.
     """
 
-    points_camera: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    colors: NDArray[np.uint8]
+    points_camera: Array32
+    confidence: Array32
+    colors: Pixels
 
     @property
-    def depth(self) -> NDArray[np.float32]:
+    def depth(self) -> Array32:
         """Return the depth along the optical axis, (h, w) float32."""
         return self.points_camera[..., 2]
 
@@ -56,7 +56,7 @@ class Pointmap:
         some = (slice(stride // 2, None, stride),) * 2
         return Pointmap(self.points_camera[some], self.confidence[some], self.colors[some])
 
-    def reliable(self, threshold: float, max_range: float) -> NDArray[np.bool_]:
+    def reliable(self, threshold: float, max_range: float) -> Mask:
         """
         Return which points are good enough for a map.
 
@@ -67,10 +67,10 @@ class Pointmap:
         points = self.points_camera
         # A comparison with NaN is false, so points that are not finite fall out.
         near = np.einsum('hwc,hwc->hw', points, points) <= max_range**2
-        good: NDArray[np.bool_] = near & (self.depth > 0) & (self.confidence > threshold)
+        good: Mask = near & (self.depth > 0) & (self.confidence > threshold)
         return good
 
-    def points_in(self, a_T_camera: Array) -> NDArray[np.float32]:
+    def points_in(self, a_T_camera: Array) -> Array32:
         """
         Return the points in another frame.
 

@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, invert, rotation_angle
+from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.model.image_input import check_image
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.units import NANOSECONDS
 
 GreyImage = NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -45,8 +47,6 @@ NOISE_M, NOISE_DEG = 0.5, 20.0
 # A network that is sure of fewer pixels than this has seen nothing.
 LEAST_CONFIDENT_PART = 0.01
 NO_CONFIDENCE = 1.0
-
-NANOSECONDS = 1e9
 
 
 class RefusedImage(UserError):
@@ -82,7 +82,7 @@ class Guard:
         factor = min(1.0, SIDE / max(height, width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
         small = cv2.resize(seen.rgb, size, interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if (grey < DARK).mean() > MOST_EXTREME_PART:
             raise RefusedImage('the image is black: is the lens covered, the light off?')
         if (grey > BRIGHT).mean() > MOST_EXTREME_PART:
@@ -125,7 +125,7 @@ class Guard:
 def _check_detail(grey: GreyImage) -> None:
     """Refuse an image that shows no more than its own coarse version."""
     coarse = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    fine, rough = _detail(grey), _detail(coarse)
+    fine, rough = _detail(grey), _detail(np.asarray(coarse, np.uint8))
     if fine.sum() < LEAST_DETAIL:
         raise RefusedImage(
             'the image has no detail: a covered or misted lens, or a plain wall up close'

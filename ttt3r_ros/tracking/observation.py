@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttt3r_ros.geometry import Array
-from ttt3r_ros.image_formats import Pixels
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatImage = NDArray[np.float32]
+from ttt3r_ros.arrays import Array, Array32
 
 # A scale is applied on its own account only when it is both. Significant: four standard
 # deviations off, so that chance hardly ever changes the unit of a map. Substantial: beyond
@@ -60,8 +59,8 @@ class ScaleEstimate:
 
 
 def estimate_scale(
-    depths: Sequence[tuple[FloatImage, FloatImage]],
-    confidences: Sequence[FloatImage],
+    depths: Sequence[tuple[Array32, Array32]],
+    confidences: Sequence[Array32],
     independent_pixels: int,
 ) -> ScaleEstimate:
     """
@@ -93,7 +92,7 @@ def estimate_scale(
     return ScaleEstimate(log_scale, math.hypot(spread / math.sqrt(observations), between))
 
 
-def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+def weighted_median(values: Array, weights: Array) -> float:
     """
     Give the smallest value that has half of the weight at or below it.
 

@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.geometry import (
-    Array,
     quaternion_from_rotation,
     rotation_from_quaternion,
     scaled,
     Similarity,
     transform,
 )
-from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.tracking.scale import estimate_scale
 
 
@@ -33,8 +31,8 @@ class View:
     """
 
     image: Pixels
-    depth: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+    depth: Array32
+    confidence: Array32
     world_T_camera: Array
 
 

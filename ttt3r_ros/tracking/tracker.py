@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import Array, IDENTITY, Similarity
+from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.model.resize import Pixels
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import estimate_focal
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
@@ -35,9 +34,9 @@ class Prediction(Protocol):
     """What a network computes for one image; HostPrediction is one."""
 
     @property
-    def points_camera(self) -> NDArray[np.float32]: ...
+    def points_camera(self) -> Array32: ...
     @property
-    def confidence(self) -> NDArray[np.float32]: ...
+    def confidence(self) -> Array32: ...
     @property
     def world_T_camera(self) -> Array: ...
     @property
@@ -48,11 +47,7 @@ class FramePredictor(Protocol):
     """A network with its device and rule; its state is a value that is never changed."""
 
     @property
-    def image_size(self) -> int: ...
-    @property
     def patch(self) -> int: ...
-    @property
-    def square_crop(self) -> bool: ...
     @property
     def checkpoint_name(self) -> str: ...
     @property
@@ -60,6 +55,7 @@ class FramePredictor(Protocol):
     @property
     def checkpoint_note(self) -> str: ...
     def advise(self, settings: TrackingSettings, /) -> TrackingSettings: ...
+    def fit(self, width: int, height: int, /) -> ImageFit: ...
     def resize(self, rgb: Pixels, size: tuple[int, int], /) -> Pixels: ...
     def initial_state(self) -> Any: ...
     def step(
@@ -175,10 +171,7 @@ class Tracker:
         :param height: pixels.
         :raises BadImage: when no image of this size can be used.
         """
-        network = self._predictor
-        return ImageFit.for_image(
-            width, height, network.image_size, network.patch, network.square_crop
-        )
+        return self._predictor.fit(width, height)
 
     def _check_stamp(self, stamp_ns: int) -> None:
         last = self._state.last_stamp_ns

@@ -10,13 +10,10 @@ import functools
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array32, Mask, Pixels
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
-from ttt3r_ros.model.resize import Pixels
-
-FloatImage = NDArray[np.float32]
 
 # Bending by less than this does not change a colour.
 STRAIGHT_PX = 1e-3
@@ -32,10 +29,10 @@ class Lens:
     bends: whether the two differ at all.
     """
 
-    column: FloatImage
-    row: FloatImage
-    rays: FloatImage
-    seen: NDArray[np.bool_]
+    column: Array32
+    row: Array32
+    rays: Array32
+    seen: Mask
     bends: bool
 
     def undistort(self, rgb: Pixels) -> Pixels:
@@ -55,9 +52,7 @@ class Lens:
         )
         return np.asarray(straight, dtype=np.uint8)
 
-    def rebuild(
-        self, points_camera: FloatImage, confidence: FloatImage
-    ) -> tuple[FloatImage, FloatImage]:
+    def rebuild(self, points_camera: Array32, confidence: Array32) -> tuple[Array32, Array32]:
         """
         Put the points at their predicted depth on the true rays.
 
@@ -91,7 +86,7 @@ def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
     return Lens(column, row, fitted.rays(), seen, bends)
 
 
-def _rectify_map(camera: CameraIntrinsics) -> tuple[FloatImage, FloatImage]:
+def _rectify_map(camera: CameraIntrinsics) -> tuple[Array32, Array32]:
     matrix, coefficients = camera.matrix, np.array(camera.distortion)
     size = camera.width, camera.height
     allowed = {

@@ -18,6 +18,7 @@ from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, si
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.model import Architecture
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
@@ -222,7 +223,7 @@ def test_records_of_other_weights_are_refused(measured, tmp_path, capsys):
 
 
 def test_a_recording_is_fitted_with_its_depth(shared_data):
-    film = recorded(shared_data / 'data' / 'indoor_hololens_office', 64, 16, False, 6)
+    film = recorded(shared_data / 'data' / 'indoor_hololens_office', Architecture.tiny(), 6)
     assert film.rgb.shape == (6, 32, 64, 3)
     assert film.intrinsics.width == 64
     # Depth comes with every fifth image.

@@ -23,12 +23,14 @@ def test_one_step_is_compared_in_metres_degrees_and_parts(sign):
     exact = FramePrediction(
         gain=torch.tensor([[0.5, 0.2]]),
         points_camera=points,
+        confidence=points[..., 0],
         translation=torch.tensor([[1.0, 0.0, 0.0]]),
         quaternion_xyzw=torch.tensor([[0.0, 0.0, 0.0, 1.0]]),
     )
     rough = FramePrediction(
         gain=torch.tensor([[0.5, 0.3]]),
         points_camera=points * 1.01,
+        confidence=points[..., 0],
         translation=torch.tensor([[1.0, 0.03, 0.04]]),
         quaternion_xyzw=sign
         * torch.tensor([[0.0, math.sin(angle / 2), 0.0, math.cos(angle / 2)]]),

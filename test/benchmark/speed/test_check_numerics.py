@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from benchmark.speed import check_numerics
 from ttt3r_ros.model import (
-    Architecture,
     attention,
     heads,
     layers,
@@ -21,6 +20,7 @@ from ttt3r_ros.model import (
     network,
     state_update,
 )
+from ttt3r_ros.model.published.config import config_architecture
 from ttt3r_ros.model.rotary import rotate
 
 CONFIG = {
@@ -45,7 +45,7 @@ OUTPUTS = set(check_numerics.TOLERANCES) - {'rgb'}
 def contents() -> dict[str, object]:
     """Give what a small correct bundle holds: two frames of a random network of our own."""
     torch.manual_seed(0)
-    ours = Network(Architecture.from_published_config(CONFIG)).eval()
+    ours = Network(config_architecture(CONFIG)).eval()
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     poses, states = [], [ours.initial_state()]
     with torch.inference_mode():
@@ -149,12 +149,11 @@ def put_the_pose_token_at_the_first_pixel(monkeypatch):
 
 
 def split_the_state_into_other_heads(monkeypatch):
-    tiny = Architecture.from_published_config
 
     def with_two_state_heads(config):
-        return tiny({**config, 'state_dec_num_heads': 2})
+        return config_architecture({**config, 'state_dec_num_heads': 2})
 
-    monkeypatch.setattr(Architecture, 'from_published_config', with_two_state_heads)
+    monkeypatch.setattr(check_numerics, 'config_architecture', with_two_state_heads)
 
 
 def lay_the_state_out_on_another_grid(monkeypatch):

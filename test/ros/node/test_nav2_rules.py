@@ -23,6 +23,7 @@ import yaml
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.node import messages
 
 FREE, LETHAL, UNKNOWN = 0, 254, 255
@@ -171,10 +172,11 @@ def room_depth(rays, room_T_camera, board_top):
 class RoomPredictor:
     """The exact network of the rig, in the room; the board is gone after the first image."""
 
-    image_size = 512
-
     def __init__(self, exact):
         self._exact = exact
+
+    def fit(self, width, height):
+        return ImageFit.for_image(width, height, 512, self._exact.patch)
 
     def __getattr__(self, name):
         return getattr(self._exact, name)

@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from ttt3r_ros.model.architecture import Architecture
-from ttt3r_ros.model.checkpoint import CheckpointInfo, PUBLISHED_NAMES
+import os
+from pathlib import Path
 
 LICENSE = 'CC BY-NC-SA 4.0'
+PUBLISHED_NAMES = {'512': 'cut3r_512_dpt_4_64', '224': 'cut3r_224_linear_4'}
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file as it must be in the end, and where it may be found, the best place first."""
+    """
+    A file that can be downloaded.
+
+    size: in bytes. sha256: in hexadecimal. urls: of places that have it, the best first.
+    """
 
     name: str
     size: int
@@ -44,31 +48,25 @@ PUBLISHED = {
 
 
 def published_with(sha256: str) -> RemoteFile | None:
+    """
+    Return the published file with a hash, or None.
+
+    :param sha256: in hexadecimal.
+    """
     return next((remote for remote in PUBLISHED.values() if remote.sha256 == sha256), None)
 
 
-def licence_of(info: CheckpointInfo) -> str:
-    """
-    Say under which licence a checkpoint is, as far as it is known.
-
-    :param info: of the checkpoint.
-    """
-    recorded = info.metadata.get('licence')
-    if recorded is not None:
-        return recorded
-    return LICENSE if published_with(info.sha256) else 'not recorded'
+def weights_folder() -> Path:
+    """Return the folder of this user's fetched checkpoints."""
+    data_home = os.environ.get('XDG_DATA_HOME') or Path.home() / '.local' / 'share'
+    return Path(data_home) / 'ttt3r_ros'
 
 
-def known_as(architecture: Architecture) -> str:
+def fetched(name: str) -> Path | None:
     """
-    Name an architecture.
+    Return the file of a published network on this machine, or None.
 
-    :param architecture: of a checkpoint.
+    :param name: '512' or '224'.
     """
-    known = {
-        'published 512': Architecture.published_512(),
-        'published 224': Architecture.published_224(),
-        'small': Architecture.small(),
-        'mini': Architecture.mini(),
-    }
-    return next((name for name, sizes in known.items() if sizes == architecture), 'another')
+    paths = (weights_folder() / f'{PUBLISHED_NAMES[name]}{s}' for s in ('.safetensors', '.pth'))
+    return next((path for path in paths if path.is_file()), None)
