@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
-from ttt3r_ros.simulation.scalar import scalar
+from ttt3r_ros.simulation.scalar import compiled
 from ttt3r_ros.simulation.world import Plan, PLAN_RESOLUTION, World
 
 Array = NDArray[np.float64]
@@ -253,7 +253,7 @@ def _resampled(points: Array) -> Array:
     return np.stack([np.interp(at, length, axis) for axis in points.T], axis=1)
 
 
-@scalar
+@compiled
 def cheapest_way(
     cost: NDArray[np.float32], row: int, column: int, goal_row: int, goal_column: int
 ) -> NDArray[np.int64]:
@@ -384,7 +384,7 @@ def _leg(
     return yaw, x, y
 
 
-@scalar
+@compiled
 def limits_with_acceleration(limit: Array, step: float, acceleration: float) -> Array:
     """Lower speeds so that they begin and end at rest and change no faster than allowed."""
     speeds: Array = limit.copy()

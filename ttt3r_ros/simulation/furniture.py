@@ -17,12 +17,12 @@ import math
 import numpy as np
 
 from ttt3r_ros.simulation.materials import Palette
-from ttt3r_ros.simulation.world import BOX, CYLINDER, SPHERE
+from ttt3r_ros.simulation.tables import BOX, CYLINDER, SPHERE
 
 
 @dataclass(frozen=True)
 class Part:
-    """One solid. center and half: x, y, z metres; half as `world.PART_HALF`; yaw: radians."""
+    """One solid. center and half: x, y, z metres; half as `tables.PART`; yaw: radians."""
 
     kind: int
     center: tuple[float, float, float]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 import itertools
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import grey_level, pixel
-from ttt3r_ros.simulation.scalar import f32, scalar
+from ttt3r_ros.simulation.scalar import compiled, f32, scalar
 from ttt3r_ros.simulation.sensor import Sensor
+from ttt3r_ros.simulation.tables import CAMERA, Records, Tables
 from ttt3r_ros.simulation.world import World
 
 Rgb = NDArray[np.uint8]
@@ -75,22 +77,16 @@ def render_clip(
     :returns: (T, H, W, 3) colours; (T, H, W) float32 depth, metres along the optical axis.
     :raises CameraOutsideError: naming the first camera in a wall or outside.
     """
-    lens, poses, cells = prepare_cameras(world, intrinsics, world_T_camera)
-    count = len(poses)
+    cameras = prepare_cameras(world, intrinsics, world_T_camera)
+    count = len(cameras)
     rgb = np.empty((count, intrinsics.height, intrinsics.width, 3), dtype=np.uint8)
     depth = np.empty((count, intrinsics.height, intrinsics.width), dtype=np.float32)
 
     def work(part: slice) -> None:
-        render_frames(
-            *world.tables(),
-            lens,
-            poses[part],
-            cells[part],
-            rgb[part],
-            depth[part],
-        )
+        seen = cast(Records, cameras[part])
+        render_frames(world.tables, seen, rgb[part], depth[part])
         if smooth:
-            smooth_edges(*world.tables(), lens, poses[part], cells[part], RAYS, rgb[part])
+            smooth_edges(world.tables, seen, RAYS, rgb[part])
 
     bounds = np.linspace(0, count, threads + 1).astype(int)
     parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
@@ -114,11 +110,12 @@ def compile_renderer(world: World) -> None:
 
 def prepare_cameras(
     world: World, intrinsics: CameraIntrinsics, world_T_camera: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+) -> Records:
     """
-    Turn cameras into what the ray caster takes.
+    Return the cameras as the ray caster takes them.
 
-    :returns: (4,) fx, fy, cx, cy; (T, 3, 4) poses; (T,) cell around each camera.
+    :param world_T_camera: (T, 4, 4), optical frame.
+    :returns: (T,) rows of CAMERA.
     :raises CameraOutsideError: naming the first camera in a wall or outside.
     """
     if intrinsics.distortion_model != 'none':
@@ -131,63 +128,54 @@ def prepare_cameras(
             f'camera {first} at {place} stands in a wall or outside the building; '
             'take a place inside a room'
         )
-    lens = np.array([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy], np.float32)
-    return lens, np.ascontiguousarray(world_T_camera[:, :3, :], dtype=np.float32), cells
+    cameras = np.zeros(len(cells), CAMERA).view(np.recarray)
+    cameras.pose = world_T_camera[:, :3, :]
+    cameras.fx, cameras.fy = intrinsics.fx, intrinsics.fy
+    cameras.cx, cameras.cy = intrinsics.cx, intrinsics.cy
+    cameras.cell = cells
+    return cameras
 
 
 @scalar
-def show(rgb: Rgb, frame: int, row: int, column: int, r: float, g: float, b: float) -> None:
-    """Write linear light into a pixel."""
-    rgb[frame, row, column, 0] = int(grey_level(r) + f32(0.5))
-    rgb[frame, row, column, 1] = int(grey_level(g) + f32(0.5))
-    rgb[frame, row, column, 2] = int(grey_level(b) + f32(0.5))
+def show(rgb: Rgb, red: float, green: float, blue: float) -> None:
+    """
+    Write linear light into a pixel.
+
+    :param rgb: (3,).
+    """
+    rgb[0] = int(grey_level(red) + f32(0.5))
+    rgb[1] = int(grey_level(green) + f32(0.5))
+    rgb[2] = int(grey_level(blue) + f32(0.5))
 
 
 @scalar
-def render_frames(
-    cells: NDArray[np.float32],
-    portals: NDArray[np.float32],
-    decals: NDArray[np.float32],
-    groups: NDArray[np.float32],
-    parts: NDArray[np.float32],
-    materials: NDArray[np.float32],
-    images: Rgb,
-    lens: NDArray[np.float32],
-    poses: NDArray[np.float32],
-    cell_of: NDArray[np.int64],
-    rgb: Rgb,
-    depth: Depth,
-) -> None:
-    """Fill (T, H, W, 3) colours and (T, H, W) depth, one ray a pixel, see `raycast.pixel`."""
-    for frame in range(poses.shape[0]):
+def render_frames(tables: Tables, cameras: Records, rgb: Rgb, depth: Depth) -> None:
+    """
+    Fill the pictures, one ray a pixel, see `raycast.pixel`.
+
+    :param cameras: (T,) rows of CAMERA.
+    :param rgb: (T, H, W, 3).
+    :param depth: (T, H, W), metres along the optical axis.
+    """
+    for frame in range(len(cameras)):
         for row in range(rgb.shape[1]):
             for column in range(rgb.shape[2]):
-                r, g, b, z = pixel(
-                    cells, portals, decals, groups, parts, materials, images,
-                    lens, poses[frame], cell_of[frame], f32(column), f32(row),
-                )  # fmt: skip
+                r, g, b, z = pixel(tables, cameras[frame], f32(column), f32(row))
                 depth[frame, row, column] = z
-                show(rgb, frame, row, column, r, g, b)
+                show(rgb[frame, row, column], r, g, b)
 
 
-@scalar
-def smooth_edges(
-    cells: NDArray[np.float32],
-    portals: NDArray[np.float32],
-    decals: NDArray[np.float32],
-    groups: NDArray[np.float32],
-    parts: NDArray[np.float32],
-    materials: NDArray[np.float32],
-    images: Rgb,
-    lens: NDArray[np.float32],
-    poses: NDArray[np.float32],
-    cell_of: NDArray[np.int64],
-    rays: NDArray[np.float32],
-    rgb: Rgb,
-) -> None:
-    """Replace the pixels that differ from a neighbour by the mean of several rays."""
+@compiled
+def smooth_edges(tables: Tables, cameras: Records, rays: NDArray[np.float32], rgb: Rgb) -> None:
+    """
+    Replace the pixels that differ from a neighbour by the mean of several rays.
+
+    :param cameras: (T,) rows of CAMERA.
+    :param rays: (K, 2) x and y from the middle of a pixel, pixels.
+    :param rgb: (T, H, W, 3).
+    """
     share = f32(1.0) / f32(len(rays))
-    for frame in range(poses.shape[0]):
+    for frame in range(len(cameras)):
         edges = find_edges(rgb[frame])
         for row in range(rgb.shape[1]):
             for column in range(rgb.shape[2]):
@@ -196,15 +184,12 @@ def smooth_edges(
                 red, green, blue = f32(0.0), f32(0.0), f32(0.0)
                 for ray in range(len(rays)):
                     x, y = f32(column) + rays[ray, 0], f32(row) + rays[ray, 1]
-                    r, g, b, _ = pixel(
-                        cells, portals, decals, groups, parts, materials, images,
-                        lens, poses[frame], cell_of[frame], x, y,
-                    )  # fmt: skip
+                    r, g, b, _ = pixel(tables, cameras[frame], x, y)
                     red, green, blue = red + r, green + g, blue + b
-                show(rgb, frame, row, column, red * share, green * share, blue * share)
+                show(rgb[frame, row, column], red * share, green * share, blue * share)
 
 
-@scalar
+@compiled
 def find_edges(rgb: Rgb) -> NDArray[np.bool_]:
     """Mark the pixels of (H, W, 3) that differ from the one to their right or below, both."""
     height, width = rgb.shape[0], rgb.shape[1]
