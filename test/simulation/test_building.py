@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the three families of worlds promise, and the world's own measure of distance."""
+"""Properties of the three families of worlds, and the distances that a world computes."""
 
 import cv2
 import numpy as np

@@ -143,7 +143,7 @@ def test_the_cheapest_way_goes_around_what_is_forbidden():
     assert steps == pytest.approx(2 * (3 * np.sqrt(2) + 1))
 
 
-def test_a_world_without_room_says_so():
+def test_a_world_without_room_is_refused():
     full = build_world('M', 0).tables
     cells = full.cells.copy()
     cells.high = cells.low + 0.3  # corridors of 30 cm

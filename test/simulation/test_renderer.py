@@ -56,19 +56,19 @@ def hand_made_world(cells, parts=(), portals=()):
 
 
 def looking(x, y, z, yaw=0.0, pitch=0.0):
-    """Stand a camera at a place; yaw 0 looks along x, pitch is positive downwards."""
+    """Return the pose of a camera; yaw 0 looks along x, pitch is positive downwards."""
     turn = rotation_about([0, 0, 1], yaw) @ rotation_about([0, 1, 0], pitch)
     return transform(turn, [x, y, z]) @ BODY_T_OPTICAL
 
 
 def world_rays(pose):
-    """Give the origin and the (H, W, 3) world directions of optical depth 1, in float64."""
+    """Return the origin and the (H, W, 3) world directions of optical depth 1, in float64."""
     rays = INTRINSICS.rays().astype(np.float64)
     return pose[:3, 3], rays @ pose[:3, :3].T
 
 
 def exits_of_box(pose, low, high):
-    """Where rays from inside leave a box, by the slab formula."""
+    """Return where rays from inside leave a box, by the slab formula."""
     origin, directions = world_rays(pose)
     with np.errstate(divide='ignore'):
         t = np.where(directions > 0, (high - origin) / directions, (low - origin) / directions)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Buildings from a seed: rooms, doors, furniture, pictures and lamps."""
+"""Build a building from a seed: rooms, doors, furniture, pictures and lamps."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ DOOR_DEPTH = 0.9  # metres, floor kept free before a door
 @dataclass(frozen=True)
 class Family:
     """
-    What a family of worlds leaves to the seed.
+    The ranges that a family of worlds draws from.
 
-    size: least and most width and depth of the building, metres. room_area: square metres a
-    room, least and most. freedom: of materials, see `random_palette`. light: spread of the
-    light's strength and colour.
+    rooms: how many, None for as many as the area holds. size: least and most width and depth of
+    the building, metres. room_area: least and most area of a room, square metres.
+    layout_varies, palette_varies: with the seed. freedom: of materials, see `random_palette`.
+    light: standard deviation of the logarithm of the light's strength.
     """
 
     rooms: int | None
@@ -68,12 +69,12 @@ class UnknownFamilyError(UserError):
 
 def build_world(family: str, seed: int) -> World:
     """
-    Build a world.
+    Return a world of a family.
 
     :param family: 'S', one building, the same for every seed; 'M', every seed another layout,
         materials of one fixed palette; 'L', everything varies.
-    :param seed: which world of the family.
-    :returns: the same for the same family and seed.
+    :param seed: of all that varies in the family.
+    :returns: the world; equal arguments result in equal worlds.
     :raises UnknownFamilyError: when there is no such family.
     """
     if family not in FAMILIES:
@@ -143,7 +144,7 @@ class _Builder:
         return World(self._tables())
 
     def _divide(self) -> list[_Room]:
-        """Split a rectangle along its longer sides until there are enough rooms."""
+        """Return the rooms: a rectangle, split along longer sides until there are enough."""
         width, depth = self.rng.uniform(*self.family.size, 2)
         area = self.rng.uniform(*self.family.room_area)
         wanted = self.family.rooms or max(2, round(width * depth / area))
@@ -165,7 +166,7 @@ class _Builder:
         return [_Room(low, high, self.rng.uniform(2.35, 3.1)) for low, high in rooms]
 
     def _join(self) -> list[_Door]:
-        """Open doors until every room can be reached, and some more, so that there are loops."""
+        """Return doors that connect all rooms, and some more, so that there are loops."""
         possible = []
         for a, first in enumerate(self.rooms):
             for b, second in enumerate(self.rooms):
@@ -225,7 +226,7 @@ class _Builder:
         room.decals[face].append(_decal(door.low - trim, door.high + trim, 0.0, top, material))
 
     def _face_of(self, door: _Door, room: _Room) -> int:
-        """Say in which face of a room a door is."""
+        """Return the number of the face of a room that a door is in."""
         return 2 * door.axis + (1 if room is self.rooms[door.a] else 0)
 
     def _hang_lamp(self, room: _Room) -> None:
@@ -244,7 +245,7 @@ class _Builder:
     def _is_free(
         self, room: _Room, wall: int, low: NDArray[np.float64], high: NDArray[np.float64]
     ) -> bool:
-        """Check that a rectangle leaves a passage to all that is there; wall is -1 off walls."""
+        """Check that a rectangle is a passage away from all others; wall is -1 off walls."""
         for other_wall, other_low, other_high in room.taken:
             gap = np.maximum(low - other_high, other_low - high)
             needed = 0.0 if other_wall == -2 else PASSAGE
@@ -283,7 +284,7 @@ class _Builder:
             room.pieces.append(_moved(piece.parts, origin, yaw))
 
     def _decorate(self, room: _Room, wall: int) -> None:
-        """Hang pictures, now and then a window, on what a wall has left between its doors."""
+        """Hang pictures and some windows on the free stretches of a wall."""
         axis = 0 if wall >= 2 else 1
         low, high = room.low[axis] + 0.1, room.high[axis] - 0.1
         hung: list[tuple[float, float]] = [
@@ -313,7 +314,7 @@ class _Builder:
             room.decals[wall].append(_decal(a - rim, b + rim, bottom - rim, top + rim, frame))
 
     def _lay_rug(self, room: _Room) -> None:
-        """Lay a rug with a border somewhere in the middle of the floor."""
+        """Lay a rug with a border on the floor."""
         size = (room.high - room.low) * self.rng.uniform(0.3, 0.6, 2)
         low = self.rng.uniform(room.low + 0.3, room.high - 0.3 - size)
         high = low + size
@@ -357,10 +358,10 @@ class _Builder:
         )
 
     def _finish_room(self, cell: np.record, room: _Room) -> None:
-        """Choose the materials of a room and its light."""
+        """Draw the materials and the light of a room."""
         wall = self.palette.pick(self.rng, 'wall')
         walls = [wall] * 4
-        if self.rng.random() < 0.6:  # one wall of its own, as people like it
+        if self.rng.random() < 0.6:  # one wall that differs
             walls[int(self.rng.integers(4))] = self.palette.pick(self.rng, 'wall')
         floor, ceiling = (
             self.palette.pick(self.rng, 'floor'),
@@ -388,7 +389,7 @@ class _Builder:
         )
 
     def _doorway(self, door: _Door, rooms: list[np.record], portals: list[np.record]) -> np.record:
-        """Make the cell in the thickness of a wall; adds its two portals."""
+        """Return the cell of a doorway, in the thickness of a wall; append its two portals."""
         a, b = rooms[door.a], rooms[door.b]
         cell = record(CELL, low=(*door.low_corner, 0.0), high=(*door.high_corner, door.height))
         cell.portals = len(portals), len(portals) + 2
@@ -408,7 +409,7 @@ WALL_YAW = (-math.pi / 2, math.pi / 2, 0.0, math.pi)
 
 
 def _on_wall(room: _Room, wall: int, along: float, gap: float) -> NDArray[np.float64]:
-    """Give the foot of a wall, a gap away from it."""
+    """Return the point (x, y) of the floor along a wall, a gap away from it."""
     axis = wall // 2
     across = room.low[axis] + gap if wall % 2 == 0 else room.high[axis] - gap
     return np.array([across, along] if axis == 0 else [along, across])
@@ -417,7 +418,7 @@ def _on_wall(room: _Room, wall: int, along: float, gap: float) -> NDArray[np.flo
 def _footprint(
     piece: Piece, origin: NDArray[np.float64], yaw: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the low and high corner (x, y) around a placed piece."""
+    """Return the low and high corner (x, y) of the bounding box of a placed piece."""
     x, y = 0.5 * piece.width, piece.depth
     corners = np.array([[-x, 0.0], [x, 0.0], [x, y], [-x, y]])
     turned = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
@@ -426,7 +427,7 @@ def _footprint(
 
 
 def _moved(parts: list[Part], origin: NDArray[np.float64], yaw: float) -> list[Part]:
-    """Turn parts about z and put them at an origin on the floor."""
+    """Return parts turned about z and moved to an origin on the floor."""
     cos, sin = math.cos(yaw), math.sin(yaw)
     moved = []
     for part in parts:
@@ -437,7 +438,7 @@ def _moved(parts: list[Part], origin: NDArray[np.float64], yaw: float) -> list[P
 
 
 def _group(parts: list[Part], first: int) -> np.record:
-    """Bound the parts of a piece."""
+    """Return the group of the parts of a piece, with its bounding box."""
     lows, highs = [], []
     for part in parts:
         half = np.array(part.half)

@@ -81,12 +81,12 @@ class Palette:
     by_role: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, role: str, material: np.record) -> None:
-        """Take in a material."""
+        """Add a material to a role."""
         self.by_role.setdefault(role, []).append(len(self.materials))
         self.materials.append(material)
 
     def pick(self, rng: np.random.Generator, role: str) -> int:
-        """Choose a material of a role."""
+        """Return the row of a random material of a role."""
         rows = self.by_role[role]
         return rows[int(rng.integers(len(rows)))]
 
@@ -95,8 +95,8 @@ def random_palette(rng: np.random.Generator, freedom: float) -> Palette:
     """
     Draw a palette.
 
-    :param rng: where the numbers come from.
-    :param freedom: 0 keeps colours and sizes of each role plausible, 1 lets most of them go.
+    :param freedom: probability that a material has any colour and size, instead of plausible
+        ones for its role.
     """
     palette = Palette()
     for role, (count, patterns, hue, saturation, value, noise, gloss) in ROLES.items():
@@ -121,19 +121,24 @@ def random_palette(rng: np.random.Generator, freedom: float) -> Palette:
     for number in range(IMAGES):
         window = number < 4
         palette.images.append(_window(rng) if window else _poster(rng))
-        material = record(
-            MATERIAL,
-            kind=IMAGE,
-            colors=[[0.95] * 3, [0.0] * 3, [0.0] * 3],
-            period_u=1.0,
-            period_v=1.0,
-            grain=1.0,
-            gloss=0.1,
-            glow=0.8 if window else 0.0,
-            image=number,
-        )
+        material = _image_material(number, glow=0.8 if window else 0.0)
         palette.add('window' if window else 'poster', material)
     return palette
+
+
+def _image_material(image: int, glow: float) -> np.record:
+    """Return the material that shows an image of the palette."""
+    return record(
+        MATERIAL,
+        kind=IMAGE,
+        colors=[[0.95] * 3, [0.0] * 3, [0.0] * 3],
+        period_u=1.0,
+        period_v=1.0,
+        grain=1.0,
+        gloss=0.1,
+        glow=glow,
+        image=image,
+    )
 
 
 def _color(
@@ -142,7 +147,7 @@ def _color(
     saturation: tuple[float, float],
     value: tuple[float, float],
 ) -> NDArray[np.float64]:
-    """Draw a colour, as shown (not linear), 0 to 1."""
+    """Draw a colour with gamma (not linear): (3,), 0 to 1."""
     return np.array(
         colorsys.hsv_to_rgb(rng.uniform(*hue), rng.uniform(*saturation), rng.uniform(*value))
     )
@@ -155,7 +160,7 @@ def _random_material(
     saturation: tuple[float, float],
     value: tuple[float, float],
 ) -> np.record:
-    """Draw three related colours, a size and a seed for a pattern."""
+    """Draw a material: three related colours, a size and a seed of a pattern."""
     first, other = (_color(rng, hue, saturation, value) for _ in range(2))
     second = other if kind in (BOOKS, WEAVE) else first + 0.6 * (other - first)
     third = _color(rng, hue, saturation, value)

@@ -5,7 +5,7 @@
 One ray through the world, in scalar code that serves the CPU and CUDA alike.
 
 Directions need not have length 1: distances are multiples of the direction, so a camera ray
-of optical depth 1 gives the depth itself.
+of optical depth 1 results in the depth itself.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def from_center(part: np.record, point: Vector) -> Vector:
 
 @scalar
 def box_entry(part: np.record, ray: Ray) -> float:
-    """Return where a ray enters a box turned about z; FAR where it misses."""
+    """Return the distance to a box turned about z; FAR when the ray misses it."""
     rx, ry, rz = from_center(part, ray.origin)
     ax, ay = ray.direction.x, ray.direction.y
     sin = part.sin
@@ -116,7 +116,7 @@ def box_entry(part: np.record, ray: Ray) -> float:
 
 @scalar
 def cylinder_entry(part: np.record, ray: Ray) -> float:
-    """Return where a ray enters an upright cylinder; FAR where it misses."""
+    """Return the distance to an upright cylinder; FAR when the ray misses it."""
     rx, ry, rz = from_center(part, ray.origin)
     dx, dy = ray.direction.x, ray.direction.y
     radius = part.half[0]
@@ -138,7 +138,7 @@ def cylinder_entry(part: np.record, ray: Ray) -> float:
 
 @scalar
 def sphere_entry(part: np.record, ray: Ray) -> float:
-    """Return where a ray enters a sphere; FAR where it misses."""
+    """Return the distance to a sphere; FAR when the ray misses it."""
     rx, ry, rz = from_center(part, ray.origin)
     dx, dy, dz = ray.direction
     a = dx * dx + dy * dy + dz * dz
@@ -156,7 +156,7 @@ def sphere_entry(part: np.record, ray: Ray) -> float:
 
 @scalar
 def part_entry(part: np.record, ray: Ray) -> float:
-    """Return where a ray enters a part; FAR where it misses."""
+    """Return the distance to a part; FAR when the ray misses it."""
     if part.kind == BOX:
         return box_entry(part, ray)
     if part.kind == CYLINDER:
@@ -180,7 +180,7 @@ def may_hit(group: np.record, ray: Ray, limit: float) -> bool:
 
 @scalar
 def nearest_part(tables: Tables, cell: np.record, ray: Ray, limit: float) -> tuple[float, int]:
-    """Find the first part of a cell on a ray nearer than a limit: where and which, or -1."""
+    """Return the first part of a cell on a ray before a limit: distance and row, or -1."""
     best, hit = limit, -1
     for g in range(cell.groups[0], cell.groups[1]):
         group = tables.groups[g]
@@ -206,7 +206,7 @@ def is_blocked(tables: Tables, cell: np.record, ray: Ray, limit: float) -> bool:
 
 @scalar
 def next_cell(tables: Tables, cell: np.record, face: int, along: float, z: float) -> int:
-    """Find where an opening at a place of a face leads; -1 where there is solid wall."""
+    """Return the cell behind the opening at a point of a face; -1 for solid wall."""
     for p in range(cell.portals[0], cell.portals[1]):
         portal = tables.portals[p]
         if (
@@ -220,7 +220,7 @@ def next_cell(tables: Tables, cell: np.record, face: int, along: float, z: float
 
 @scalar
 def decal_at(tables: Tables, cell: np.record, face: int, along: float, up: float) -> int:
-    """Find the decal at a place of a face, or -1."""
+    """Return the decal at a point of a face, or -1."""
     for d in range(cell.decals[face], cell.decals[face + 1]):
         decal = tables.decals[d]
         if decal.low <= along <= decal.high and decal.bottom <= up <= decal.top:
@@ -230,7 +230,7 @@ def decal_at(tables: Tables, cell: np.record, face: int, along: float, up: float
 
 @scalar
 def face_ahead(cell: np.record, ray: Ray) -> tuple[float, int]:
-    """Return where a ray from inside a cell leaves it, and through which face."""
+    """Return the distance at which a ray from inside a cell leaves it, and the face."""
     ox, oy, oz = ray.origin
     dx, dy, dz = ray.direction
     sx, sy, sz = int(dx > f32(0.0)), int(dy > f32(0.0)), int(dz > f32(0.0))
@@ -247,7 +247,7 @@ def face_ahead(cell: np.record, ray: Ray) -> tuple[float, int]:
 @scalar
 def cast_ray(tables: Tables, number: int, ray: Ray) -> Hit:
     """
-    Follow a ray from inside a cell to the first surface.
+    Return the first surface on a ray from inside a cell.
 
     :param number: row of the cell around the origin.
     """
@@ -303,7 +303,7 @@ def part_surface(part: np.record, point: Vector) -> tuple[Vector, Place]:
 
 @scalar
 def box_surface(part: np.record, point: Vector) -> tuple[Vector, Place]:
-    """Describe the surface of a box, see `part_surface`."""
+    """Return the normal and the place of a box, as `part_surface`."""
     rx, ry, rz = from_center(part, point)
     hx, hy, hz = part.half[0], part.half[1], part.half[2]
     shift, cos, sin = part.offset, part.cos, part.sin
@@ -314,7 +314,7 @@ def box_surface(part: np.record, point: Vector) -> tuple[Vector, Place]:
         su, sv = f32(0.5) + f32(0.5) * x / hx, f32(0.5) + f32(0.5) * y / hy
         return Vector(f32(0.0), f32(0.0), side), Place(x + shift, y + shift, su, sv)
     sv = f32(0.5) + f32(0.5) * rz / hz
-    # u grows to the right for someone who looks at the face, so that letters read well.
+    # u grows to the right as seen from outside, so that letters read well.
     if ax >= ay:
         side = f32(1.0) if x > f32(0.0) else f32(-1.0)
         u, su = side * y, f32(0.5) + f32(0.5) * side * y / hy
@@ -328,7 +328,7 @@ def box_surface(part: np.record, point: Vector) -> tuple[Vector, Place]:
 
 @scalar
 def face_surface(tables: Tables, cell: np.record, face: int, point: Vector) -> Surface:
-    """Describe a face of a cell, with its decals and its skirting board."""
+    """Return the surface of a face of a cell, with its decals and its skirting board."""
     nx, ny, nz = f32(0.0), f32(0.0), f32(0.0)
     u, v, su, sv = point.x, point.z, f32(0.0), f32(0.0)
     share = f32(1.0)
@@ -355,7 +355,7 @@ def face_surface(tables: Tables, cell: np.record, face: int, point: Vector) -> S
 
 @scalar
 def surface_of(tables: Tables, hit: Hit, point: Vector) -> Surface:
-    """Describe the surface that a ray met at a point."""
+    """Return the surface of a hit."""
     if hit.part < 0:
         return face_surface(tables, tables.cells[hit.cell], hit.face, point)
     part = tables.parts[hit.part]
@@ -447,7 +447,7 @@ def shade(tables: Tables, ray: Ray, hit: Hit, pixel_width: float) -> tuple[float
 
 @scalar
 def grey_level(light: float) -> float:
-    """Return the pixel value, 0 to 255, of linear light: a soft shoulder and gamma 2."""
+    """Return the pixel value, 0 to 255, of linear light, with a soft shoulder and gamma 2."""
     light = larger(light, f32(0.0))
     shown = light * (f32(1.0) + f32(0.15) * light) / (f32(1.0) + f32(0.55) * light)
     return f32(255.0) * math.sqrt(clamp01(shown))
@@ -458,7 +458,7 @@ def pixel(
     tables: Tables, camera: np.record, x: float, y: float
 ) -> tuple[float, float, float, float]:
     """
-    Look through one place of the image.
+    Return the light and the depth at one point of the image.
 
     :param camera: row of CAMERA.
     :param x: column, pixels, whole at the middle of a pixel.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures and exact depth of a world, on the CPU (`renderer_cuda` is its twin)."""
+"""Images and exact depth of a world, rendered on the CPU (on CUDA: `renderer_cuda`)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ttt3r_ros.simulation.world import World
 Rgb = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
-# Where `smooth` looks through a pixel, pixels from its middle.
+# The rays of `smooth` through a pixel, pixels from its middle.
 RAYS = np.array([[0, 0], [-0.3, -0.15], [0.15, -0.3], [0.3, 0.15], [-0.15, 0.3]], dtype=np.float32)
-EDGE = 24  # grey levels between neighbours that `smooth` takes for an edge
+EDGE = 24  # grey levels between neighbours, at least, for `smooth`
 
 
 class CameraOutsideError(UserError):
@@ -42,13 +42,12 @@ def render(
     seed: int = 0,
 ) -> tuple[Rgb, Depth]:
     """
-    Take one picture.
+    Render one image.
 
-    :param world: what there is to see.
-    :param intrinsics: a camera without distortion.
+    :param intrinsics: of a camera without distortion.
     :param world_T_camera: (4, 4), optical frame.
     :param smooth: average five rays in pixels at edges; two to three times slower.
-    :param sensor: what spoils the picture; None keeps it perfect.
+    :param sensor: whose faults the image gets; None for none.
     :param seed: of the sensor's noise.
     :returns: (H, W, 3) colours; (H, W) float32 depth, metres along the optical axis.
     :raises CameraOutsideError: when the camera stands in a wall or outside.
@@ -70,10 +69,10 @@ def render_clip(
     threads: int = 1,
 ) -> tuple[Rgb, Depth]:
     """
-    Take many pictures. The interpreter's lock is released, so threads can render side by side.
+    Render many images; the interpreter's lock is released, so threads can render in parallel.
 
     :param world_T_camera: (T, 4, 4); the other parameters are those of `render`.
-    :param threads: how many share the frames.
+    :param threads: among which the frames are divided.
     :returns: (T, H, W, 3) colours; (T, H, W) float32 depth, metres along the optical axis.
     :raises CameraOutsideError: naming the first camera in a wall or outside.
     """
@@ -100,7 +99,7 @@ def render_clip(
 
 def compile_renderer(world: World) -> None:
     """
-    Compile it now, or load what was compiled before, so that no picture waits for it.
+    Compile the renderer, or load it from numba's cache, so that no image waits for it.
 
     :param world: any.
     """
@@ -137,7 +136,7 @@ def prepare_cameras(
 
 
 @scalar
-def show(rgb: Rgb, red: float, green: float, blue: float) -> None:
+def write_pixel(rgb: Rgb, red: float, green: float, blue: float) -> None:
     """
     Write linear light into a pixel.
 
@@ -151,7 +150,7 @@ def show(rgb: Rgb, red: float, green: float, blue: float) -> None:
 @scalar
 def render_frames(tables: Tables, cameras: Records, rgb: Rgb, depth: Depth) -> None:
     """
-    Fill the pictures, one ray a pixel, see `raycast.pixel`.
+    Write images and depth, one ray per pixel, see `raycast.pixel`.
 
     :param cameras: (T,) rows of CAMERA.
     :param rgb: (T, H, W, 3).
@@ -162,7 +161,7 @@ def render_frames(tables: Tables, cameras: Records, rgb: Rgb, depth: Depth) -> N
             for column in range(rgb.shape[2]):
                 r, g, b, z = pixel(tables, cameras[frame], f32(column), f32(row))
                 depth[frame, row, column] = z
-                show(rgb[frame, row, column], r, g, b)
+                write_pixel(rgb[frame, row, column], r, g, b)
 
 
 @compiled
@@ -186,12 +185,12 @@ def smooth_edges(tables: Tables, cameras: Records, rays: NDArray[np.float32], rg
                     x, y = f32(column) + rays[ray, 0], f32(row) + rays[ray, 1]
                     r, g, b, _ = pixel(tables, cameras[frame], x, y)
                     red, green, blue = red + r, green + g, blue + b
-                show(rgb[frame, row, column], red * share, green * share, blue * share)
+                write_pixel(rgb[frame, row, column], red * share, green * share, blue * share)
 
 
 @compiled
 def find_edges(rgb: Rgb) -> NDArray[np.bool_]:
-    """Mark the pixels of (H, W, 3) that differ from the one to their right or below, both."""
+    """Mark both of two pixels of (H, W, 3), side by side or one above the other, that differ."""
     height, width = rgb.shape[0], rgb.shape[1]
     edges = np.zeros((height, width), dtype=np.bool_)
     for row in range(height):

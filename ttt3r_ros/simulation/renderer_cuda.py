@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures and exact depth of a world, on a CUDA device: the twin of `renderer`, for training."""
+"""Images and exact depth of a world, rendered on a CUDA device, for training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import pixel
-from ttt3r_ros.simulation.renderer import prepare_cameras, show
+from ttt3r_ros.simulation.renderer import prepare_cameras, write_pixel
 from ttt3r_ros.simulation.scalar import f32
 from ttt3r_ros.simulation.sensor import capture_pixel, Sensor
 from ttt3r_ros.simulation.tables import Tables
@@ -34,9 +34,8 @@ class CudaRenderer:
 
     def __init__(self, world: World) -> None:
         """
-        Copy the world to the current device.
+        Copy a world to the current device.
 
-        :param world: what there is to see.
         :raises NoCudaError: when numba finds no device.
         """
         if not cuda.is_available():
@@ -53,11 +52,11 @@ class CudaRenderer:
         seed: int = 0,
     ) -> tuple[Any, Any]:
         """
-        Take many pictures; they stay on the device.
+        Render many images; they stay on the device.
 
-        :param intrinsics: a camera without distortion.
+        :param intrinsics: of a camera without distortion.
         :param world_T_camera: (T, 4, 4), optical frame.
-        :param sensor: what spoils the picture; None keeps it perfect.
+        :param sensor: whose faults the image gets; None for none.
         :param seed: of the sensor's noise.
         :returns: device arrays: (T, H, W, 3) uint8 colours and (T, H, W) float32 depth, metres;
             `torch.as_tensor(array, device='cuda')` takes them without a copy.
@@ -79,7 +78,7 @@ class CudaRenderer:
 
 @cuda.jit(fastmath=True)
 def _render_pixels(tables, cameras, rgb, depth):  # type: ignore[no-untyped-def]
-    """Give each thread one pixel, see `raycast.pixel`."""
+    """Render one pixel per thread, see `raycast.pixel`."""
     index = cuda.grid(1)
     count, height, width = depth.shape
     if index >= count * height * width:
@@ -89,12 +88,12 @@ def _render_pixels(tables, cameras, rgb, depth):  # type: ignore[no-untyped-def]
     column = index % width
     red, green, blue, z = pixel(tables, cameras[frame], f32(column), f32(row))
     depth[frame, row, column] = z
-    show(rgb[frame, row, column], red, green, blue)
+    write_pixel(rgb[frame, row, column], red, green, blue)
 
 
 @cuda.jit(fastmath=True)
 def _capture_values(rgb, settings, taken):  # type: ignore[no-untyped-def]
-    """Give each thread one value of one pixel, see `sensor.capture_pixel`."""
+    """Compute one value of one pixel per thread, see `sensor.capture_pixel`."""
     index = cuda.grid(1)
     count, height, width, channels = rgb.shape
     if index >= count * height * width * channels:

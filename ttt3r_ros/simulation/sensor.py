@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an image sensor does to a perfect picture: exposure, colour, vignetting, blur, noise."""
+"""Faults of an image sensor: exposure, colour, vignetting, blur and noise."""
 
 from __future__ import annotations
 
@@ -47,11 +47,7 @@ class Sensor:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Sensor:
-        """
-        Draw a sensor, for training.
-
-        :param rng: where the numbers come from.
-        """
+        """Draw a sensor, for training."""
         exposure = math.exp(rng.normal(0.0, 0.18))
         tint = np.exp(rng.normal(0.0, 0.05, 3))
         return cls(
@@ -64,10 +60,10 @@ class Sensor:
 
     def capture(self, rgb: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
         """
-        Take the picture of perfect pictures.
+        Return images as this sensor captures them.
 
         :param rgb: (T, H, W, 3) as rendered.
-        :param seed: of the noise; the same seed gives the same noise.
+        :param seed: of the noise; equal seeds result in equal noise.
         :returns: (T, H, W, 3).
         """
         taken = np.empty_like(rgb)
@@ -76,7 +72,7 @@ class Sensor:
 
     def settings(self, seed: int) -> Records:
         """
-        Return what `capture_pixel` takes.
+        Return the settings that `capture_pixel` takes.
 
         :param seed: of the noise.
         :returns: one row of SETTINGS.
@@ -96,7 +92,7 @@ class Sensor:
 
 @scalar
 def noise_of_pixel(seed: int, frame: int, place: int) -> float:
-    """Draw a number of about normal distribution, mean 0, standard deviation 1."""
+    """Return a random number of about normal distribution, mean 0, standard deviation 1."""
     bits = scrambled(place, frame, seed)
     # The sum of four uniform numbers of six bits has variance 4 (64^2 - 1) / 12.
     total = (bits & 63) + ((bits >> 6) & 63) + ((bits >> 12) & 63) + (bits >> 18)
@@ -112,7 +108,7 @@ def capture_pixel(
     column: int,
     channel: int,
 ) -> int:
-    """Give one value of the picture taken, 0 to 255."""
+    """Return one value of the captured image, 0 to 255."""
     height, width = rgb.shape[1], rgb.shape[2]
     side = settings.side
     if side > f32(1e-3):

@@ -118,7 +118,7 @@ CAMERA = np.dtype(
 
 class Tables(NamedTuple):
     """
-    All that the ray caster sees of a building.
+    A building, as the ray caster takes it.
 
     cells, portals, decals, groups, parts, materials: rows of CELL, PORTAL and so on. images:
     (K, S, S, 3) uint8, pictures that materials show.

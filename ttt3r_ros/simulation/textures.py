@@ -43,13 +43,13 @@ class Place(NamedTuple):
 
 @scalar
 def clamp01(x: float) -> float:
-    """Limit to 0 to 1."""
+    """Return a number limited to 0 to 1."""
     return smaller(larger(x, f32(0.0)), f32(1.0))
 
 
 @scalar
 def scrambled(x: int, y: int, seed: int) -> int:
-    """Hash three whole numbers to 24 random bits."""
+    """Return 24 random bits, a hash of three whole numbers."""
     h = x * 0x5851F42D4C957F2D + y * 0x14057B7EF767814F + seed * 0x2545F4914F6CDD1D
     h = (h ^ (h >> 29)) * 0x369DEA0F31A53F85
     return (h >> 40) & 0xFFFFFF
@@ -57,13 +57,13 @@ def scrambled(x: int, y: int, seed: int) -> int:
 
 @scalar
 def random01(x: int, y: int, seed: int) -> float:
-    """Hash a lattice place to a number of [0, 1)."""
+    """Return a number of [0, 1), a hash of a lattice point."""
     return f32(scrambled(x, y, seed)) * f32(1.0 / 16777216.0)
 
 
 @scalar
 def value_noise(x: float, y: float, seed: int) -> float:
-    """Interpolate smoothly between random numbers on the integer lattice; -1 to 1."""
+    """Return -1 to 1, interpolated smoothly between random numbers on the integer lattice."""
     i, j = floor(x), floor(y)
     fx, fy = x - f32(i), y - f32(j)
     fx = fx * fx * (f32(3.0) - f32(2.0) * fx)
@@ -75,20 +75,20 @@ def value_noise(x: float, y: float, seed: int) -> float:
 
 @scalar
 def visible(period: float, footprint: float) -> float:
-    """Say how much of a pattern survives the pixel: 1 all of it, 0 only its mean."""
+    """Return the share of a pattern that a pixel resolves: 1 all of it, 0 only its mean."""
     return clamp01(f32(1.6) - f32(1.6) * footprint / period)
 
 
 @scalar
 def line(distance: float, half_width: float, footprint: float) -> float:
-    """Cover of a pixel by a line whose middle is `distance` away, 0 to 1."""
+    """Return the cover of a pixel, 0 to 1, by a line whose middle is `distance` away."""
     edge = larger(footprint, f32(0.002))
     return clamp01((half_width - distance) / edge + f32(0.5))
 
 
 @scalar
 def rough(u: float, v: float, grain: float, seed: int, footprint: float) -> float:
-    """Sum octaves of noise, coarse to fine, about -1 to 1, as far as the pixel shows them."""
+    """Return the sum of octaves of noise, about -1 to 1, as far as a pixel resolves them."""
     total = f32(0.55) * value_noise(u / grain, v / grain, seed)
     seen = visible(f32(0.27) * grain, footprint)
     if seen > f32(0.0):
@@ -105,7 +105,7 @@ def rough(u: float, v: float, grain: float, seed: int, footprint: float) -> floa
 def bricks(
     material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Lay a running bond: share of the second colour (mortar), of the third, brightness."""
+    """Return a running bond: shares of the second colour (mortar) and the third, brightness."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     row = floor(v / size_v)
     shifted = u / size_u + f32(0.5) * f32(row & 1)
@@ -125,7 +125,7 @@ def bricks(
 def planks(
     material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Lay boards of random offset along u, with grain: shares and brightness as `bricks`."""
+    """Return boards of random offset along u, with grain, as `bricks`."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     row = floor(v / size_v)
     shifted = u / size_u + random01(row, 3, seed) * f32(5.0)
@@ -144,7 +144,7 @@ def planks(
 
 @scalar
 def tiles(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
-    """Lay a chequered grid with grout: shares and brightness as `bricks`."""
+    """Return a chequered grid with grout, as `bricks`."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     column, row = floor(u / size_u), floor(v / size_v)
     fu, fv = u - f32(column) * size_u, v - f32(row) * size_v
@@ -160,7 +160,7 @@ def tiles(material: np.record, u: float, v: float, footprint: float) -> tuple[fl
 def stripes(
     material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Paint stripes along v, thin lines of the third colour between some of them."""
+    """Return stripes along v, some with a thin line of the third colour, as `bricks`."""
     size_u, seed = material.period_u, int(material.seed)
     column = floor(u / size_u)
     fu = u - f32(column) * size_u
@@ -178,7 +178,7 @@ def stripes(
 def blotches(
     material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Warp noise into the veins and clouds of stone, leather and camouflage."""
+    """Return warped noise, like stone, leather and camouflage, as `bricks`."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     warp = value_noise(u / size_u, v / size_v, seed)
     second = value_noise(f32(1.9) * u / size_u + warp, f32(1.9) * v / size_v - warp, seed + 1)
@@ -190,7 +190,7 @@ def blotches(
 
 @scalar
 def books(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
-    """Stand books of random colour, thickness and height side by side."""
+    """Return books of random colour, thickness and height, as `bricks`."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     column = floor(u / size_u)
     fu = u / size_u - f32(column)
@@ -218,7 +218,7 @@ def books(material: np.record, u: float, v: float, footprint: float) -> tuple[fl
 
 @scalar
 def dots(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
-    """Paint staggered dots of the second and the third colour."""
+    """Return staggered dots of the second and the third colour, as `bricks`."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     row = floor(v / size_v)
     shifted = u / size_u + f32(0.5) * f32(row & 1)
@@ -237,7 +237,7 @@ def dots(material: np.record, u: float, v: float, footprint: float) -> tuple[flo
 
 @scalar
 def weave(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
-    """Weave a cloth with coloured bands in both directions."""
+    """Return a cloth with coloured bands in both directions, as `bricks`."""
     size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     seen = visible(size_u, footprint)
     wide = random01(floor(u / size_u), 1, seed)
@@ -250,7 +250,7 @@ def weave(material: np.record, u: float, v: float, footprint: float) -> tuple[fl
 
 @scalar
 def image_texel(image: NDArray[np.uint8], su: float, sv: float, channel: int) -> float:
-    """Read one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
+    """Return one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
     height, width = image.shape[0], image.shape[1]
     x = clamp01(su) * f32(width - 1)
     y = (f32(1.0) - clamp01(sv)) * f32(height - 1)
@@ -269,7 +269,7 @@ def image_texel(image: NDArray[np.uint8], su: float, sv: float, channel: int) ->
 def pattern(
     material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Return the shares and brightness of a material's pattern, as `bricks`."""
+    """Return the pattern of a material, as `bricks`."""
     kind = material.kind
     if kind == BRICKS:
         return bricks(material, u, v, footprint)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The simulated world: the tables of a building, and the distances in it."""
+"""A simulated world: the tables of a building, the distances in it and its floor plan."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ class World:
 
     def cells_at(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """
-        Find the cell around each point.
+        Return the cell around each point.
 
         :param points: (N, 3) metres.
-        :returns: (N,) row of cells, -1 inside a wall or outside the building.
+        :returns: (N,) rows of cells, -1 inside a wall or outside the building.
         """
         cells, places = self.tables.cells, np.asarray(points)[:, None, :]
         inside = np.all((places >= cells.low) & (places <= cells.high), axis=-1)
@@ -71,7 +71,7 @@ class World:
 
     def clearance(self, points: NDArray[np.floating], floor: bool = True) -> NDArray[np.float64]:
         """
-        Measure how far points are from the nearest surface.
+        Compute the distance from points to the nearest surface.
 
         :param points: (N, 3) metres.
         :param floor: count the floors as surfaces.
@@ -89,7 +89,7 @@ class World:
     def _distance_to_faces(
         self, cell: int, points: NDArray[np.float64], floor: bool
     ) -> NDArray[np.float64]:
-        """Measure from inside a cell to its faces, around the openings in them."""
+        """Return the distance (N,) from points in a cell to its faces or the edges of openings."""
         row = self.tables.cells[cell]
         portals = self.tables.portals[slice(*row.portals)]
         nearest = np.full(len(points), np.inf)
@@ -110,7 +110,7 @@ class World:
         return nearest
 
     def _distance_to_parts(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Measure to the nearest part, negative inside it."""
+        """Return the distance (N,) from points to the nearest part, negative inside it."""
         parts = self.tables.parts
         if not len(parts):
             return np.full(len(points), np.inf)
@@ -134,7 +134,7 @@ class World:
         return np.asarray(distance.min(axis=1), dtype=np.float64)
 
     def plan(self) -> Plan:
-        """Return the floor plan, on which camera paths are searched."""
+        """Return the floor plan, on which routes are found."""
         cells = self.tables.cells
         low = cells.low[:, :2].min(axis=0).astype(np.float64) - 0.1
         high = cells.high[:, :2].max(axis=0) + 0.1
@@ -153,7 +153,7 @@ class World:
 
 
 def _draw_obstacle(free: NDArray[np.uint8], part: np.record, low: NDArray[np.float64]) -> None:
-    """Mark where a part stands as not free."""
+    """Clear the pixels that a part covers."""
     center = (part.center[:2] - low) / PLAN_RESOLUTION - 0.5
     half = part.half[:2] / PLAN_RESOLUTION
     if part.kind == BOX:
@@ -172,7 +172,7 @@ def _draw_obstacle(free: NDArray[np.uint8], part: np.record, low: NDArray[np.flo
 @dataclass(frozen=True)
 class Plan:
     """
-    The building from above.
+    A floor plan: the distance to walls and obstacles, from above.
 
     low: (2,) metres, outer corner of the first pixel. clearance: (rows along y, columns along x)
     float32, metres from the middle of a pixel to the nearest wall or obstacle, never too large.
@@ -183,9 +183,10 @@ class Plan:
 
     def pixels(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """
-        Return the row and column of the pixel of each place.
+        Return the row and column of the pixel around each point.
 
-        :param points: (..., 2) metres.
+        :param points: (..., 2) x and y, metres.
+        :returns: (..., 2) row and column, of the nearest pixel for points outside.
         """
         cells = np.floor((np.asarray(points) - self.low) / PLAN_RESOLUTION).astype(np.int64)
         rows = np.clip(cells[..., 1], 0, self.clearance.shape[0] - 1)
@@ -203,9 +204,10 @@ class Plan:
 
     def clearance_at(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """
-        Look up the clearance of places.
+        Return the clearance at points.
 
-        :param points: (..., 2) metres.
+        :param points: (..., 2) x and y, metres.
+        :returns: (...) metres.
         """
         pixels = self.pixels(points)
         return self.clearance[pixels[..., 0], pixels[..., 1]]
