@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the three families of worlds promise, and the world's own measure of distance."""
+"""Properties of the three families of worlds, and the distances that a world computes."""
 
 import cv2
 import numpy as np
@@ -9,13 +9,12 @@ import pytest
 
 from ttt3r_ros.geometry import rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.simulation import world as w
 from ttt3r_ros.simulation.building import _build, build_world, UnknownFamilyError
 from ttt3r_ros.simulation.renderer import render_clip
 
 
 def tables_equal(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(a.tables(), b.tables()))
+    return all(np.array_equal(x, y) for x, y in zip(a.tables, b.tables))
 
 
 @pytest.mark.parametrize('family', ['S', 'M', 'L'])
@@ -28,13 +27,13 @@ def test_a_seed_gives_the_same_world_twice(family):
 
 def test_family_s_is_one_building_of_eight_rooms():
     assert tables_equal(build_world('S', 1), build_world('S', 2))
-    cells = build_world('S', 1).cells
-    rooms = cells[:, w.CELL_GROUPS + 1] > cells[:, w.CELL_GROUPS]  # doorways hold nothing
+    groups = build_world('S', 1).tables.cells.groups
+    rooms = groups[:, 1] > groups[:, 0]  # doorways hold nothing
     assert rooms.sum() == 8
 
 
 def test_family_m_keeps_its_materials_and_varies_its_layout():
-    first, second = build_world('M', 1), build_world('M', 2)
+    first, second = build_world('M', 1).tables, build_world('M', 2).tables
 
     np.testing.assert_array_equal(first.materials, second.materials)
     np.testing.assert_array_equal(first.images, second.images)
@@ -44,7 +43,7 @@ def test_family_m_keeps_its_materials_and_varies_its_layout():
 def test_family_l_varies_everything():
     first, second = build_world('L', 1), build_world('L', 2)
 
-    for a, b in zip(first.tables(), second.tables()):
+    for a, b in zip(first.tables, second.tables):
         assert not np.array_equal(a, b)
 
 
@@ -63,26 +62,24 @@ def test_every_room_can_be_reached(family):
         largest = 1 + np.argmax(np.bincount(labels.ravel())[1:])
         pixels = plan.places(np.argwhere(labels == largest))
         reached = world.cells_at(np.column_stack([pixels, np.full(len(pixels), 1.0)]))
-        assert set(range(len(world.cells))) <= set(reached.tolist())
+        assert set(range(len(world.tables.cells))) <= set(reached.tolist())
 
 
 @pytest.mark.parametrize('family', ['S', 'M', 'L'])
 def test_portals_of_neighbours_match(family):
-    world = build_world(family, 3)
-    for number, cell in enumerate(world.cells):
-        first, last = int(cell[w.CELL_PORTALS]), int(cell[w.CELL_PORTALS + 1])
-        for portal in world.portals[first:last]:
-            other = world.cells[int(portal[w.PORTAL_CELL])]
-            back = world.portals[int(other[w.CELL_PORTALS]) : int(other[w.CELL_PORTALS + 1])]
-            back = back[back[:, w.PORTAL_CELL] == number]
+    tables = build_world(family, 3).tables
+    for number, cell in enumerate(tables.cells):
+        for portal in tables.portals[slice(*cell.portals)]:
+            other = tables.cells[portal.cell]
+            back = [p for p in tables.portals[slice(*other.portals)] if p.cell == number]
             assert len(back) == 1
-            np.testing.assert_array_equal(back[0, 1:5], portal[1:5])
-            assert int(back[0, w.PORTAL_FACE]) == int(portal[w.PORTAL_FACE]) ^ 1
+            assert back[0].face == portal.face ^ 1
+            for field in ('low', 'high', 'bottom', 'top'):
+                assert back[0][field] == portal[field]
             # And the two cells touch there.
-            axis = int(portal[w.PORTAL_FACE]) // 2
-            sides = (w.CELL_LOW, w.CELL_HIGH)
-            mine = cell[sides[int(portal[w.PORTAL_FACE]) % 2] + axis]
-            assert mine == other[sides[1 - int(portal[w.PORTAL_FACE]) % 2] + axis]
+            axis, side = divmod(portal.face, 2)
+            mine, its = (cell.high, other.low) if side else (cell.low, other.high)
+            assert mine[axis] == its[axis]
 
 
 @pytest.mark.parametrize('family', ['S', 'M', 'L'])

@@ -15,6 +15,7 @@ from ttt3r_ros.simulation.camera_path import (
     NoRouteError,
     robot_path,
 )
+from ttt3r_ros.simulation.world import World
 
 FAMILIES = ['S', 'M', 'L']
 PATHS = [robot_path, hand_path]
@@ -142,13 +143,11 @@ def test_the_cheapest_way_goes_around_what_is_forbidden():
     assert steps == pytest.approx(2 * (3 * np.sqrt(2) + 1))
 
 
-def test_a_world_without_room_says_so():
-    from ttt3r_ros.simulation import world as w
-
-    full = build_world('M', 0)
+def test_a_world_without_room_is_refused():
+    full = build_world('M', 0).tables
     cells = full.cells.copy()
-    cells[:, w.CELL_HIGH] = cells[:, w.CELL_LOW] + 0.3  # corridors of 30 cm
-    narrow = w.World(cells, *full.tables()[1:])
+    cells.high = cells.low + 0.3  # corridors of 30 cm
+    narrow = World(full._replace(cells=cells))
 
     with pytest.raises(NoRouteError):
         robot_path(narrow, 0, 1.0, RATE)

@@ -18,69 +18,57 @@ from ttt3r_ros.geometry import (
     transform_points,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.simulation import world as w
+from ttt3r_ros.simulation import tables as t
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path
 from ttt3r_ros.simulation.renderer import CameraOutsideError, find_edges, render, render_clip
 from ttt3r_ros.simulation.sensor import Sensor
-from ttt3r_ros.simulation.textures import MATERIAL_COLOR, MATERIAL_COLUMNS, MATERIAL_GRAIN
 from ttt3r_ros.simulation.world import World
 
 INTRINSICS = CameraIntrinsics.from_field_of_view(64, 48, 80.0)
 
 
 def cell(low, high, portals=(0, 0)):
-    row = np.zeros(w.CELL_COLUMNS, dtype=np.float32)
-    row[w.CELL_LOW : w.CELL_LOW + 3] = low
-    row[w.CELL_HIGH : w.CELL_HIGH + 3] = high
-    row[w.CELL_PORTALS : w.CELL_PORTALS + 2] = portals
-    row[w.CELL_LIGHT : w.CELL_LIGHT + 3] = (np.array(low) + high) / 2
-    row[w.CELL_AMBIENT : w.CELL_AMBIENT + 3] = 0.5
-    return row
+    middle = (np.array(low) + high) / 2
+    return t.record(t.CELL, low=low, high=high, portals=portals, light=middle, ambient=0.5)
 
 
 def part(kind, center, half, yaw=0.0):
-    row = np.zeros(w.PART_COLUMNS, dtype=np.float32)
-    row[w.PART_KIND] = kind
-    row[w.PART_CENTER : w.PART_CENTER + 3] = center
-    row[w.PART_HALF : w.PART_HALF + 3] = half
-    row[[w.PART_COS, w.PART_SIN]] = np.cos(yaw), np.sin(yaw)
-    return row
+    return t.record(t.PART, kind=kind, center=center, half=half, cos=np.cos(yaw), sin=np.sin(yaw))
 
 
 def hand_made_world(cells, parts=(), portals=()):
     """Put all parts into one group of a generous bounding box."""
-    material = np.zeros((1, MATERIAL_COLUMNS), dtype=np.float32)
-    material[0, MATERIAL_COLOR : MATERIAL_COLOR + 9] = 0.5
-    material[0, MATERIAL_GRAIN] = 1.0
     for row in cells:
-        row[w.CELL_GROUPS + 1] = 1
-    group = np.array([[-100, -100, -100, 100, 100, 100, 0, len(parts)]], dtype=np.float32)
+        row.groups = 0, 1
+    group = t.record(t.GROUP, low=-100, high=100, parts=(0, len(parts)))
     return World(
-        cells=np.stack(cells),
-        portals=np.array(portals, dtype=np.float32).reshape(-1, w.PORTAL_COLUMNS),
-        decals=np.zeros((0, w.DECAL_COLUMNS), dtype=np.float32),
-        groups=group,
-        parts=np.array(parts, dtype=np.float32).reshape(-1, w.PART_COLUMNS),
-        materials=material,
-        images=np.zeros((1, 4, 4, 3), dtype=np.uint8),
+        t.Tables(
+            cells=t.records(t.CELL, cells),
+            portals=t.records(t.PORTAL, portals),
+            decals=t.records(t.DECAL, []),
+            groups=t.records(t.GROUP, [group]),
+            parts=t.records(t.PART, parts),
+            materials=t.records(t.MATERIAL, [t.record(t.MATERIAL, colors=0.5, grain=1.0)]),
+            images=np.zeros((1, 4, 4, 3), dtype=np.uint8),
+        )
     )
 
 
 def looking(x, y, z, yaw=0.0, pitch=0.0):
-    """Stand a camera at a place; yaw 0 looks along x, pitch is positive downwards."""
+    """Return the pose of a camera; yaw 0 looks along x, pitch is positive downwards."""
     turn = rotation_about([0, 0, 1], yaw) @ rotation_about([0, 1, 0], pitch)
     return transform(turn, [x, y, z]) @ BODY_T_OPTICAL
 
 
 def world_rays(pose):
-    """Give the origin and the (H, W, 3) world directions of optical depth 1, in float64."""
+    """Return the origin and the (H, W, 3) world directions of optical depth 1, in float64."""
     rays = INTRINSICS.rays().astype(np.float64)
     return pose[:3, 3], rays @ pose[:3, :3].T
 
 
 def exits_of_box(pose, low, high):
-    """Where rays from inside leave a box, by the slab formula."""
+    """Return where rays from inside leave a box, by the slab formula."""
     origin, directions = world_rays(pose)
     with np.errstate(divide='ignore'):
         t = np.where(directions > 0, (high - origin) / directions, (low - origin) / directions)
@@ -112,7 +100,7 @@ def test_a_wall_straight_ahead_has_the_same_depth_in_all_its_pixels():
 
 def test_depth_of_a_sphere_solves_the_quadratic_equation():
     center, radius = np.array([2.5, 0.2, 1.1]), 0.6
-    world = hand_made_world([cell(LOW, HIGH)], [part(w.SPHERE, center, [radius] * 3)])
+    world = hand_made_world([cell(LOW, HIGH)], [part(t.SPHERE, center, [radius] * 3)])
     pose = looking(0, 0, 1.2, 0.05, 0.02)
 
     _, depth = render(world, INTRINSICS, pose)
@@ -135,7 +123,7 @@ def points_seen(pose, depth):
 @pytest.mark.parametrize('yaw', [0.0, 0.6, -1.1])
 def test_points_seen_on_a_turned_box_lie_on_its_faces(yaw):
     center, half = np.array([1.8, 0.1, 0.7]), np.array([0.5, 0.3, 0.4])
-    world = hand_made_world([cell(LOW, HIGH)], [part(w.BOX, center, half, yaw)])
+    world = hand_made_world([cell(LOW, HIGH)], [part(t.BOX, center, half, yaw)])
     pose = looking(0, 0, 1.2, 0.05, 0.1)
 
     _, depth = render(world, INTRINSICS, pose)
@@ -149,7 +137,7 @@ def test_points_seen_on_a_turned_box_lie_on_its_faces(yaw):
 def test_points_seen_on_a_cylinder_lie_on_its_side_or_its_top():
     center, radius, half_height = np.array([1.6, 0.0, 0.5]), 0.4, 0.5
     half = [radius, radius, half_height]
-    world = hand_made_world([cell(LOW, HIGH)], [part(w.CYLINDER, center, half)])
+    world = hand_made_world([cell(LOW, HIGH)], [part(t.CYLINDER, center, half)])
     pose = looking(0, 0, 1.6, 0.0, 0.4)
 
     _, depth = render(world, INTRINSICS, pose)
@@ -166,8 +154,8 @@ def test_points_seen_on_a_cylinder_lie_on_its_side_or_its_top():
 def test_a_ray_goes_through_a_door_and_only_through_it():
     second = cell([4.0, -3, 0], [7, 2, 2.5], portals=(1, 1))
     first = cell(LOW, HIGH, portals=(0, 1))
-    door = [[1, -0.5, 0.5, 0.0, 2.0, 1]]  # in face +x: y -0.5 to 0.5, z 0 to 2, to cell 1
-    world = hand_made_world([first, second], portals=door)
+    door = t.record(t.PORTAL, face=1, low=-0.5, high=0.5, bottom=0.0, top=2.0, cell=1)
+    world = hand_made_world([first, second], portals=[door])
     pose = looking(0, 0, 1.2)
 
     _, depth = render(world, INTRINSICS, pose)

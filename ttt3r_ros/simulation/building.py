@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Buildings from a seed: rooms, doors, furniture, pictures and lamps."""
+"""Build a building from a seed: rooms, doors, furniture, pictures and lamps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -15,46 +16,19 @@ from numpy.typing import NDArray
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.simulation.furniture import AT_WALL, FREE_STANDING, Maker, Part, Piece, post
 from ttt3r_ros.simulation.materials import Palette, random_palette
-from ttt3r_ros.simulation.world import (
+from ttt3r_ros.simulation.tables import (
     BOX,
-    CELL_AMBIENT,
-    CELL_COLUMNS,
-    CELL_DECALS,
-    CELL_GROUPS,
-    CELL_HIGH,
-    CELL_LIGHT,
-    CELL_LIGHT_COLOR,
-    CELL_LOW,
-    CELL_MATERIALS,
-    CELL_PORTALS,
-    CELL_SKIRTING,
-    DECAL_BOTTOM,
-    DECAL_COLUMNS,
-    DECAL_HIGH,
-    DECAL_LOW,
-    DECAL_MATERIAL,
-    DECAL_TOP,
-    GROUP_COLUMNS,
-    GROUP_HIGH,
-    GROUP_LOW,
-    GROUP_PARTS,
-    PART_CENTER,
-    PART_COLUMNS,
-    PART_COS,
-    PART_HALF,
-    PART_KIND,
-    PART_MATERIAL,
-    PART_OFFSET,
-    PART_SIN,
-    PORTAL_BOTTOM,
-    PORTAL_CELL,
-    PORTAL_COLUMNS,
-    PORTAL_FACE,
-    PORTAL_HIGH,
-    PORTAL_LOW,
-    PORTAL_TOP,
-    World,
+    CELL,
+    DECAL,
+    GROUP,
+    MATERIAL,
+    PART,
+    PORTAL,
+    record,
+    records,
+    Tables,
 )
+from ttt3r_ros.simulation.world import World
 
 WALL = 0.16  # metres, thickness of inner walls
 SMALLEST_ROOM = 2.4  # metres, shortest side
@@ -65,11 +39,12 @@ DOOR_DEPTH = 0.9  # metres, floor kept free before a door
 @dataclass(frozen=True)
 class Family:
     """
-    What a family of worlds leaves to the seed.
+    The ranges that a family of worlds draws from.
 
-    size: least and most width and depth of the building, metres. room_area: square metres a
-    room, least and most. freedom: of materials, see `random_palette`. light: spread of the
-    light's strength and colour.
+    rooms: how many, None for as many as the area holds. size: least and most width and depth of
+    the building, metres. room_area: least and most area of a room, square metres.
+    layout_varies, palette_varies: with the seed. freedom: of materials, see `random_palette`.
+    light: standard deviation of the logarithm of the light's strength.
     """
 
     rooms: int | None
@@ -94,12 +69,12 @@ class UnknownFamilyError(UserError):
 
 def build_world(family: str, seed: int) -> World:
     """
-    Build a world.
+    Return a world of a family.
 
     :param family: 'S', one building, the same for every seed; 'M', every seed another layout,
         materials of one fixed palette; 'L', everything varies.
-    :param seed: which world of the family.
-    :returns: the same for the same family and seed.
+    :param seed: of all that varies in the family.
+    :returns: the world; equal arguments result in equal worlds.
     :raises UnknownFamilyError: when there is no such family.
     """
     if family not in FAMILIES:
@@ -127,7 +102,7 @@ class _Room:
     high: NDArray[np.float64]
     height: float
     pieces: list[list[Part]] = field(default_factory=list)
-    decals: list[list[NDArray[np.float32]]] = field(default_factory=lambda: [[] for _ in range(6)])
+    decals: list[list[np.record]] = field(default_factory=lambda: [[] for _ in range(6)])
     taken: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
     doors: list[_Door] = field(default_factory=list)
     light: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
@@ -166,10 +141,10 @@ class _Builder:
         self.doors = self._join()
         for room in self.rooms:
             self._furnish(room)
-        return self._tables()
+        return World(self._tables())
 
     def _divide(self) -> list[_Room]:
-        """Split a rectangle along its longer sides until there are enough rooms."""
+        """Return the rooms: a rectangle, split along longer sides until there are enough."""
         width, depth = self.rng.uniform(*self.family.size, 2)
         area = self.rng.uniform(*self.family.room_area)
         wanted = self.family.rooms or max(2, round(width * depth / area))
@@ -191,7 +166,7 @@ class _Builder:
         return [_Room(low, high, self.rng.uniform(2.35, 3.1)) for low, high in rooms]
 
     def _join(self) -> list[_Door]:
-        """Open doors until every room can be reached, and some more, so that there are loops."""
+        """Return doors that connect all rooms, and some more, so that there are loops."""
         possible = []
         for a, first in enumerate(self.rooms):
             for b, second in enumerate(self.rooms):
@@ -251,7 +226,7 @@ class _Builder:
         room.decals[face].append(_decal(door.low - trim, door.high + trim, 0.0, top, material))
 
     def _face_of(self, door: _Door, room: _Room) -> int:
-        """Say in which face of a room a door is."""
+        """Return the number of the face of a room that a door is in."""
         return 2 * door.axis + (1 if room is self.rooms[door.a] else 0)
 
     def _hang_lamp(self, room: _Room) -> None:
@@ -270,7 +245,7 @@ class _Builder:
     def _is_free(
         self, room: _Room, wall: int, low: NDArray[np.float64], high: NDArray[np.float64]
     ) -> bool:
-        """Check that a rectangle leaves a passage to all that is there; wall is -1 off walls."""
+        """Check that a rectangle is a passage away from all others; wall is -1 off walls."""
         for other_wall, other_low, other_high in room.taken:
             gap = np.maximum(low - other_high, other_low - high)
             needed = 0.0 if other_wall == -2 else PASSAGE
@@ -309,7 +284,7 @@ class _Builder:
             room.pieces.append(_moved(piece.parts, origin, yaw))
 
     def _decorate(self, room: _Room, wall: int) -> None:
-        """Hang pictures, now and then a window, on what a wall has left between its doors."""
+        """Hang pictures and some windows on the free stretches of a wall."""
         axis = 0 if wall >= 2 else 1
         low, high = room.low[axis] + 0.1, room.high[axis] - 0.1
         hung: list[tuple[float, float]] = [
@@ -339,7 +314,7 @@ class _Builder:
             room.decals[wall].append(_decal(a - rim, b + rim, bottom - rim, top + rim, frame))
 
     def _lay_rug(self, room: _Room) -> None:
-        """Lay a rug with a border somewhere in the middle of the floor."""
+        """Lay a rug with a border on the floor."""
         size = (room.high - room.low) * self.rng.uniform(0.3, 0.6, 2)
         low = self.rng.uniform(room.low + 0.3, room.high - 0.3 - size)
         high = low + size
@@ -352,93 +327,80 @@ class _Builder:
 
     # The tables.
 
-    def _tables(self) -> World:
-        cells: list[NDArray[np.float32]] = []
-        portals: list[NDArray[np.float32]] = []
-        groups: list[NDArray[np.float32]] = []
-        parts: list[NDArray[np.float32]] = []
-        decals: list[NDArray[np.float32]] = []
+    def _tables(self) -> Tables:
+        cells: list[np.record] = []
+        portals: list[np.record] = []
+        groups: list[np.record] = []
+        parts: list[np.record] = []
+        decals: list[np.record] = []
         for room in self.rooms:
-            cell = np.zeros(CELL_COLUMNS, dtype=np.float32)
-            cell[CELL_LOW : CELL_LOW + 3] = [*room.low, 0.0]
-            cell[CELL_HIGH : CELL_HIGH + 3] = [*room.high, room.height]
-            cell[CELL_GROUPS] = len(groups)
+            cell = record(CELL, low=(*room.low, 0.0), high=(*room.high, room.height))
+            cell.groups = len(groups), len(groups) + len(room.pieces)
             for piece in room.pieces:
                 groups.append(_group(piece, len(parts)))
                 parts.extend(_row(part, self.rng) for part in piece)
-            cell[CELL_GROUPS + 1] = len(groups)
-            cell[CELL_PORTALS] = len(portals)
-            for door in room.doors:
-                portals.append(self._portal(door, self._face_of(door, room)))
-            cell[CELL_PORTALS + 1] = len(portals)
-            for face, on_face in enumerate(room.decals):
-                cell[CELL_DECALS + face] = len(decals)
-                decals.extend(on_face)
-            cell[CELL_DECALS + 6] = len(decals)
+            cell.portals = len(portals), len(portals) + len(room.doors)
+            portals.extend(self._portal(door, self._face_of(door, room)) for door in room.doors)
+            cell.decals = len(decals) + np.cumsum([0, *map(len, room.decals)])
+            decals.extend(itertools.chain(*room.decals))
             self._finish_room(cell, room)
             cells.append(cell)
         for door in self.doors:
             cells.append(self._doorway(door, cells, portals))
-        return World(
-            cells=np.stack(cells),
-            portals=np.array(portals, dtype=np.float32).reshape(-1, PORTAL_COLUMNS),
-            decals=np.array(decals, dtype=np.float32).reshape(-1, DECAL_COLUMNS),
-            groups=np.stack(groups),
-            parts=np.stack(parts),
-            materials=np.stack(self.palette.materials),
+        return Tables(
+            cells=records(CELL, cells),
+            portals=records(PORTAL, portals),
+            decals=records(DECAL, decals),
+            groups=records(GROUP, groups),
+            parts=records(PART, parts),
+            materials=records(MATERIAL, self.palette.materials),
             images=np.stack(self.palette.images),
         )
 
-    def _finish_room(self, cell: NDArray[np.float32], room: _Room) -> None:
-        """Choose the materials of a room and its light."""
+    def _finish_room(self, cell: np.record, room: _Room) -> None:
+        """Draw the materials and the light of a room."""
         wall = self.palette.pick(self.rng, 'wall')
         walls = [wall] * 4
-        if self.rng.random() < 0.6:  # one wall of its own, as people like it
+        if self.rng.random() < 0.6:  # one wall that differs
             walls[int(self.rng.integers(4))] = self.palette.pick(self.rng, 'wall')
         floor, ceiling = (
             self.palette.pick(self.rng, 'floor'),
             self.palette.pick(self.rng, 'ceiling'),
         )
-        cell[CELL_MATERIALS : CELL_MATERIALS + 6] = [*walls, floor, ceiling]
+        cell.materials = [*walls, floor, ceiling]
         spread = self.family.light
         strength = math.exp(self.rng.normal(0.0, spread))
         tint = np.exp(self.rng.normal(0.0, 0.3 * spread, 3)) * [1.04, 1.0, 0.94]
         shared = self.rng.uniform(0.35, 0.6)
-        cell[CELL_LIGHT : CELL_LIGHT + 3] = room.light
-        cell[CELL_LIGHT_COLOR : CELL_LIGHT_COLOR + 3] = 2.6 * (1 - shared) * strength * tint
-        cell[CELL_AMBIENT : CELL_AMBIENT + 3] = 1.15 * shared * strength * tint
-        cell[CELL_SKIRTING] = self.rng.choice([0.0, 0.06, 0.1])
+        cell.light = room.light
+        cell.light_color = 2.6 * (1 - shared) * strength * tint
+        cell.ambient = 1.15 * shared * strength * tint
+        cell.skirting = self.rng.choice([0.0, 0.06, 0.1])
 
-    def _portal(self, door: _Door, face: int) -> NDArray[np.float32]:
-        portal = np.zeros(PORTAL_COLUMNS, dtype=np.float32)
-        portal[PORTAL_FACE] = face
-        portal[[PORTAL_LOW, PORTAL_HIGH]] = door.low, door.high
-        portal[[PORTAL_BOTTOM, PORTAL_TOP]] = 0.0, door.height
-        portal[PORTAL_CELL] = len(self.rooms) + self.doors.index(door)
-        return portal
+    def _portal(self, door: _Door, face: int) -> np.record:
+        """Return the opening to a doorway in a face of a room."""
+        return record(
+            PORTAL,
+            face=face,
+            low=door.low,
+            high=door.high,
+            top=door.height,
+            cell=len(self.rooms) + self.doors.index(door),
+        )
 
-    def _doorway(
-        self, door: _Door, rooms: list[NDArray[np.float32]], portals: list[NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
-        """Make the cell in the thickness of a wall; adds its two portals."""
+    def _doorway(self, door: _Door, rooms: list[np.record], portals: list[np.record]) -> np.record:
+        """Return the cell of a doorway, in the thickness of a wall; append its two portals."""
         a, b = rooms[door.a], rooms[door.b]
-        cell = np.zeros(CELL_COLUMNS, dtype=np.float32)
-        cell[CELL_LOW : CELL_LOW + 3] = [*door.low_corner, 0.0]
-        cell[CELL_HIGH : CELL_HIGH + 3] = [*door.high_corner, door.height]
-        cell[CELL_PORTALS] = len(portals)
+        cell = record(CELL, low=(*door.low_corner, 0.0), high=(*door.high_corner, door.height))
+        cell.portals = len(portals), len(portals) + 2
         for face, room in ((2 * door.axis, door.a), (2 * door.axis + 1, door.b)):
             portal = self._portal(door, face)
-            portal[PORTAL_CELL] = room
+            portal.cell = room
             portals.append(portal)
-        cell[CELL_PORTALS + 1] = len(portals)
         trim = self.palette.by_role['trim'][0]
-        floor = a[CELL_MATERIALS + 4]
-        cell[CELL_MATERIALS : CELL_MATERIALS + 6] = [trim, trim, trim, trim, floor, trim]
-        cell[CELL_LIGHT : CELL_LIGHT + 3] = 0.5 * (
-            cell[CELL_LOW : CELL_LOW + 3] + cell[CELL_HIGH : CELL_HIGH + 3]
-        )
-        ambient = slice(CELL_AMBIENT, CELL_AMBIENT + 3)
-        cell[ambient] = 0.8 * (a[ambient] + b[ambient])
+        cell.materials = [trim, trim, trim, trim, a.materials[4], trim]
+        cell.light = 0.5 * (cell.low + cell.high)
+        cell.ambient = 0.8 * (a.ambient + b.ambient)
         return cell
 
 
@@ -447,7 +409,7 @@ WALL_YAW = (-math.pi / 2, math.pi / 2, 0.0, math.pi)
 
 
 def _on_wall(room: _Room, wall: int, along: float, gap: float) -> NDArray[np.float64]:
-    """Give the foot of a wall, a gap away from it."""
+    """Return the point (x, y) of the floor along a wall, a gap away from it."""
     axis = wall // 2
     across = room.low[axis] + gap if wall % 2 == 0 else room.high[axis] - gap
     return np.array([across, along] if axis == 0 else [along, across])
@@ -456,7 +418,7 @@ def _on_wall(room: _Room, wall: int, along: float, gap: float) -> NDArray[np.flo
 def _footprint(
     piece: Piece, origin: NDArray[np.float64], yaw: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the low and high corner (x, y) around a placed piece."""
+    """Return the low and high corner (x, y) of the bounding box of a placed piece."""
     x, y = 0.5 * piece.width, piece.depth
     corners = np.array([[-x, 0.0], [x, 0.0], [x, y], [-x, y]])
     turned = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
@@ -465,7 +427,7 @@ def _footprint(
 
 
 def _moved(parts: list[Part], origin: NDArray[np.float64], yaw: float) -> list[Part]:
-    """Turn parts about z and put them at an origin on the floor."""
+    """Return parts turned about z and moved to an origin on the floor."""
     cos, sin = math.cos(yaw), math.sin(yaw)
     moved = []
     for part in parts:
@@ -475,9 +437,8 @@ def _moved(parts: list[Part], origin: NDArray[np.float64], yaw: float) -> list[P
     return moved
 
 
-def _group(parts: list[Part], first: int) -> NDArray[np.float32]:
-    """Bound the parts of a piece."""
-    group = np.zeros(GROUP_COLUMNS, dtype=np.float32)
+def _group(parts: list[Part], first: int) -> np.record:
+    """Return the group of the parts of a piece, with its bounding box."""
     lows, highs = [], []
     for part in parts:
         half = np.array(part.half)
@@ -488,34 +449,27 @@ def _group(parts: list[Part], first: int) -> NDArray[np.float32]:
             )
         lows.append(np.array(part.center) - half)
         highs.append(np.array(part.center) + half)
-    group[GROUP_LOW : GROUP_LOW + 3] = np.min(lows, axis=0) - 1e-4
-    group[GROUP_HIGH : GROUP_HIGH + 3] = np.max(highs, axis=0) + 1e-4
-    group[[GROUP_PARTS, GROUP_PARTS + 1]] = first, first + len(parts)
-    return group
+    return record(
+        GROUP,
+        low=np.min(lows, axis=0) - 1e-4,
+        high=np.max(highs, axis=0) + 1e-4,
+        parts=(first, first + len(parts)),
+    )
 
 
-def _decal(
-    low: float, high: float, bottom: float, top: float, material: int
-) -> NDArray[np.float32]:
-    decal = np.zeros(DECAL_COLUMNS, dtype=np.float32)
-    decal[DECAL_MATERIAL] = material
-    decal[[DECAL_LOW, DECAL_HIGH, DECAL_BOTTOM, DECAL_TOP]] = low, high, bottom, top
-    return decal
+def _decal(low: float, high: float, bottom: float, top: float, material: int) -> np.record:
+    return record(DECAL, low=low, high=high, bottom=bottom, top=top, material=material)
 
 
-def _row(part: Part, rng: np.random.Generator) -> NDArray[np.float32]:
-    row = np.zeros(PART_COLUMNS, dtype=np.float32)
-    row[PART_KIND] = part.kind
-    row[PART_CENTER : PART_CENTER + 3] = part.center
+def _row(part: Part, rng: np.random.Generator) -> np.record:
+    row = record(PART, kind=part.kind, center=part.center, half=part.half, material=part.material)
     quarters = part.yaw / (math.pi / 2)
     if abs(quarters - round(quarters)) < 1e-6:
         # A box turned by a right angle is a box that is not turned, and cheaper to meet.
         x, y, z = part.half
-        row[PART_HALF : PART_HALF + 3] = (y, x, z) if round(quarters) % 2 else part.half
-        row[PART_COS] = 1.0
+        row.half = (y, x, z) if round(quarters) % 2 else part.half
+        row.cos = 1.0
     else:
-        row[PART_HALF : PART_HALF + 3] = part.half
-        row[[PART_COS, PART_SIN]] = math.cos(part.yaw), math.sin(part.yaw)
-    row[PART_MATERIAL] = part.material
-    row[PART_OFFSET] = rng.uniform(0.0, 50.0)
+        row.cos, row.sin = math.cos(part.yaw), math.sin(part.yaw)
+    row.offset = rng.uniform(0.0, 50.0)
     return row

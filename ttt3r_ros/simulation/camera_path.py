@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How a camera moves through a world: carried by a wheeled robot, or by a hand.
+Paths of a camera through a world: on a wheeled robot, or in a hand.
 
-Both follow routes over the floor plan: from place to place on the cheapest way, where floor
-close to a wall or to furniture costs more, smoothed, with bounded speed and acceleration.
+Both follow routes over the floor: the cheapest way from place to place, where floor close to a
+wall or to furniture costs more, smoothed, with bounded speed and acceleration.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
-from ttt3r_ros.simulation.scalar import scalar
+from ttt3r_ros.simulation.scalar import compiled
 from ttt3r_ros.simulation.world import Plan, PLAN_RESOLUTION, World
 
 Array = NDArray[np.float64]
@@ -33,13 +33,13 @@ ATTEMPTS = 20  # routes drawn until one keeps its clearance
 
 
 class NoRouteError(RuntimeError):
-    """A world leaves a camera no room to move."""
+    """No route through a world keeps its clearance."""
 
 
 @dataclass(frozen=True)
 class CameraPath:
     """
-    A camera's poses over time.
+    The poses of a camera over time.
 
     stamps_ns: (T,) int64, nanoseconds. world_T_camera: (T, 4, 4) float64, optical frame.
     """
@@ -48,13 +48,13 @@ class CameraPath:
     world_T_camera: Array
 
     def __len__(self) -> int:
-        """Count the poses."""
+        """Return the number of poses."""
         return len(self.stamps_ns)
 
 
 def body_T_camera(height: float, tilt: float = 0.0) -> Array:
     """
-    Give the pose of a camera on a robot whose base is on the floor below it.
+    Return the pose of a camera on a robot whose base is on the floor below it.
 
     :param height: metres above the floor.
     :param tilt: radians, positive looks up.
@@ -76,27 +76,26 @@ def robot_path(
     tilt: float | None = None,
 ) -> CameraPath:
     """
-    Drive a wheeled robot around: turns, stops, looks around, loops and returns.
+    Return the path of a camera on a wheeled robot that turns, stops, looks around and returns.
 
-    :param world: where.
     :param seed: of the route; the same seed gives the same path.
-    :param seconds: how long.
-    :param rate_hz: poses a second.
-    :param speed: metres a second, at most.
+    :param seconds: length of the path.
+    :param rate_hz: poses per second.
+    :param speed: metres per second, at most.
     :param camera_height: metres, 0.2 to 1.7; None draws it.
     :param tilt: radians, positive looks up; None draws a little.
     :returns: round(seconds * rate_hz) poses; the camera is fixed to the robot, see
         `body_T_camera`.
-    :raises NoRouteError: when the world leaves no room to move.
+    :raises NoRouteError: when no route keeps its clearance.
     """
     rng = np.random.default_rng([3, seed])
     height = rng.uniform(0.2, 1.7) if camera_height is None else camera_height
     lean = rng.uniform(-0.12, 0.08) if tilt is None else tilt
     base_T_camera = body_T_camera(height, lean)
-    planner = _Planner(world.plan(), rng)
+    finder = _RouteFinder(world.plan(), rng)
     times = np.arange(_count(seconds, rate_hz)) / rate_hz
     for _ in range(ATTEMPTS):
-        motion = _drive(planner, rng, seconds, speed)
+        motion = _drive(finder, seconds, speed)
         ticks = np.arange(motion.shape[1]) * TICK
         x, y, yaw = (np.interp(times, ticks, values) for values in motion)
         poses = _upright(x, y, np.zeros_like(x), yaw) @ base_T_camera
@@ -114,21 +113,20 @@ def hand_path(
     speed: float = 0.5,
 ) -> CameraPath:
     """
-    Carry a camera by hand: sways in six degrees of freedom, looks aside while walking.
+    Return the path of a camera in a hand: it sways in six degrees of freedom and looks aside.
 
-    :param world: where.
     :param seed: of the route; the same seed gives the same path.
-    :param seconds: how long.
-    :param rate_hz: poses a second.
-    :param speed: metres a second of the walk, at most; the sway adds some.
+    :param seconds: length of the path.
+    :param rate_hz: poses per second.
+    :param speed: metres per second of the walk, at most; the sway adds some.
     :returns: round(seconds * rate_hz) poses.
-    :raises NoRouteError: when the world leaves no room to move.
+    :raises NoRouteError: when no route keeps its clearance.
     """
     rng = np.random.default_rng([4, seed])
-    planner = _Planner(world.plan(), rng)
+    finder = _RouteFinder(world.plan(), rng)
     times = np.arange(_count(seconds, rate_hz)) / rate_hz
     for _ in range(ATTEMPTS):
-        motion = _carry(planner.plan, rng, _drive(planner, rng, seconds, speed, turn_rate=1.4))
+        motion = _carry(finder.plan, rng, _drive(finder, seconds, speed, turn_rate=1.4))
         ticks = np.arange(motion.shape[1]) * TICK
         x, y, z, yaw, pitch, roll = (np.interp(times, ticks, values) for values in motion)
         poses = _upright(x, y, z, yaw) @ _leaning(pitch, roll) @ BODY_T_OPTICAL
@@ -146,19 +144,19 @@ def _stamps(times: Array) -> NDArray[np.int64]:
 
 
 def _keeps_clear(world: World, world_T_camera: Array) -> bool:
-    """Check the clearance against the solids themselves; robots may be close to the floor."""
+    """Check the clearance to walls and parts; the floor does not count."""
     return bool((world.clearance(world_T_camera[:, :3, 3], floor=False) >= CLEARANCE).all())
 
 
 def _upright(x: Array, y: Array, z: Array, yaw: Array) -> Array:
-    """Place bodies that stand upright: (T, 4, 4)."""
+    """Return the poses (T, 4, 4) of upright bodies."""
     cos, sin, zero, one = np.cos(yaw), np.sin(yaw), np.zeros_like(yaw), np.ones_like(yaw)
     rotation = np.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], axis=-1)
     return transform(rotation.reshape(-1, 3, 3), np.stack([x, y, z], axis=-1))
 
 
 def _leaning(pitch: Array, roll: Array) -> Array:
-    """Lean bodies up by pitch, then to their right by roll: (T, 4, 4)."""
+    """Return rotations (T, 4, 4) up by pitch, then to the right by roll."""
     zero, one = np.zeros_like(pitch), np.ones_like(pitch)
     cos, sin = np.cos(pitch), np.sin(pitch)
     up = np.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], axis=-1)
@@ -177,7 +175,7 @@ def _smoothed(values: Array, sigma: float) -> Array:
 
 
 def _wander(rng: np.random.Generator, count: int, period: float) -> Array:
-    """Draw a smooth random function of about unit variance, at every TICK."""
+    """Draw a smooth random function of about unit variance: (count,), every TICK."""
     sigma = period / TICK / 4
     coarse = rng.normal(size=count // max(1, round(sigma)) + 8)
     at = np.arange(count) / max(1, round(sigma)) + 2
@@ -193,12 +191,12 @@ def _wander(rng: np.random.Generator, count: int, period: float) -> Array:
 # Routes over the floor.
 
 
-class _Planner:
-    """Draws places to go to and finds the cheapest ways between them."""
+class _RouteFinder:
+    """Draws places of the floor and finds the cheapest routes between them."""
 
     def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
         self.plan, self.rng = plan, rng
-        # Planned at twice the pixel size, where each pixel has its worst clearance.
+        # At twice the pixel size, where each pixel has its worst clearance.
         rows, columns = (n // 2 * 2 for n in plan.clearance.shape)
         even = plan.clearance[:rows, :columns]
         self.clearance = even.reshape(rows // 2, 2, columns // 2, 2).min(axis=(1, 3))
@@ -216,12 +214,28 @@ class _Planner:
         self.goals = np.argwhere(roomy if roomy.any() else free)
 
     def place(self) -> NDArray[np.int64]:
-        """Draw a roomy place: row and column."""
+        """Draw a place with clearance: row and column."""
         place: NDArray[np.int64] = self.goals[int(self.rng.integers(len(self.goals)))]
         return place
 
+    def goal(self, visited: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """
+        Draw the next place to go to.
+
+        :param visited: places so far, each row and column; the last is where the camera is.
+        """
+        here, goal = visited[-1], self.place()
+        for _ in range(4):  # prefers far goals: more driving, less turning
+            other = self.place()
+            far = np.hypot(*(other - here)) > np.hypot(*(goal - here))
+            if self.rng.random() < 0.6 and far:
+                goal = other
+        if len(visited) > 2 and self.rng.random() < 0.3:
+            goal = visited[int(self.rng.integers(len(visited) - 1))]  # a return: closes a loop
+        return goal
+
     def route(self, start: NDArray[np.int64], goal: NDArray[np.int64]) -> Array:
-        """Give the cheapest way between two places as (N, 2) points, metres, smoothed."""
+        """Return the cheapest way between two places: (N, 2) points, metres, smoothed."""
         pixels = cheapest_way(self.cost, start[0], start[1], goal[0], goal[1])
         points = (pixels[:, ::-1] + 0.5) * (2 * PLAN_RESOLUTION) + self.plan.low
         points = _resampled(points)
@@ -233,7 +247,7 @@ class _Planner:
 
 
 def _rounded(values: Array, sigma: float) -> Array:
-    """Smooth but keep both ends: mirrored through the end points."""
+    """Smooth with a Gaussian, mirrored through the end points, which stay."""
     reach = math.ceil(3 * sigma)
     reach = min(reach, len(values) - 1)
     if reach < 1:
@@ -246,19 +260,19 @@ def _rounded(values: Array, sigma: float) -> Array:
 
 
 def _resampled(points: Array) -> Array:
-    """Space points evenly along their polyline, STEP apart."""
+    """Return points of a polyline, evenly STEP apart."""
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     count = max(2, round(length[-1] / STEP) + 1)
     at = np.linspace(0.0, length[-1], count)
     return np.stack([np.interp(at, length, axis) for axis in points.T], axis=1)
 
 
-@scalar
+@compiled
 def cheapest_way(
     cost: NDArray[np.float32], row: int, column: int, goal_row: int, goal_column: int
 ) -> NDArray[np.int64]:
     """
-    Find the cheapest way over a grid by A*.
+    Return the cheapest way over a grid, by A*.
 
     :param cost: (H, W) of a step onto each pixel, at least 1, inf where it is forbidden.
     :param row: of the start; column alike.
@@ -288,6 +302,19 @@ def cheapest_way(
                     came[nr, nc] = here
                     left = math.sqrt((nr - goal_row) ** 2 + (nc - goal_column) ** 2)
                     heapq.heappush(queue, (reach + left, nr * width + nc))
+    return way_back(came, start, goal)
+
+
+@compiled
+def way_back(came: NDArray[np.int64], start: int, goal: int) -> NDArray[np.int64]:
+    """
+    Return the way that a search has found.
+
+    :param came: (H, W) from which pixel each was reached, row * W + column; -1 for none.
+    :param start: pixel, row * W + column; goal alike.
+    :returns: (N, 2) rows and columns from start to goal.
+    """
+    width = came.shape[1]
     count, at = 1, goal
     while at != start and came[at // width, at % width] >= 0:
         at = came[at // width, at % width]
@@ -303,66 +330,43 @@ def cheapest_way(
 # Motion along routes.
 
 
-def _drive(
-    planner: _Planner,
-    rng: np.random.Generator,
-    seconds: float,
-    speed: float,
-    turn_rate: float = 1.1,
-) -> Array:
+def _drive(finder: _RouteFinder, seconds: float, speed: float, turn_rate: float = 1.1) -> Array:
     """
-    Go from place to place, turning on the spot between, until the time is over.
+    Return a motion from place to place, with turns on the spot between.
 
     :returns: (3, N) x, y metres, yaw radians (unwrapped), every TICK seconds.
     """
     acceleration = max(0.5, speed)
-    here = planner.place()
-    visited = [here]
-    xs: list[Array] = []
-    ys: list[Array] = []
-    yaws: list[Array] = []
+    visited = [finder.place()]
+    pieces: list[Array] = []
     duration = 0.0
-    yaw: float | None = None
     # Starts somewhere within the first leg, so that short clips do not all begin at rest.
-    skipped = None
+    skipped: float | None = None
     while duration < seconds + (skipped or 0.0) + TICK:
-        goal = planner.place()
-        for _ in range(4):  # prefers far goals: more driving, less turning
-            other = planner.place()
-            if rng.random() < 0.6 and np.hypot(*(other - here)) > np.hypot(*(goal - here)):
-                goal = other
-        if len(visited) > 2 and rng.random() < 0.3:
-            goal = visited[int(rng.integers(len(visited) - 1))]  # a return: closes a loop
-        if np.hypot(*(goal - here)) < 8:
+        goal = finder.goal(visited)
+        if np.hypot(*(goal - visited[-1])) < 8:
             continue
-        route = planner.route(here, goal)
-        heading, leg_x, leg_y = _leg(route, speed, acceleration, turn_rate)
-        if yaw is not None:
-            turns = _turn(rng, yaw, float(heading[0]), turn_rate)
-            xs.append(np.full(len(turns), leg_x[0]))
-            ys.append(np.full(len(turns), leg_y[0]))
-            yaws.append(turns)
-            heading = heading + 2 * math.pi * round((turns[-1] - heading[0]) / (2 * math.pi))
-            duration += len(turns) * TICK
-        xs.append(leg_x)
-        ys.append(leg_y)
-        yaws.append(heading)
-        duration += len(leg_x) * TICK
+        yaw, x, y = _leg(finder.route(visited[-1], goal), speed, acceleration, turn_rate)
+        if pieces:
+            turn = _turn(finder.rng, float(pieces[-1][2, -1]), float(yaw[0]), turn_rate)
+            pieces.append(np.stack([np.full(len(turn), x[0]), np.full(len(turn), y[0]), turn]))
+            yaw = yaw + 2 * math.pi * round((turn[-1] - yaw[0]) / (2 * math.pi))
+            duration += len(turn) * TICK
+        pieces.append(np.stack([x, y, yaw]))
+        duration += len(x) * TICK
         if skipped is None:
-            skipped = float(rng.uniform(0.0, 0.8)) * duration
-        yaw = float(heading[-1])
-        here = goal
-        visited.append(here)
+            skipped = float(finder.rng.uniform(0.0, 0.8)) * duration
+        visited.append(goal)
     first = round((skipped or 0.0) / TICK)
     count = math.ceil(seconds / TICK) + 2
-    return np.stack([np.concatenate(c)[first : first + count] for c in (xs, ys, yaws)])
+    return np.concatenate(pieces, axis=1)[:, first : first + count]
 
 
 def _leg(
     route: Array, speed: float, acceleration: float, turn_rate: float
 ) -> tuple[Array, Array, Array]:
     """
-    Drive a route from rest to rest.
+    Return the motion along a route, from rest to rest.
 
     :returns: yaw, x, y every TICK seconds.
     """
@@ -384,9 +388,9 @@ def _leg(
     return yaw, x, y
 
 
-@scalar
+@compiled
 def limits_with_acceleration(limit: Array, step: float, acceleration: float) -> Array:
-    """Lower speeds so that they begin and end at rest and change no faster than allowed."""
+    """Return speeds lowered to begin and end at rest and to keep the acceleration."""
     speeds: Array = limit.copy()
     speeds[0] = speeds[-1] = 0.0
     for k in range(1, len(speeds)):
@@ -397,7 +401,7 @@ def limits_with_acceleration(limit: Array, step: float, acceleration: float) -> 
 
 
 def _turn(rng: np.random.Generator, start: float, heading: float, rate: float) -> Array:
-    """Turn on the spot to a heading; sometimes wait or look around first."""
+    """Return the yaw while turning on the spot to a heading; some turns look around first."""
     end = start + (heading - start + math.pi) % (2 * math.pi) - math.pi
     stops = [start]
     if rng.random() < 0.35:
@@ -414,7 +418,7 @@ def _turn(rng: np.random.Generator, start: float, heading: float, rate: float) -
 
 def _carry(plan: Plan, rng: np.random.Generator, motion: Array) -> Array:
     """
-    Hold a camera while walking along a motion.
+    Return the motion of a camera that is held while walking.
 
     :param motion: (3, N) x, y, yaw at every TICK.
     :returns: (6, N) x, y, z metres, yaw, pitch, roll radians at every TICK.
@@ -440,7 +444,7 @@ def _carry(plan: Plan, rng: np.random.Generator, motion: Array) -> Array:
 
 
 def _lowest_around(values: Array, reach: int) -> Array:
-    """Give the smallest value within a distance, for every place."""
+    """Return the smallest value within a reach of every element."""
     kernel = np.ones((2 * reach + 1, 1))
     eroded = cv2.erode(values[:, None], kernel, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(eroded[:, 0], dtype=np.float64)

@@ -17,12 +17,12 @@ import math
 import numpy as np
 
 from ttt3r_ros.simulation.materials import Palette
-from ttt3r_ros.simulation.world import BOX, CYLINDER, SPHERE
+from ttt3r_ros.simulation.tables import BOX, CYLINDER, SPHERE
 
 
 @dataclass(frozen=True)
 class Part:
-    """One solid. center and half: x, y, z metres; half as `world.PART_HALF`; yaw: radians."""
+    """One solid. center and half: x, y, z metres; half as `tables.PART`; yaw: radians."""
 
     kind: int
     center: tuple[float, float, float]
@@ -49,8 +49,8 @@ def block(
     """
     Make a box from two opposite corners.
 
-    :param low: x, y, z metres.
-    :param high: x, y, z metres.
+    :param low: x, y, z, metres.
+    :param high: x, y, z, metres.
     :param material: row of the palette.
     """
     center = ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2)
@@ -111,7 +111,7 @@ def bookshelf(rng: np.random.Generator, palette: Palette) -> Piece:
 def _clutter(
     rng: np.random.Generator, palette: Palette, w: float, d: float, z: float, y: float
 ) -> list[Part]:
-    """Put up to four small things on a table top of w by d whose middle is (0, y)."""
+    """Return up to four small things on a table top of w by d whose middle is (0, y)."""
     parts: list[Part] = []
     spots = rng.permutation([-0.36, -0.12, 0.12, 0.36])[: rng.integers(1, 5)]
     for spot in spots:
@@ -229,7 +229,7 @@ def floor_lamp(rng: np.random.Generator, palette: Palette) -> Piece:
 
 
 def crates(rng: np.random.Generator, palette: Palette) -> Piece:
-    """Pile up boxes, each turned a little."""
+    """Make a pile of boxes, each turned at random."""
     size = rng.uniform(0.35, 0.6)
     reach = size * 1.35
     parts, z = [], 0.0
@@ -247,7 +247,7 @@ def crates(rng: np.random.Generator, palette: Palette) -> Piece:
 
 
 def column(rng: np.random.Generator, palette: Palette) -> Piece:
-    """Stand a round column, low or as high as any room."""
+    """Make a round column, low or almost as high as a room."""
     radius = rng.uniform(0.12, 0.28)
     h = rng.choice([rng.uniform(0.4, 1.3), 2.3])
     cloth = palette.pick(rng, rng.choice(['paint', 'wall', 'fabric']))
@@ -258,7 +258,7 @@ def column(rng: np.random.Generator, palette: Palette) -> Piece:
 
 
 def ball_pile(rng: np.random.Generator, palette: Palette) -> Piece:
-    """Lay balls on the floor."""
+    """Make balls that lie on the floor."""
     parts = []
     for x in (-0.25, 0.0, 0.25)[: rng.integers(1, 4)]:
         radius = rng.uniform(0.08, 0.17)
@@ -269,7 +269,7 @@ def ball_pile(rng: np.random.Generator, palette: Palette) -> Piece:
 
 
 def partition(rng: np.random.Generator, palette: Palette) -> Piece:
-    """Stand a thin panel with a picture on two feet."""
+    """Make a thin panel with a picture, on two feet."""
     w, h = rng.uniform(0.8, 1.6), rng.uniform(1.2, 1.9)
     panel, foot = (
         palette.pick(rng, rng.choice(['poster', 'paint', 'wall'])),

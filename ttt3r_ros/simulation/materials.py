@@ -12,25 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.simulation.textures import (
+from ttt3r_ros.simulation.tables import (
     BLOTCHES,
     BOOKS,
     BRICKS,
     DOTS,
     IMAGE,
-    MATERIAL_COLOR,
-    MATERIAL_COLUMNS,
-    MATERIAL_GLOSS,
-    MATERIAL_GLOW,
-    MATERIAL_GRAIN,
-    MATERIAL_IMAGE,
-    MATERIAL_KIND,
-    MATERIAL_NOISE,
-    MATERIAL_SCALE_U,
-    MATERIAL_SCALE_V,
-    MATERIAL_SEED,
+    MATERIAL,
     PLAIN,
     PLANKS,
+    record,
     STRIPES,
     TILES,
     WEAVE,
@@ -85,17 +76,17 @@ class Palette:
     materials: rows for `World.materials`. images: (K, S, S, 3) uint8. by_role: rows of each role.
     """
 
-    materials: list[NDArray[np.float32]] = field(default_factory=list)
+    materials: list[np.record] = field(default_factory=list)
     images: list[NDArray[np.uint8]] = field(default_factory=list)
     by_role: dict[str, list[int]] = field(default_factory=dict)
 
-    def add(self, role: str, material: NDArray[np.float32]) -> None:
-        """Take in a material."""
+    def add(self, role: str, material: np.record) -> None:
+        """Add a material to a role."""
         self.by_role.setdefault(role, []).append(len(self.materials))
         self.materials.append(material)
 
     def pick(self, rng: np.random.Generator, role: str) -> int:
-        """Choose a material of a role."""
+        """Return the row of a random material of a role."""
         rows = self.by_role[role]
         return rows[int(rng.integers(len(rows)))]
 
@@ -104,8 +95,8 @@ def random_palette(rng: np.random.Generator, freedom: float) -> Palette:
     """
     Draw a palette.
 
-    :param rng: where the numbers come from.
-    :param freedom: 0 keeps colours and sizes of each role plausible, 1 lets most of them go.
+    :param freedom: probability that a material has any colour and size, instead of plausible
+        ones for its role.
     """
     palette = Palette()
     for role, (count, patterns, hue, saturation, value, noise, gloss) in ROLES.items():
@@ -118,25 +109,36 @@ def random_palette(rng: np.random.Generator, freedom: float) -> Palette:
                 (0.0, 0.9) if free else saturation,
                 (0.3, 0.95) if free else value,
             )
-            material[MATERIAL_NOISE] = rng.uniform(*noise) * (1.0 + free)
-            material[MATERIAL_GLOSS] = rng.uniform(*gloss)
+            material.noise = rng.uniform(*noise) * (1.0 + free)
+            material.gloss = rng.uniform(*gloss)
             if free:
-                material[[MATERIAL_SCALE_U, MATERIAL_SCALE_V]] *= np.exp(rng.normal(0.0, 0.5))
+                growth = np.exp(rng.normal(0.0, 0.5))
+                material.period_u *= growth
+                material.period_v *= growth
             if role == 'lamp':
-                material[MATERIAL_GLOW] = 2.5
+                material.glow = 2.5
             palette.add(role, material)
     for number in range(IMAGES):
         window = number < 4
         palette.images.append(_window(rng) if window else _poster(rng))
-        material = np.zeros(MATERIAL_COLUMNS, dtype=np.float32)
-        material[MATERIAL_KIND] = IMAGE
-        material[MATERIAL_IMAGE] = number
-        material[MATERIAL_COLOR : MATERIAL_COLOR + 3] = 0.95
-        material[[MATERIAL_SCALE_U, MATERIAL_SCALE_V, MATERIAL_GRAIN]] = 1.0
-        material[MATERIAL_GLOW] = 0.8 if window else 0.0
-        material[MATERIAL_GLOSS] = 0.1
+        material = _image_material(number, glow=0.8 if window else 0.0)
         palette.add('window' if window else 'poster', material)
     return palette
+
+
+def _image_material(image: int, glow: float) -> np.record:
+    """Return the material that shows an image of the palette."""
+    return record(
+        MATERIAL,
+        kind=IMAGE,
+        colors=[[0.95] * 3, [0.0] * 3, [0.0] * 3],
+        period_u=1.0,
+        period_v=1.0,
+        grain=1.0,
+        gloss=0.1,
+        glow=glow,
+        image=image,
+    )
 
 
 def _color(
@@ -145,7 +147,7 @@ def _color(
     saturation: tuple[float, float],
     value: tuple[float, float],
 ) -> NDArray[np.float64]:
-    """Draw a colour, as shown (not linear), 0 to 1."""
+    """Draw a colour with gamma (not linear): (3,), 0 to 1."""
     return np.array(
         colorsys.hsv_to_rgb(rng.uniform(*hue), rng.uniform(*saturation), rng.uniform(*value))
     )
@@ -157,8 +159,8 @@ def _random_material(
     hue: tuple[float, float],
     saturation: tuple[float, float],
     value: tuple[float, float],
-) -> NDArray[np.float32]:
-    """Draw three related colours, a size and a seed for a pattern."""
+) -> np.record:
+    """Draw a material: three related colours, a size and a seed of a pattern."""
     first, other = (_color(rng, hue, saturation, value) for _ in range(2))
     second = other if kind in (BOOKS, WEAVE) else first + 0.6 * (other - first)
     third = _color(rng, hue, saturation, value)
@@ -173,15 +175,12 @@ def _random_material(
             third = gap
     elif kind == PLAIN:
         second = third = first
-    material = np.zeros(MATERIAL_COLUMNS, dtype=np.float32)
-    material[MATERIAL_KIND] = kind
-    colors = np.concatenate([first, second, third])
-    material[MATERIAL_COLOR : MATERIAL_COLOR + 9] = colors**2  # gamma 2: linear
     least, most, flattest, tallest = PATTERN_SIZES[kind]
-    material[MATERIAL_SCALE_U] = rng.uniform(least, most)
-    material[MATERIAL_SCALE_V] = material[MATERIAL_SCALE_U] * rng.uniform(flattest, tallest)
-    material[MATERIAL_GRAIN] = rng.uniform(0.25, 1.0)
-    material[MATERIAL_SEED] = rng.integers(1, 4000)
+    material = record(MATERIAL, kind=kind, colors=np.stack([first, second, third]) ** 2)  # gamma 2
+    material.period_u = rng.uniform(least, most)
+    material.period_v = material.period_u * rng.uniform(flattest, tallest)
+    material.grain = rng.uniform(0.25, 1.0)
+    material.seed = rng.integers(1, 4000)
     return material
 
 

@@ -5,88 +5,107 @@
 One ray through the world, in scalar code that serves the CPU and CUDA alike.
 
 Directions need not have length 1: distances are multiples of the direction, so a camera ray
-of optical depth 1 gives the depth itself.
+of optical depth 1 results in the depth itself.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ttt3r_ros.simulation.scalar import f32, larger, scalar, smaller
-from ttt3r_ros.simulation.textures import (
-    albedo,
-    clamp01,
-    MATERIAL_GLOSS,
-    MATERIAL_GLOW,
-)
-from ttt3r_ros.simulation.world import (
-    BOX,
-    CELL_AMBIENT,
-    CELL_DECALS,
-    CELL_GROUPS,
-    CELL_HIGH,
-    CELL_LIGHT,
-    CELL_LIGHT_COLOR,
-    CELL_LOW,
-    CELL_MATERIALS,
-    CELL_PORTALS,
-    CELL_SKIRTING,
-    CYLINDER,
-    DECAL_BOTTOM,
-    DECAL_HIGH,
-    DECAL_LOW,
-    DECAL_MATERIAL,
-    DECAL_TOP,
-    GROUP_HIGH,
-    GROUP_LOW,
-    GROUP_PARTS,
-    PART_CENTER,
-    PART_COS,
-    PART_HALF,
-    PART_KIND,
-    PART_MATERIAL,
-    PART_OFFSET,
-    PART_SIN,
-    PORTAL_BOTTOM,
-    PORTAL_CELL,
-    PORTAL_FACE,
-    PORTAL_HIGH,
-    PORTAL_LOW,
-    PORTAL_TOP,
-)
-
-Table = NDArray[np.float32]
+from ttt3r_ros.simulation.tables import BOX, CYLINDER, Tables
+from ttt3r_ros.simulation.textures import albedo, clamp01, Place
 
 FAR = 1e9
 MOST_CELLS = 64  # a ray crosses fewer; guards against a world whose cells form a ring
 
 
+class Vector(NamedTuple):
+    """A place or a direction."""
+
+    x: float
+    y: float
+    z: float
+
+
+class Ray(NamedTuple):
+    """A ray; inverse holds 1 / direction, large instead of infinite."""
+
+    origin: Vector
+    direction: Vector
+    inverse: Vector
+
+
+class Hit(NamedTuple):
+    """
+    The first surface on a ray.
+
+    distance: multiple of the direction. cell: row. part: row, or -1 for a face of the cell;
+    face: that face.
+    """
+
+    distance: float
+    cell: int
+    part: int
+    face: int
+
+
+class Surface(NamedTuple):
+    """
+    A surface at a point on it.
+
+    normal: of length 1, towards the ray. material: row. share: of the light that arrives.
+    """
+
+    normal: Vector
+    place: Place
+    material: int
+    share: float
+
+
+@scalar
+def dot(a: Vector, b: Vector) -> float:
+    """Return the scalar product."""
+    return a.x * b.x + a.y * b.y + a.z * b.z
+
+
 @scalar
 def inverse(x: float) -> float:
-    """Give 1/x, large instead of infinite."""
+    """Return 1/x, large instead of infinite."""
     if abs(x) < f32(1e-9):
         return f32(1e9)
     return f32(1.0) / x
 
 
 @scalar
-def box_entry(
-    row: Table, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
-    """Where a ray enters a box turned about z; FAR where it misses."""
-    rx, ry, rz = ox - row[PART_CENTER], oy - row[PART_CENTER + 1], oz - row[PART_CENTER + 2]
-    ax, ay = dx, dy
-    sin = row[PART_SIN]
+def ray_from(origin: Vector, direction: Vector) -> Ray:
+    """Return the ray from a place in a direction."""
+    dx, dy, dz = direction
+    return Ray(origin, direction, Vector(inverse(dx), inverse(dy), inverse(dz)))
+
+
+@scalar
+def from_center(part: np.record, point: Vector) -> Vector:
+    """Return a point relative to the middle of a part."""
+    center = part.center
+    return Vector(point.x - center[0], point.y - center[1], point.z - center[2])
+
+
+@scalar
+def box_entry(part: np.record, ray: Ray) -> float:
+    """Return the distance to a box turned about z; FAR when the ray misses it."""
+    rx, ry, rz = from_center(part, ray.origin)
+    ax, ay = ray.direction.x, ray.direction.y
+    sin = part.sin
     if sin != f32(0.0):
-        cos = row[PART_COS]
+        cos = part.cos
         rx, ry = cos * rx + sin * ry, cos * ry - sin * rx
-        ax, ay = cos * dx + sin * dy, cos * dy - sin * dx
-    ix, iy, iz = inverse(ax), inverse(ay), inverse(dz)
-    wx, wy = abs(ix) * row[PART_HALF], abs(iy) * row[PART_HALF + 1]
-    wz = abs(iz) * row[PART_HALF + 2]
+        ax, ay = cos * ax + sin * ay, cos * ay - sin * ax
+    ix, iy, iz = inverse(ax), inverse(ay), ray.inverse.z
+    wx, wy, wz = abs(ix) * part.half[0], abs(iy) * part.half[1], abs(iz) * part.half[2]
     mx, my, mz = -rx * ix, -ry * iy, -rz * iz
     near: float = larger(larger(mx - wx, my - wy), mz - wz)
     far = smaller(smaller(mx + wx, my + wy), mz + wz)
@@ -96,14 +115,13 @@ def box_entry(
 
 
 @scalar
-def cylinder_entry(
-    row: Table, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
-    """Where a ray enters an upright cylinder; FAR where it misses."""
-    rx, ry, rz = ox - row[PART_CENTER], oy - row[PART_CENTER + 1], oz - row[PART_CENTER + 2]
-    radius = row[PART_HALF]
-    iz = inverse(dz)
-    wz = abs(iz) * row[PART_HALF + 2]
+def cylinder_entry(part: np.record, ray: Ray) -> float:
+    """Return the distance to an upright cylinder; FAR when the ray misses it."""
+    rx, ry, rz = from_center(part, ray.origin)
+    dx, dy = ray.direction.x, ray.direction.y
+    radius = part.half[0]
+    iz = ray.inverse.z
+    wz = abs(iz) * part.half[2]
     bottom, top = -rz * iz - wz, -rz * iz + wz
     a = larger(dx * dx + dy * dy, f32(1e-12))
     b = rx * dx + ry * dy
@@ -119,16 +137,15 @@ def cylinder_entry(
 
 
 @scalar
-def sphere_entry(
-    row: Table, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
-    """Where a ray enters a sphere; FAR where it misses."""
-    rx, ry, rz = ox - row[PART_CENTER], oy - row[PART_CENTER + 1], oz - row[PART_CENTER + 2]
+def sphere_entry(part: np.record, ray: Ray) -> float:
+    """Return the distance to a sphere; FAR when the ray misses it."""
+    rx, ry, rz = from_center(part, ray.origin)
+    dx, dy, dz = ray.direction
     a = dx * dx + dy * dy + dz * dz
     b = rx * dx + ry * dy + rz * dz
     # The foot of the normal from the centre, not b^2 - ac, which cancels far away.
     fx, fy, fz = rx - b / a * dx, ry - b / a * dy, rz - b / a * dz
-    root = row[PART_HALF] * row[PART_HALF] - (fx * fx + fy * fy + fz * fz)
+    root = part.half[0] * part.half[0] - (fx * fx + fy * fy + fz * fz)
     if root <= f32(0.0):
         return f32(FAR)
     near: float = -b / a - math.sqrt(root / a)
@@ -138,316 +155,299 @@ def sphere_entry(
 
 
 @scalar
-def part_entry(
-    row: Table, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
-    """Where a ray enters a part; FAR where it misses."""
-    kind = int(row[PART_KIND])
-    if kind == BOX:
-        return box_entry(row, ox, oy, oz, dx, dy, dz)
-    if kind == CYLINDER:
-        return cylinder_entry(row, ox, oy, oz, dx, dy, dz)
-    return sphere_entry(row, ox, oy, oz, dx, dy, dz)
+def part_entry(part: np.record, ray: Ray) -> float:
+    """Return the distance to a part; FAR when the ray misses it."""
+    if part.kind == BOX:
+        return box_entry(part, ray)
+    if part.kind == CYLINDER:
+        return cylinder_entry(part, ray)
+    return sphere_entry(part, ray)
 
 
 @scalar
-def may_hit(
-    group: Table, ox: float, oy: float, oz: float, ix: float, iy: float, iz: float, limit: float
-) -> bool:
-    """Check whether a ray (ix: 1 / direction) meets a bounding box before a limit."""
-    ax, bx = (group[GROUP_LOW] - ox) * ix, (group[GROUP_HIGH] - ox) * ix
-    ay, by = (group[GROUP_LOW + 1] - oy) * iy, (group[GROUP_HIGH + 1] - oy) * iy
-    az, bz = (group[GROUP_LOW + 2] - oz) * iz, (group[GROUP_HIGH + 2] - oz) * iz
+def may_hit(group: np.record, ray: Ray, limit: float) -> bool:
+    """Check whether a ray meets a bounding box before a limit."""
+    ox, oy, oz = ray.origin
+    ix, iy, iz = ray.inverse
+    low, high = group.low, group.high
+    ax, bx = (low[0] - ox) * ix, (high[0] - ox) * ix
+    ay, by = (low[1] - oy) * iy, (high[1] - oy) * iy
+    az, bz = (low[2] - oz) * iz, (high[2] - oz) * iz
     near: float = larger(larger(smaller(ax, bx), smaller(ay, by)), smaller(az, bz))
     far: float = smaller(smaller(larger(ax, bx), larger(ay, by)), larger(az, bz))
     return near <= smaller(far, limit) and far >= f32(0.0)
 
 
 @scalar
-def nearest_part(
-    cell_row: Table,
-    groups: Table,
-    parts: Table,
-    ox: float,
-    oy: float,
-    oz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-    limit: float,
-) -> tuple[float, int]:
-    """Find the first part of a cell on a ray nearer than a limit: where and which, or -1."""
-    ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
+def nearest_part(tables: Tables, cell: np.record, ray: Ray, limit: float) -> tuple[float, int]:
+    """Return the first part of a cell on a ray before a limit: distance and row, or -1."""
     best, hit = limit, -1
-    for g in range(int(cell_row[CELL_GROUPS]), int(cell_row[CELL_GROUPS + 1])):
-        group = groups[g]
-        if may_hit(group, ox, oy, oz, ix, iy, iz, best):
-            for p in range(int(group[GROUP_PARTS]), int(group[GROUP_PARTS + 1])):
-                t = part_entry(parts[p], ox, oy, oz, dx, dy, dz)
+    for g in range(cell.groups[0], cell.groups[1]):
+        group = tables.groups[g]
+        if may_hit(group, ray, best):
+            for p in range(group.parts[0], group.parts[1]):
+                t = part_entry(tables.parts[p], ray)
                 if t < best:
                     best, hit = t, p
     return best, hit
 
 
 @scalar
-def is_blocked(
-    cell_row: Table,
-    groups: Table,
-    parts: Table,
-    ox: float,
-    oy: float,
-    oz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-    limit: float,
-) -> bool:
+def is_blocked(tables: Tables, cell: np.record, ray: Ray, limit: float) -> bool:
     """Check whether any part of a cell is on a ray before a limit."""
-    ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
-    for g in range(int(cell_row[CELL_GROUPS]), int(cell_row[CELL_GROUPS + 1])):
-        group = groups[g]
-        if may_hit(group, ox, oy, oz, ix, iy, iz, limit):
-            for p in range(int(group[GROUP_PARTS]), int(group[GROUP_PARTS + 1])):
-                if part_entry(parts[p], ox, oy, oz, dx, dy, dz) < limit:
+    for g in range(cell.groups[0], cell.groups[1]):
+        group = tables.groups[g]
+        if may_hit(group, ray, limit):
+            for p in range(group.parts[0], group.parts[1]):
+                if part_entry(tables.parts[p], ray) < limit:
                     return True
     return False
 
 
 @scalar
-def next_cell(cell_row: Table, portals: Table, face: int, along: float, z: float) -> int:
-    """Find where an opening at a place of a face leads; -1 where there is solid wall."""
-    for p in range(int(cell_row[CELL_PORTALS]), int(cell_row[CELL_PORTALS + 1])):
-        portal = portals[p]
+def next_cell(tables: Tables, cell: np.record, face: int, along: float, z: float) -> int:
+    """Return the cell behind the opening at a point of a face; -1 for solid wall."""
+    for p in range(cell.portals[0], cell.portals[1]):
+        portal = tables.portals[p]
         if (
-            int(portal[PORTAL_FACE]) == face
-            and portal[PORTAL_LOW] <= along <= portal[PORTAL_HIGH]
-            and portal[PORTAL_BOTTOM] <= z <= portal[PORTAL_TOP]
+            portal.face == face
+            and portal.low <= along <= portal.high
+            and portal.bottom <= z <= portal.top
         ):
-            return int(portal[PORTAL_CELL])
+            return int(portal.cell)
     return -1
 
 
 @scalar
-def decal_at(cell_row: Table, decals: Table, face: int, along: float, up: float) -> int:
-    """Find the decal at a place of a face, or -1."""
-    for k in range(int(cell_row[CELL_DECALS + face]), int(cell_row[CELL_DECALS + face + 1])):
-        decal = decals[k]
-        if (
-            decal[DECAL_LOW] <= along <= decal[DECAL_HIGH]
-            and decal[DECAL_BOTTOM] <= up <= decal[DECAL_TOP]
-        ):
-            return k
+def decal_at(tables: Tables, cell: np.record, face: int, along: float, up: float) -> int:
+    """Return the decal at a point of a face, or -1."""
+    for d in range(cell.decals[face], cell.decals[face + 1]):
+        decal = tables.decals[d]
+        if decal.low <= along <= decal.high and decal.bottom <= up <= decal.top:
+            return d
     return -1
 
 
 @scalar
-def cast_ray(
-    cells: Table,
-    portals: Table,
-    groups: Table,
-    parts: Table,
-    cell: int,
-    ox: float,
-    oy: float,
-    oz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-) -> tuple[float, int, int, int]:
-    """
-    Follow a ray from inside a cell to the first surface.
-
-    :param cell: row of cells around the origin.
-    :returns: multiple of the direction; the cell of the hit; the part, or -1 for a face of
-        the cell; that face.
-    """
-    ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
+def face_ahead(cell: np.record, ray: Ray) -> tuple[float, int]:
+    """Return the distance at which a ray from inside a cell leaves it, and the face."""
+    ox, oy, oz = ray.origin
+    dx, dy, dz = ray.direction
     sx, sy, sz = int(dx > f32(0.0)), int(dy > f32(0.0)), int(dz > f32(0.0))
+    tx = ((cell.high[0] if sx else cell.low[0]) - ox) * ray.inverse.x
+    ty = ((cell.high[1] if sy else cell.low[1]) - oy) * ray.inverse.y
+    t, face = ((cell.high[2] if sz else cell.low[2]) - oz) * ray.inverse.z, 4 + sz
+    if tx < t:
+        t, face = tx, sx
+    if ty < t:
+        t, face = ty, 2 + sy
+    return t, face
+
+
+@scalar
+def cast_ray(tables: Tables, number: int, ray: Ray) -> Hit:
+    """
+    Return the first surface on a ray from inside a cell.
+
+    :param number: row of the cell around the origin.
+    """
     t, face = f32(0.0), 0
     for _ in range(MOST_CELLS):
-        row = cells[cell]
-        tx = (row[CELL_LOW + 3 * sx] - ox) * ix
-        ty = (row[CELL_LOW + 1 + 3 * sy] - oy) * iy
-        tz = (row[CELL_LOW + 2 + 3 * sz] - oz) * iz
-        t, face = tz, 4 + sz
-        if tx < t:
-            t, face = tx, sx
-        if ty < t:
-            t, face = ty, 2 + sy
-        best, hit = nearest_part(row, groups, parts, ox, oy, oz, dx, dy, dz, t)
-        if hit >= 0:
-            return best, cell, hit, face
+        cell = tables.cells[number]
+        t, face = face_ahead(cell, ray)
+        best, part = nearest_part(tables, cell, ray, t)
+        if part >= 0:
+            return Hit(best, number, part, face)
         if face >= 4:
-            return t, cell, -1, face
-        along = oy + t * dy if face < 2 else ox + t * dx
-        following = next_cell(row, portals, face, along, oz + t * dz)
+            return Hit(t, number, -1, face)
+        x, y, z = along(ray, t)
+        following = next_cell(tables, cell, face, y if face < 2 else x, z)
         if following < 0:
-            return t, cell, -1, face
-        cell = following
-    return t, cell, -1, face
+            return Hit(t, number, -1, face)
+        number = following
+    return Hit(t, number, -1, face)
 
 
 @scalar
-def part_surface(
-    row: Table, px: float, py: float, pz: float
-) -> tuple[float, float, float, float, float, float, float]:
-    """
-    Describe the surface of a part at a point on it.
+def along(ray: Ray, t: float) -> Vector:
+    """Return the point of a ray at a multiple of its direction."""
+    ox, oy, oz = ray.origin
+    dx, dy, dz = ray.direction
+    return Vector(ox + t * dx, oy + t * dy, oz + t * dz)
 
-    :returns: outward normal x, y, z; u, v in metres; u, v as shares of the face.
-    """
-    kind = int(row[PART_KIND])
-    rx, ry, rz = px - row[PART_CENTER], py - row[PART_CENTER + 1], pz - row[PART_CENTER + 2]
-    hx, hy, hz = row[PART_HALF], row[PART_HALF + 1], row[PART_HALF + 2]
-    shift = row[PART_OFFSET]
-    if kind == BOX:
-        cos, sin = row[PART_COS], row[PART_SIN]
-        x, y = cos * rx + sin * ry, cos * ry - sin * rx
-        ax, ay, az = abs(x) / hx, abs(y) / hy, abs(rz) / hz
-        if az >= ax and az >= ay:
-            side = f32(1.0) if rz > f32(0.0) else f32(-1.0)
-            su, sv = f32(0.5) + f32(0.5) * x / hx, f32(0.5) + f32(0.5) * y / hy
-            return f32(0.0), f32(0.0), side, x + shift, y + shift, su, sv
-        sv = f32(0.5) + f32(0.5) * rz / hz
-        # u grows to the right for someone who looks at the face, so that letters read well.
-        if ax >= ay:
-            side = f32(1.0) if x > f32(0.0) else f32(-1.0)
-            u, su = side * y, f32(0.5) + f32(0.5) * side * y / hy
-            return side * cos, side * sin, f32(0.0), u + shift, pz + shift, su, sv
-        side = f32(1.0) if y > f32(0.0) else f32(-1.0)
-        u, su = -side * x, f32(0.5) - f32(0.5) * side * x / hx
-        return -side * sin, side * cos, f32(0.0), u + shift, pz + shift, su, sv
+
+@scalar
+def part_surface(part: np.record, point: Vector) -> tuple[Vector, Place]:
+    """Return the outward normal of a part at a point on it, and the place for its texture."""
+    if part.kind == BOX:
+        return box_surface(part, point)
+    rx, ry, rz = from_center(part, point)
+    radius, half_height = part.half[0], part.half[2]
+    shift = part.offset
     angle = math.atan2(ry, rx)
     su = angle * f32(0.5 / math.pi) + f32(0.5)
-    if kind == CYLINDER:
-        sv = f32(0.5) + f32(0.5) * rz / hz
+    if part.kind == CYLINDER:
+        sv = f32(0.5) + f32(0.5) * rz / half_height
         radial = math.sqrt(rx * rx + ry * ry)
-        if abs(rz) / hz > radial / hx:
+        if abs(rz) / half_height > radial / radius:
             side = f32(1.0) if rz > f32(0.0) else f32(-1.0)
-            return f32(0.0), f32(0.0), side, rx + shift, ry + shift, su, sv
-        return rx / hx, ry / hx, f32(0.0), angle * hx + shift, pz + shift, su, sv
-    nz = smaller(larger(rz / hx, f32(-1.0)), f32(1.0))
+            return Vector(f32(0.0), f32(0.0), side), Place(rx + shift, ry + shift, su, sv)
+        normal = Vector(rx / radius, ry / radius, f32(0.0))
+        return normal, Place(angle * radius + shift, point.z + shift, su, sv)
+    nz = smaller(larger(rz / radius, f32(-1.0)), f32(1.0))
     latitude = math.asin(nz)
     sv = latitude * f32(1.0 / math.pi) + f32(0.5)
-    return rx / hx, ry / hx, nz, angle * hx + shift, latitude * hx + shift, su, sv
+    normal = Vector(rx / radius, ry / radius, nz)
+    return normal, Place(angle * radius + shift, latitude * radius + shift, su, sv)
 
 
 @scalar
-def corner_shadow(row: Table, px: float, py: float, pz: float) -> float:
-    """Darken near the corners of a cell, where less of the surrounding light arrives."""
+def box_surface(part: np.record, point: Vector) -> tuple[Vector, Place]:
+    """Return the normal and the place of a box, as `part_surface`."""
+    rx, ry, rz = from_center(part, point)
+    hx, hy, hz = part.half[0], part.half[1], part.half[2]
+    shift, cos, sin = part.offset, part.cos, part.sin
+    x, y = cos * rx + sin * ry, cos * ry - sin * rx
+    ax, ay, az = abs(x) / hx, abs(y) / hy, abs(rz) / hz
+    if az >= ax and az >= ay:
+        side = f32(1.0) if rz > f32(0.0) else f32(-1.0)
+        su, sv = f32(0.5) + f32(0.5) * x / hx, f32(0.5) + f32(0.5) * y / hy
+        return Vector(f32(0.0), f32(0.0), side), Place(x + shift, y + shift, su, sv)
+    sv = f32(0.5) + f32(0.5) * rz / hz
+    # u grows to the right as seen from outside, so that letters read well.
+    if ax >= ay:
+        side = f32(1.0) if x > f32(0.0) else f32(-1.0)
+        u, su = side * y, f32(0.5) + f32(0.5) * side * y / hy
+        normal = Vector(side * cos, side * sin, f32(0.0))
+        return normal, Place(u + shift, point.z + shift, su, sv)
+    side = f32(1.0) if y > f32(0.0) else f32(-1.0)
+    u, su = -side * x, f32(0.5) - f32(0.5) * side * x / hx
+    normal = Vector(-side * sin, side * cos, f32(0.0))
+    return normal, Place(u + shift, point.z + shift, su, sv)
+
+
+@scalar
+def face_surface(tables: Tables, cell: np.record, face: int, point: Vector) -> Surface:
+    """Return the surface of a face of a cell, with its decals and its skirting board."""
+    nx, ny, nz = f32(0.0), f32(0.0), f32(0.0)
+    u, v, su, sv = point.x, point.z, f32(0.0), f32(0.0)
+    share = f32(1.0)
+    material = cell.materials[face]
+    outward = f32(2 * (face & 1) - 1)
+    if face < 2:
+        nx, u = -outward, point.y
+    elif face < 4:
+        ny = -outward
+    else:
+        nz, v = -outward, point.y
+    number = decal_at(tables, cell, face, u, v)
+    if number >= 0:
+        decal = tables.decals[number]
+        material = decal.material
+        su = (u - decal.low) / (decal.high - decal.low)
+        sv = (v - decal.bottom) / (decal.top - decal.bottom)
+        if face == 1 or face == 2:
+            su = f32(1.0) - su  # so that letters read well
+    elif face < 4 and point.z < cell.skirting:
+        share = f32(0.55)
+    return Surface(Vector(nx, ny, nz), Place(u, v, su, sv), material, share)
+
+
+@scalar
+def surface_of(tables: Tables, hit: Hit, point: Vector) -> Surface:
+    """Return the surface of a hit."""
+    if hit.part < 0:
+        return face_surface(tables, tables.cells[hit.cell], hit.face, point)
+    part = tables.parts[hit.part]
+    normal, place = part_surface(part, point)
+    return Surface(normal, place, part.material, f32(1.0))
+
+
+@scalar
+def corner_shadow(cell: np.record, point: Vector) -> float:
+    """Return the share of the surrounding light that arrives, less near corners of a cell."""
     dark = f32(0.0)
     for axis in range(3):
-        p = px
+        p = point.x
         if axis == 1:
-            p = py
+            p = point.y
         elif axis == 2:
-            p = pz
-        d = smaller(p - row[CELL_LOW + axis], row[CELL_HIGH + axis] - p)
+            p = point.z
+        d = smaller(p - cell.low[axis], cell.high[axis] - p)
         if d > f32(1e-3):  # not the face itself
             dark += f32(0.04) / (f32(0.04) + d * d)
     return f32(1.0) - f32(0.3) * smaller(dark, f32(1.8))
 
 
 @scalar
-def shade(
-    cells: Table,
-    decals: Table,
-    groups: Table,
-    parts: Table,
-    materials: Table,
-    images: NDArray[np.uint8],
-    cell: int,
-    part: int,
-    face: int,
-    px: float,
-    py: float,
-    pz: float,
-    dx: float,
-    dy: float,
-    dz: float,
-    pixel_width: float,
-) -> tuple[float, float, float]:
+def lamp_light(
+    tables: Tables, cell: np.record, point: Vector, normal: Vector, view: Vector
+) -> tuple[float, float]:
     """
-    Give the light that a surface sends back along a ray.
+    Return how strongly the lamp of a cell lights a point.
 
-    :param part: what was hit, or -1 for a face of the cell.
-    :param px: x of the hit; py, pz alike, metres.
-    :param dx: x of the ray's direction; dy, dz alike, any length.
+    :param normal: of the surface there.
+    :param view: direction of the ray that sees it, of length 1.
+    :returns: light that the surface scatters; light that it reflects to the viewer.
+    """
+    lamp = Vector(cell.light[0], cell.light[1], cell.light[2])
+    to_lamp = Vector(lamp.x - point.x, lamp.y - point.y, lamp.z - point.z)
+    lx, ly, lz = to_lamp
+    square = dot(to_lamp, to_lamp)
+    reach = math.sqrt(square)
+    if reach == f32(0.0):
+        return f32(0.0), f32(0.0)
+    lambert = dot(normal, to_lamp) / reach
+    if lambert <= f32(0.0):
+        return f32(0.0), f32(0.0)
+    # From the lamp to the surface, so that the surface does not shadow itself.
+    ray = ray_from(lamp, Vector(-lx, -ly, -lz))
+    if is_blocked(tables, cell, ray, f32(1.0) - f32(0.01) / reach):
+        return f32(0.0), f32(0.0)
+    direct = lambert / (f32(1.0) + f32(0.12) * square)
+    halfway = Vector(lx / reach - view.x, ly / reach - view.y, lz / reach - view.z)
+    hx, hy, hz = halfway
+    half = (normal.x * hx + normal.y * hy + normal.z * hz) / math.sqrt(hx * hx + hy * hy + hz * hz)
+    half = larger(half, f32(0.0))
+    half *= half
+    half *= half
+    half *= half
+    half *= half
+    return direct, half * half * direct
+
+
+@scalar
+def shade(tables: Tables, ray: Ray, hit: Hit, pixel_width: float) -> tuple[float, float, float]:
+    """
+    Return the light that a surface sends back along a ray.
+
     :param pixel_width: width of the pixel there, metres, before the slant of the surface.
     :returns: linear red, green, blue.
     """
-    row = cells[cell]
-    nx, ny, nz = f32(0.0), f32(0.0), f32(0.0)
-    u, v, su, sv = px, pz, f32(0.0), f32(0.0)
-    soft = f32(1.0)
-    if part >= 0:
-        material = int(parts[part][PART_MATERIAL])
-        nx, ny, nz, u, v, su, sv = part_surface(parts[part], px, py, pz)
-    else:
-        material = int(row[CELL_MATERIALS + face])
-        outward = f32(2 * (face & 1) - 1)
-        if face < 2:
-            nx, u = -outward, py
-        elif face < 4:
-            ny = -outward
-        else:
-            nz, v = -outward, py
-        decal = decal_at(row, decals, face, u, v)
-        if decal >= 0:
-            patch = decals[decal]
-            material = int(patch[DECAL_MATERIAL])
-            su = (u - patch[DECAL_LOW]) / (patch[DECAL_HIGH] - patch[DECAL_LOW])
-            sv = (v - patch[DECAL_BOTTOM]) / (patch[DECAL_TOP] - patch[DECAL_BOTTOM])
-            if face == 1 or face == 2:
-                su = f32(1.0) - su  # so that letters read well
-        elif face < 4 and pz < row[CELL_SKIRTING]:
-            soft = f32(0.55)
-    length = math.sqrt(dx * dx + dy * dy + dz * dz)
-    facing = -(nx * dx + ny * dy + nz * dz) / length
+    cell = tables.cells[hit.cell]
+    point = along(ray, hit.distance)
+    surface = surface_of(tables, hit, point)
+    normal, material = surface.normal, tables.materials[surface.material]
+    length = math.sqrt(dot(ray.direction, ray.direction))
+    facing = -dot(normal, ray.direction) / length
     footprint = pixel_width / larger(facing, f32(0.2))
-    red, green, blue = albedo(materials, images, material, u, v, su, sv, footprint)
-
-    lx, ly, lz = row[CELL_LIGHT] - px, row[CELL_LIGHT + 1] - py, row[CELL_LIGHT + 2] - pz
-    square = lx * lx + ly * ly + lz * lz
-    reach = math.sqrt(square)
-    lambert = (nx * lx + ny * ly + nz * lz) / reach
-    direct, highlight = f32(0.0), f32(0.0)
-    if lambert > f32(0.0):
-        # From the lamp to the surface, so that the surface does not shadow itself.
-        blocked = is_blocked(
-            row, groups, parts, row[CELL_LIGHT], row[CELL_LIGHT + 1], row[CELL_LIGHT + 2],
-            -lx, -ly, -lz, f32(1.0) - f32(0.01) / reach,
-        )  # fmt: skip
-        if not blocked:
-            direct = lambert / (f32(1.0) + f32(0.12) * square)
-            hx, hy, hz = (
-                lx / reach - dx / length,
-                ly / reach - dy / length,
-                lz / reach - dz / length,
-            )
-            half = (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz)
-            half = larger(half, f32(0.0))
-            half *= half
-            half *= half
-            half *= half
-            half *= half
-            highlight = half * half * materials[material][MATERIAL_GLOSS] * direct
-    around = corner_shadow(row, px, py, pz) * (f32(0.85) + f32(0.15) * nz) * soft
-    direct *= soft
-    glow = materials[material][MATERIAL_GLOW]
-    red *= row[CELL_AMBIENT] * around + row[CELL_LIGHT_COLOR] * direct + glow
-    green *= row[CELL_AMBIENT + 1] * around + row[CELL_LIGHT_COLOR + 1] * direct + glow
-    blue *= row[CELL_AMBIENT + 2] * around + row[CELL_LIGHT_COLOR + 2] * direct + glow
-    return (
-        red + row[CELL_LIGHT_COLOR] * highlight,
-        green + row[CELL_LIGHT_COLOR + 1] * highlight,
-        blue + row[CELL_LIGHT_COLOR + 2] * highlight,
-    )
+    dx, dy, dz = ray.direction
+    view = Vector(dx / length, dy / length, dz / length)
+    red, green, blue = albedo(tables, material, surface.place, footprint)
+    direct, highlight = lamp_light(tables, cell, point, normal, view)
+    highlight *= material.gloss
+    around = corner_shadow(cell, point) * (f32(0.85) + f32(0.15) * normal.z) * surface.share
+    direct *= surface.share
+    ambient, lamp = cell.ambient, cell.light_color
+    red *= ambient[0] * around + lamp[0] * direct + material.glow
+    green *= ambient[1] * around + lamp[1] * direct + material.glow
+    blue *= ambient[2] * around + lamp[2] * direct + material.glow
+    return red + lamp[0] * highlight, green + lamp[1] * highlight, blue + lamp[2] * highlight
 
 
 @scalar
 def grey_level(light: float) -> float:
-    """Turn linear light into a pixel value, 0 to 255, with a soft shoulder and gamma 2."""
+    """Return the pixel value, 0 to 255, of linear light, with a soft shoulder and gamma 2."""
     light = larger(light, f32(0.0))
     shown = light * (f32(1.0) + f32(0.15) * light) / (f32(1.0) + f32(0.55) * light)
     return f32(255.0) * math.sqrt(clamp01(shown))
@@ -455,37 +455,24 @@ def grey_level(light: float) -> float:
 
 @scalar
 def pixel(
-    cells: Table,
-    portals: Table,
-    decals: Table,
-    groups: Table,
-    parts: Table,
-    materials: Table,
-    images: NDArray[np.uint8],
-    lens: Table,
-    pose: Table,
-    cell: int,
-    x: float,
-    y: float,
+    tables: Tables, camera: np.record, x: float, y: float
 ) -> tuple[float, float, float, float]:
     """
-    Look through one place of the image.
+    Return the light and the depth at one point of the image.
 
-    :param lens: fx, fy, cx, cy, pixels.
-    :param pose: (3, 4) world_T_camera.
-    :param cell: row of cells around the camera.
+    :param camera: row of CAMERA.
     :param x: column, pixels, whole at the middle of a pixel.
     :param y: row, pixels.
     :returns: linear red, green, blue; depth along the optical axis, metres.
     """
-    a, b = (x - lens[2]) / lens[0], (y - lens[3]) / lens[1]
-    dx = pose[0, 0] * a + pose[0, 1] * b + pose[0, 2]
-    dy = pose[1, 0] * a + pose[1, 1] * b + pose[1, 2]
-    dz = pose[2, 0] * a + pose[2, 1] * b + pose[2, 2]
-    ox, oy, oz = pose[0, 3], pose[1, 3], pose[2, 3]
-    depth, cell, part, face = cast_ray(cells, portals, groups, parts, cell, ox, oy, oz, dx, dy, dz)
-    red, green, blue = shade(
-        cells, decals, groups, parts, materials, images, cell, part, face,
-        ox + depth * dx, oy + depth * dy, oz + depth * dz, dx, dy, dz, depth / lens[0],
-    )  # fmt: skip
-    return red, green, blue, depth
+    a, b = (x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy
+    pose = camera.pose
+    direction = Vector(
+        pose[0, 0] * a + pose[0, 1] * b + pose[0, 2],
+        pose[1, 0] * a + pose[1, 1] * b + pose[1, 2],
+        pose[2, 0] * a + pose[2, 1] * b + pose[2, 2],
+    )
+    ray = ray_from(Vector(pose[0, 3], pose[1, 3], pose[2, 3]), direction)
+    hit = cast_ray(tables, camera.cell, ray)
+    red, green, blue = shade(tables, ray, hit, hit.distance / camera.fx)
+    return red, green, blue, hit.distance

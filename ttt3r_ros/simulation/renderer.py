@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures and exact depth of a world, on the CPU (`renderer_cuda` is its twin)."""
+"""Images and exact depth of a world, rendered on the CPU (on CUDA: `renderer_cuda`)."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 import itertools
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,17 @@ from numpy.typing import NDArray
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import grey_level, pixel
-from ttt3r_ros.simulation.scalar import f32, scalar
+from ttt3r_ros.simulation.scalar import compiled, f32, scalar
 from ttt3r_ros.simulation.sensor import Sensor
+from ttt3r_ros.simulation.tables import CAMERA, Records, Tables
 from ttt3r_ros.simulation.world import World
 
 Rgb = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
-# Where `smooth` looks through a pixel, pixels from its middle.
+# The rays of `smooth` through a pixel, pixels from its middle.
 RAYS = np.array([[0, 0], [-0.3, -0.15], [0.15, -0.3], [0.3, 0.15], [-0.15, 0.3]], dtype=np.float32)
-EDGE = 24  # grey levels between neighbours that `smooth` takes for an edge
+EDGE = 24  # grey levels between neighbours, at least, for `smooth`
 
 
 class CameraOutsideError(UserError):
@@ -40,13 +42,12 @@ def render(
     seed: int = 0,
 ) -> tuple[Rgb, Depth]:
     """
-    Take one picture.
+    Render one image.
 
-    :param world: what there is to see.
-    :param intrinsics: a camera without distortion.
+    :param intrinsics: of a camera without distortion.
     :param world_T_camera: (4, 4), optical frame.
     :param smooth: average five rays in pixels at edges; two to three times slower.
-    :param sensor: what spoils the picture; None keeps it perfect.
+    :param sensor: whose faults the image gets; None for none.
     :param seed: of the sensor's noise.
     :returns: (H, W, 3) colours; (H, W) float32 depth, metres along the optical axis.
     :raises CameraOutsideError: when the camera stands in a wall or outside.
@@ -68,29 +69,23 @@ def render_clip(
     threads: int = 1,
 ) -> tuple[Rgb, Depth]:
     """
-    Take many pictures. The interpreter's lock is released, so threads can render side by side.
+    Render many images; the interpreter's lock is released, so threads can render in parallel.
 
     :param world_T_camera: (T, 4, 4); the other parameters are those of `render`.
-    :param threads: how many share the frames.
+    :param threads: among which the frames are divided.
     :returns: (T, H, W, 3) colours; (T, H, W) float32 depth, metres along the optical axis.
     :raises CameraOutsideError: naming the first camera in a wall or outside.
     """
-    lens, poses, cells = prepare_cameras(world, intrinsics, world_T_camera)
-    count = len(poses)
+    cameras = prepare_cameras(world, intrinsics, world_T_camera)
+    count = len(cameras)
     rgb = np.empty((count, intrinsics.height, intrinsics.width, 3), dtype=np.uint8)
     depth = np.empty((count, intrinsics.height, intrinsics.width), dtype=np.float32)
 
     def work(part: slice) -> None:
-        render_frames(
-            *world.tables(),
-            lens,
-            poses[part],
-            cells[part],
-            rgb[part],
-            depth[part],
-        )
+        seen = cast(Records, cameras[part])
+        render_frames(world.tables, seen, rgb[part], depth[part])
         if smooth:
-            smooth_edges(*world.tables(), lens, poses[part], cells[part], RAYS, rgb[part])
+            smooth_edges(world.tables, seen, RAYS, rgb[part])
 
     bounds = np.linspace(0, count, threads + 1).astype(int)
     parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
@@ -104,7 +99,7 @@ def render_clip(
 
 def compile_renderer(world: World) -> None:
     """
-    Compile it now, or load what was compiled before, so that no picture waits for it.
+    Compile the renderer, or load it from numba's cache, so that no image waits for it.
 
     :param world: any.
     """
@@ -114,11 +109,12 @@ def compile_renderer(world: World) -> None:
 
 def prepare_cameras(
     world: World, intrinsics: CameraIntrinsics, world_T_camera: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+) -> Records:
     """
-    Turn cameras into what the ray caster takes.
+    Return the cameras as the ray caster takes them.
 
-    :returns: (4,) fx, fy, cx, cy; (T, 3, 4) poses; (T,) cell around each camera.
+    :param world_T_camera: (T, 4, 4), optical frame.
+    :returns: (T,) rows of CAMERA.
     :raises CameraOutsideError: naming the first camera in a wall or outside.
     """
     if intrinsics.distortion_model != 'none':
@@ -131,63 +127,54 @@ def prepare_cameras(
             f'camera {first} at {place} stands in a wall or outside the building; '
             'take a place inside a room'
         )
-    lens = np.array([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy], np.float32)
-    return lens, np.ascontiguousarray(world_T_camera[:, :3, :], dtype=np.float32), cells
+    cameras = np.zeros(len(cells), CAMERA).view(np.recarray)
+    cameras.pose = world_T_camera[:, :3, :]
+    cameras.fx, cameras.fy = intrinsics.fx, intrinsics.fy
+    cameras.cx, cameras.cy = intrinsics.cx, intrinsics.cy
+    cameras.cell = cells
+    return cameras
 
 
 @scalar
-def show(rgb: Rgb, frame: int, row: int, column: int, r: float, g: float, b: float) -> None:
-    """Write linear light into a pixel."""
-    rgb[frame, row, column, 0] = int(grey_level(r) + f32(0.5))
-    rgb[frame, row, column, 1] = int(grey_level(g) + f32(0.5))
-    rgb[frame, row, column, 2] = int(grey_level(b) + f32(0.5))
+def write_pixel(rgb: Rgb, red: float, green: float, blue: float) -> None:
+    """
+    Write linear light into a pixel.
+
+    :param rgb: (3,).
+    """
+    rgb[0] = int(grey_level(red) + f32(0.5))
+    rgb[1] = int(grey_level(green) + f32(0.5))
+    rgb[2] = int(grey_level(blue) + f32(0.5))
 
 
 @scalar
-def render_frames(
-    cells: NDArray[np.float32],
-    portals: NDArray[np.float32],
-    decals: NDArray[np.float32],
-    groups: NDArray[np.float32],
-    parts: NDArray[np.float32],
-    materials: NDArray[np.float32],
-    images: Rgb,
-    lens: NDArray[np.float32],
-    poses: NDArray[np.float32],
-    cell_of: NDArray[np.int64],
-    rgb: Rgb,
-    depth: Depth,
-) -> None:
-    """Fill (T, H, W, 3) colours and (T, H, W) depth, one ray a pixel, see `raycast.pixel`."""
-    for frame in range(poses.shape[0]):
+def render_frames(tables: Tables, cameras: Records, rgb: Rgb, depth: Depth) -> None:
+    """
+    Write images and depth, one ray per pixel, see `raycast.pixel`.
+
+    :param cameras: (T,) rows of CAMERA.
+    :param rgb: (T, H, W, 3).
+    :param depth: (T, H, W), metres along the optical axis.
+    """
+    for frame in range(len(cameras)):
         for row in range(rgb.shape[1]):
             for column in range(rgb.shape[2]):
-                r, g, b, z = pixel(
-                    cells, portals, decals, groups, parts, materials, images,
-                    lens, poses[frame], cell_of[frame], f32(column), f32(row),
-                )  # fmt: skip
+                r, g, b, z = pixel(tables, cameras[frame], f32(column), f32(row))
                 depth[frame, row, column] = z
-                show(rgb, frame, row, column, r, g, b)
+                write_pixel(rgb[frame, row, column], r, g, b)
 
 
-@scalar
-def smooth_edges(
-    cells: NDArray[np.float32],
-    portals: NDArray[np.float32],
-    decals: NDArray[np.float32],
-    groups: NDArray[np.float32],
-    parts: NDArray[np.float32],
-    materials: NDArray[np.float32],
-    images: Rgb,
-    lens: NDArray[np.float32],
-    poses: NDArray[np.float32],
-    cell_of: NDArray[np.int64],
-    rays: NDArray[np.float32],
-    rgb: Rgb,
-) -> None:
-    """Replace the pixels that differ from a neighbour by the mean of several rays."""
+@compiled
+def smooth_edges(tables: Tables, cameras: Records, rays: NDArray[np.float32], rgb: Rgb) -> None:
+    """
+    Replace the pixels that differ from a neighbour by the mean of several rays.
+
+    :param cameras: (T,) rows of CAMERA.
+    :param rays: (K, 2) x and y from the middle of a pixel, pixels.
+    :param rgb: (T, H, W, 3).
+    """
     share = f32(1.0) / f32(len(rays))
-    for frame in range(poses.shape[0]):
+    for frame in range(len(cameras)):
         edges = find_edges(rgb[frame])
         for row in range(rgb.shape[1]):
             for column in range(rgb.shape[2]):
@@ -196,17 +183,14 @@ def smooth_edges(
                 red, green, blue = f32(0.0), f32(0.0), f32(0.0)
                 for ray in range(len(rays)):
                     x, y = f32(column) + rays[ray, 0], f32(row) + rays[ray, 1]
-                    r, g, b, _ = pixel(
-                        cells, portals, decals, groups, parts, materials, images,
-                        lens, poses[frame], cell_of[frame], x, y,
-                    )  # fmt: skip
+                    r, g, b, _ = pixel(tables, cameras[frame], x, y)
                     red, green, blue = red + r, green + g, blue + b
-                show(rgb, frame, row, column, red * share, green * share, blue * share)
+                write_pixel(rgb[frame, row, column], red * share, green * share, blue * share)
 
 
-@scalar
+@compiled
 def find_edges(rgb: Rgb) -> NDArray[np.bool_]:
-    """Mark the pixels of (H, W, 3) that differ from the one to their right or below, both."""
+    """Mark both of two pixels of (H, W, 3), side by side or one above the other, that differ."""
     height, width = rgb.shape[0], rgb.shape[1]
     edges = np.zeros((height, width), dtype=np.bool_)
     for row in range(height):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures and exact depth of a world, on a CUDA device: the twin of `renderer`, for training."""
+"""Images and exact depth of a world, rendered on a CUDA device, for training."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.simulation.raycast import grey_level, pixel
-from ttt3r_ros.simulation.renderer import prepare_cameras
+from ttt3r_ros.simulation.raycast import pixel
+from ttt3r_ros.simulation.renderer import prepare_cameras, write_pixel
 from ttt3r_ros.simulation.scalar import f32
 from ttt3r_ros.simulation.sensor import capture_pixel, Sensor
+from ttt3r_ros.simulation.tables import Tables
 from ttt3r_ros.simulation.world import World
 
 THREADS = 128  # of a block
@@ -33,15 +34,14 @@ class CudaRenderer:
 
     def __init__(self, world: World) -> None:
         """
-        Copy the world to the current device.
+        Copy a world to the current device.
 
-        :param world: what there is to see.
         :raises NoCudaError: when numba finds no device.
         """
         if not cuda.is_available():
             raise NoCudaError('numba finds no CUDA device here: render on the CPU instead')
         self._world = world
-        self._tables = tuple(cuda.to_device(table) for table in world.tables())
+        self._tables = Tables(*map(cuda.to_device, world.tables))
 
     def render_clip(
         self,
@@ -52,42 +52,33 @@ class CudaRenderer:
         seed: int = 0,
     ) -> tuple[Any, Any]:
         """
-        Take many pictures; they stay on the device.
+        Render many images; they stay on the device.
 
-        :param intrinsics: a camera without distortion.
+        :param intrinsics: of a camera without distortion.
         :param world_T_camera: (T, 4, 4), optical frame.
-        :param sensor: what spoils the picture; None keeps it perfect.
+        :param sensor: whose faults the image gets; None for none.
         :param seed: of the sensor's noise.
         :returns: device arrays: (T, H, W, 3) uint8 colours and (T, H, W) float32 depth, metres;
             `torch.as_tensor(array, device='cuda')` takes them without a copy.
         :raises CameraOutsideError: naming the first camera in a wall or outside.
         """
-        lens, poses, cells = prepare_cameras(self._world, intrinsics, world_T_camera)
-        shape = (len(poses), intrinsics.height, intrinsics.width)
+        cameras = prepare_cameras(self._world, intrinsics, world_T_camera)
+        shape = (len(cameras), intrinsics.height, intrinsics.width)
         rgb = cuda.device_array((*shape, 3), dtype=np.uint8)
         depth = cuda.device_array(shape, dtype=np.float32)
         blocks = -(-depth.size // THREADS)
-        _render_pixels[blocks, THREADS](
-            *self._tables,
-            cuda.to_device(lens),
-            cuda.to_device(poses),
-            cuda.to_device(cells),
-            rgb,
-            depth,
-        )
+        _render_pixels[blocks, THREADS](self._tables, cuda.to_device(cameras), rgb, depth)
         if sensor is None:
             return rgb, depth
         taken = cuda.device_array_like(rgb)
         blocks = -(-rgb.size // THREADS)
-        _capture_values[blocks, THREADS](rgb, cuda.to_device(sensor.table()), seed, taken)
+        _capture_values[blocks, THREADS](rgb, cuda.to_device(sensor.settings(seed)), taken)
         return taken, depth
 
 
 @cuda.jit(fastmath=True)
-def _render_pixels(  # type: ignore[no-untyped-def]
-    cells, portals, decals, groups, parts, materials, images, lens, poses, cell_of, rgb, depth
-):
-    """Give each thread one pixel, see `raycast.pixel`."""
+def _render_pixels(tables, cameras, rgb, depth):  # type: ignore[no-untyped-def]
+    """Render one pixel per thread, see `raycast.pixel`."""
     index = cuda.grid(1)
     count, height, width = depth.shape
     if index >= count * height * width:
@@ -95,19 +86,14 @@ def _render_pixels(  # type: ignore[no-untyped-def]
     frame = index // (height * width)
     row = index // width % height
     column = index % width
-    red, green, blue, z = pixel(
-        cells, portals, decals, groups, parts, materials, images,
-        lens, poses[frame], cell_of[frame], f32(column), f32(row),
-    )  # fmt: skip
+    red, green, blue, z = pixel(tables, cameras[frame], f32(column), f32(row))
     depth[frame, row, column] = z
-    rgb[frame, row, column, 0] = int(grey_level(red) + f32(0.5))
-    rgb[frame, row, column, 1] = int(grey_level(green) + f32(0.5))
-    rgb[frame, row, column, 2] = int(grey_level(blue) + f32(0.5))
+    write_pixel(rgb[frame, row, column], red, green, blue)
 
 
 @cuda.jit(fastmath=True)
-def _capture_values(rgb, settings, seed, taken):  # type: ignore[no-untyped-def]
-    """Give each thread one value of one pixel, see `sensor.capture_pixel`."""
+def _capture_values(rgb, settings, taken):  # type: ignore[no-untyped-def]
+    """Compute one value of one pixel per thread, see `sensor.capture_pixel`."""
     index = cuda.grid(1)
     count, height, width, channels = rgb.shape
     if index >= count * height * width * channels:
@@ -117,5 +103,5 @@ def _capture_values(rgb, settings, seed, taken):  # type: ignore[no-untyped-def]
     column = index // channels % width
     channel = index % channels
     taken[frame, row, column, channel] = capture_pixel(
-        rgb, settings, seed, frame, row, column, channel
+        rgb, settings[0], frame, row, column, channel
     )

@@ -25,27 +25,45 @@ Number = TypeVar('Number', int, float)
 # Literals are double precision to numba; f32(0.5) keeps a formula in single precision.
 f32 = cast('Callable[[float], float]', np.float32)
 
+# The error model of numpy: a division by zero gives inf and costs no test.
+OPTIONS: dict[str, Any] = {
+    'cache': True,
+    'nogil': True,
+    'fastmath': True,
+    'error_model': 'numpy',
+}
+# Without its runtime, numba counts no references: a table would be counted in and out of every
+# call, which took a fifth of a picture's time.
+SCALAR_OPTIONS = {**OPTIONS, '_nrt': False}
+
 
 def scalar(function: Function) -> Function:
     """
-    Compile a function of single numbers and flat arrays.
+    Compile a function of single numbers and tables.
 
     :param function: code that both numba targets accept: no allocation, no exceptions.
     """
-    # The error model of numpy: a division by zero gives inf and costs no test.
-    compiled = numba.njit(cache=True, nogil=True, fastmath=True, error_model='numpy')(function)
-    return cast(Function, compiled)
+    return cast(Function, numba.njit(**SCALAR_OPTIONS)(function))
+
+
+def compiled(function: Function) -> Function:
+    """
+    Compile a function for the CPU only.
+
+    :param function: code that numba accepts; it may allocate arrays.
+    """
+    return cast(Function, numba.njit(**OPTIONS)(function))
 
 
 @scalar
 def smaller(a: Number, b: Number) -> Number:
-    """Give the smaller number: `min`, which numba's CUDA target does not compile."""
+    """Return the smaller number: `min`, which numba's CUDA target does not compile."""
     return a if a < b else b
 
 
 @scalar
 def larger(a: Number, b: Number) -> Number:
-    """Give the larger number, see `smaller`."""
+    """Return the larger number, see `smaller`."""
     return a if a > b else b
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an image sensor does to a perfect picture: exposure, colour, vignetting, blur, noise."""
+"""Faults of an image sensor: exposure, colour, vignetting, blur and noise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.simulation.scalar import f32, larger, scalar, smaller
+from ttt3r_ros.simulation.tables import record, Records, records
 from ttt3r_ros.simulation.textures import clamp01, scrambled
+
+SETTINGS = np.dtype(
+    [
+        ('gain', np.float32, 3),  # see Sensor
+        ('contrast', np.float32),
+        ('vignetting', np.float32),
+        ('side', np.float32),  # share of a neighbour in a pixel, of the blur along one axis
+        ('noise', np.float32),
+        ('seed', np.int64),
+    ],
+    align=True,
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,7 @@ class Sensor:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Sensor:
-        """
-        Draw a sensor, for training.
-
-        :param rng: where the numbers come from.
-        """
+        """Draw a sensor, for training."""
         exposure = math.exp(rng.normal(0.0, 0.18))
         tint = np.exp(rng.normal(0.0, 0.05, 3))
         return cls(
@@ -51,28 +60,39 @@ class Sensor:
 
     def capture(self, rgb: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
         """
-        Take the picture of perfect pictures.
+        Return images as this sensor captures them.
 
         :param rgb: (T, H, W, 3) as rendered.
-        :param seed: of the noise; the same seed gives the same noise.
+        :param seed: of the noise; equal seeds result in equal noise.
         :returns: (T, H, W, 3).
         """
         taken = np.empty_like(rgb)
-        capture_frames(np.ascontiguousarray(rgb), self.table(), seed, taken)
+        capture_frames(np.ascontiguousarray(rgb), self.settings(seed)[0], taken)
         return taken
 
-    def table(self) -> NDArray[np.float32]:
-        """Give the (7,) numbers that `capture_pixel` takes."""
+    def settings(self, seed: int) -> Records:
+        """
+        Return the settings that `capture_pixel` takes.
+
+        :param seed: of the noise.
+        :returns: one row of SETTINGS.
+        """
         side = math.exp(-0.5 / max(self.blur, 1e-3) ** 2)
-        return np.array(
-            [*self.gain, self.contrast, self.vignetting, side / (1 + 2 * side), self.noise],
-            dtype=np.float32,
+        row = record(
+            SETTINGS,
+            gain=self.gain,
+            contrast=self.contrast,
+            vignetting=self.vignetting,
+            side=side / (1 + 2 * side),
+            noise=self.noise,
+            seed=seed,
         )
+        return records(SETTINGS, [row])
 
 
 @scalar
 def noise_of_pixel(seed: int, frame: int, place: int) -> float:
-    """Draw a number of about normal distribution, mean 0, standard deviation 1."""
+    """Return a random number of about normal distribution, mean 0, standard deviation 1."""
     bits = scrambled(place, frame, seed)
     # The sum of four uniform numbers of six bits has variance 4 (64^2 - 1) / 12.
     total = (bits & 63) + ((bits >> 6) & 63) + ((bits >> 12) & 63) + (bits >> 18)
@@ -82,16 +102,15 @@ def noise_of_pixel(seed: int, frame: int, place: int) -> float:
 @scalar
 def capture_pixel(
     rgb: NDArray[np.uint8],
-    settings: NDArray[np.float32],
-    seed: int,
+    settings: np.record,
     frame: int,
     row: int,
     column: int,
     channel: int,
 ) -> int:
-    """Give one value of the picture taken, 0 to 255."""
+    """Return one value of the captured image, 0 to 255."""
     height, width = rgb.shape[1], rgb.shape[2]
-    side = settings[5]
+    side = settings.side
     if side > f32(1e-3):
         level = f32(0.0)
         for i in range(-1, 2):
@@ -105,26 +124,24 @@ def capture_pixel(
         level = f32(rgb[frame, row, column, channel])
     x = f32(2.0) * f32(column) / f32(width) - f32(1.0)
     y = f32(2.0) * f32(row) / f32(height) - f32(1.0)
-    level *= settings[channel] * (f32(1.0) - settings[4] * f32(0.5) * (x * x + y * y))
+    level *= settings.gain[channel] * (f32(1.0) - settings.vignetting * f32(0.5) * (x * x + y * y))
     level = clamp01(level * f32(1.0 / 255.0))
-    if settings[3] != f32(1.0):
-        level = level ** settings[3]
+    if settings.contrast != f32(1.0):
+        level = level**settings.contrast
     # Shot noise grows with the light: more in the bright parts, some in the dark ones.
-    strength: float = settings[6] * (f32(0.6) + f32(0.8) * level)
+    strength: float = settings.noise * (f32(0.6) + f32(0.8) * level)
     place = (row * width + column) * 3 + channel
-    level = f32(255.0) * level + strength * noise_of_pixel(seed, frame, place)
+    level = f32(255.0) * level + strength * noise_of_pixel(int(settings.seed), frame, place)
     return int(smaller(larger(level + f32(0.5), f32(0.0)), f32(255.0)))
 
 
 @scalar
-def capture_frames(
-    rgb: NDArray[np.uint8], settings: NDArray[np.float32], seed: int, taken: NDArray[np.uint8]
-) -> None:
+def capture_frames(rgb: NDArray[np.uint8], settings: np.record, taken: NDArray[np.uint8]) -> None:
     """Fill `taken` from `rgb`, both (T, H, W, 3)."""
     for frame in range(rgb.shape[0]):
         for row in range(rgb.shape[1]):
             for column in range(rgb.shape[2]):
                 for channel in range(3):
                     taken[frame, row, column, channel] = capture_pixel(
-                        rgb, settings, seed, frame, row, column, channel
+                        rgb, settings, frame, row, column, channel
                     )

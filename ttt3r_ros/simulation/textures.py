@@ -2,46 +2,54 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Procedural textures: a material and a place on a surface give a colour.
+Procedural textures: a material and a place on a surface result in a colour.
 
-A material is one row of `World.materials`; the MATERIAL_ constants name its columns. Places
-are metres along the surface (u, v). `footprint` is the width in metres that one pixel covers
-there: detail finer than it fades to its mean, which keeps distant surfaces from flickering.
+Places are metres along the surface (u, v). `footprint` is the width in metres that one pixel
+covers there: detail finer than it fades to its mean, which keeps distant surfaces from
+flickering.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.simulation.scalar import f32, floor, larger, scalar, smaller
+from ttt3r_ros.simulation.tables import (
+    BLOTCHES,
+    BOOKS,
+    BRICKS,
+    DOTS,
+    IMAGE,
+    PLANKS,
+    STRIPES,
+    Tables,
+    TILES,
+    WEAVE,
+)
 
-PLAIN, BRICKS, PLANKS, TILES, STRIPES, BLOTCHES, BOOKS, DOTS, WEAVE, IMAGE = range(10)
 
-MATERIAL_KIND = 0
-MATERIAL_COLOR = 1  # three linear RGB colours: ground, second, third
-MATERIAL_SCALE_U = 10  # metres per repetition
-MATERIAL_SCALE_V = 11
-MATERIAL_NOISE = 12  # relative amplitude of the noise over everything
-MATERIAL_GRAIN = 13  # metres per cell of that noise, first octave
-MATERIAL_SEED = 14
-MATERIAL_GLOSS = 15  # strength of the highlight
-MATERIAL_GLOW = 16  # light of its own
-MATERIAL_IMAGE = 17  # row of `World.images` for IMAGE
-MATERIAL_COLUMNS = 18
+class Place(NamedTuple):
+    """A place on a surface: metres along it, v upwards on walls; the same as shares, 0 to 1."""
+
+    u: float
+    v: float
+    share_u: float
+    share_v: float
 
 
 @scalar
 def clamp01(x: float) -> float:
-    """Limit to 0 to 1."""
+    """Return a number limited to 0 to 1."""
     return smaller(larger(x, f32(0.0)), f32(1.0))
 
 
 @scalar
 def scrambled(x: int, y: int, seed: int) -> int:
-    """Hash three whole numbers to 24 random bits."""
+    """Return 24 random bits, a hash of three whole numbers."""
     h = x * 0x5851F42D4C957F2D + y * 0x14057B7EF767814F + seed * 0x2545F4914F6CDD1D
     h = (h ^ (h >> 29)) * 0x369DEA0F31A53F85
     return (h >> 40) & 0xFFFFFF
@@ -49,13 +57,13 @@ def scrambled(x: int, y: int, seed: int) -> int:
 
 @scalar
 def random01(x: int, y: int, seed: int) -> float:
-    """Hash a lattice place to a number of [0, 1)."""
+    """Return a number of [0, 1), a hash of a lattice point."""
     return f32(scrambled(x, y, seed)) * f32(1.0 / 16777216.0)
 
 
 @scalar
 def value_noise(x: float, y: float, seed: int) -> float:
-    """Interpolate smoothly between random numbers on the integer lattice; -1 to 1."""
+    """Return -1 to 1, interpolated smoothly between random numbers on the integer lattice."""
     i, j = floor(x), floor(y)
     fx, fy = x - f32(i), y - f32(j)
     fx = fx * fx * (f32(3.0) - f32(2.0) * fx)
@@ -67,20 +75,20 @@ def value_noise(x: float, y: float, seed: int) -> float:
 
 @scalar
 def visible(period: float, footprint: float) -> float:
-    """Say how much of a pattern survives the pixel: 1 all of it, 0 only its mean."""
+    """Return the share of a pattern that a pixel resolves: 1 all of it, 0 only its mean."""
     return clamp01(f32(1.6) - f32(1.6) * footprint / period)
 
 
 @scalar
 def line(distance: float, half_width: float, footprint: float) -> float:
-    """Cover of a pixel by a line whose middle is `distance` away, 0 to 1."""
+    """Return the cover of a pixel, 0 to 1, by a line whose middle is `distance` away."""
     edge = larger(footprint, f32(0.002))
     return clamp01((half_width - distance) / edge + f32(0.5))
 
 
 @scalar
 def rough(u: float, v: float, grain: float, seed: int, footprint: float) -> float:
-    """Sum octaves of noise, coarse to fine, about -1 to 1, as far as the pixel shows them."""
+    """Return the sum of octaves of noise, about -1 to 1, as far as a pixel resolves them."""
     total = f32(0.55) * value_noise(u / grain, v / grain, seed)
     seen = visible(f32(0.27) * grain, footprint)
     if seen > f32(0.0):
@@ -95,9 +103,10 @@ def rough(u: float, v: float, grain: float, seed: int, footprint: float) -> floa
 
 @scalar
 def bricks(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+    material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Lay a running bond: share of the second colour (mortar), of the third, brightness."""
+    """Return a running bond: shares of the second colour (mortar) and the third, brightness."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     row = floor(v / size_v)
     shifted = u / size_u + f32(0.5) * f32(row & 1)
     column = floor(shifted)
@@ -114,9 +123,10 @@ def bricks(
 
 @scalar
 def planks(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+    material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Lay boards of random offset along u, with grain: shares and brightness as `bricks`."""
+    """Return boards of random offset along u, with grain, as `bricks`."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     row = floor(v / size_v)
     shifted = u / size_u + random01(row, 3, seed) * f32(5.0)
     column = floor(shifted)
@@ -133,10 +143,9 @@ def planks(
 
 
 @scalar
-def tiles(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
-) -> tuple[float, float, float]:
-    """Lay a chequered grid with grout: shares and brightness as `bricks`."""
+def tiles(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
+    """Return a chequered grid with grout, as `bricks`."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     column, row = floor(u / size_u), floor(v / size_v)
     fu, fv = u - f32(column) * size_u, v - f32(row) * size_v
     to_edge = smaller(smaller(fu, size_u - fu), smaller(fv, size_v - fv))
@@ -149,9 +158,10 @@ def tiles(
 
 @scalar
 def stripes(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+    material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Paint stripes along v, thin lines of the third colour between some of them."""
+    """Return stripes along v, some with a thin line of the third colour, as `bricks`."""
+    size_u, seed = material.period_u, int(material.seed)
     column = floor(u / size_u)
     fu = u - f32(column) * size_u
     seen = visible(size_u, footprint)
@@ -166,9 +176,10 @@ def stripes(
 
 @scalar
 def blotches(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
+    material: np.record, u: float, v: float, footprint: float
 ) -> tuple[float, float, float]:
-    """Warp noise into the veins and clouds of stone, leather and camouflage."""
+    """Return warped noise, like stone, leather and camouflage, as `bricks`."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     warp = value_noise(u / size_u, v / size_v, seed)
     second = value_noise(f32(1.9) * u / size_u + warp, f32(1.9) * v / size_v - warp, seed + 1)
     sharp = f32(1.0) + f32(6.0) * random01(1, 2, seed)
@@ -178,10 +189,9 @@ def blotches(
 
 
 @scalar
-def books(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
-) -> tuple[float, float, float]:
-    """Stand books of random colour, thickness and height side by side."""
+def books(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
+    """Return books of random colour, thickness and height, as `bricks`."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     column = floor(u / size_u)
     fu = u / size_u - f32(column)
     split = f32(0.3) + f32(0.4) * random01(column, 9, seed)
@@ -207,10 +217,9 @@ def books(
 
 
 @scalar
-def dots(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
-) -> tuple[float, float, float]:
-    """Paint staggered dots of the second and the third colour."""
+def dots(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
+    """Return staggered dots of the second and the third colour, as `bricks`."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     row = floor(v / size_v)
     shifted = u / size_u + f32(0.5) * f32(row & 1)
     column = floor(shifted)
@@ -227,10 +236,9 @@ def dots(
 
 
 @scalar
-def weave(
-    u: float, v: float, size_u: float, size_v: float, seed: int, footprint: float
-) -> tuple[float, float, float]:
-    """Weave a cloth with coloured bands in both directions."""
+def weave(material: np.record, u: float, v: float, footprint: float) -> tuple[float, float, float]:
+    """Return a cloth with coloured bands in both directions, as `bricks`."""
+    size_u, size_v, seed = material.period_u, material.period_v, int(material.seed)
     seen = visible(size_u, footprint)
     wide = random01(floor(u / size_u), 1, seed)
     high = random01(floor(v / size_v), 2, seed)
@@ -241,79 +249,72 @@ def weave(
 
 
 @scalar
-def image_texel(images: NDArray[np.uint8], row: int, su: float, sv: float, channel: int) -> float:
-    """Read one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
-    height, width = images.shape[1], images.shape[2]
+def image_texel(image: NDArray[np.uint8], su: float, sv: float, channel: int) -> float:
+    """Return one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
+    height, width = image.shape[0], image.shape[1]
     x = clamp01(su) * f32(width - 1)
     y = (f32(1.0) - clamp01(sv)) * f32(height - 1)
     i = floor(smaller(x, f32(width) - f32(1.5)))
     j = floor(smaller(y, f32(height) - f32(1.5)))
     fx, fy = x - f32(i), y - f32(j)
-    top = f32(images[row, j, i, channel]) * (f32(1.0) - fx)
-    top += f32(images[row, j, i + 1, channel]) * fx
-    bottom = f32(images[row, j + 1, i, channel]) * (f32(1.0) - fx)
-    bottom += f32(images[row, j + 1, i + 1, channel]) * fx
+    top = f32(image[j, i, channel]) * (f32(1.0) - fx)
+    top += f32(image[j, i + 1, channel]) * fx
+    bottom = f32(image[j + 1, i, channel]) * (f32(1.0) - fx)
+    bottom += f32(image[j + 1, i + 1, channel]) * fx
     value = (top + (bottom - top) * fy) * f32(1.0 / 255.0)
     return value * value
 
 
 @scalar
+def pattern(
+    material: np.record, u: float, v: float, footprint: float
+) -> tuple[float, float, float]:
+    """Return the pattern of a material, as `bricks`."""
+    kind = material.kind
+    if kind == BRICKS:
+        return bricks(material, u, v, footprint)
+    if kind == PLANKS:
+        return planks(material, u, v, footprint)
+    if kind == TILES:
+        return tiles(material, u, v, footprint)
+    if kind == STRIPES:
+        return stripes(material, u, v, footprint)
+    if kind == BLOTCHES:
+        return blotches(material, u, v, footprint)
+    if kind == BOOKS:
+        return books(material, u, v, footprint)
+    if kind == DOTS:
+        return dots(material, u, v, footprint)
+    if kind == WEAVE:
+        return weave(material, u, v, footprint)
+    return f32(0.0), f32(0.0), f32(1.0)
+
+
+@scalar
 def albedo(
-    materials: NDArray[np.float32],
-    images: NDArray[np.uint8],
-    material: int,
-    u: float,
-    v: float,
-    su: float,
-    sv: float,
-    footprint: float,
+    tables: Tables, material: np.record, place: Place, footprint: float
 ) -> tuple[float, float, float]:
     """
-    Give the linear colour of a surface.
+    Return the linear colour of a surface.
 
-    :param materials: (M, MATERIAL_COLUMNS).
-    :param images: (K, size, size, 3) pictures for IMAGE materials.
-    :param material: row of materials.
-    :param u: metres along the surface.
-    :param v: metres along the surface, upwards on walls.
-    :param su: u as a share of the face, 0 to 1.
-    :param sv: v as a share of the face, 0 to 1.
+    :param material: row of MATERIAL.
     :param footprint: metres that one pixel covers.
     :returns: red, green, blue, 0 to about 1.
     """
-    row = materials[material]
-    kind = int(row[MATERIAL_KIND])
-    seed = int(row[MATERIAL_SEED])
-    size_u, size_v = row[MATERIAL_SCALE_U], row[MATERIAL_SCALE_V]
-    second, third, shade = f32(0.0), f32(0.0), f32(1.0)
-    if kind == BRICKS:
-        second, third, shade = bricks(u, v, size_u, size_v, seed, footprint)
-    elif kind == PLANKS:
-        second, third, shade = planks(u, v, size_u, size_v, seed, footprint)
-    elif kind == TILES:
-        second, third, shade = tiles(u, v, size_u, size_v, seed, footprint)
-    elif kind == STRIPES:
-        second, third, shade = stripes(u, v, size_u, size_v, seed, footprint)
-    elif kind == BLOTCHES:
-        second, third, shade = blotches(u, v, size_u, size_v, seed, footprint)
-    elif kind == BOOKS:
-        second, third, shade = books(u, v, size_u, size_v, seed, footprint)
-    elif kind == DOTS:
-        second, third, shade = dots(u, v, size_u, size_v, seed, footprint)
-    elif kind == WEAVE:
-        second, third, shade = weave(u, v, size_u, size_v, seed, footprint)
-    noise = row[MATERIAL_NOISE]
-    if noise > f32(0.0):
-        shade *= f32(1.0) + noise * rough(u, v, row[MATERIAL_GRAIN], seed + 11, footprint)
+    u, v = place.u, place.v
+    second, third, shade = pattern(material, u, v, footprint)
+    if material.noise > f32(0.0):
+        grain = rough(u, v, material.grain, int(material.seed) + 11, footprint)
+        shade *= f32(1.0) + material.noise * grain
     shade = larger(shade, f32(0.0))
     first = f32(1.0) - second - third
-    c = MATERIAL_COLOR
-    red = (row[c] * first + row[c + 3] * second + row[c + 6] * third) * shade
-    green = (row[c + 1] * first + row[c + 4] * second + row[c + 7] * third) * shade
-    blue = (row[c + 2] * first + row[c + 5] * second + row[c + 8] * third) * shade
-    if kind == IMAGE:
-        picture = int(row[MATERIAL_IMAGE])
-        red *= image_texel(images, picture, su, sv, 0)
-        green *= image_texel(images, picture, su, sv, 1)
-        blue *= image_texel(images, picture, su, sv, 2)
+    colors = material.colors
+    red = (colors[0, 0] * first + colors[1, 0] * second + colors[2, 0] * third) * shade
+    green = (colors[0, 1] * first + colors[1, 1] * second + colors[2, 1] * third) * shade
+    blue = (colors[0, 2] * first + colors[1, 2] * second + colors[2, 2] * third) * shade
+    if material.kind == IMAGE:
+        image = tables.images[material.image]
+        red *= image_texel(image, place.share_u, place.share_v, 0)
+        green *= image_texel(image, place.share_u, place.share_v, 1)
+        blue *= image_texel(image, place.share_u, place.share_v, 2)
     return red, green, blue
