@@ -153,10 +153,10 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
 
     frames = run(Tracker(predictor, settings), range(15))
 
-    np.testing.assert_allclose([frames[i].scale for i in (0, 5, 10)], [1, 1.25, 0.8], rtol=1e-6)
+    np.testing.assert_allclose([frames[i].scale for i in (0, 5, 10)], [1, 1.25, 0.8], atol=1e-6)
     for number, frame in enumerate(frames):
         depth = first_scale * predictor.depth(number, (HEIGHT, WIDTH))
-        np.testing.assert_allclose(frame.pointmap.points_camera[..., 2], depth, rtol=1e-5)
+        np.testing.assert_allclose(frame.pointmap.points_camera[..., 2], depth, atol=1e-5)
         np.testing.assert_allclose(
             frame.track_T_camera, predictor.expected_pose(number), atol=1e-5
         )
@@ -316,7 +316,7 @@ def test_the_size_of_the_images_may_change():
         )
         # The network's focal length, in pixels of the original image.
         factor = max(sizes[number]) / WIDTH
-        assert frame.focal_px == pytest.approx(FOCAL * factor, rel=1e-4)
+        assert frame.focal_px == pytest.approx(FOCAL * factor, abs=0.01)
 
 
 def test_with_intrinsics_points_lie_on_the_true_rays():
@@ -326,7 +326,7 @@ def test_with_intrinsics_points_lie_on_the_true_rays():
 
     x, y, z = np.moveaxis(frame.pointmap.points_camera, -1, 0)
     v, u = np.indices((HEIGHT, WIDTH))
-    np.testing.assert_allclose(z, predictor.depth(1, (HEIGHT, WIDTH)), rtol=1e-6)
+    np.testing.assert_allclose(z, predictor.depth(1, (HEIGHT, WIDTH)), atol=1e-5)
     # Half the size: the centre of pixel u lies at 2 u + 0.5 of the original image.
     np.testing.assert_allclose(70.0 * x / z + 30.0, 2 * u + 0.5, atol=1e-4)
     np.testing.assert_allclose(71.0 * y / z + 25.0, 2 * v + 0.5, atol=1e-4)
