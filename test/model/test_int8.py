@@ -25,7 +25,7 @@ from ttt3r_ros.model.layers import (
 )
 
 CPU = torch.device('cpu')
-KINDS = (Int8Product, Int8Storage)
+KINDS = (pytest.param(Int8Product, marks=pytest.mark.int8), Int8Storage)
 EVERYTHING = Outputs(world_points=True, rgb=True)
 
 
@@ -146,6 +146,7 @@ def test_int8_stays_close_to_strict_on_the_reference(reference, kind):
             assert state.tokens.dtype == torch.float32
 
 
+@pytest.mark.int8
 def test_a_loaded_network_is_the_rounded_one(make_network, tmp_path):
     path = tmp_path / 'tiny.safetensors'
     network = make_network()

@@ -107,7 +107,7 @@ def test_a_timed_step_computes_what_the_product_computes():
     ('precision', 'dtypes'),
     [
         ('fast', {torch.float32, torch.bfloat16}),
-        ('int8', {torch.float32, torch.bfloat16, torch.int8}),
+        pytest.param('int8', {torch.float32, torch.bfloat16, torch.int8}, marks=pytest.mark.int8),
     ],
 )
 def test_random_weights_are_always_the_same_and_give_finite_numbers(precision, dtypes):

@@ -76,6 +76,7 @@ def test_an_option_is_judged_by_its_worst_ratio(value, error, says):
     assert verdict([Mean(1.0, 0.0), Mean(value, error)]) == says
 
 
+@pytest.mark.int8
 def test_every_option_is_measured_from_end_to_end(tmp_path, capsys):
     path = tmp_path / 'precision.json'
     command = ['--random', 'tiny', '--device', 'cpu', '--frames', '5', '--sequences', '1']
