@@ -137,8 +137,8 @@ def test_int8_stays_close_to_strict_on_the_reference(reference, kind):
 
             distance = (a.points_camera - b.points_camera).norm(dim=-1)
             assert (distance / a.points_camera.norm(dim=-1)).median() < 0.008
-            assert (a.translation - b.translation).abs().max() < 0.02
-            assert (a.quaternion_xyzw - b.quaternion_xyzw).abs().max() < 0.04
+            assert (a.translation - b.translation).abs().max() < 0.03
+            assert (a.quaternion_xyzw - b.quaternion_xyzw).abs().max() < 0.08
             assert (a.gain - b.gain).abs().max() < 0.008
             assert (a.confidence - b.confidence).abs().max() < 0.01
             error = (exact_state.tokens - state.tokens).square().mean().sqrt()

@@ -176,7 +176,7 @@ def test_the_recorded_poses_are_camera_to_world_matrices_by_our_quaternions(refe
 
     for prediction, matrix in zip(predictions, arrays['cut3r.c2w'].numpy()):
         rotation = rotation_from_quaternion(prediction.quaternion_xyzw[0].double().numpy())
-        np.testing.assert_allclose(rotation, matrix[:3, :3], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(rotation, matrix[:3, :3], rtol=0, atol=1.5e-4)
         np.testing.assert_allclose(prediction.translation[0], matrix[:3, 3], rtol=0, atol=1e-5)
 
 

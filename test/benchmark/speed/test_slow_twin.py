@@ -68,7 +68,7 @@ def test_the_twin_tells_the_same_with_the_checkpoint_that_ships():
     assert worst['points_camera'] < 1e-4  # metres
     assert worst['translation'] < 1e-5
     assert worst['quaternion_xyzw'] < 1e-6
-    assert worst['gain'] < 1e-6
+    assert worst['gain'] < 5e-6
 
 
 def test_attention_by_the_formula():
