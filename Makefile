@@ -10,10 +10,11 @@ ARGS ?=
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
 CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
 
-.PHONY: help setup test smoke demo bench train-small lint format lock clean distclean
+.PHONY: help setup test test-processors smoke demo bench train-small lint format lock clean distclean
 
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
+	@echo 'make test-processors  the tests that compare floats, as other processors would compute them'
 	@echo 'make smoke      only the few tests that tell whether the node works on another ROS 2:'
 	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
@@ -33,6 +34,27 @@ setup:
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
+
+# The tests that compare floats, with the instructions of other processors (a processor without
+# AVX-512 takes what it has) and with two threads. Two rounds at a time: most have one thread.
+NUMERIC := test/model test/mapping test/tracking test/graph test/benchmark test/simulation \
+    test/test_shipped_checkpoint.py
+ROUNDS := $(addprefix processor-,oldest default avx2 avx512 threads)
+processor-oldest: SETTING = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+    MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Prescott
+processor-default: SETTING = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
+processor-avx2: SETTING = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+processor-avx512: SETTING = ATEN_CPU_CAPABILITY=avx512
+# Threads that wait by spinning take ten times as long where other programs keep the cores busy.
+processor-threads: SETTING = OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
+
+.PHONY: $(ROUNDS)
+$(ROUNDS): setup
+	@printf '\033[1m== %s: %s\033[0m\n' $@ '$(SETTING)'
+	env OMP_NUM_THREADS=1 $(SETTING) $(BIN)/python -m pytest -q -m 'not slow' $(NUMERIC) $(ARGS)
+
+test-processors: setup
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(ROUNDS)
 
 smoke: setup
 	$(BIN)/python -m pytest -m smoke test/ros $(ARGS)

@@ -48,14 +48,31 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `gpu` where there is no CUDA device."""
-    marked = [item for item in items if item.get_closest_marker('gpu')]
-    if marked and not _has_cuda():
-        for item in marked:
-            item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+    """Skip tests marked `gpu` or `int8` where there is no such device or processor."""
+    needs = {
+        'gpu': (_has_cuda, 'needs a CUDA device'),
+        'int8': (_multiplies_int8, 'needs a processor that multiplies int8 exactly'),
+    }
+    for marker, (is_met, reason) in needs.items():
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and not is_met():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _multiplies_int8() -> bool:
+    import torch
+
+    from ttt3r_ros.model.layers import int8_kind, PrecisionError
+
+    try:
+        int8_kind(torch.device('cpu'))
+    except PrecisionError:
+        return False
+    return True

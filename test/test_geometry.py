@@ -36,7 +36,9 @@ def test_the_fixed_turn_cannot_be_overwritten():
 
 def test_a_transform_rotates_then_translates():
     a_T_b = transform(rotation_about([0, 0, 1], np.pi / 2), [10, 20, 30])
-    np.testing.assert_allclose(transform_points(a_T_b, np.array([1.0, 0, 0])), [10, 21, 30])
+    np.testing.assert_allclose(
+        transform_points(a_T_b, np.array([1.0, 0, 0])), [10, 21, 30], atol=1e-12
+    )
 
 
 def test_points_keep_their_precision():
@@ -79,7 +81,7 @@ def test_a_matrix_that_is_slightly_off_gives_a_unit_quaternion_near_it():
     rotation = random_rotations(1)[0]
     noise = np.random.default_rng(2).normal(scale=1e-3, size=(3, 3))
     q = quaternion_from_rotation(rotation.as_matrix() + noise)
-    assert np.linalg.norm(q) == pytest.approx(1)
+    assert np.linalg.norm(q) == pytest.approx(1, abs=1e-12)
     assert (Rotation.from_quat(q) * rotation.inv()).magnitude() < 5e-3
 
 

@@ -35,7 +35,9 @@ def test_the_field_of_view_reaches_from_edge_to_edge():
     camera = CameraIntrinsics.from_field_of_view(100, 50, 90.0)
     left_edge = (-0.5 - camera.cx) / camera.fx
     right_edge = (99.5 - camera.cx) / camera.fx
-    assert np.degrees(np.arctan(right_edge) - np.arctan(left_edge)) == pytest.approx(90.0)
+    assert np.degrees(np.arctan(right_edge) - np.arctan(left_edge)) == pytest.approx(
+        90.0, abs=1e-9
+    )
     assert camera.fx == camera.fy
     assert (camera.cx, camera.cy) == (49.5, 24.5)
 
@@ -43,7 +45,7 @@ def test_the_field_of_view_reaches_from_edge_to_edge():
 def test_the_matrix_projects_as_the_formula_does():
     point = np.array([0.3, -0.2, 2.0])
     u, v, w = CAMERA.matrix @ point
-    np.testing.assert_allclose([u / w, v / w], project(CAMERA, point))
+    np.testing.assert_allclose([u / w, v / w], project(CAMERA, point), atol=1e-9)
 
 
 def test_a_resize_keeps_a_point_at_the_same_part_of_the_image():
@@ -52,18 +54,20 @@ def test_a_resize_keeps_a_point_at_the_same_part_of_the_image():
     # The edges lie at -0.5 and size - 0.5, so (pixel + 0.5) / size is the part of the image.
     before = (project(CAMERA, point) + 0.5) / [640, 480]
     after = (project(small, point) + 0.5) / [320, 120]
-    np.testing.assert_allclose(after, before)
+    np.testing.assert_allclose(after, before, atol=1e-9)
 
 
 def test_a_resize_back_gives_the_same_camera():
     back = CAMERA.resized(123, 457).resized(640, 480)
-    np.testing.assert_allclose(back.matrix, CAMERA.matrix)
+    np.testing.assert_allclose(back.matrix, CAMERA.matrix, atol=1e-9)
 
 
 def test_a_crop_moves_pixels_by_its_corner():
     point = np.array([0.3, -0.2, 2.0])
     cropped = CAMERA.cropped(left=100, top=40, width=300, height=200)
-    np.testing.assert_allclose(project(cropped, point), project(CAMERA, point) - [100, 40])
+    np.testing.assert_allclose(
+        project(cropped, point), project(CAMERA, point) - [100, 40], atol=1e-9
+    )
     assert (cropped.width, cropped.height) == (300, 200)
 
 

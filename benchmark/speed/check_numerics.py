@@ -42,11 +42,11 @@ TOLERANCES = {
     'pts3d_in_other_view': 2e-6,
     'conf': 2e-6,
     'rgb': 2e-6,
-    'camera_pose': 1e-5,
-    'state': 5e-5,
-    'states': 5e-5,
-    'mem': 5e-5,
-    'mems': 5e-5,
+    'camera_pose': 4e-5,
+    'state': 1e-4,
+    'states': 1e-4,
+    'mem': 1e-4,
+    'mems': 1e-4,
 }
 WORLD_OUTPUTS = ('pts3d_in_other_view', 'conf')
 

@@ -34,7 +34,7 @@ def test_a_path_that_was_scaled_turned_and_shifted_has_no_error_after_sim3():
 
     errors = evaluate_trajectory(estimate, truth, 'sim3')
 
-    assert errors.alignment.scale == pytest.approx(1 / 0.4)
+    assert errors.alignment.scale == pytest.approx(1 / 0.4, abs=1e-9)
     assert errors.ate.max < 1e-9
     assert errors.rpe_translation.max < 1e-9
     assert errors.rpe_rotation.max < 1e-6
@@ -58,8 +58,8 @@ def test_a_known_shift_without_alignment_is_the_ate():
 
     errors = evaluate_trajectory(moved(truth, 1, np.eye(3), [0.3, 0, 0.4]), truth, 'none')
 
-    assert errors.ate.rmse == pytest.approx(0.5)
-    assert errors.ate.median == pytest.approx(0.5)
+    assert errors.ate.rmse == pytest.approx(0.5, abs=1e-9)
+    assert errors.ate.median == pytest.approx(0.5, abs=1e-9)
     assert errors.rpe_translation.max < 1e-12
 
 
@@ -70,9 +70,9 @@ def test_ate_is_the_root_mean_square_of_the_position_errors():
 
     errors = evaluate_trajectory(estimate, truth, 'none')
 
-    assert errors.ate.rmse == pytest.approx(0.25)  # sqrt((0.09 + 0.16) / 4)
-    assert errors.ate.mean == pytest.approx(0.175)
-    assert errors.ate.max == pytest.approx(0.4)
+    assert errors.ate.rmse == pytest.approx(0.25, abs=1e-9)  # sqrt((0.09 + 0.16) / 4)
+    assert errors.ate.mean == pytest.approx(0.175, abs=1e-9)
+    assert errors.ate.max == pytest.approx(0.4, abs=1e-9)
 
 
 @pytest.mark.parametrize('delta', [1, 3])
@@ -84,8 +84,8 @@ def test_a_drift_of_two_degrees_a_frame_gives_that_relative_rotation(delta):
 
     errors = evaluate_trajectory(estimate, truth, 'none', delta)
 
-    assert errors.rpe_rotation.rmse == pytest.approx(2 * delta)
-    assert errors.rpe_rotation.max == pytest.approx(2 * delta)
+    assert errors.rpe_rotation.rmse == pytest.approx(2 * delta, abs=1e-9)
+    assert errors.rpe_rotation.max == pytest.approx(2 * delta, abs=1e-9)
 
 
 def test_steps_that_are_a_tenth_too_long_give_that_relative_translation():
@@ -95,9 +95,9 @@ def test_steps_that_are_a_tenth_too_long_give_that_relative_translation():
 
     errors = evaluate_trajectory(estimate, truth, 'none', 2)
 
-    assert errors.rpe_translation.rmse == pytest.approx(2 * 0.05)
-    assert errors.truth_path == pytest.approx(4.5)
-    assert errors.estimate_path == pytest.approx(4.95)
+    assert errors.rpe_translation.rmse == pytest.approx(2 * 0.05, abs=1e-9)
+    assert errors.truth_path == pytest.approx(4.5, abs=1e-9)
+    assert errors.estimate_path == pytest.approx(4.95, abs=1e-9)
 
 
 def test_a_mirrored_path_is_not_aligned_by_a_reflection():
@@ -105,7 +105,7 @@ def test_a_mirrored_path_is_not_aligned_by_a_reflection():
 
     motion = align(truth * [1, 1, -1], truth, 'sim3')
 
-    assert np.linalg.det(motion.rotation) == pytest.approx(1.0)
+    assert np.linalg.det(motion.rotation) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_the_best_alignment_cannot_be_improved_by_a_small_step():
@@ -133,7 +133,7 @@ def test_a_straight_path_can_be_aligned():
     errors = evaluate_trajectory(estimate, truth, 'sim3')
 
     assert errors.ate.max < 1e-9
-    assert errors.alignment.scale == pytest.approx(2.0)
+    assert errors.alignment.scale == pytest.approx(2.0, abs=1e-9)
 
 
 @pytest.mark.parametrize('still', ['estimate', 'truth'])
@@ -189,7 +189,7 @@ def test_no_stamps_give_no_pairs():
 def test_path_length_sums_the_steps():
     square = transform(np.tile(np.eye(3), (4, 1, 1)), [[0, 0, 0], [2, 0, 0], [2, 1, 0], [0, 1, 0]])
 
-    assert path_length(square) == pytest.approx(5.0)
+    assert path_length(square) == pytest.approx(5.0, abs=1e-9)
 
 
 def test_depth_that_is_a_tenth_too_far_has_that_relative_error():
@@ -197,7 +197,7 @@ def test_depth_that_is_a_tenth_too_far_has_that_relative_error():
 
     errors = depth_errors(1.1 * truth, truth)
 
-    assert errors.abs_rel == pytest.approx(0.1)
+    assert errors.abs_rel == pytest.approx(0.1, abs=1e-9)
     assert errors.delta_1_25 == 1.0
     assert errors.pixels == 4
 
@@ -227,8 +227,8 @@ def test_the_median_scale_repairs_a_wrong_unit_and_ignores_outliers():
 
     scale = median_scale(estimate, truth)
 
-    assert scale == pytest.approx(3.0)
-    assert depth_errors(estimate, truth, scale).delta_1_25 == pytest.approx(61 / 101)
+    assert scale == pytest.approx(3.0, abs=1e-9)
+    assert depth_errors(estimate, truth, scale).delta_1_25 == pytest.approx(61 / 101, abs=1e-9)
 
 
 def test_depth_images_of_different_sizes_are_refused():

@@ -78,7 +78,6 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
 
 
 def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):
-    torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
     mapper, other = (
         Mapper(predictor, MappingSettings(TrackingSettings(reset_interval=2))) for _ in range(2)

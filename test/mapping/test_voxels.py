@@ -59,7 +59,7 @@ def test_the_map_equals_a_dict_filled_point_by_point(most):
     assert len(fast) == len(expected)
     np.testing.assert_allclose(points, expected[:, :3], atol=2e-6)
     assert np.abs(colors - expected[:, 3:]).max() <= 0.501
-    np.testing.assert_allclose(confidence, weight, rtol=1e-5)
+    np.testing.assert_allclose(confidence, weight, atol=1e-6 * MOST_WEIGHT)
 
 
 def test_two_points_of_one_voxel_become_their_weighted_mean():

@@ -41,7 +41,7 @@ def test_the_match_is_the_mean_of_all_logits(heads):
         rotate(q[h], state_turn) @ rotate(k[h], image_turn).mT * (WIDTH // heads) ** -0.5
         for h in range(heads)
     ]
-    torch.testing.assert_close(match, torch.stack(logits).mean(dim=(0, 3)))
+    torch.testing.assert_close(match, torch.stack(logits).mean(dim=(0, 3)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize('heads', [1, 4])
@@ -64,7 +64,7 @@ def test_cross_attention_is_a_softmax_over_the_context(heads, with_positions):
         a = rotate(q[h], x_turn) if with_positions else q[h]
         b = rotate(k[h], context_turn) if with_positions else k[h]
         values.append((a @ b.mT * (WIDTH // heads) ** -0.5).softmax(-1) @ v[h])
-    torch.testing.assert_close(attended, layer.proj(torch.cat(values, -1)))
+    torch.testing.assert_close(attended, layer.proj(torch.cat(values, -1)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize('half_rotation', [False, True])
@@ -85,7 +85,7 @@ def test_self_attention_is_a_softmax_over_all_tokens(half_rotation):
         else:
             a, b = (rotate(y[h], turn) for y in (q, k))
         values.append((a @ b.mT * (WIDTH // heads) ** -0.5).softmax(-1) @ v[h])
-    torch.testing.assert_close(attended, layer.proj(torch.cat(values, -1)))
+    torch.testing.assert_close(attended, layer.proj(torch.cat(values, -1)), rtol=0, atol=1e-5)
 
 
 def test_half_rotation_rounds_but_only_a_little():

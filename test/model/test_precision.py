@@ -131,7 +131,7 @@ def test_strict_keeps_channels_last_and_says_what_other_layouts_say(make_network
 
     for a, b in zip(wanted, told, strict=True):
         for name in ('points_camera', 'confidence', 'points_world', 'translation', 'rgb'):
-            torch.testing.assert_close(getattr(b, name), getattr(a, name), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(getattr(b, name), getattr(a, name), rtol=0, atol=1e-3)
     weight = network.downstream_head.dpt_self.head[2].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert not weight.is_contiguous()

@@ -65,12 +65,13 @@ def test_the_host_gets_what_the_network_says(tiny_network, name):
         expected, network_state = tiny_network.step(
             image, network_state, rule=update_rule(name, 0.5)
         )
-        np.testing.assert_allclose(host.points_camera, expected.points_camera[0], atol=1e-4)
-        np.testing.assert_allclose(host.confidence, expected.confidence[0], atol=1e-4)
+        # A key that falls to the other side of a float16 moves points of 3 m by up to 1e-4.
+        np.testing.assert_allclose(host.points_camera, expected.points_camera[0], atol=1e-3)
+        np.testing.assert_allclose(host.confidence, expected.confidence[0], atol=1e-3)
         quaternion = expected.quaternion_xyzw[0].numpy().astype(np.float64)
         rotation = matrix_from_quaternion(*quaternion)
-        np.testing.assert_allclose(host.world_T_camera[:3, :3], rotation, atol=1e-4)
-        np.testing.assert_allclose(host.world_T_camera[:3, 3], expected.translation[0], atol=1e-4)
+        np.testing.assert_allclose(host.world_T_camera[:3, :3], rotation, atol=1e-3)
+        np.testing.assert_allclose(host.world_T_camera[:3, 3], expected.translation[0], atol=1e-3)
         assert host.world_T_camera[3].tolist() == [0, 0, 0, 1]
         np.testing.assert_allclose(host.gain_mean, expected.gain.numpy().mean(), atol=1e-5)
     assert state.frames_seen == 3
@@ -251,7 +252,7 @@ def test_the_rule_and_its_scale_come_from_the_settings():
         gains.append(predictor.step(frames[1], state)[0].gain_mean)
 
     assert 0 < gains[0] < 1
-    assert gains[1] == pytest.approx(gains[0] / 2)
+    assert gains[1] == pytest.approx(gains[0] / 2, abs=1e-6)
 
 
 def test_fast_precision_uses_bfloat16_and_strict_does_not():
@@ -346,7 +347,7 @@ def test_a_checkpoint_may_advise_a_gain_for_a_rule_and_the_user_decides(
         _, state = predictor.step(frames[0], predictor.initial_state())
         gains.append(predictor.step(frames[1], state)[0].gain_mean)
 
-    assert gains[0] == pytest.approx(scale * gains[1])
+    assert gains[0] == pytest.approx(scale * gains[1], abs=1e-6)
 
 
 @pytest.mark.parametrize('advice', ['much', 'nan', '2', '-0.5'])

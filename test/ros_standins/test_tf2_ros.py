@@ -71,8 +71,8 @@ def buffer() -> Buffer:
 
 def test_between_two_samples_a_frame_moves_and_turns_evenly(buffer):
     found = buffer.lookup_transform('odom', 'base', at(10.25))
-    np.testing.assert_allclose(xyz_of(found), [0.25, 0, 0])
-    assert yaw_of(found) == pytest.approx(np.pi / 8)
+    np.testing.assert_allclose(xyz_of(found), [0.25, 0, 0], atol=1e-12)
+    assert yaw_of(found) == pytest.approx(np.pi / 8, abs=1e-12)
     assert seconds_of(found) == 10.25
     assert (found.header.frame_id, found.child_frame_id) == ('odom', 'base')
 
@@ -84,14 +84,14 @@ def test_a_chain_is_followed_both_ways(buffer):
     back = buffer.lookup_transform('camera', 'odom', at(11.0))
     # The camera looks along y, so the origin of odom, 1 m behind in x, lies 1 m to its left.
     np.testing.assert_allclose(xyz_of(back), [0, 1, -0.5], atol=1e-12)
-    assert yaw_of(back) == pytest.approx(-np.pi / 2)
+    assert yaw_of(back) == pytest.approx(-np.pi / 2, abs=1e-12)
 
 
 def test_time_zero_is_the_newest_that_the_whole_chain_knows(buffer):
     buffer.set_transform(placed('map', 'odom', 10.5), 'test')
     found = buffer.lookup_transform('map', 'camera', Time())
     assert seconds_of(found) == 10.5
-    np.testing.assert_allclose(xyz_of(found), [0.5, 0, 0.5])
+    np.testing.assert_allclose(xyz_of(found), [0.5, 0, 0.5], atol=1e-12)
 
 
 @pytest.mark.parametrize(('seconds', 'said'), [(9.9, 'into the past'), (11.1, 'into the future')])
@@ -103,7 +103,7 @@ def test_nothing_is_extrapolated(buffer, seconds, said):
 def test_a_stale_link_above_the_chain_does_not_matter(buffer):
     buffer.set_transform(placed('map', 'odom', 5.0), 'test')
     np.testing.assert_allclose(
-        xyz_of(buffer.lookup_transform('odom', 'base', at(10.5))), [0.5, 0, 0]
+        xyz_of(buffer.lookup_transform('odom', 'base', at(10.5))), [0.5, 0, 0], atol=1e-12
     )
     with pytest.raises(ExtrapolationException):
         buffer.lookup_transform('map', 'base', at(10.5))
@@ -140,7 +140,9 @@ def test_transforms_older_than_the_cache_are_forgotten():
 def test_samples_may_come_out_of_order(buffer):
     buffer.set_transform(placed('odom', 'base', 10.5, (9, 0, 0)), 'test')
     np.testing.assert_allclose(
-        xyz_of(buffer.lookup_transform('odom', 'base', at(10.625))), [0.75 * 9 + 0.25 * 1, 0, 0]
+        xyz_of(buffer.lookup_transform('odom', 'base', at(10.625))),
+        [0.75 * 9 + 0.25 * 1, 0, 0],
+        atol=1e-12,
     )
 
 
@@ -151,7 +153,7 @@ def test_a_lookup_waits_for_its_transform(buffer):
     later.start()
     found = buffer.lookup_transform('odom', 'base', at(12.0), timeout=Duration(seconds=DEADLINE))
     later.join()
-    np.testing.assert_allclose(xyz_of(found), [2, 0, 0])
+    np.testing.assert_allclose(xyz_of(found), [2, 0, 0], atol=1e-12)
 
 
 def test_a_lookup_gives_up_after_its_timeout(buffer):
@@ -199,7 +201,9 @@ def test_transforms_travel_from_broadcaster_to_listener(two_nodes):
     until(lambda: talker.count_subscribers('/tf') == 1)
     broadcaster.sendTransform([placed('map', 'odom', 3.0), placed('odom', 'base', 3.0, (1, 2, 3))])
     until(lambda: buffer.can_transform('map', 'base', Time()))
-    np.testing.assert_allclose(xyz_of(buffer.lookup_transform('map', 'base', at(3.0))), [1, 2, 3])
+    np.testing.assert_allclose(
+        xyz_of(buffer.lookup_transform('map', 'base', at(3.0))), [1, 2, 3], atol=1e-12
+    )
 
 
 def test_a_late_listener_hears_every_static_transform(two_nodes):
@@ -211,7 +215,7 @@ def test_a_late_listener_hears_every_static_transform(two_nodes):
     TransformListener(buffer, listener)
     until(lambda: buffer.can_transform('camera', 'lidar', Time()))
     np.testing.assert_allclose(
-        xyz_of(buffer.lookup_transform('camera', 'lidar', at(77.0))), [0, 0, 1]
+        xyz_of(buffer.lookup_transform('camera', 'lidar', at(77.0))), [0, 0, 1], atol=1e-12
     )
 
 

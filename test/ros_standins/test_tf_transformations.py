@@ -69,5 +69,5 @@ def test_transforms_chain_from_left_to_right():
         tf.translation_matrix([1, 2, 3]), tf.quaternion_matrix([0, 0, np.sqrt(0.5), np.sqrt(0.5)])
     )
     np.testing.assert_allclose(a_T_b @ [1, 0, 0, 1], [1, 3, 3, 1], atol=1e-12)
-    np.testing.assert_allclose(tf.translation_from_matrix(a_T_b), [1, 2, 3])
+    np.testing.assert_allclose(tf.translation_from_matrix(a_T_b), [1, 2, 3], atol=1e-12)
     np.testing.assert_allclose(tf.inverse_matrix(a_T_b) @ a_T_b, tf.identity_matrix(), atol=1e-12)

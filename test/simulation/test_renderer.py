@@ -87,7 +87,7 @@ def test_depth_of_an_empty_room_is_where_the_rays_leave_its_box(pose):
 
     _, depth = render(world, INTRINSICS, pose)
 
-    np.testing.assert_allclose(depth, exits_of_box(pose, LOW, HIGH), rtol=2e-5)
+    np.testing.assert_allclose(depth, exits_of_box(pose, LOW, HIGH), atol=2e-5)
 
 
 def test_a_wall_straight_ahead_has_the_same_depth_in_all_its_pixels():
@@ -95,7 +95,7 @@ def test_a_wall_straight_ahead_has_the_same_depth_in_all_its_pixels():
 
     _, depth = render(world, INTRINSICS, looking(0.5, 0, 0))
 
-    np.testing.assert_allclose(depth, 2.5, rtol=1e-6)
+    np.testing.assert_allclose(depth, 2.5, atol=2e-6)
 
 
 def test_depth_of_a_sphere_solves_the_quadratic_equation():
@@ -112,7 +112,7 @@ def test_depth_of_a_sphere_solves_the_quadratic_equation():
     expected = np.minimum(sphere, exits_of_box(pose, LOW, HIGH))
     clear = np.abs(root) > 1e-3  # not where a ray just grazes
     assert 200 < (root > 0).sum() < 2000
-    np.testing.assert_allclose(depth[clear], expected[clear], rtol=1e-4)
+    np.testing.assert_allclose(depth[clear], expected[clear], atol=1e-4)
 
 
 def points_seen(pose, depth):
@@ -167,7 +167,7 @@ def test_a_ray_goes_through_a_door_and_only_through_it():
     through = (np.abs(at_wall[..., 0] - 4) < 1e-6) & (np.abs(at_wall[..., 1]) < 0.5)
     through &= at_wall[..., 2] < 2.0
     assert through.any()
-    np.testing.assert_allclose(depth, np.where(through, far, near), rtol=2e-5)
+    np.testing.assert_allclose(depth, np.where(through, far, near), atol=2e-5)
 
 
 @pytest.mark.parametrize('family', ['S', 'M', 'L'])
@@ -216,7 +216,7 @@ def test_noise_has_the_strength_asked_for_and_depends_on_the_seed():
     taken = sensor.capture(grey, seed=1).astype(float)
 
     assert abs(taken.mean() - 128) < 0.3
-    assert taken.std() == pytest.approx(5.0, rel=0.1)
+    assert taken.std() == pytest.approx(5.0, abs=0.5)
     assert (sensor.capture(grey, seed=2) != taken).mean() > 0.8
 
 

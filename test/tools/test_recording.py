@@ -57,8 +57,8 @@ def test_the_path_and_the_numbers_are_those_of_the_frames():
         np.testing.assert_array_equal(trajectory.world_T_camera[i], frame(i).map_T_camera)
     assert recording.segments == 2
     assert recording.focal_px() == 502.0
-    assert recording.latency_ms()['p50'] == pytest.approx(30.0)
-    assert recording.latency_ms()['max'] == pytest.approx(50.0)
+    assert recording.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)
+    assert recording.latency_ms()['max'] == pytest.approx(50.0, abs=1e-9)
 
 
 @pytest.mark.parametrize('count', [1, 7, 100, 1000])

@@ -16,7 +16,7 @@ def test_an_exact_pinhole_gives_its_focal_length(focal):
     depth = np.random.default_rng(0).uniform(0.5, 5, (48, 64)).astype(np.float32)
     rays = CameraIntrinsics(64, 48, focal, focal, 32, 24).rays()
 
-    assert estimate_focal(rays * depth[..., None]) == pytest.approx(focal, rel=1e-5)
+    assert estimate_focal(rays * depth[..., None]) == pytest.approx(focal, abs=1e-5 * focal)
 
 
 def test_a_fifth_of_wild_points_does_not_move_the_focal_length():
@@ -25,14 +25,14 @@ def test_a_fifth_of_wild_points_does_not_move_the_focal_length():
     wild = rng.uniform(size=(48, 64)) < 0.2
     points[wild, :2] = rng.uniform(-0.5, 0.5, (wild.sum(), 2))
 
-    assert estimate_focal(points) == pytest.approx(60.0, rel=1e-3)  # least squares: 46
+    assert estimate_focal(points) == pytest.approx(60.0, abs=0.06)  # least squares: 46
 
 
 def test_points_without_depth_do_not_break_the_estimate():
     points = CameraIntrinsics(64, 48, 60.0, 60.0, 32, 24).rays()
     points[3, 4:9, 2] = 0
 
-    assert estimate_focal(points) == pytest.approx(60.0, rel=1e-4)
+    assert estimate_focal(points) == pytest.approx(60.0, abs=0.006)
 
 
 def test_rays_that_are_all_the_axis_give_zero():
@@ -53,7 +53,7 @@ def test_some_pixels_of_a_large_map_give_the_focal_length_of_all():
 
     best = minimize_scalar(misfit, bracket=(300, 500)).x
 
-    assert estimate_focal(points.astype(np.float32)) == pytest.approx(best, rel=2e-3)
+    assert estimate_focal(points.astype(np.float32)) == pytest.approx(best, abs=0.8)
 
 
 def test_the_published_estimates_are_reproduced(shared_data):
@@ -62,5 +62,5 @@ def test_the_published_estimates_are_reproduced(shared_data):
     ours = [estimate_focal(p) for p in bundle['cut3r.pts3d_in_self_view']]
     test_case = estimate_focal(bundle['focal_test.pts'][0])
 
-    np.testing.assert_allclose(ours, bundle['cut3r.focal_weiszfeld'], rtol=1e-5)
-    np.testing.assert_allclose([test_case], bundle['focal_test.weiszfeld'], rtol=1e-5)
+    np.testing.assert_allclose(ours, bundle['cut3r.focal_weiszfeld'], atol=1e-3)
+    np.testing.assert_allclose([test_case], bundle['focal_test.weiszfeld'], atol=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+import gc
 import tracemalloc
 
 import numpy as np
@@ -156,10 +157,10 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
 
     frames = run(Tracker(predictor, settings), range(15))
 
-    np.testing.assert_allclose([frames[i].scale for i in (0, 5, 10)], [1, 1.25, 0.8], rtol=1e-6)
+    np.testing.assert_allclose([frames[i].scale for i in (0, 5, 10)], [1, 1.25, 0.8], atol=1e-6)
     for number, frame in enumerate(frames):
         depth = first_scale * predictor.depth(number, (HEIGHT, WIDTH))
-        np.testing.assert_allclose(frame.pointmap.points_camera[..., 2], depth, rtol=1e-5)
+        np.testing.assert_allclose(frame.pointmap.points_camera[..., 2], depth, atol=1e-5)
         np.testing.assert_allclose(
             frame.track_T_camera, predictor.expected_pose(number), atol=1e-5
         )
@@ -319,7 +320,7 @@ def test_the_size_of_the_images_may_change():
         )
         # The network's focal length, in pixels of the original image.
         factor = max(sizes[number]) / WIDTH
-        assert frame.focal_px == pytest.approx(FOCAL * factor, rel=1e-4)
+        assert frame.focal_px == pytest.approx(FOCAL * factor, abs=0.01)
 
 
 def test_with_intrinsics_points_lie_on_the_true_rays():
@@ -329,7 +330,7 @@ def test_with_intrinsics_points_lie_on_the_true_rays():
 
     x, y, z = np.moveaxis(frame.pointmap.points_camera, -1, 0)
     v, u = np.indices((HEIGHT, WIDTH))
-    np.testing.assert_allclose(z, predictor.depth(1, (HEIGHT, WIDTH)), rtol=1e-6)
+    np.testing.assert_allclose(z, predictor.depth(1, (HEIGHT, WIDTH)), atol=1e-5)
     # Half the size: the centre of pixel u lies at 2 u + 0.5 of the original image.
     np.testing.assert_allclose(70.0 * x / z + 30.0, 2 * u + 0.5, atol=1e-4)
     np.testing.assert_allclose(71.0 * y / z + 25.0, 2 * v + 0.5, atol=1e-4)
@@ -357,20 +358,21 @@ def test_memory_does_not_grow_with_the_number_of_frames():
             stamp = next(stamps)
             follow(tracker, picture(stamp % BROKEN), stamp)
 
+    def allocated_after(count):
+        drive(count)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
     tracemalloc.start()
-    drive(200)
-    early = tracemalloc.get_traced_memory()[0]
-    drive(800)
-    late = tracemalloc.get_traced_memory()[0]
+    early, late = allocated_after(200), allocated_after(800)
     tracemalloc.stop()
 
-    one_frame = WIDTH * HEIGHT * (12 + 4 + 3)
-    assert late - early < one_frame
+    # Python and numpy keep some tens of kilobytes ready; a pose of each frame would be 200 bytes.
+    assert late - early < 100 * 800
     assert len(tracker.state.views) == 3
 
 
 def test_the_memory_of_a_real_network_is_a_value_too():
-    torch.set_num_threads(1)
     predictor = Predictor(random_network(torch.device('cpu'), 'strict'))
     tracker = Tracker(predictor, TrackingSettings(reset_interval=2))
     rgb = np.random.default_rng(0).integers(0, 256, (6, 120, 160, 3), dtype=np.uint8)

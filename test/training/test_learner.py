@@ -26,12 +26,20 @@ def test_a_sequence_in_training_equals_the_same_frames_one_by_one(name):
         state = learner.network.initial_state(2)
         for t in range(3):
             told, state = learner.network.step(images[:, t], state, rule=rule)
-            torch.testing.assert_close(sequence.translation[:, t], told.translation)
-            torch.testing.assert_close(sequence.quaternion_xyzw[:, t], told.quaternion_xyzw)
+            torch.testing.assert_close(
+                sequence.translation[:, t], told.translation, rtol=0, atol=1e-5
+            )
+            torch.testing.assert_close(
+                sequence.quaternion_xyzw[:, t], told.quaternion_xyzw, rtol=0, atol=1e-5
+            )
             if t in (0, 2):
                 slot = t // 2
-                torch.testing.assert_close(sequence.points[:, slot], told.points_camera)
-                torch.testing.assert_close(sequence.confidence[:, slot], told.confidence)
+                torch.testing.assert_close(
+                    sequence.points[:, slot], told.points_camera, rtol=0, atol=1e-5
+                )
+                torch.testing.assert_close(
+                    sequence.confidence[:, slot], told.confidence, rtol=0, atol=1e-5
+                )
 
 
 def test_a_gate_is_lived_with_in_training_and_not_taught():
@@ -42,7 +50,7 @@ def test_a_gate_is_lived_with_in_training_and_not_taught():
     taught, _ = update_rule('ttt3r').gain(candidate, ())
     untaught, _ = Untaught(update_rule('ttt3r')).gain(candidate, ())
 
-    torch.testing.assert_close(untaught, taught.detach())
+    torch.testing.assert_close(untaught, taught.detach(), rtol=0, atol=1e-5)
     assert taught.requires_grad
     assert not untaught.requires_grad
 
@@ -61,7 +69,7 @@ def test_the_mean_match_of_all_frames_but_the_first_can_be_taught():
         for t in range(3):
             _, state = learner.network.step(images[:, t], state, rule=heard)
     assert len(heard.matches) == 2
-    torch.testing.assert_close(told.detach(), torch.stack(heard.matches).mean())
+    torch.testing.assert_close(told.detach(), torch.stack(heard.matches).mean(), rtol=0, atol=1e-5)
     for block in learner.network.dec_blocks_state:
         assert block.cross_attn.projk.bias.grad.abs().max() > 0
 
@@ -127,7 +135,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     (model.last.weight.sum() * float('nan')).backward()
     optimizer.step(1.0)
 
-    torch.testing.assert_close(model.last.weight.detach(), before)
+    assert torch.equal(model.last.weight.detach(), before)
 
 
 def test_a_run_that_was_saved_goes_on_as_if_it_never_stopped():
@@ -152,7 +160,7 @@ def test_a_run_that_was_saved_goes_on_as_if_it_never_stopped():
     second.load_state_dict(torch.load(saved, weights_only=True))
     go_on(resumed, second, range(3, 6))
 
-    torch.testing.assert_close(resumed.state_dict(), straight.state_dict())
+    torch.testing.assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=1e-5)
 
 
 def test_training_starts_with_a_gain_that_is_neither_open_nor_shut():

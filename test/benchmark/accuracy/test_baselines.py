@@ -52,10 +52,10 @@ def test_a_constant_pose_misses_a_straight_path_by_its_spread():
     # Steps of 1 m: from the first camera 0, 1, 2 m off; from their middle 1, 0, 1 m.
     truth = transform(np.tile(np.eye(3), (3, 1, 1)), [[0, 0, 0], [0, 0, 1], [0, 0, 2]])
     errors = PathErrors.of(constant_pose(3), truth)
-    assert errors.path == pytest.approx(2.0)
-    assert errors.drift == pytest.approx(np.sqrt(5 / 3))
-    assert errors.ate == pytest.approx(np.sqrt(2 / 3))
-    assert errors.step == pytest.approx(1.0)
+    assert errors.path == pytest.approx(2.0, abs=1e-9)
+    assert errors.drift == pytest.approx(np.sqrt(5 / 3), abs=1e-9)
+    assert errors.ate == pytest.approx(np.sqrt(2 / 3), abs=1e-9)
+    assert errors.step == pytest.approx(1.0, abs=1e-9)
 
 
 def test_features_with_true_depth_recover_a_rendered_motion(filmed):

@@ -39,11 +39,11 @@ def test_one_step_is_compared_in_metres_degrees_and_parts(sign):
 
     errors = StepErrors.of((exact, state), (rough, replace(state, tokens=state.tokens + 2)))
 
-    assert errors.translation == pytest.approx(0.05)
-    assert errors.rotation == pytest.approx(0.01, rel=1e-3)
-    assert errors.points == pytest.approx(0.01, rel=1e-3)
-    assert errors.gain == pytest.approx(0.1)
-    assert errors.tokens == pytest.approx(2)
+    assert errors.translation == pytest.approx(0.05, abs=1e-6)
+    assert errors.rotation == pytest.approx(0.01, abs=1e-5)
+    assert errors.points == pytest.approx(0.01, abs=1e-5)
+    assert errors.gain == pytest.approx(0.1, abs=1e-6)
+    assert errors.tokens == pytest.approx(2, abs=1e-6)
 
 
 def test_paths_are_compared_over_all_films():
@@ -61,7 +61,7 @@ def test_paths_are_compared_over_all_films():
     value = 4.2 / 4
     off = [1.2 - value, 3.0 - 3 * value]
     spread = math.sqrt(sum(x**2 for x in off) / 2) / 2
-    assert ate_ratio(found, 'fast', 0) == pytest.approx((value, spread))
+    assert ate_ratio(found, 'fast', 0) == pytest.approx((value, spread), abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,7 @@ def test_an_option_is_judged_by_its_worst_ratio(value, error, says):
     assert verdict([Mean(1.0, 0.0), Mean(value, error)]) == says
 
 
+@pytest.mark.int8
 def test_every_option_is_measured_from_end_to_end(tmp_path, capsys):
     path = tmp_path / 'precision.json'
     command = ['--random', 'tiny', '--device', 'cpu', '--frames', '5', '--sequences', '1']

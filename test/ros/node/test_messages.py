@@ -156,8 +156,12 @@ def test_poses_go_there_and_back():
 
     assert (message.header.frame_id, message.child_frame_id) == ('a', 'b')
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)
-    np.testing.assert_allclose(messages.matrix_from_transform(message.transform), a_T_b)
-    np.testing.assert_allclose(messages.matrix_from_pose(messages.pose_message(a_T_b)), a_T_b)
+    np.testing.assert_allclose(
+        messages.matrix_from_transform(message.transform), a_T_b, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        messages.matrix_from_pose(messages.pose_message(a_T_b)), a_T_b, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize('x', [0.0, np.nan, np.inf])

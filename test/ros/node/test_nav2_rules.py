@@ -283,7 +283,7 @@ def test_who_joins_late_gets_the_grid_with_the_wall_where_it_stands(rig, overrid
 
     assert (grid.header.frame_id, grid.header.stamp) == ('map', robot.stamp)
     layer = StaticLayer(grid)
-    assert layer.resolution == pytest.approx(0.05)
+    assert layer.resolution == pytest.approx(0.05, abs=1e-6)
     np.testing.assert_allclose(layer.low / 4.0, np.round(layer.low / 4.0), atol=1e-9)
     assert_marked(layer, WALL, 0.9)
     assert_nothing_else_marked(layer, WALL)

@@ -143,9 +143,9 @@ def test_a_sequence_becomes_topics_with_its_stamps_calibration_and_truth(
         assert grey_of(image) == 10 * stamps.index(stamp_of(image))
         assert image.header.frame_id == 'camera_optical_frame'
     for pose in truth:
-        assert pose.pose.position.x == pytest.approx(0.1 * stamps.index(stamp_of(pose)))
+        assert pose.pose.position.x == pytest.approx(0.1 * stamps.index(stamp_of(pose)), abs=1e-9)
     assert infos[0].distortion_model == 'plumb_bob'
-    assert infos[0].d[:2] == pytest.approx([0.1, 0.01])
+    assert infos[0].d[:2] == pytest.approx([0.1, 0.01], abs=1e-9)
     assert (infos[0].k[0], infos[0].k[4]) == (60.0, 61.0)
     now = [messages.nanoseconds(m.clock) for m in clock]
     assert stamps[0] == min(now)
