@@ -135,9 +135,9 @@ class CyclonePeer:
     def _reader(self, name, kind, qos):
         return DataReader(self._participant, Topic(self._participant, name, kind), qos=qos)
 
-    def show(self, number, stamp_ns):
+    def show(self, picture, stamp_ns):
         stamp = Time(*divmod(stamp_ns, 1_000_000_000))
-        pixels = bytes([number]) * (3 * WIDTH * HEIGHT)
+        pixels = picture.tobytes()
         header = Header(stamp, CAMERA)
         self._images.write(Image(header, HEIGHT, WIDTH, 'rgb8', 0, 3 * WIDTH, pixels))
 
@@ -168,7 +168,7 @@ def test_cyclone_shows_images_and_hears_the_points_and_the_pose_of_each(rig, dom
         """Tell whether an image but the first one came back as a cloud and as a transform."""
         number, stamp_ns = len(shown), rig.now_ns()
         shown[stamp_ns] = number
-        peer.show(number, stamp_ns)
+        peer.show(rig.picture(number), stamp_ns)
         rig.spin_for(0.1)
         peer.listen()
         return [
