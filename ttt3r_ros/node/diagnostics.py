@@ -17,6 +17,8 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 import torch
 
+from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.node.interface import Cause, DiagnosticKey, DROPPED_KEY, State
 from ttt3r_ros.settings import DiagnosticsSettings
 from ttt3r_ros.tracking.scale import ScaleEstimate
 
@@ -33,13 +35,6 @@ NOTE_S = 60.0
 
 # A failure this recent counts as present.
 RECENT_S = 3.0
-
-LEVELS = {
-    'OK': DiagnosticStatus.OK,
-    'DEGRADED': DiagnosticStatus.WARN,
-    'LOST': DiagnosticStatus.ERROR,
-    'STALE': DiagnosticStatus.STALE,
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class Health:
         self._window = _Window()
         self._received = 0
         self._mapped = 0
-        self._dropped: Counter[str] = Counter()
+        self._dropped: Counter[Cause] = Counter()
         self._trouble: dict[str, tuple[str, float]] = {}
         self._stamp_age_s = 0.0
         self._gain_mean = 0.0
@@ -105,55 +100,46 @@ class Health:
             self._window.arrivals.append(time.monotonic())
             self._window.stamps_ns.append(stamp_ns)
 
-    def dropped(self, cause: str, explanation: str = '') -> None:
+    def dropped(self, cause: Cause, explanation: str = '') -> None:
         """
         Count an image that is not mapped.
 
-        :param cause: a few words, the same for all of a kind.
-        :param explanation: the whole story; where it is given the drop is a fault.
+        :param explanation: one sentence; where it is given the drop is a fault.
         """
         with self._lock:
             self._dropped[cause] += 1
             if explanation:
-                self._trouble[cause] = (explanation, time.monotonic())
+                self._trouble[cause.text] = (explanation, time.monotonic())
 
-    def warn(self, cause: str, explanation: str) -> None:
+    def warn(self, subject: str, explanation: str) -> None:
         """
-        Note something wrong that costs no image.
+        Record a fault that drops no image.
 
-        :param cause: a few words.
-        :param explanation: the whole story.
+        :param subject: the same for all faults of a kind.
+        :param explanation: one sentence.
         """
         with self._lock:
-            self._trouble[cause] = (explanation, time.monotonic())
+            self._trouble[subject] = (explanation, time.monotonic())
 
-    def mapped(self, latency_s: float, gain_mean: float, calibrated: bool) -> None:
+    def mapped(self, located: LocatedFrame, latency_s: float) -> None:
         """
         Count an image that was mapped.
 
-        :param latency_s: from its arrival to its outputs.
-        :param gain_mean: how much of the state it rewrote, 0 to 1.
-        :param calibrated: whether its camera_info was used.
+        :param located: result for the image.
+        :param latency_s: from its arrival to its outputs, seconds.
         """
+        tracked = located.tracked
         with self._lock:
             self._mapped += 1
-            self._calibrated = calibrated
-            self._gain_mean = gain_mean
+            self._calibrated = tracked.intrinsics is not None
+            self._gain_mean = tracked.gain_mean
+            self._scale = located.map_T_track.scale * tracked.scale
+            self._odometry_scale = located.odometry_scale
             self._window.mapped.append(time.monotonic())
             self._window.latencies_s.append(latency_s)
 
-    def measured_scale(self, scale: float, by_odometry: ScaleEstimate) -> None:
-        """
-        Take note of the unit of length.
-
-        :param scale: metres of the map per unit of the network.
-        :param by_odometry: from lengths of the map to those of somebody's odometry.
-        """
-        with self._lock:
-            self._scale, self._odometry_scale = scale, by_odometry
-
     def restart(self) -> None:
-        """Forget rates and troubles, as after a reset; the counts stay."""
+        """Delete rates and faults, as after a reset; the counts stay."""
         with self._lock:
             self._window = _Window()
             self._trouble.clear()
@@ -163,81 +149,89 @@ class Health:
         self, name: str, hardware_id: str, around: Surroundings, settings: DiagnosticsSettings
     ) -> DiagnosticStatus:
         """
-        Say how it goes.
+        Return the diagnostics of the node.
 
         :param name: of the status.
         :param hardware_id: of the device.
         :param around: what the node sees.
-        :param settings: say what is healthy.
+        :param settings: limits of what is healthy.
         """
         with self._lock:
             now = time.monotonic()
             state, reason = self._state(now, around, settings)
-            window = self._window
-            latencies = list(window.latencies_s) or [0.0]
-            values = {
-                'state': state,
-                'images received': self._received,
-                'images mapped': self._mapped,
-                'input rate (Hz)': f'{rate(window.arrivals, now):.2f}',
-                'map rate (Hz)': f'{rate(window.mapped, now):.2f}',
-                'stamp age (s)': f'{self._stamp_age_s:.3f}',
-                'latency median (s)': f'{np.median(latencies):.3f}',
-                'latency max (s)': f'{max(latencies):.3f}',
-                'missing images (%)': f'{100 * missing_part(window.stamps_ns):.0f}',
-                'checkpoint': around.checkpoint,
-                'calibration': 'camera_info' if self._calibrated else 'estimated focal length',
-                'gate mean': f'{self._gain_mean:.4f}',
-                'scale': f'{self._scale:.3f}',
-                'odometry over map': self._odometry_scale.in_words(),
-                **memory_mb(),
-                **{f'dropped: {cause}': count for cause, count in sorted(self._dropped.items())},
-            }
+            values = {key.text: value for key, value in self._values(now, state, around).items()}
+            for cause in sorted(self._dropped, key=lambda cause: cause.text):
+                values[DROPPED_KEY.format(cause.text)] = self._dropped[cause]
         return DiagnosticStatus(
-            level=LEVELS[state],
+            level=state.level,
             name=name,
-            message=f'{state}: {reason}' if reason else state,
+            message=f'{state.name}: {reason}' if reason else state.name,
             hardware_id=hardware_id,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
+    def _values(
+        self, now: float, state: State, around: Surroundings
+    ) -> dict[DiagnosticKey, int | str]:
+        window = self._window
+        latencies = list(window.latencies_s) or [0.0]
+        return {
+            DiagnosticKey.STATE: state.name,
+            DiagnosticKey.RECEIVED: self._received,
+            DiagnosticKey.MAPPED: self._mapped,
+            DiagnosticKey.INPUT_RATE: f'{rate(window.arrivals, now):.2f}',
+            DiagnosticKey.MAP_RATE: f'{rate(window.mapped, now):.2f}',
+            DiagnosticKey.STAMP_AGE: f'{self._stamp_age_s:.3f}',
+            DiagnosticKey.LATENCY_MEDIAN: f'{np.median(latencies):.3f}',
+            DiagnosticKey.LATENCY_MAX: f'{max(latencies):.3f}',
+            DiagnosticKey.MISSING: f'{100 * missing_part(window.stamps_ns):.0f}',
+            DiagnosticKey.CHECKPOINT: around.checkpoint,
+            DiagnosticKey.CALIBRATION: (
+                'camera_info' if self._calibrated else 'estimated focal length'
+            ),
+            DiagnosticKey.GATE_MEAN: f'{self._gain_mean:.4f}',
+            DiagnosticKey.SCALE: f'{self._scale:.3f}',
+            DiagnosticKey.ODOMETRY_OVER_MAP: self._odometry_scale.in_words(),
+            **memory_mb(),
+        }
+
     def _state(
         self, now: float, around: Surroundings, settings: DiagnosticsSettings
-    ) -> tuple[str, str]:
-        """Name the state and, unless all is well, the most telling cause."""
+    ) -> tuple[State, str]:
+        """Return the state and, unless it is OK, the most telling cause."""
         if not around.active:
-            return 'STALE', 'the node is not active'
+            return State.STALE, 'the node is not active'
         if around.failure:
-            return 'LOST', around.failure
+            return State.LOST, around.failure
         if around.paused:
-            return 'STALE', 'paused by its service'
+            return State.STALE, 'paused by its service'
         troubles = [text for text, moment in self._trouble.values() if now - moment < RECENT_S]
         newest = self._window.mapped[-1] if self._window.mapped else self._began
         if now - newest > settings.stale_timeout:
             if around.loading:
-                return 'STALE', 'the network is being loaded'
+                return State.STALE, 'the network is being loaded'
             if troubles and not around.clock_is_silent:
-                return 'LOST', troubles[-1]
-            return 'STALE', self._why_nothing_comes(now, around)
+                return State.LOST, troubles[-1]
+            return State.STALE, self._why_nothing_comes(now, around)
         if around.conflict:
-            return 'DEGRADED', around.conflict
+            return State.DEGRADED, around.conflict
         if troubles:
-            return 'DEGRADED', troubles[-1]
+            return State.DEGRADED, troubles[-1]
         missing = missing_part(self._window.stamps_ns)
         if missing > MISSING_PART:
-            return 'DEGRADED', f'rate: about {100 * missing:.0f} % of the images do not arrive'
+            return State.DEGRADED, f'rate: about {100 * missing:.0f} % of the images do not arrive'
         mapped = rate(self._window.mapped, now)
         long_enough = now - self._began > WINDOW_S
         if long_enough and mapped < settings.min_image_rate:
-            return 'DEGRADED', f'rate: {mapped:.2f} images a second are mapped'
-        return 'OK', ''
+            return State.DEGRADED, f'rate: {mapped:.2f} images a second are mapped'
+        return State.OK, ''
 
     def _why_nothing_comes(self, now: float, around: Surroundings) -> str:
         arrivals = self._window.arrivals
         if around.clock_is_silent:
             return 'use_sim_time is set, but nothing publishes /clock'
         if around.incompatible_qos:
-            return f'publishers of {around.image_topic} are not heard: {around.incompatible_qos}'
+            return f'images of {around.image_topic} are not received: {around.incompatible_qos}'
         if not around.publishers:
             return f'nothing publishes {around.image_topic}: check the name and remaps'
         if not arrivals or now - arrivals[-1] > RECENT_S:
@@ -250,7 +244,7 @@ class Health:
 
 def rate(moments: deque[float], now: float) -> float:
     """
-    Give how many moments a second there were lately.
+    Return how many moments a second there were in the last WINDOW_S seconds.
 
     :param moments: increasing, seconds.
     :param now: seconds.
@@ -263,9 +257,9 @@ def rate(moments: deque[float], now: float) -> float:
 
 def missing_part(stamps_ns: deque[int]) -> float:
     """
-    Estimate from the gaps between stamps which part of the images never came.
+    Return the part of the images that were lost, estimated from the gaps between stamps.
 
-    :param stamps_ns: of the images that came.
+    :param stamps_ns: of the images that arrived.
     :returns: 0 to 1; 0 for fewer than 10 images.
     """
     gaps = np.diff(np.array(stamps_ns, dtype=np.int64))
@@ -278,63 +272,78 @@ def missing_part(stamps_ns: deque[int]) -> float:
     return float(1 - len(frames) / frames.sum())
 
 
-def memory_mb() -> dict[str, str]:
-    """Give the memory of this process in megabytes, by what it is."""
+def memory_mb() -> dict[DiagnosticKey, str]:
+    """Return the memory of this process, megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    memory = {'memory peak (MB)': f'{peak:.0f}'}
+    memory = {DiagnosticKey.MEMORY_PEAK: f'{peak:.0f}'}
     if torch.cuda.is_initialized():
-        memory['GPU memory (MB)'] = f'{torch.cuda.memory_allocated() / 2**20:.0f}'
+        memory[DiagnosticKey.GPU_MEMORY] = f'{torch.cuda.memory_allocated() / 2**20:.0f}'
     return memory
 
 
 class Reporter:
-    """Count what goes wrong, and log each cause now and then, not every time."""
+    """Count faults and log them, each kind at most once an interval."""
 
     def __init__(self, logger: RcutilsLogger, health: Health) -> None:
         """
-        Begin with nothing said.
+        Begin with nothing logged.
 
-        :param logger: takes the warnings.
+        :param logger: receives the warnings.
         :param health: counts.
         """
         self._logger = logger
         self._health = health
         self._lock = threading.Lock()
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
-    def drop(self, cause: str, explanation: str) -> None:
+    def mapped(self, located: LocatedFrame, arrived: float) -> None:
         """
-        Report an image that is dropped because something is wrong.
+        Report an image that was mapped.
 
-        :param cause: a few words, the same for all of a kind.
-        :param explanation: the whole story in one line.
+        :param located: result for the image.
+        :param arrived: monotonic seconds.
+        """
+        self._health.mapped(located, time.monotonic() - arrived)
+        if located.rescaled != 1.0:
+            self.note(
+                'scale',
+                f'by the odometry lengths of the map are {1 / located.rescaled:.2f} times too '
+                f'long: from now on they are multiplied by {located.rescaled:.3f}; ~/reset '
+                'begins a map that is all of the new scale',
+            )
+
+    def drop(self, cause: Cause, explanation: str) -> None:
+        """
+        Report an image that is dropped because of a fault.
+
+        :param explanation: one sentence.
         """
         self._health.dropped(cause, explanation)
-        self._say(cause, f'{explanation}; image dropped')
+        self._log(cause.text, f'{explanation}; image dropped')
 
-    def warn(self, cause: str, explanation: str) -> None:
+    def warn(self, subject: str, explanation: str) -> None:
         """
-        Report something wrong that costs no image.
+        Report a fault that drops no image.
 
-        :param cause: a few words.
-        :param explanation: the whole story in one line.
+        :param subject: the same for all faults of a kind.
+        :param explanation: one sentence.
         """
-        self._health.warn(cause, explanation)
-        self._say(cause, explanation)
+        self._health.warn(subject, explanation)
+        self._log(subject, explanation)
 
-    def note(self, cause: str, explanation: str) -> None:
+    def note(self, subject: str, explanation: str) -> None:
         """
-        Say something that the user should know once in a while; nothing is wrong.
+        Log what the user should know; it is no fault.
 
-        :param cause: a few words.
-        :param explanation: the whole story in one line.
+        :param subject: the same for all notes of a kind.
+        :param explanation: one sentence.
         """
-        self._say(cause, explanation, NOTE_S)
+        self._log(subject, explanation, NOTE_S)
 
-    def _say(self, cause: str, text: str, interval_s: float = THROTTLE_S) -> None:
+    def _log(self, subject: str, text: str, interval_s: float = THROTTLE_S) -> None:
         now = time.monotonic()
         with self._lock:
-            if now - self._said.get(cause, -interval_s) < interval_s:
+            if now - self._logged.get(subject, -interval_s) < interval_s:
                 return
-            self._said[cause] = now
+            self._logged[subject] = now
         self._logger.warning(text)

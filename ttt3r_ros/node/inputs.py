@@ -1,54 +1,59 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The topics that the node hears: images and their calibration."""
+"""The subscriptions of the node to images and their calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 import time
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.node import messages
+from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.distributions import SubscriptionEventCallbacks
-from ttt3r_ros.node.qos import image_qos
+from ttt3r_ros.node.interface import Cause, Topic
 from ttt3r_ros.node.stamps import StampGate, Verdict
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.units import NANOSECONDS
 
-# The first images wait so long for a calibration that somebody publishes.
+# So long the first images are dropped while a publisher of their calibration has sent none.
 CAMERA_INFO_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class ReceivedImage:
     """
-    An image as it came.
+    An image as it arrived.
 
-    message: not looked into yet. stamp_ns: that may be used. info: the newest calibration, or
-    None. arrived: monotonic seconds.
+    message: not decoded yet. stamp_ns: the one to use. info: the newest calibration, or None.
+    arrived: monotonic seconds. base_frame, camera_frame: names of the robot's frame and of the
+    optical one; the same for a camera alone.
     """
 
     message: Image | CompressedImage
     stamp_ns: int
     info: CameraInfo | None
     arrived: float
+    base_frame: str
+    camera_frame: str
 
     @property
     def frame_id(self) -> str:
-        """Give the name of the optical frame in the message."""
+        """Return the name of the optical frame in the message."""
         return str(self.message.header.frame_id)
 
     def decode(self) -> Pixels:
         """
-        Give the pixels.
+        Return the pixels.
 
         :returns: (H, W, 3) uint8.
         :raises UnsupportedImage: when the message is malformed.
@@ -59,7 +64,7 @@ class ReceivedImage:
 
     def intrinsics(self, width: int, height: int) -> CameraIntrinsics:
         """
-        Give the calibration of this image.
+        Return the calibration of this image.
 
         :param width: of the image, pixels.
         :param height: of the image, pixels.
@@ -82,7 +87,7 @@ class ReceivedImage:
 
 
 class ImageInput:
-    """Hear images; let those through whose stamps are in order."""
+    """Subscribe to images, and pass on those whose stamps are in order."""
 
     def __init__(
         self,
@@ -96,12 +101,12 @@ class ImageInput:
         """
         Subscribe.
 
-        :param node: spins.
-        :param settings: gives the present ones.
+        :param node: has the subscriptions.
+        :param settings: returns the present ones.
         :param health: counts the images.
-        :param reporter: hears about those that are dropped.
-        :param on_image: takes an image that may be mapped.
-        :param on_time_back: is told in words when the stamps say that time went back.
+        :param reporter: receives faults.
+        :param on_image: called with each image that may be mapped.
+        :param on_time_back: called with a sentence for the log when the stamps went back.
         """
         self.gate = StampGate()
         self._node, self._settings = node, settings
@@ -109,19 +114,20 @@ class ImageInput:
         self._on_image, self._on_time_back = on_image, on_time_back
         self._info: CameraInfo | None = None
         self._first_arrival: float | None = None
-        chosen = settings()
-        compressed = chosen.image_transport == 'compressed'
-        self._qos = image_qos(chosen.image_qos)
-        # First: a camera that knows that its images are heard knows that its calibration is.
-        self._infos = node.create_subscription(CameraInfo, 'camera_info', self._on_info, self._qos)
-        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
-        self._images = node.create_subscription(
-            CompressedImage if compressed else Image,
-            'image/compressed' if compressed else 'image',
+        # First: a camera that sees a subscriber of its images has one of its calibration.
+        self._infos = self._subscribe(interface.CALIBRATION, self._on_info)
+        compressed = settings().image_transport == 'compressed'
+        self._images = self._subscribe(
+            interface.COMPRESSED_IMAGE if compressed else interface.IMAGE,
             self._on_message,
-            self._qos,
-            event_callbacks=events,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
         )
+
+    def _subscribe(
+        self, topic: Topic, callback: Callable[[Any], None], **options: Any
+    ) -> Subscription[Any]:
+        qos = topic.profile(self._settings())
+        return self._node.create_subscription(topic.kind, topic.name, callback, qos, **options)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -130,16 +136,16 @@ class ImageInput:
 
     @property
     def topic(self) -> str:
-        """Give the resolved name of the image topic."""
+        """Return the resolved name of the image topic."""
         return str(self._images.topic_name)
 
     def publishers(self) -> int:
-        """Give how many publishers the image topic has."""
+        """Return how many publishers the image topic has."""
         return int(self._node.count_publishers(self.topic))
 
     def incompatible_qos(self) -> str:
-        """Say in words why a publisher of images cannot be heard; empty when all can."""
-        if self._qos.reliability != ReliabilityPolicy.RELIABLE:
+        """Return why images of a publisher are not received; empty when all are."""
+        if self._images.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
             return ''
         for publisher in self._node.get_publishers_info_by_topic(self.topic):
             if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
@@ -151,33 +157,38 @@ class ImageInput:
 
     def _on_incompatible_qos(self, _event: object) -> None:
         why = self.incompatible_qos() or 'their quality of service does not fit'
-        self._reporter.warn('incompatible QoS', f'publishers of {self.topic} are not heard: {why}')
+        self._reporter.warn('incompatible QoS', f'images of {self.topic} are not received: {why}')
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
 
     def _on_message(self, message: Image | CompressedImage) -> None:
-        """Judge the stamp of an image, and pass it on; nothing is decoded here."""
+        """Check the stamp of an image and pass it on; nothing is decoded here."""
         arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         given_ns = messages.nanoseconds(message.header.stamp)
         self._health.received(given_ns, (now_ns - given_ns) / NANOSECONDS)
         if self._awaits_info(arrived):
-            self._health.dropped('waiting for camera_info')
+            self._health.dropped(Cause.AWAITS_CALIBRATION)
             return
         verdict, stamp_ns = self.gate.judge(given_ns, now_ns, self._settings().inputs)
         if verdict is Verdict.WENT_BACK:
             self._on_time_back('the stamps of the images went back')
-        elif verdict is not Verdict.USE:
+        elif verdict.cause is not None:
             times_ns = given_ns, self.gate.newest_ns or 0, now_ns
             given, newest, now = (time_ns / NANOSECONDS for time_ns in times_ns)
             self._reporter.drop(
-                verdict.value,
-                f'{verdict.value}: image of {given:.6f} s, the newest is of {newest:.6f} s, '
+                verdict.cause,
+                f'{verdict.cause.text}: image of {given:.6f} s, the newest is of {newest:.6f} s, '
                 f'the clock shows {now:.6f} s'
                 ' (parameters inputs.bad_stamps, inputs.stamp_tolerance, use_sim_time)',
             )
             return
-        self._on_image(ReceivedImage(message, stamp_ns, self._info, arrived))
+        node = self._settings()
+        camera_frame = node.camera_optical_frame or str(message.header.frame_id)
+        base_frame = node.base_frame or camera_frame
+        self._on_image(
+            ReceivedImage(message, stamp_ns, self._info, arrived, base_frame, camera_frame)
+        )
 
     def _awaits_info(self, now: float) -> bool:
         if self._info is not None:

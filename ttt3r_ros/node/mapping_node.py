@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
@@ -24,10 +24,12 @@ from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.checkpoint import resolve_checkpoint
 from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
-from ttt3r_ros.node import messages, parameters
+from ttt3r_ros.node import interface, messages, parameters
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
+from ttt3r_ros.node.interface import Cause, State
 from ttt3r_ros.node.managed_node import logged, ManagedNode, run
+from ttt3r_ros.node.observer import Observer
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
@@ -44,9 +46,8 @@ EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same networ
 
 def build_mapper(settings: Settings) -> Mapper:
     """
-    Load the network and put a mapper around it.
+    Load the network and return its mapper.
 
-    :param settings: of the node.
     :raises UserError: when the device or the checkpoint cannot be used.
     """
     need = expected_memory(settings.model)
@@ -62,9 +63,9 @@ def build_mapper(settings: Settings) -> Mapper:
 
 class MappingNode(ManagedNode):
     """
-    Turn the topics of a camera into a map; docs/node.md describes it from outside.
+    Turn the topics of a camera into a map; docs/node.md describes it for users.
 
-    The executor's thread hears and answers, the worker's thread maps and publishes.
+    The executor's thread serves subscriptions and services, the worker's maps and publishes.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class MappingNode(ManagedNode):
         **node_options: Any,
     ) -> None:
         """
-        Declare the parameters; everything else waits for the transition `configure`.
+        Declare the parameters; `on_configure` makes everything else.
 
         :param build_mapper: makes the mapper, in the worker's thread.
         :param node_options: of rclpy's Node.
-        :raises UserError: when a parameter is wrong.
+        :raises UserError: when a parameter is invalid.
         """
         super().__init__('ttt3r', **node_options)
         self._build_mapper = build_mapper
@@ -89,17 +90,17 @@ class MappingNode(ManagedNode):
 
     @property
     def autostart(self) -> bool:
-        """Tell whether the node is to start by itself."""
+        """Return whether the node is to start by itself."""
         return self._node_settings.autostart
 
     # ---- lifecycle
 
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Make everything, and begin to load the network."""
+        """Create everything, and begin to load the network."""
         self._check_settings()
         self._paused = False
-        self._failure = self._said = self._checkpoint = ''
+        self._failure = self._logged_trouble = self._checkpoint = ''
         self._sent_ns = 0
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
@@ -119,14 +120,17 @@ class MappingNode(ManagedNode):
         self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)
-        self._outputs = Outputs(self, lambda: self._settings, self._reporter)
+        self._outputs = Outputs(self, lambda: self._settings, self._frames, self._reporter)
         self.held.callback(self._outputs.close)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        topic = interface.DIAGNOSTICS
+        self._diagnostics = self.create_publisher(
+            topic.kind, topic.name, topic.profile(self._node_settings)
+        )
         self.held.callback(self.destroy_publisher, self._diagnostics)
         self._pipeline = Pipeline(
             self._build_mapper,
             lambda: self._settings,
-            self._frames,
+            Observer(lambda: self._node_settings, self._frames, self._reporter),
             self._outputs,
             self._health,
             self._reporter,
@@ -142,11 +146,15 @@ class MappingNode(ManagedNode):
             self._health,
             self._reporter,
             self._on_image,
-            self._start_anew,
+            self._reset_for_new_time,
         )
         self.held.callback(self._input.close)
+        topic = interface.INITIAL_POSE
         initial_pose = self.create_subscription(
-            PoseWithCovarianceStamped, 'initialpose', self._on_initial_pose, 1
+            topic.kind,
+            topic.name,
+            self._on_initial_pose,
+            topic.profile(self._node_settings),
         )
         self.held.callback(self.destroy_subscription, initial_pose)
         services = Services(
@@ -193,15 +201,15 @@ class MappingNode(ManagedNode):
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
 
-    # ---- what comes in
+    # ---- inputs
 
     def _on_image(self, image: ReceivedImage) -> None:
         if not self._active or self._worker is None:
-            self._health.dropped('node not active')
+            self._health.dropped(Cause.NOT_ACTIVE)
         elif self._paused:
-            self._health.dropped('paused')
+            self._health.dropped(Cause.PAUSED)
         elif self._worker.offer(image):
-            self._health.dropped('a newer image came')
+            self._health.dropped(Cause.NEWER_IMAGE)
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         wanted, given = self._node_settings.map_frame, message.header.frame_id
@@ -214,7 +222,7 @@ class MappingNode(ManagedNode):
             self.get_logger().error(f'initial pose refused: {error}')
             return
         self._post(lambda: self._pipeline.place_base(map_T_base))
-        self.get_logger().info(f'initial pose taken: {map_T_base[:3, 3].round(2)} m')
+        self.get_logger().info(f'initial pose accepted: {map_T_base[:3, 3].round(2)} m')
 
     def _on_set_parameters(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         configured = self._worker is not None
@@ -224,19 +232,19 @@ class MappingNode(ManagedNode):
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._input.gate.clock_went_back(self.get_clock().now().nanoseconds):
-            self._start_anew(
+            self._reset_for_new_time(
                 f'the clock went back by {-jump.delta.nanoseconds / NANOSECONDS:.3f} s'
             )
 
-    def _start_anew(self, reason: str) -> None:
-        """Forget the map, because its time is another one."""
-        self.get_logger().warning(f'{reason}: the map starts anew')
+    def _reset_for_new_time(self, reason: str) -> None:
+        """Reset the map after time went back."""
+        self.get_logger().warning(f'{reason}: the map is reset')
         self._frames.buffer.clear()
         self._forget()
         self._post(self._reset)
 
     def _forget(self) -> None:
-        """Let nothing that is under way come out."""
+        """Drop the images in process."""
         self._pipeline.begin_epoch()
         if self._worker is not None:
             self._worker.clear()
@@ -252,7 +260,7 @@ class MappingNode(ManagedNode):
     def _pause(self, paused: bool) -> None:
         self._paused = paused
 
-    # ---- what goes on by itself
+    # ---- worker and timers
 
     def _load(self) -> None:
         try:
@@ -269,13 +277,13 @@ class MappingNode(ManagedNode):
 
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
-            return  # ROS has ended under the worker's feet; so will the worker
+            return  # ROS was shut down; the worker ends, too
         trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._health.dropped('internal error', f'internal error: {error!r}')
+        self._health.dropped(Cause.INTERNAL, f'internal error: {error!r}')
         self.get_logger().error(f'internal error, image dropped\n{trace}')
 
     def _send_tf(self) -> None:
-        """Say where the odometry lies in the map, whatever the worker does."""
+        """Send map to odom, whatever the worker does."""
         node = self._node_settings
         if not (self._active and node.publish_map_to_odom_tf and node.odom_frame):
             return
@@ -288,7 +296,7 @@ class MappingNode(ManagedNode):
         self._frames.send(node.map_frame, node.odom_frame, map_T_odom, stamp_ns)
 
     def _keep_house(self) -> None:
-        if self._active and self._outputs.has_new_map_hearer():
+        if self._active and self._outputs.has_new_map_subscriber():
             self._post(self._pipeline.publish_maps)
         around = self._surroundings()
         if around.conflict:
@@ -302,10 +310,15 @@ class MappingNode(ManagedNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-        trouble = status.message if self._active and status.message != 'OK' else ''
-        if trouble.partition(':')[0] in ('STALE', 'LOST') and trouble != self._said:
+        self._log_trouble(status)
+
+    def _log_trouble(self, status: DiagnosticStatus) -> None:
+        """Log a state in which nothing is mapped, once until it changes."""
+        nothing_mapped = status.level in (State.LOST.level, State.STALE.level)
+        trouble = status.message if self._active and nothing_mapped else ''
+        if trouble and trouble != self._logged_trouble:
             self.get_logger().warning(trouble)
-        self._said = trouble
+        self._logged_trouble = trouble
 
     def _surroundings(self) -> Surroundings:
         simulated = self.get_parameter('use_sim_time').value
@@ -322,14 +335,14 @@ class MappingNode(ManagedNode):
             checkpoint=self._checkpoint,
         )
 
-    # ---- small things
+    # ---- settings
 
     @property
     def _node_settings(self) -> NodeSettings:
         return self._settings.node
 
     def _frames_of_ours(self) -> list[str]:
-        """Name the frames whose parent this node says."""
+        """Return the frames whose parent this node publishes."""
         node = self._node_settings
         ours = []
         if node.publish_map_to_odom_tf:
@@ -339,7 +352,7 @@ class MappingNode(ManagedNode):
         return [frame for frame in ours if frame]
 
     def _check_settings(self) -> None:
-        """Refuse what would only fail later."""
+        """Check what would only fail later."""
         settings = self._settings
         if settings.node.publish_odom_to_base_tf and not settings.node.odom_frame:
             raise UserError('publish_odom_to_base_tf needs an odom_frame')
@@ -353,7 +366,7 @@ def main(
     build_mapper: Callable[[Settings], Mapper] = build_mapper,
 ) -> int:
     """
-    Run the node until it is told to stop.
+    Run the node until it is shut down.
 
     :param args: of the command line, for ROS.
     :param build_mapper: makes the mapper.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The topics that the node speaks on; what nobody hears is not computed."""
+"""The publishers of the node; what has no subscriber is not computed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import time
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistWithCovariance
-from nav_msgs.msg import OccupancyGrid as OccupancyGridMessage
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
-from rclpy.qos import qos_policy_name_from_kind, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from rclpy.qos import qos_policy_name_from_kind
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from ttt3r_ros.arrays import Array
@@ -27,46 +26,43 @@ from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
-from ttt3r_ros.node import messages
+from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
+from ttt3r_ros.node.interface import Topic
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.qos import LATCHED, NEWEST, RELIABLE
+from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.units import NANOSECONDS
 
 PATH_PERIOD_S = 1.0
 
 
 class LatchedTopic:
-    """A topic of a whole map: published now and then, while somebody hears it."""
+    """A topic of a whole map: published now and then, while it has subscribers."""
 
     def __init__(self, publisher: LifecyclePublisher[Any]) -> None:
-        """
-        Begin with nothing published.
-
-        :param publisher: of the topic.
-        """
+        """Begin with nothing published."""
         self._publisher = publisher
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was published when."""
+        """Make it due, and treat all subscribers as new."""
         self._due = 0.0
-        self._hearers = 0
+        self._subscribers = 0
 
-    def has_newcomer(self) -> bool:
-        """Tell whether somebody began to hear it since it was published last."""
-        return int(self._publisher.get_subscription_count()) > self._hearers
+    def has_new_subscriber(self) -> bool:
+        """Return whether there are more subscribers than when it was published last."""
+        return int(self._publisher.get_subscription_count()) > self._subscribers
 
     def take_turn(self, period: float) -> bool:
         """
-        Tell whether to publish now; a new hearer need not wait.
+        Return whether to publish now; a new subscriber need not wait.
 
         :param period: least time between two turns, seconds.
         """
-        hearers, now = int(self._publisher.get_subscription_count()), time.monotonic()
-        newcomer, self._hearers = hearers > self._hearers, hearers
-        if not hearers or not (newcomer or now >= self._due):
+        subscribers, now = int(self._publisher.get_subscription_count()), time.monotonic()
+        has_new, self._subscribers = subscribers > self._subscribers, subscribers
+        if not subscribers or not (has_new or now >= self._due):
             return False
         self._due = now + period
         return True
@@ -77,47 +73,55 @@ class LatchedTopic:
 
 
 class Outputs:
-    """Publish what an image gave; used by one thread, after it was made."""
+    """Publish the results of images and the maps; used by the worker's thread only."""
 
     def __init__(
-        self, node: LifecycleNode, settings: Callable[[], Settings], reporter: Reporter
+        self,
+        node: LifecycleNode,
+        settings: Callable[[], Settings],
+        frames: FrameTree,
+        reporter: Reporter,
     ) -> None:
         """
         Make the publishers.
 
-        :param node: whose they are.
-        :param settings: gives the present ones.
-        :param reporter: hears about subscribers that cannot be served.
+        :param node: has the publishers.
+        :param settings: returns the present ones.
+        :param frames: broadcasts the transforms that move with the robot.
+        :param reporter: receives faults of subscribers and of the calibration.
         """
-        self._node, self._settings, self._reporter = node, settings, reporter
+        self._node, self._settings = node, settings
+        self._frames, self._reporter = frames, reporter
         self._publishers: list[LifecyclePublisher[Any]] = []
-        self.points = self._make(PointCloud2, '~/points', NEWEST)
-        self.map_cloud = LatchedTopic(self._make(PointCloud2, '~/map_cloud', LATCHED))
-        self.depth = self._make(Image, '~/depth', NEWEST)
-        self.camera_info = self._make(CameraInfo, '~/camera_info', NEWEST)
-        self.pose = self._make(PoseWithCovarianceStamped, '~/pose', RELIABLE)
-        self.path = self._make(Path, '~/path', RELIABLE)
+        self.points = self._make(interface.POINTS)
+        self.map_cloud = LatchedTopic(self._make(interface.MAP_CLOUD))
+        self.depth = self._make(interface.DEPTH)
+        self.camera_info = self._make(interface.DEPTH_CALIBRATION)
+        self.pose = self._make(interface.POSE)
+        self.path = self._make(interface.PATH)
         self.occupancy = None
         if settings().mapping.occupancy.enabled:
-            self.occupancy = LatchedTopic(self._make(OccupancyGridMessage, 'map', LATCHED))
+            self.occupancy = LatchedTopic(self._make(interface.OCCUPANCY))
         self.odometry = None
         if settings().node.publish_odom_to_base_tf:
-            self.odometry = self._make(Odometry, '~/odometry', RELIABLE)
+            self.odometry = self._make(interface.ODOMETRY)
         self._poses: deque[PoseStamped] = deque(maxlen=settings().node.outputs.path_max_poses)
         self.restart()
 
-    def _make(self, kind: type[Any], topic: str, qos: QoSProfile) -> LifecyclePublisher[Any]:
+    def _make(self, topic: Topic) -> LifecyclePublisher[Any]:
+        qos = topic.profile(self._settings().node)
+
         def on_incompatible_qos(event: Any) -> None:
             policy = qos_policy_name_from_kind(event.last_policy_kind)
             self._reporter.warn(
-                f'incompatible QoS of {topic}',
+                f'incompatible QoS of {topic.name}',
                 f'a subscriber of {publisher.topic_name} asks for another {policy} than it has: '
-                f'{qos.reliability.name}, {qos.durability.name}; it hears nothing',
+                f'{qos.reliability.name}, {qos.durability.name}; it receives nothing',
             )
 
         publisher = self._node.create_lifecycle_publisher(
-            kind,
-            topic,
+            topic.kind,
+            topic.name,
             qos,
             event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible_qos),
         )
@@ -130,7 +134,7 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def restart(self) -> None:
-        """Forget the path and what was published when."""
+        """Delete the path, and make the maps due."""
         self._poses.clear()
         self._last_odometry: tuple[int, Array] | None = None
         for topic in self._maps():
@@ -139,12 +143,13 @@ class Outputs:
 
     def publish(self, located: LocatedFrame, base: str, camera: str) -> None:
         """
-        Publish what belongs to one image, with the stamp of the image.
+        Publish the results of one image, with its stamp.
 
-        :param located: what the image gave.
+        :param located: result for the image.
         :param base: name of the robot's frame.
         :param camera: name of the optical frame.
         """
+        self._broadcast(located, base)
         stamp_ns = located.tracked.stamp_ns
         in_camera = messages.header(stamp_ns, camera)
         in_map = messages.header(stamp_ns, self._settings().node.map_frame)
@@ -160,6 +165,14 @@ class Outputs:
             except CalibrationError as error:
                 self._reporter.warn('focal length', f'the estimated focal length: {error}')
         self._publish_path(located, in_map)
+
+    def _broadcast(self, located: LocatedFrame, base: str) -> None:
+        """Send what moves with the robot; map to odom is sent by the timer of the node."""
+        node, stamp_ns = self._settings().node, located.tracked.stamp_ns
+        if node.publish_odom_to_base_tf:
+            self._frames.send(node.odom_frame, base, located.odom_T_base, stamp_ns)
+        elif not node.odom_frame and node.publish_map_to_odom_tf:
+            self._frames.send(node.map_frame, base, located.map_T_base, stamp_ns)
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
         bounds = self._settings().mapping.map
@@ -219,16 +232,15 @@ class Outputs:
             self.path.publish(Path(header=header, poses=list(self._poses)))
 
     def _distance(self, pose: PoseStamped) -> float:
-        """Give how far a pose lies from the last one of the path, metres."""
+        """Return the distance of a pose from the last one of the path, metres."""
         old, new = self._poses[-1].pose.position, pose.pose.position
         return math.dist((old.x, old.y, old.z), (new.x, new.y, new.z))
 
     def publish_map_cloud(self, voxels: VoxelMap, stamp_ns: int) -> None:
         """
-        Publish the map if somebody hears it and it is due; a new hearer need not wait.
+        Publish the map if it is due and has subscribers; a new subscriber need not wait.
 
-        :param voxels: the map.
-        :param stamp_ns: of the newest image in it.
+        :param stamp_ns: of the newest image in the map, nanoseconds.
         """
         node = self._settings().node
         if not self.map_cloud.take_turn(node.outputs.map_cloud_period):
@@ -244,10 +256,9 @@ class Outputs:
 
     def publish_occupancy(self, grid: OccupancyGrid, stamp_ns: int) -> None:
         """
-        Publish the plan of the floor if somebody hears it and it is due.
+        Publish the occupancy grid if it is due and has subscribers.
 
-        :param grid: the plan.
-        :param stamp_ns: of the newest image in it.
+        :param stamp_ns: of the newest image in the grid, nanoseconds.
         """
         node = self._settings().node
         if self.occupancy is None or not self.occupancy.take_turn(node.outputs.occupancy_period):
@@ -255,22 +266,22 @@ class Outputs:
         if not len(grid):
             self._reporter.note(
                 'no occupancy grid',
-                'no occupancy grid yet: nothing near was seen, or the camera is alone and its '
-                'camera.height is not given',
+                'no occupancy grid yet: nothing near was seen, or the camera is alone and '
+                'camera.height is not set',
             )
             return
         if grid.overflowed:
             self._reporter.note(
                 'occupancy grid full',
-                'the occupancy grid has its largest size, occupancy.max_side: the side that the '
-                'robot left is forgotten',
+                'the occupancy grid has its largest size, occupancy.max_side: the side far from '
+                'the robot is dropped',
             )
         header = messages.header(stamp_ns, node.map_frame)
         self.occupancy.publish(messages.occupancy_grid(grid.occupancy(), header))
 
-    def has_new_map_hearer(self) -> bool:
-        """Tell whether somebody began to hear a map since it was published last."""
-        return any(topic.has_newcomer() for topic in self._maps())
+    def has_new_map_subscriber(self) -> bool:
+        """Return whether a map has more subscribers than when it was published last."""
+        return any(topic.has_new_subscriber() for topic in self._maps())
 
     def _maps(self) -> list[LatchedTopic]:
         return [topic for topic in (self.map_cloud, self.occupancy) if topic is not None]

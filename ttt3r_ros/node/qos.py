@@ -25,6 +25,7 @@ RELIABLE = _profile(10)
 LATCHED = _profile(1, durability='TRANSIENT_LOCAL')
 # What is of no use once the next one is there.
 NEWEST = _profile(1, 'BEST_EFFORT')
+NEWEST_RELIABLE = _profile(1)
 # Best effort receives from publishers of both kinds.
 FROM_ANY = _profile(20, 'BEST_EFFORT')
 # Many small messages: /tf, /tf_static and the topics of a bag.

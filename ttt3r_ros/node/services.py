@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The services of the node; each answers in words what was done, or why not."""
+"""The services of the node; each responds with a sentence of what was done, or why not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping import files
+from ttt3r_ros.node import interface
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.settings import NodeSettings
 
@@ -22,7 +23,7 @@ Answer = tuple[bool, str]
 
 
 class Services:
-    """Answer requests; what touches the map is done by the worker, one after the other."""
+    """Respond to requests; those about the map are served by the worker, one after the other."""
 
     def __init__(
         self,
@@ -34,33 +35,33 @@ class Services:
         forget: Callable[[], None],
     ) -> None:
         """
-        Offer the services.
+        Create the services.
 
-        :param node: whose they are.
-        :param pipeline: holds the map; used in the worker's thread.
-        :param settings: gives the present ones.
-        :param post: has a job done in the worker's thread.
-        :param pause: stops or goes on mapping.
-        :param forget: lets nothing that is under way come out.
+        :param node: has the services.
+        :param pipeline: owns the map; used in the worker's thread.
+        :param settings: returns the present ones.
+        :param post: runs a job in the worker's thread.
+        :param pause: pauses mapping (true) or resumes it.
+        :param forget: drops the images in process.
         """
         self._node, self._pipeline, self._settings = node, pipeline, settings
         self._post, self._pause, self._forget = post, pause, forget
         # A service that awaits the worker must not keep the callbacks of its group waiting.
         group = ReentrantCallbackGroup()
         self._services = [
-            node.create_service(kind, f'~/{name}', callback, callback_group=group)
-            for kind, name, callback in (
-                (Trigger, 'reset', self._on_reset),
-                (SetBool, 'pause', self._on_pause),
-                (SetBool, 'set_localization_mode', self._on_localization),
-                (Trigger, 'save_map', self._on_save),
-                (Trigger, 'load_map', self._on_load),
-                (Trigger, 'export_cloud', self._on_export),
+            node.create_service(service.kind, service.name, callback, callback_group=group)
+            for service, callback in (
+                (interface.RESET, self._on_reset),
+                (interface.PAUSE, self._on_pause),
+                (interface.SET_LOCALIZATION_MODE, self._on_localization),
+                (interface.SAVE_MAP, self._on_save),
+                (interface.LOAD_MAP, self._on_load),
+                (interface.EXPORT_CLOUD, self._on_export),
             )
         ]
 
     def close(self) -> None:
-        """Take the services back."""
+        """Destroy the services."""
         for service in self._services:
             self._node.destroy_service(service)
 
@@ -74,7 +75,7 @@ class Services:
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._pause(request.data)
         response.success = True
-        response.message = 'paused' if request.data else 'mapping goes on'
+        response.message = 'paused' if request.data else 'mapping'
         return response
 
     async def _on_localization(
@@ -83,9 +84,9 @@ class Services:
         def job() -> str:
             mapper = self._pipeline.mapper
             if request.data and not mapper.frames:
-                raise UserError('there is nothing to localize in yet: map or load something first')
+                raise UserError('there is no map yet to localize in: map, or load a map, first')
             mapper.follow_only(request.data)
-            return 'only the pose is followed' if request.data else 'the map grows'
+            return 'localization: the map does not change' if request.data else 'mapping'
 
         response.success, response.message = await self._by_worker(job)
         return response
@@ -125,7 +126,7 @@ class Services:
         return response
 
     async def _by_worker(self, job: Callable[[], str]) -> Answer:
-        """Have a job done between two images, while the executor goes on."""
+        """Run a job in the worker between two images, while the executor spins."""
         executor = self._node.executor
         answer: Future[Answer] = Future(executor=executor)
 
@@ -134,7 +135,7 @@ class Services:
                 answer.set_result((True, job()))
             except UserError as error:
                 answer.set_result((False, str(error)))
-            except Exception as error:  # noqa: BLE001 - whoever asked must get an answer
+            except Exception as error:  # noqa: BLE001 - each request gets a response
                 self._node.get_logger().error(traceback.format_exc())
                 answer.set_result((False, f'internal error: {error!r}; see the log of the node'))
             if executor is not None:

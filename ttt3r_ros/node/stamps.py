@@ -7,25 +7,34 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ttt3r_ros.node.interface import Cause
 from ttt3r_ros.settings import InputSettings
 from ttt3r_ros.units import NANOSECONDS
 
 
 class Verdict(Enum):
-    """What is to be done with an image; the text says why."""
+    """
+    What is to be done with an image.
 
-    USE = 'good stamp'
-    REPEATED = 'stamp came before'
-    LATE = 'stamp out of order'
-    REFUSED = 'stamp too far from the clock'
-    WENT_BACK = 'time went back'
+    cause: why it is dropped; None where it is used.
+    """
+
+    USE = 'use', None
+    WENT_BACK = 'begin a new map', None
+    REPEATED = 'drop a repeated stamp', Cause.REPEATED_STAMP
+    LATE = 'drop a late stamp', Cause.LATE_STAMP
+    REFUSED = 'drop a bad stamp', Cause.BAD_STAMP
+
+    def __init__(self, _: str, cause: Cause | None) -> None:
+        """Set the attribute."""
+        self.cause = cause
 
 
 class StampGate:
     """
-    Let stamps through that increase and fit the clock.
+    Accept stamps that increase and fit the clock.
 
-    newest_ns: the newest stamp that was let through, or None.
+    newest_ns: the newest stamp that was accepted, or None.
     """
 
     def __init__(self) -> None:
@@ -39,8 +48,8 @@ class StampGate:
         Judge the next image.
 
         :param stamp_ns: its stamp, nanoseconds.
-        :param now_ns: the clock.
-        :param settings: say what is tolerated.
+        :param now_ns: time of the clock, nanoseconds.
+        :param settings: tolerances.
         :returns: the verdict, and the stamp to use.
         """
         away_ns = abs(stamp_ns - now_ns)
@@ -65,12 +74,12 @@ class StampGate:
 
     def clock_went_back(self, now_ns: int) -> bool:
         """
-        Say whether the clock, after a jump, lies before images that were let through.
+        Return whether the clock, after a jump, lies before images that were accepted.
 
-        They then belong to another time, and the gate forgets them; but for the first images of
-        the new time that came before the clock did.
+        They then belong to another time, and the gate forgets them. The first images of the new
+        time may come before its clock: they are kept.
 
-        :param now_ns: the clock after the jump.
+        :param now_ns: time of the clock after the jump, nanoseconds.
         """
         overtook, self._ahead_of_clock = self._ahead_of_clock, False
         newest_ns = self.newest_ns

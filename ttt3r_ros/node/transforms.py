@@ -21,7 +21,7 @@ from ttt3r_ros.node import messages
 
 POLL_S = 0.01
 
-# A foreign transform of one of our frames silences us for so long.
+# After a foreign transform of one of our frames we send none for so long.
 CONFLICT_S = 5.0
 
 # At 100 Hz our own transforms come back within this many.
@@ -29,22 +29,22 @@ REMEMBERED_STAMPS = 500
 
 
 class TransformMissing(UserError):
-    """TF does not know a transform at the stamp of an image."""
+    """TF has no transform at the stamp of an image."""
 
 
 class WatchedBuffer(Buffer):
     """
-    A buffer that notices when somebody else gives a parent to a frame of ours.
+    A buffer that detects when another node publishes a parent of a frame of ours.
 
-    It hears our own transforms too; they are told from others by their stamps. A node has one
-    for all its life: the clock never lets go of a buffer.
+    It receives our own transforms too, and recognizes them by their stamps. A node has one for
+    all its life: the clock keeps a reference to each buffer.
     """
 
     def __init__(self, node: Node) -> None:
         """
         Begin with nothing.
 
-        :param node: its clock tells when time goes back, which empties the buffer.
+        :param node: a jump back of its clock empties the buffer.
         """
         super().__init__(node=node)
         self._lock = threading.Lock()
@@ -52,13 +52,13 @@ class WatchedBuffer(Buffer):
         self._foreign: dict[str, tuple[str, float]] = {}
 
     def forget_claims(self) -> None:
-        """Watch no frame any more."""
+        """Stop watching all frames."""
         with self._lock:
             self._own_stamps.clear()
             self._foreign.clear()
 
     def sends(self, transform: TransformStamped) -> None:
-        """Take note of a transform of a claimed frame that is about to be sent by us."""
+        """Record the stamp of a transform of a claimed frame that this node is about to send."""
         with self._lock:
             stamps = self._own_stamps[transform.child_frame_id]
             stamps.append(messages.nanoseconds(transform.header.stamp))
@@ -73,20 +73,20 @@ class WatchedBuffer(Buffer):
             self._own_stamps.setdefault(child, deque(maxlen=REMEMBERED_STAMPS))
 
     def conflict(self) -> str:
-        """Say in words which of our frames somebody else moves; empty when none."""
+        """Return which of our frames another node publishes, as a sentence; empty when none."""
         with self._lock:
             children = list(self._own_stamps)
         parents = [(child, self.other_parent(child)) for child in children]
         return '; '.join(
-            f'somebody else publishes {parent!r} to {child!r}: this node does not, for a frame '
-            'has one parent'
+            f'another node publishes {parent!r} to {child!r}: this node does not send it, as a '
+            'frame has one parent'
             for child, parent in parents
             if parent is not None
         )
 
     def other_parent(self, child: str) -> str | None:
         """
-        Name the parent that somebody else gave to a frame of ours lately.
+        Return the parent of a frame of ours that another node published lately, or None.
 
         :param child: a frame that was claimed.
         """
@@ -94,12 +94,12 @@ class WatchedBuffer(Buffer):
         return parent if parent and time.monotonic() - moment < CONFLICT_S else None
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
-        """Take a transform from the topic."""
+        """Store a transform of the topic."""
         self._notice(transform, time.monotonic())
         super().set_transform(transform, authority)
 
     def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
-        """Take a static transform from the topic; it stays for ever."""
+        """Store a static transform of the topic; it stays for ever."""
         self._notice(transform, float('inf'))
         super().set_transform_static(transform, authority)
 
@@ -116,9 +116,8 @@ class FrameTree:
 
     def __init__(self, node: Node, buffer: WatchedBuffer) -> None:
         """
-        Begin to listen.
+        Subscribe to TF.
 
-        :param node: spins.
         :param buffer: of the node.
         """
         self.buffer = buffer
@@ -130,23 +129,24 @@ class FrameTree:
         self._closing = threading.Event()
 
     def stop_waiting(self) -> None:
-        """Let look-ups give up at once from now on."""
+        """Make look-ups fail at once from now on."""
         self._closing.set()
 
     def close(self) -> None:
-        """Let go of the topics."""
+        """Destroy subscriptions and publisher."""
         self._closing.set()
         self._listener.unregister()
         self._node.destroy_publisher(self._broadcaster.pub_tf)
 
     def look_up(self, target: str, source: str, stamp_ns: int, timeout_s: float) -> Array:
         """
-        Find target_T_source at a stamp; waits for it without keeping anybody else.
+        Return target_T_source at a stamp; waits for it without blocking the executor.
 
         :param target: name of a frame.
         :param source: name of a frame.
         :param stamp_ns: nanoseconds.
         :param timeout_s: real seconds, whatever the ROS clock does.
+        :returns: (4, 4), metres.
         :raises TransformMissing: naming both frames.
         """
         deadline = time.monotonic() + timeout_s
@@ -164,11 +164,11 @@ class FrameTree:
 
     def send(self, parent: str, child: str, parent_T_child: Array, stamp_ns: int) -> bool:
         """
-        Broadcast a transform, unless somebody else is already the child's parent.
+        Broadcast a transform, unless another node publishes a parent of the child.
 
         :param parent: name of a frame.
         :param child: name of a frame.
-        :param parent_T_child: (4, 4).
+        :param parent_T_child: (4, 4), metres.
         :param stamp_ns: nanoseconds.
         :returns: whether it was sent.
         """

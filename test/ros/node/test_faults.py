@@ -109,7 +109,7 @@ def test_a_clock_that_goes_back_begins_a_new_session_with_one_line(rig, poses, b
     # A new session: the first image stands where odometry says, and the state is new.
     found = [messages.matrix_from_pose(pose.pose.pose) for pose in poses]
     np.testing.assert_allclose(found, [ahead(0.1 * n) for n in range(4)], atol=1e-6)
-    assert len(rig.said('the map starts anew')) == 1
+    assert len(rig.said('the map is reset')) == 1
     newest_ns = second_ns + SECOND
 
     def of_new_time():
@@ -129,8 +129,8 @@ def test_a_bag_that_loops_without_a_clock_begins_a_new_session(rig, poses):
             show_and_wait(rig, poses, first + number, (500 + number) * SECOND)
         assert [p.pose.pose.position.x for p in poses] == pytest.approx([0.0, 0.1, 0.2], abs=1e-6)
 
-    rig.wait_for_log('the stamps of the images went back: the map starts anew')
-    assert len(rig.said('the map starts anew')) == 1
+    rig.wait_for_log('the stamps of the images went back: the map is reset')
+    assert len(rig.said('the map is reset')) == 1
 
 
 def test_an_image_under_way_when_time_goes_back_comes_out_nowhere(rig, poses):
@@ -140,7 +140,7 @@ def test_an_image_under_way_when_time_goes_back_comes_out_nowhere(rig, poses):
     rig.show(0, 500 * SECOND)
     assert rig.predictor.began.wait(60)
     rig.show(50, 400 * SECOND)
-    rig.wait_for_log('the map starts anew')
+    rig.wait_for_log('the map is reset')
     rig.predictor.go.set()
     rig.wait_for_stamp(poses, 400 * SECOND)
     show_and_wait(rig, poses, 51, 401 * SECOND)
@@ -345,7 +345,7 @@ def test_a_second_publisher_of_map_to_odom_silences_ours(rig):
     def noticed():
         rig.send_transform('map', 'odom', ahead(5.0), rig.now_ns())
         rig.spin_for(0.05)
-        return rig.said("somebody else publishes 'map' to 'odom'")
+        return rig.said("another node publishes 'map' to 'odom'")
 
     rig.spin_until(noticed, 'the node notices')
     silent_ns = rig.now_ns()
@@ -372,7 +372,7 @@ def test_a_base_that_has_another_parent_is_not_given_a_second_one(rig, poses):
         rig.send_transform('odom', 'base_link', ahead(5.0), rig.now_ns())
         rig.show(0, rig.now_ns())
         rig.spin_for(0.05)
-        return poses and rig.said("somebody else publishes 'odom' to 'base_link'")
+        return poses and rig.said("another node publishes 'odom' to 'base_link'")
 
     rig.spin_until(noticed, 'the node notices')
     transforms.clear()

@@ -253,7 +253,7 @@ def test_without_a_known_floor_there_is_no_occupancy_grid_and_the_log_says_why(r
     rig.show(0, stamp_ns)
     rig.wait_for_stamp(poses, stamp_ns)
 
-    rig.wait_for_log('its camera.height is not given')
+    rig.wait_for_log('camera.height is not set')
     assert grids == []
 
 

@@ -8,34 +8,23 @@ import numpy as np
 import pytest
 import torch
 
+from ttt3r_ros.node.interface import Cause
 from ttt3r_ros.node.pipeline import Pipeline
-from ttt3r_ros.settings import InputSettings, MappingSettings, TransformSettings
+from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.observation import Observation
 
 WIDTH, HEIGHT = 64, 48
-NODE = SimpleNamespace(
-    map_frame='map',
-    odom_frame='',
-    base_frame='',
-    camera_optical_frame='',
-    publish_odom_to_base_tf=False,
-    publish_map_to_odom_tf=False,
-    inputs=InputSettings(),
-    tf=TransformSettings(timeout=0.0),
-)
-IMAGE = SimpleNamespace(
-    decode=lambda: np.zeros((HEIGHT, WIDTH, 3), np.uint8),
-    intrinsics=lambda width, height: None,
-    frame_id='camera',
-    stamp_ns=1,
-    arrived=0.0,
-)
+IMAGE = SimpleNamespace(stamp_ns=1, arrived=0.0, base_frame='camera', camera_frame='camera')
+RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+OBSERVATION = Observation(RGB, 1)
 
 
 @pytest.fixture
 def pipeline(mapper):
-    settings = SimpleNamespace(mapping=MappingSettings(), node=NODE)
-    surroundings = [Mock() for _ in range(4)]
-    pipeline = Pipeline(lambda _: mapper, lambda: settings, *surroundings)
+    settings = SimpleNamespace(mapping=MappingSettings())
+    observer = Mock(observe=Mock(return_value=OBSERVATION))
+    outputs, health, reporter = (Mock() for _ in range(3))
+    pipeline = Pipeline(lambda _: mapper, lambda: settings, observer, outputs, health, reporter)
     pipeline.load()
     return pipeline
 
@@ -73,5 +62,5 @@ def test_a_device_without_memory_is_reported_whenever_it_runs_out(pipeline, monk
     pipeline.process(IMAGE)
 
     (cause, advice), _ = pipeline._reporter.drop.call_args
-    assert cause == 'out of memory'
+    assert cause is Cause.OUT_OF_MEMORY
     assert 'model.precision to int8' in advice

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ttt3r_ros.node.interface import PUBLISHED, SERVICES, SUBSCRIBED
+
 POLICY = Path('config', 'sros2_policy.xml')
 RIGHTS = {('topics', 'subscribe'), ('topics', 'publish'), ('services', 'reply')}
 
@@ -27,7 +29,7 @@ def profile(repository):
 
 
 def allowed(profile):
-    """Give the full names by right, as SROS 2 resolves them; no name comes twice."""
+    """Return the full names by right, as SROS 2 resolves them; no name comes twice."""
     names = {right: [] for _, right in RIGHTS}
     for rules in profile:
         ((right, verdict),) = rules.items()
@@ -67,21 +69,16 @@ def test_the_policy_allows_just_what_the_node_opens(rig, profile):
     assert differences() <= since_jazzy
 
 
-def test_the_policy_and_the_documentation_name_the_same_topics_and_services(repository, profile):
-    text = (repository / 'docs' / 'node.md').read_text()
-
-    def table(title):
-        section = re.search(rf'^## {title}\n(.*?)^## ', text, re.DOTALL | re.MULTILINE)[1]
-        first_cells = [line.split('|')[1] for line in section.splitlines() if line[:3] == '| `']
-        names = re.findall('`([^`]+)`', ' '.join(first_cells))
-        full = (name.replace('~', '/ttt3r') for name in names)
-        return {name if name.startswith('/') else f'/{name}' for name in full}
+def test_the_policy_has_the_topics_and_services_of_the_tables(profile):
+    def full(table):
+        names = (entry.name.replace('~', '/ttt3r') for entry in table)
+        return {name if name.startswith('/') else f'/{name}' for name in names}
 
     given = allowed(profile)
     generic = {'/clock', '/rosout', '/parameter_events', '/ttt3r/transition_event'}
 
-    assert given['subscribe'] - generic == table('Subscribed topics')
-    assert given['publish'] - generic - {'/tf'} == table('Published topics')
-    assert table('Services') == {
+    assert given['subscribe'] - generic - {'/tf', '/tf_static'} == full(SUBSCRIBED)
+    assert given['publish'] - generic - {'/tf'} == full(PUBLISHED)
+    assert full(SERVICES) == {
         name for name in given['reply'] if not re.search('parameter|state|transition|type_', name)
     }

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Write the tables of docs/node.md from those of the node, between their markers.
+
+    python3 -m scripts.node_page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+import re
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+
+from ttt3r_ros.node.interface import (
+    Cause,
+    DiagnosticKey,
+    DROPPED_KEY,
+    PUBLISHED,
+    SERVICES,
+    State,
+    SUBSCRIBED,
+    Topic,
+)
+
+PAGE = Path(__file__).resolve().parent.parent / 'docs' / 'node.md'
+
+OF_IMAGES = '`image_qos`: best effort (default) or reliable, depth 5'
+
+
+def page(text: str) -> str:
+    """
+    Return the text of the page with its tables written again.
+
+    :param text: of the page; each table stands between `<!-- NAME -->` and `<!-- end -->`.
+    :raises ValueError: when a table has not one pair of markers.
+    """
+    for name, table in TABLES.items():
+        begin = f'<!-- {name}: written by scripts/node_page.py -->\n'
+        between = re.compile(rf'({re.escape(begin)}).*?(<!-- end -->\n)', re.S)
+        parts = between.split(text)
+        if len(parts) != 4:
+            raise ValueError(f'the page has not one place for the table of {name}')
+        text = ''.join([*parts[:2], table(), *parts[2:]])
+    return text
+
+
+def _of_topics(topics: Iterable[Topic]) -> str:
+    rows = [
+        [
+            f'`{topic.name}`',
+            ', '.join([_type(topic.kind), *([topic.form] if topic.form else [])]),
+            _quality(topic),
+            topic.meaning,
+        ]
+        for topic in topics
+    ]
+    return _table(['topic', 'type', 'quality of service', 'meaning'], rows)
+
+
+def _quality(topic: Topic) -> str:
+    if topic.qos is None:
+        return OF_IMAGES
+    reliable = topic.qos.reliability == ReliabilityPolicy.RELIABLE
+    latched = topic.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    words = ['reliable' if reliable else 'best effort', *(['latched'] if latched else [])]
+    return ', '.join([*words, f'depth {topic.qos.depth}'])
+
+
+def _of_services() -> str:
+    rows = [[f'`{s.name}`', _type(s.kind), s.effect] for s in SERVICES]
+    return _table(['service', 'type', 'effect'], rows)
+
+
+def _of_states() -> str:
+    rows = [[state.name, state.level_name, state.when] for state in State]
+    return _table(['state', 'level', 'when'], rows)
+
+
+def _of_keys() -> str:
+    rows = [[f'`{key.text}`', key.meaning] for key in DiagnosticKey]
+    rows += [[f'`{DROPPED_KEY.format("CAUSE")}`', 'images that were not mapped, by cause']]
+    return _table(['key', 'meaning'], rows)
+
+
+def _of_causes() -> str:
+    rows = [[f'`{cause.text}`', cause.remedy] for cause in Cause]
+    return _table(['cause of a drop', 'remedy'], rows)
+
+
+def _type(kind: type[Any]) -> str:
+    return f'{kind.__module__.partition(".")[0]}/{kind.__name__}'
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [f'| {" | ".join(cells)} |' for cells in (columns, *rows)]
+    lines.insert(1, '|' + '---|' * len(columns))
+    return '\n'.join([*lines, ''])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    'subscribed topics': lambda: _of_topics(SUBSCRIBED),
+    'published topics': lambda: _of_topics(PUBLISHED),
+    'services': _of_services,
+    'states': _of_states,
+    'keys': _of_keys,
+    'causes': _of_causes,
+}
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page(PAGE.read_text()))

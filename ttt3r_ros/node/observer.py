@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A received image and what TF and calibration know of it, as the observation of the mapper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.node.diagnostics import Reporter
+from ttt3r_ros.node.inputs import ReceivedImage
+from ttt3r_ros.node.transforms import FrameTree, TransformMissing
+from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.tracking.observation import Observation
+
+
+class Observer:
+    """Decode images, and look up their calibration and transforms."""
+
+    def __init__(
+        self, settings: Callable[[], NodeSettings], frames: FrameTree, reporter: Reporter
+    ) -> None:
+        """
+        Keep what the look-ups need.
+
+        :param settings: returns the present ones.
+        :param frames: TF.
+        :param reporter: receives warnings about missing calibration and odometry.
+        """
+        self._settings, self._frames, self._reporter = settings, frames, reporter
+
+    def observe(self, image: ReceivedImage, first: bool) -> Observation:
+        """
+        Return the observation of an image; waits for its transforms.
+
+        :param first: whether the map is empty, so that the odometry is needed as its start.
+        :raises UnsupportedImage: when the image cannot be decoded.
+        :raises CalibrationError: when a required calibration is missing or does not fit.
+        :raises TransformMissing: when TF lacks a transform at the stamp.
+        """
+        rgb = image.decode()
+        intrinsics = self._intrinsics(image, rgb.shape[1], rgb.shape[0])
+        base_T_camera = self._base_T_camera(image)
+        odom_T_base = self._odom_T_base(image, first)
+        return Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base)
+
+    def _intrinsics(
+        self, image: ReceivedImage, width: int, height: int
+    ) -> CameraIntrinsics | None:
+        try:
+            return image.intrinsics(width, height)
+        except CalibrationError as error:
+            if self._settings().inputs.require_camera_info:
+                raise
+            self._reporter.note(
+                'no calibration', f'{error}: the focal length is estimated from the images'
+            )
+            return None
+
+    def _base_T_camera(self, image: ReceivedImage) -> Array | None:
+        if image.base_frame == image.camera_frame:
+            return None
+        return self._look_up(image.base_frame, image.camera_frame, image)
+
+    def _odom_T_base(self, image: ReceivedImage, first: bool) -> Array | None:
+        """Look up the odometry; without it the last map_T_odom holds, after the start."""
+        node = self._settings()
+        if not node.odom_frame or node.publish_odom_to_base_tf:
+            return None
+        try:
+            return self._look_up(node.odom_frame, image.base_frame, image)
+        except TransformMissing as error:
+            if first:
+                raise
+            self._reporter.warn(
+                'odometry missing',
+                f'{error}; {node.map_frame} to {node.odom_frame} stays as it was',
+            )
+            return None
+
+    def _look_up(self, target: str, source: str, image: ReceivedImage) -> Array:
+        timeout_s = self._settings().tf.timeout
+        return self._frames.look_up(target, source, image.stamp_ns, timeout_s)
