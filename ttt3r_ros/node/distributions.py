@@ -20,9 +20,9 @@ __all__ = ['PublisherEventCallbacks', 'SubscriptionEventCallbacks', 'with_info']
 
 def with_info(callback: Callable[[Any, Mapping[str, Any]], None]) -> Callable[..., None]:
     """
-    Give a callback for a subscription that is told about each message as much as rclpy knows.
+    Return a callback for a subscription that also receives what rclpy knows of a message.
 
-    :param callback: takes the message and what is known about it: nothing on Humble.
+    :param callback: called with the message and its information: empty on Humble.
     """
     if hasattr(Subscription, 'CallbackType'):
         return callback

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A lifecycle node that gives back what it took, says what failed, and ends in good order."""
+"""A lifecycle node that releases what it holds, logs failures and ends cleanly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def logged(callback: Callback) -> Callback:
     Log what a lifecycle callback raises, which rclpy would swallow.
 
     After an error of the user the transition did not happen; anything else is an error of the
-    node. In both cases what was taken so far is given back.
+    node. In both cases what was made so far is released.
 
     :param callback: a method of a ManagedNode.
     """
@@ -52,16 +52,15 @@ def logged(callback: Callback) -> Callback:
 
 class ManagedNode(LifecycleNode):
     """
-    Give everything back on cleanup, shutdown and errors.
+    Release everything on cleanup, shutdown and errors.
 
-    held: how to undo what `on_configure` made, the newest first.
+    held: callbacks that undo what `on_configure` made, the newest first.
     """
 
     def __init__(self, name: str, **node_options: Any) -> None:
         """
-        Hold nothing yet.
+        Begin with nothing held.
 
-        :param name: of the node.
         :param node_options: of rclpy's Node.
         """
         super().__init__(name, **node_options)
@@ -75,7 +74,7 @@ class ManagedNode(LifecycleNode):
         request: ChangeState.Request,
         response: ChangeState.Response,
     ) -> ChangeState.Response:
-        """Answer, where Humble and Jazzy let an illegal transition end the executor."""
+        """Respond where an illegal transition would end the executor on Humble and Jazzy."""
         try:
             return change_state(request, response)
         except RuntimeError as error:  # RCLError, which rclpy does not make public, is one
@@ -98,19 +97,19 @@ class ManagedNode(LifecycleNode):
 
     @logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back."""
+        """Release everything."""
         self.release()
         return TransitionCallbackReturn.SUCCESS
 
     @logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back, for good."""
+        """Release everything, for good."""
         self.release()
         return TransitionCallbackReturn.SUCCESS
 
     @logged
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back after a failed transition; it may be tried again."""
+        """Release everything after a failed transition; it may be tried again."""
         self.release()
         return TransitionCallbackReturn.SUCCESS
 
@@ -124,10 +123,10 @@ def run(
     args: list[str] | None = None,
 ) -> int:
     """
-    Run a node until it is told to stop.
+    Run a node until it is shut down.
 
-    :param make_node: makes it; may raise an error of the user.
-    :param autostart: tells whether it starts by itself.
+    :param make_node: makes it; may raise a UserError.
+    :param autostart: returns whether it starts by itself.
     :param args: of the command line, for ROS.
     :returns: the exit code of the process.
     """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages to arrays and back; functions without memory."""
+"""Messages to arrays and back; functions without state."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ _bridge = CvBridge()
 
 
 def nanoseconds(stamp: Time) -> int:
-    """Give a stamp as one integer."""
+    """Return a stamp as nanoseconds."""
     return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 
 def time_message(stamp_ns: int) -> Time:
-    """Give a stamp as a message."""
+    """Return a stamp in nanoseconds as a message."""
     return Time(sec=stamp_ns // NANOSECONDS, nanosec=stamp_ns % NANOSECONDS)
 
 
@@ -79,8 +79,8 @@ def rgb_from_image(message: Image) -> Pixels:
     """
     Decode a raw image.
 
-    cv_bridge gets only what it reads rightly in every version: checked, without odd padding,
-    in the byte order of this machine.
+    cv_bridge receives only what all its versions read correctly: checked images without odd
+    padding, in the byte order of this machine.
 
     :returns: (H, W, 3) uint8.
     :raises UnsupportedImage: when the message is malformed or of an unknown encoding.
@@ -110,7 +110,7 @@ def rgb_from_compressed(message: CompressedImage) -> Pixels:
     Decode a compressed image; its size is checked before its pixels are touched.
 
     :returns: (H, W, 3) uint8.
-    :raises UnsupportedImage: when it is no sound JPEG or PNG.
+    :raises UnsupportedImage: when it is no valid JPEG or PNG.
     """
     data = bytes(message.data)
     if not data.startswith(tuple(COMPRESSED_MAGIC.values())):
@@ -149,11 +149,11 @@ def point_cloud(
     header: Header,
 ) -> PointCloud2:
     """
-    Make a cloud with float32 x y z, packed rgb and confidence.
+    Return a cloud with float32 x y z, packed rgb and confidence.
 
     :param points: (N, 3), finite, metres, in the frame of the header.
     :param colors: (N, 3) uint8.
-    :param confidence: (N,).
+    :param confidence: (N,) of each point, 1 or more.
     """
     records = np.empty(len(points), CLOUD_POINT)
     for name, column in zip('xyz', points.T):
@@ -183,7 +183,7 @@ def voxel_cloud(message: PointCloud2) -> VoxelCloud:
 
 def occupancy_grid(occupancy: Occupancy, header: Header) -> OccupancyGrid:
     """
-    Make a grid of free, occupied and unknown cells.
+    Return a grid of free, occupied and unknown cells.
 
     :param occupancy: in the frame of the header.
     """
@@ -204,7 +204,7 @@ def occupancy_from(message: OccupancyGrid) -> Occupancy:
     """
     Read a grid that `occupancy_grid` made.
 
-    :raises ValueError: when it has not as many cells as it says.
+    :raises ValueError: when the number of cells is not width times height.
     """
     info = message.info
     cells = np.array(message.data, np.int8).reshape(info.height, info.width)
@@ -215,27 +215,27 @@ def occupancy_from(message: OccupancyGrid) -> Occupancy:
 
 def depth_image(depth: Array32, header: Header) -> Image:
     """
-    Make a 32FC1 image.
+    Return a 32FC1 image.
 
-    :param depth: (H, W), metres along z.
+    :param depth: (H, W) float32, metres along z.
     """
     return _bridge.cv2_to_imgmsg(np.ascontiguousarray(depth), '32FC1', header)
 
 
 def rgb_image(rgb: Pixels, header: Header) -> Image:
     """
-    Make an rgb8 image.
+    Return an rgb8 image.
 
-    :param rgb: (H, W, 3).
+    :param rgb: (H, W, 3) uint8.
     """
     return _bridge.cv2_to_imgmsg(np.ascontiguousarray(rgb), 'rgb8', header)
 
 
 def jpeg_image(rgb: Pixels, header: Header, quality: int) -> CompressedImage:
     """
-    Make a compressed image.
+    Return a JPEG image.
 
-    :param rgb: (H, W, 3).
+    :param rgb: (H, W, 3) uint8.
     :param quality: 1 to 100.
     """
     parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
@@ -245,11 +245,7 @@ def jpeg_image(rgb: Pixels, header: Header, quality: int) -> CompressedImage:
 
 
 def camera_info(camera: CameraIntrinsics, header: Header) -> CameraInfo:
-    """
-    Describe an image.
-
-    :param camera: its intrinsics.
-    """
+    """Return a calibration as a message."""
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
     model, coefficients = camera.distortion_model, camera.distortion
     if model == 'none':
@@ -268,9 +264,9 @@ def camera_info(camera: CameraIntrinsics, header: Header) -> CameraInfo:
 
 def matrix_from_pose(pose: Pose) -> Array:
     """
-    Read a pose.
+    Return a_T_b of the pose of b in a.
 
-    :returns: (4, 4).
+    :returns: (4, 4), metres.
     :raises ValueError: when it is not finite or its quaternion is zero.
     """
     return _matrix(pose.position, pose.orientation)
@@ -278,9 +274,9 @@ def matrix_from_pose(pose: Pose) -> Array:
 
 def matrix_from_transform(message: Transform) -> Array:
     """
-    Read a transform.
+    Return a transform as a matrix.
 
-    :returns: (4, 4).
+    :returns: (4, 4), metres.
     :raises ValueError: when it is not finite or its quaternion is zero.
     """
     return _matrix(message.translation, message.rotation)
@@ -303,9 +299,9 @@ def _quaternion(a_T_b: Array) -> Quaternion:
 
 def pose_message(a_T_b: Array) -> Pose:
     """
-    Write a transform as the pose of b in a.
+    Return a transform as the pose of b in a.
 
-    :param a_T_b: (4, 4).
+    :param a_T_b: (4, 4), metres.
     """
     x, y, z = (float(value) for value in a_T_b[:3, 3])
     return Pose(position=Point(x=x, y=y, z=z), orientation=_quaternion(a_T_b))
@@ -313,9 +309,9 @@ def pose_message(a_T_b: Array) -> Pose:
 
 def transform_message(a_T_b: Array, a: str, b: str, stamp_ns: int) -> TransformStamped:
     """
-    Write a transform for TF.
+    Return a transform for TF.
 
-    :param a_T_b: (4, 4).
+    :param a_T_b: (4, 4), metres.
     :param a: name of the parent frame.
     :param b: name of the child frame.
     :param stamp_ns: nanoseconds.
@@ -332,7 +328,7 @@ def with_covariance(
     pose: Pose, position_deviation: float, rotation_deviation: float
 ) -> PoseWithCovariance:
     """
-    Add the same uncertainty on every axis.
+    Return a pose with the same uncertainty on every axis.
 
     :param position_deviation: metres.
     :param rotation_deviation: radians.
@@ -343,16 +339,16 @@ def with_covariance(
 
 
 def covariance(position_deviation: float, rotation_deviation: float) -> Array:
-    """Give the (36,) diagonal covariance of a pose or twist."""
+    """Return the (36,) diagonal covariance of a pose or twist, squares of metres and radians."""
     deviations = [position_deviation] * 3 + [rotation_deviation] * 3
     return np.diag(np.square(deviations)).reshape(-1)
 
 
 def twist(old_T_new: Array, seconds: float) -> Twist:
     """
-    Give the velocity of a body between two moments, in its own axes.
+    Return the velocity of a body between two moments, in its own axes.
 
-    :param old_T_new: (4, 4), the body at the new moment, seen from the old one.
+    :param old_T_new: (4, 4), metres: the body at the new moment, in its frame at the old one.
     :param seconds: between them, > 0.
     """
     x, y, z, w = tf_transformations.quaternion_from_matrix(old_T_new)

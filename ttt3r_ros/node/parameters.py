@@ -45,9 +45,8 @@ class Settings(Checked):
 
 def declare(node: Node) -> Settings:
     """
-    Declare every knob as a parameter of the node.
+    Declare every setting as a parameter of the node.
 
-    :param node: takes them.
     :returns: the settings, with what the command line or a YAML file overrides.
     :raises SettingsError: when such a value has a wrong type, lies outside its range or has a
         name from before rooms were part of names.
@@ -81,10 +80,8 @@ def _refuse_old_names(node: Node) -> None:
 
 def declare_fixed(node: Node, kind: type[Fixed]) -> Fixed:
     """
-    Declare the knobs of one dataclass as parameters that are set when the node starts.
+    Declare the settings of one dataclass as parameters that are set when the node starts.
 
-    :param node: takes them.
-    :param kind: of the settings.
     :returns: the settings, with what the command line or a YAML file overrides.
     :raises SettingsError: when such a value has a wrong type or lies outside its range.
     """
@@ -110,10 +107,9 @@ def _declared(node: Node, kind: type[Checked], read_only: bool = False) -> dict[
 
 def descriptor(name: str, field: dataclasses.Field[Any]) -> ParameterDescriptor:
     """
-    Describe a knob to ROS.
+    Return the description of a parameter.
 
-    :param name: of the parameter.
-    :param field: made by `knob`.
+    :param field: of the setting, made by `knob`.
     """
     low, high, unit = (field.metadata[key] for key in ('low', 'high', 'unit'))
     choices = field.metadata['choices']
@@ -141,12 +137,12 @@ def try_change(
     settings: Settings, parameters: list[Parameter[Any]], configured: bool
 ) -> tuple[Settings, SetParametersResult]:
     """
-    Judge a change of parameters.
+    Apply a change of parameters, or refuse it.
 
     :param settings: the present ones.
-    :param parameters: what is asked for.
-    :param configured: whether the node is configured, so that only live knobs may change.
-    :returns: the settings to use from now on, and the answer.
+    :param parameters: requested values.
+    :param configured: whether the node is configured, so that only live settings may change.
+    :returns: the settings to use from now on, and the response.
     """
     values = {parameter.name: parameter.value for parameter in parameters}
     fixed = [

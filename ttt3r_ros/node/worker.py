@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One thread that works while the executor stays free."""
+"""A thread for the network, so that the executor stays responsive."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WORKER_NAME = 'ttt3r_worker'
 
 class Worker(Generic[Item]):
     """
-    Do jobs in their order, and between them the newest item.
+    Run jobs in their order, and between them process the newest item.
 
-    There is room for one item: a newer one takes the place of one that still waits.
+    There is room for one item: a newer one replaces one that still waits.
     """
 
     def __init__(
@@ -28,8 +28,8 @@ class Worker(Generic[Item]):
         """
         Start the thread.
 
-        :param process: is called with each item, in the thread.
-        :param on_error: is called with what `process` or a job raised, in the thread.
+        :param process: called with each item, in the thread.
+        :param on_error: called with what `process` or a job raised, in the thread.
         """
         self._process = process
         self._on_error = on_error
@@ -42,9 +42,9 @@ class Worker(Generic[Item]):
 
     def offer(self, item: Item) -> bool:
         """
-        Give an item to work on.
+        Put an item in the place of the one that waits.
 
-        :returns: whether it took the place of another one.
+        :returns: whether one waited and is now dropped.
         """
         with self._changed:
             replaced = self._item is not None
@@ -54,7 +54,7 @@ class Worker(Generic[Item]):
 
     def clear(self) -> bool:
         """
-        Forget the item that waits.
+        Drop the item that waits.
 
         :returns: whether there was one.
         """
@@ -64,9 +64,9 @@ class Worker(Generic[Item]):
 
     def post(self, job: Callable[[], None]) -> None:
         """
-        Give a job; it comes before any item.
+        Add a job; jobs are run before items.
 
-        :param job: is called in the thread.
+        :param job: called in the thread.
         """
         with self._changed:
             self._jobs.append(job)
@@ -74,9 +74,9 @@ class Worker(Generic[Item]):
 
     def stop(self, timeout_s: float) -> bool:
         """
-        End the thread after what it does now; jobs that wait are still done, the item is not.
+        End the thread after its present work; waiting jobs are still run, the item is dropped.
 
-        :param timeout_s: how long to wait for it, seconds.
+        :param timeout_s: longest time to wait for it, seconds.
         :returns: whether it has ended.
         """
         with self._changed:
