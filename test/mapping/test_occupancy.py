@@ -363,8 +363,8 @@ def test_a_plan_that_was_stored_goes_on():
 @pytest.mark.parametrize(
     ('occupancy', 'said'),
     [
-        (Occupancy(np.zeros((4, 4), np.int8), 0.1, 0.0, 0.0), 'occupancy_resolution is 0.05'),
-        (Occupancy(np.zeros((4, 9999), np.int8), 0.05, 0.0, 0.0), 'occupancy_max_side'),
+        (Occupancy(np.zeros((4, 4), np.int8), 0.1, 0.0, 0.0), 'occupancy.resolution is 0.05'),
+        (Occupancy(np.zeros((4, 9999), np.int8), 0.05, 0.0, 0.0), 'occupancy.max_side'),
     ],
 )
 def test_a_plan_that_does_not_fit_is_refused(occupancy, said):

@@ -68,5 +68,5 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path, name, content, said):
 
 
 def test_a_folder_without_a_plan_is_refused(tmp_path):
-    with pytest.raises(OccupancyFileError, match='no plan of the floor can be read'):
+    with pytest.raises(OccupancyFileError, match='no occupancy grid can be read'):
         read_occupancy(tmp_path)

@@ -73,7 +73,7 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
     path = tmp_path / 'map'
     path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
 
-    with pytest.raises(MapFileError, match='its plan of the floor'):
+    with pytest.raises(MapFileError, match='its occupancy grid'):
         read_map(path)
 
 

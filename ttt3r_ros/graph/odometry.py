@@ -32,10 +32,10 @@ MOST_LOG_RATIO = math.log(10.0)
 
 class OdometryScale:
     """
-    Compare the last ten metres of somebody's odometry with the same ways in the map.
+    Compare the last ten metres of an odometry with the same paths in the map.
 
-    Only ways of a few decimetres are compared, each seen from where it began, so neither drift
-    nor a turn of one frame against the other matters.
+    Only paths of a few decimetres are compared, each in the frame of its start, so neither drift
+    nor a rotation between the frames matters.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class OdometryScale:
 
     def add(self, map_T_base: Array, odom_T_base: Array) -> None:
         """
-        Go on to the next pose.
+        Add the next pose.
 
         :param map_T_base: (4, 4), metres of the map.
         :param odom_T_base: (4, 4), at the same time, metres.
@@ -64,14 +64,14 @@ class OdometryScale:
         self._begin = map_T_base, odom_T_base
 
     def interrupt(self) -> None:
-        """Leave out the way to the next pose: one of the two is about to jump."""
+        """Leave out the path to the next pose: one of the two is about to jump."""
         self._begin = None
 
     def rescale(self, factor: float) -> None:
         """
-        Take note that the map has another unit of length from now on.
+        Apply a new unit of length of the map.
 
-        :param factor: that its lengths are multiplied by.
+        :param factor: by which its lengths are multiplied.
         """
         self._log_ratios = deque(
             (ratio - math.log(factor) for ratio in self._log_ratios), maxlen=REMEMBERED_STEPS

@@ -30,7 +30,7 @@ PLY_NAMES = {'<f4': 'float', '|u1': 'uchar'}
 
 
 class CloudFileError(UserError):
-    """A file holds no cloud that can be read."""
+    """A file has no readable cloud."""
 
 
 def write_ply(file: IO[bytes], cloud: VoxelCloud) -> None:
@@ -67,7 +67,7 @@ def read_ply(file: IO[bytes]) -> VoxelCloud:
 
 
 def _ply_header(count: int) -> bytes:
-    """Give all lines before the last one of the header."""
+    """Return all lines of the header but the last one."""
     properties = [f'property {PLY_NAMES[VERTEX[name].str]} {name}' for name in VERTEX.names or ()]
     lines = [
         'ply',

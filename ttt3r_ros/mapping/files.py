@@ -17,12 +17,12 @@ EXPORTS = {'.ply': write_ply, '.pcd': write_pcd}
 
 
 class PathError(UserError):
-    """A path leads out of the folder of maps, or to nothing that can be used."""
+    """A path leads out of the folder of maps, or cannot be used."""
 
 
 def confined(directory: str, name: str) -> Path:
     """
-    Find a file in the folder of maps; neither `..` nor a link leads out of it.
+    Return the path of a file in the folder of maps, with `..` and links resolved.
 
     :param directory: the folder; `~` is the user's home.
     :param name: relative to it, or absolute inside it.
@@ -39,8 +39,8 @@ def save(mapper: Mapper, path: Path) -> str:
     """
     Save the map.
 
-    :param path: its folder is made.
-    :returns: what was written, for people.
+    :param path: of the file; its folder is made.
+    :returns: what was written, for the user.
     :raises UserError: why nothing was written.
     """
     _make_folder(path)
@@ -53,11 +53,10 @@ def save(mapper: Mapper, path: Path) -> str:
 
 def load(mapper: Mapper, path: Path) -> str:
     """
-    Go on with a map that was saved.
+    Continue with a saved map.
 
-    :param mapper: changes only when all is well.
-    :param path: of the file.
-    :returns: what was read, for people.
+    :param mapper: unchanged after an error.
+    :returns: what was read, for the user.
     :raises UserError: why nothing was changed.
     """
     if not path.is_file():
@@ -71,9 +70,8 @@ def export(mapper: Mapper, path: Path) -> str:
     """
     Write the points of the map.
 
-    :param mapper: what to write.
     :param path: ends in .ply or .pcd; its folder is made.
-    :returns: what was written, for people.
+    :returns: what was written, for the user.
     :raises UserError: why nothing was written.
     """
     if path.suffix.lower() not in EXPORTS:

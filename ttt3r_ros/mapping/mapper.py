@@ -24,8 +24,8 @@ class Mapper:
     """
     Map the images of one camera, in constant memory.
 
-    `observe` locates an image and may be published at once; `integrate` does what nobody waits
-    for. An image that is refused leaves no trace. One thread maps; `map_T_odom`, `begin_epoch`
+    `observe` locates an image, and its result may be published at once; `integrate` does the
+    rest. A refused image changes nothing. One thread maps; `map_T_odom`, `begin_epoch`
     and `is_current` may be used by another one.
     """
 
@@ -34,8 +34,8 @@ class Mapper:
         Begin with an empty map.
 
         :param predictor: the network.
-        :param settings: what they leave to the network is filled in.
-        :raises CheckpointError: when the network's advice cannot be used.
+        :param settings: values left to the network are taken from its checkpoint.
+        :raises CheckpointError: when those of the checkpoint are invalid.
         """
         self.predictor = predictor
         tracking = predictor.advise(settings.tracking)
@@ -70,7 +70,7 @@ class Mapper:
         self._pending = None
         self._tracker.look_ahead()
 
-    # ---- what is known
+    # ---- results
 
     @property
     def frames(self) -> int:
@@ -79,12 +79,12 @@ class Mapper:
 
     @property
     def state(self) -> TrackerState:
-        """Return what the front end remembers, a value."""
+        """Return the state of the front end, which is immutable."""
         return self._tracker.state
 
     @property
     def settings(self) -> MappingSettings:
-        """Return the settings in use, the network's advice filled in."""
+        """Return the settings in use, with the values of the checkpoint."""
         return self._settings
 
     @property
@@ -94,7 +94,7 @@ class Mapper:
 
     @property
     def map_T_odom(self) -> Array:
-        """Return where the odometry lies in the present map, (4, 4)."""
+        """Return the pose of the odometry's frame in the present map, (4, 4), metres."""
         return self._back_end.map_T_odom
 
     @property
@@ -102,10 +102,10 @@ class Mapper:
         """Return the hash of the network's weights, or their name where there is no file."""
         return self.predictor.checkpoint_sha256 or self.predictor.checkpoint_name
 
-    # ---- what a user asks for
+    # ---- requests of users
 
     def begin_epoch(self) -> None:
-        """Outdate all images that are under way: a reset is about to follow."""
+        """Invalidate all images in process: a reset follows."""
         self._back_end.begin_epoch()
 
     def is_current(self, located: LocatedFrame) -> bool:
@@ -113,7 +113,7 @@ class Mapper:
         return self._back_end.is_current(located)
 
     def reset(self) -> None:
-        """Forget everything but the unit of length."""
+        """Delete everything but the unit of length."""
         self._guard.reset()
         self._tracker.reset()
         self._back_end.reset()
@@ -123,7 +123,7 @@ class Mapper:
 
     def change(self, settings: MappingSettings) -> None:
         """
-        Take over the settings that may change while mapping.
+        Apply the settings that may change while mapping.
 
         :param settings: all of them; the others wait for the next reset.
         """
@@ -133,22 +133,22 @@ class Mapper:
 
     def follow_only(self, wanted: bool) -> None:
         """
-        Locate images in the map without changing it, or let it grow again.
+        Locate images without changing the map (true), or map again.
 
-        :param wanted: needs a map.
+        :param wanted: has no effect without a map.
         """
         self._follows_only = wanted and self.frames > 0
 
     def place_base(self, map_T_base: Array) -> None:
         """
-        Take over that the robot stood there at the newest image, or will at the first one.
+        Set the pose of the robot at the newest image, or at the first one.
 
-        :param map_T_base: (4, 4).
+        :param map_T_base: (4, 4), metres.
         """
         self._back_end.place_base(map_T_base)
 
     def stored(self) -> StoredMap:
-        """Return all that a map file holds."""
+        """Return the contents of a map file."""
         state, grid = self._tracker.state, self._map.grid
         track = None
         if isinstance(state.network, RecurrentState):
@@ -163,9 +163,8 @@ class Mapper:
 
     def resume(self, stored: StoredMap) -> None:
         """
-        Go on with a map that was saved; a map that does not fit changes nothing.
+        Continue with a saved map; one that does not fit changes nothing.
 
-        :param stored: as read.
         :raises MapFileError: when other weights made it.
         :raises OccupancyError: when the cells of its grid have another size.
         """

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The map as a plan of the floor: what is free, what is occupied, what is unknown.
+The map as an occupancy grid of the floor: free, occupied and unknown cells.
 
-A cell is seen to be occupied where points stand on it between the least and the largest height
-of obstacles. It is seen to be free where the camera looks down to the floor: between the
-nearest and the farthest piece of floor that is visible in its direction, and before the
-nearest obstacle there. What the camera only looks over (the floor at its feet, what stands
-behind a table) is not seen. Cells add up such evidence within bounds, so that what leaves,
-people above all, is soon forgotten.
+A cell is seen occupied where points lie on it between the least and the largest height of
+obstacles. It is seen free where the camera sees the floor: between the nearest and the farthest
+visible part of the floor in its direction, and before the nearest obstacle there. What the
+camera looks over (the floor at its feet, what stands behind a table) is not seen. Cells sum such
+evidence within bounds, so that what leaves, people above all, soon disappears.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ OCCUPIED_FROM, FREE_UP_TO = 3, -2
 # Points on a cell that make it an obstacle; single ones fly off the edges of things.
 FEWEST_POINTS = 2
 
-# An image is thinned to about so many columns and rows.
+# About so many columns and rows of an image are used.
 COLUMNS, ROWS = 256, 96
 
-# The grid grows by so much at once: whoever uses it has to start anew each time.
+# The grid grows by so much at once, because subscribers restart at each new size.
 CHUNK_M = 4.0
 
 
@@ -51,7 +50,7 @@ class OccupancyError(UserError):
 @dataclass(frozen=True, eq=False)
 class Occupancy:
     """
-    A plan of the floor.
+    An occupancy grid as published.
 
     cells: (rows along y, columns along x) int8, FREE, OCCUPIED or UNKNOWN. resolution: edge of
     a cell, metres. x, y: outer corner of the first cell, metres, map frame.
@@ -65,17 +64,16 @@ class Occupancy:
 
 class OccupancyGrid:
     """
-    Add up what images tell about the floor, in bounded memory.
+    Sum the evidence of images about the floor, in bounded memory.
 
-    overflowed: whether a part has been forgotten because the grid had its largest size.
+    overflowed: whether a part was dropped because the grid had its largest size.
     """
 
     def __init__(self, settings: OccupancySettings, camera_height: float = 0.0) -> None:
         """
-        Begin with nothing.
+        Begin with an empty grid.
 
-        :param settings: of the room.
-        :param camera_height: of a camera alone above a level floor, metres; 0: not known.
+        :param camera_height: of a camera alone above a level floor, metres; 0: unknown.
         """
         self.overflowed = False
         self._settings = settings
@@ -89,7 +87,7 @@ class OccupancyGrid:
         self._evidence = np.zeros((0, 0), np.int8)  # rows along y, columns along x
 
     def __len__(self) -> int:
-        """Give the number of cells, known or not."""
+        """Return the number of cells, known or not."""
         return self._evidence.size
 
     def add(
@@ -103,11 +101,11 @@ class OccupancyGrid:
         Add what one image shows.
 
         :param pointmap: of the image, metres.
-        :param good: (h, w), its points that are good enough for a map.
-        :param map_T_camera: (4, 4).
-        :param floor_T_camera: (4, 4), to a frame that stands on the floor, z up: the robot's.
-            None: the map is level, and the camera as high as the settings state; without that
-            nothing is added, as where the grid is not enabled.
+        :param good: (h, w) bool, its points that are good enough for a map.
+        :param map_T_camera: (4, 4), metres.
+        :param floor_T_camera: (4, 4), metres, to the frame of the robot, which stands on the
+            floor, z up. None: the map is level, and the camera has the height of the settings;
+            if that is unknown, or the grid is not enabled, nothing is added.
         """
         if not self._settings.enabled:
             return
@@ -130,11 +128,11 @@ class OccupancyGrid:
 
     def _add_rays(self, camera: Array, rays: Array32, is_obstacle: Mask) -> None:
         """
-        Weigh the cells between the camera and what it sees.
+        Add evidence to the cells between the camera and its points.
 
-        :param camera: (2,) x and y, metres.
-        :param rays: (N, 2) from there to points, metres.
-        :param is_obstacle: (N,) whether they lie on an obstacle, else on the floor.
+        :param camera: (2,) x and y, metres, map frame.
+        :param rays: (N, 2) from there to points, metres, map frame.
+        :param is_obstacle: (N,) bool, whether they lie on an obstacle, else on the floor.
         """
         resolution = self._resolution
         # Cells are counted from that of the camera, for which float32 is exact enough.
@@ -170,12 +168,13 @@ class OccupancyGrid:
         self, rays: Array32, is_floor: Mask, is_solid: Mask
     ) -> tuple[Array32, Array32]:
         """
-        Say from where to where the floor is seen in each direction around the camera.
+        Return the range in which the floor is seen, in each direction around the camera.
 
-        :param rays: (N, 2) to points.
-        :param is_floor: (N,) whether they lie on the floor.
-        :param is_solid: (N,) whether they lie on what ends the view.
-        :returns: (directions,) least and largest distance, metres; none where they are crossed.
+        :param rays: (N, 2) from the camera to points, metres, map frame.
+        :param is_floor: (N,) bool, whether they lie on the floor.
+        :param is_solid: (N,) bool, whether they lie on what ends the view.
+        :returns: (directions,) least and largest distance, metres; where the least is larger,
+            no floor is seen.
         """
         ranges, direction = np.hypot(*rays.T), self._direction(*rays.T)
         nearest, farthest = (np.full(self._directions, limit, np.float32) for limit in (np.inf, 0))
@@ -187,7 +186,7 @@ class OccupancyGrid:
         return nearest, farthest
 
     def _direction(self, x: Array32, y: Array32) -> NDArray[np.int64]:
-        """Say in which of the directions around the camera something lies."""
+        """Return the index of the direction of each (x, y) from the camera."""
         turns = np.arctan2(y, x) * np.float32(0.5 / math.pi) + np.float32(0.5)
         direction: NDArray[np.int64] = (turns * np.float32(self._directions)).astype(np.int64)
         # The last direction ends where the first begins.
@@ -195,7 +194,7 @@ class OccupancyGrid:
 
     def _cover(self, first: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """
-        Grow until a rectangle of cells lies in the grid, by whole chunks.
+        Grow by whole chunks until a rectangle of cells lies in the grid.
 
         :param first: (2,) its least x and y.
         :param end: (2,) one past its largest.
@@ -227,7 +226,7 @@ class OccupancyGrid:
         return self._evidence[_rectangle(first - self._first, end - self._first)]
 
     def occupancy(self) -> Occupancy:
-        """Give the plan as it is now."""
+        """Return the present grid."""
         cells = np.full(self._evidence.shape, UNKNOWN, np.int8)
         cells[self._evidence >= OCCUPIED_FROM] = OCCUPIED
         cells[self._evidence <= FREE_UP_TO] = FREE
@@ -236,20 +235,19 @@ class OccupancyGrid:
 
     def resume(self, occupancy: Occupancy) -> None:
         """
-        Go on with a plan, which is believed as much as can be.
+        Continue with a saved grid; its known cells get the most evidence there is.
 
-        :param occupancy: what `occupancy` gave before.
         :raises OccupancyError: when its cells have another size, or are too many.
         """
         if occupancy.resolution != self._resolution:
             raise OccupancyError(
                 f'the occupancy grid has cells of {occupancy.resolution:g} m, '
-                f'occupancy_resolution is {self._resolution:g}: make them equal'
+                f'occupancy.resolution is {self._resolution:g}: make them equal'
             )
         size = np.array(occupancy.cells.shape[::-1])
         if (size > self._longest).any():
             raise OccupancyError(
-                f'the occupancy grid has {size[0]} x {size[1]} cells, occupancy_max_side allows '
+                f'the occupancy grid has {size[0]} x {size[1]} cells, occupancy.max_side allows '
                 f'{self._longest}: raise it'
             )
         self._first = np.round(np.array([occupancy.x, occupancy.y]) / self._resolution).astype(

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plans of the floor as files that Nav2's map_server loads: map.pgm, described by map.yaml."""
+"""Occupancy grids as files that Nav2's map_server loads: map.pgm, described by map.yaml."""
 
 from __future__ import annotations
 
@@ -33,15 +33,14 @@ DESCRIBED = re.compile(rf'\nresolution: {NUMBER}\norigin: \[{NUMBER}, {NUMBER}, 
 
 
 class OccupancyFileError(UserError):
-    """A file holds no plan that can be read."""
+    """A file has no readable occupancy grid."""
 
 
 def write_picture(file: IO[bytes], occupancy: Occupancy) -> None:
     """
     Write the cells as a grey picture, y upwards.
 
-    :param file: open for binary writing; to be called PICTURE.
-    :param occupancy: what to write.
+    :param file: open for binary writing; its name is PICTURE.
     """
     rows, columns = occupancy.cells.shape
     grey = np.zeros((rows, columns), np.uint8)
@@ -53,10 +52,9 @@ def write_picture(file: IO[bytes], occupancy: Occupancy) -> None:
 
 def write_description(file: IO[bytes], occupancy: Occupancy) -> None:
     """
-    Write how the picture is to be read.
+    Write the resolution and origin of the picture.
 
-    :param file: open for binary writing; to be called DESCRIPTION, beside the picture.
-    :param occupancy: what the picture shows.
+    :param file: open for binary writing; its name is DESCRIPTION, beside the picture.
     """
     x, y = round(occupancy.x, 6), round(occupancy.y, 6)
     text = DESCRIPTION_TEXT.format(resolution=occupancy.resolution, x=x, y=y)
@@ -65,7 +63,7 @@ def write_description(file: IO[bytes], occupancy: Occupancy) -> None:
 
 def read_occupancy(folder: Path) -> Occupancy:
     """
-    Read a plan that this program wrote.
+    Read a grid that this program wrote.
 
     :param folder: with the picture and its description.
     :raises OccupancyFileError: when they are missing, of another kind, or damaged.
@@ -74,11 +72,11 @@ def read_occupancy(folder: Path) -> Occupancy:
         text = (folder / DESCRIPTION).read_text(encoding='utf-8')
         picture = (folder / PICTURE).read_bytes()
     except (OSError, UnicodeDecodeError) as error:
-        raise OccupancyFileError(f'no plan of the floor can be read: {error}') from error
+        raise OccupancyFileError(f'no occupancy grid can be read: {error}') from error
     described = DESCRIBED.search(text)
     header = re.match(rb'P5\n(\d+) (\d+)\n255\n', picture)
     if described is None or header is None:
-        raise OccupancyFileError(f'{folder} holds no plan as this program writes them')
+        raise OccupancyFileError(f'{folder} has no occupancy grid as this program writes them')
     columns, rows = int(header[1]), int(header[2])
     pixels = picture[header.end() :]
     if not pixels or len(pixels) != rows * columns:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Maps as files: the voxels, and what the network remembers of the place.
+Maps as files: the voxels, the occupancy grid and the state of the network.
 
-A map file is a safetensors file (names, types and sizes in a JSON header, then bare numbers;
-nothing in it can run) with a checksum of its tensors.
+A map file is a safetensors file (names, types and sizes in a JSON header, then numbers; it holds
+no code) with a checksum of its tensors.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ CLOUD = {'points': torch.float32, 'colors': torch.uint8, 'confidence': torch.flo
 
 
 class MapFileError(UserError):
-    """A file holds no map that can be used here."""
+    """A file has no map that can be used here."""
 
 
 @dataclass(frozen=True, eq=False)
 class StoredTrack:
     """
-    What the front end remembers of a place.
+    The state of the front end in a map file.
 
-    network: the recurrent state. map_T_world: where its last segment lies in the map, in metres
-    per unit of the network. segment: its number. frames: images since the reset.
+    network: the recurrent state. map_T_world: pose of its last segment in the map, its scale in
+    metres per unit of the network. segment: its number. frames: images since the reset.
     """
 
     network: RecurrentState
@@ -53,10 +53,10 @@ class StoredTrack:
 @dataclass(frozen=True, eq=False)
 class StoredMap:
     """
-    What a map file holds.
+    The contents of a map file.
 
-    cloud: the voxels. network: name or hash of the weights that made it. track: or None when its
-    network keeps no state that could be stored. occupancy: the grid, where there is one.
+    cloud: the voxels. network: name or hash of the weights that made it. track: None when its
+    network has no state to store. occupancy: the grid, or None.
     """
 
     cloud: VoxelCloud
@@ -70,7 +70,6 @@ def write_map(file: IO[bytes], stored: StoredMap) -> None:
     Write a map.
 
     :param file: open for binary writing.
-    :param stored: what to write.
     """
     cloud = stored.cloud
     tensors = {name: torch.from_numpy(getattr(cloud, name)) for name in CLOUD}
@@ -100,7 +99,7 @@ def read_map(path: Path) -> StoredMap:
     Read a map.
 
     :param path: of a file that write_map wrote.
-    :raises MapFileError: saying why the file cannot be used.
+    :raises MapFileError: why the file cannot be used.
     """
     try:
         with safe_open(path, framework='pt') as file:
@@ -156,7 +155,7 @@ def _occupancy(tensors: dict[str, Tensor]) -> Occupancy | None:
         return None
     cells, place = tensors['occupancy'], tensors['occupancy_place']
     if cells.dtype != torch.int8 or cells.dim() != 2 or not place.isfinite().all():
-        raise ValueError(f'its plan of the floor is {tuple(cells.shape)} {cells.dtype}')
+        raise ValueError(f'its occupancy grid is {tuple(cells.shape)} {cells.dtype}')
     resolution, x, y = place.tolist()
     return Occupancy(cells.numpy(), resolution, x, y)
 
@@ -169,7 +168,7 @@ def fitting_state(stored: RecurrentState, fresh: object) -> RecurrentState:
     :raises MapFileError: when the state belongs to a network of other sizes.
     """
     if not isinstance(fresh, RecurrentState):
-        raise MapFileError('this mapper cannot take a stored state')
+        raise MapFileError('this network cannot use a stored state')
     if (stored.tokens.shape, stored.memory.shape[2:]) != (
         fresh.tokens.shape,
         fresh.memory.shape[2:],

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array, Array32, Pixels
 
-# Evidence beyond this is forgotten, so that a voxel can still follow a scene that changes.
+# The weight of a voxel is bounded, so that it can follow a scene that changes.
 MOST_WEIGHT = 1000.0
 
-# When the map is full this part of its voxels goes, but few enough to be hardly noticed.
+# When the map is full this part of its voxels is dropped, but at most so many.
 DROPPED_PART = 8
 MOST_SPARE = 4096
 
@@ -44,10 +44,11 @@ class VoxelMap:
     """
     Merge points into voxels.
 
-    Voxels are rows of tables; a sorted list of their packed coordinates finds them. When a frame
-    would make them more than max_voxels, those seen longest ago go, and a few more, so that not
-    every frame has to look for them; among voxels last seen by the same frame the older go
-    first. What that costs depends on how many go: no frame takes much longer than others.
+    Voxels are rows of tables, found by a sorted list of their packed coordinates. When a frame
+    would make them more than max_voxels, those seen longest ago are dropped, and a few more, so
+    that not every frame has to search for them; among voxels last seen by the same frame the
+    older go first. The cost depends on how many are dropped: no frame takes much longer than
+    others.
     """
 
     def __init__(self, voxel_size: float, max_voxels: int) -> None:
@@ -72,7 +73,7 @@ class VoxelMap:
         self._last_seen: dict[int, int] = {}  # frame -> voxels that it saw last; in order
 
     def __len__(self) -> int:
-        """Give the number of voxels."""
+        """Return the number of voxels."""
         return len(self._keys)
 
     def add(
@@ -111,7 +112,7 @@ class VoxelMap:
         self._merge(keys, np.stack([*(s / total for s in sums), total], axis=1))
 
     def points(self) -> VoxelCloud:
-        """Give a copy of the map as it is now."""
+        """Return a copy of the present map."""
         values = self._values[: self._used][self._seen[: self._used] != NEVER]
         return VoxelCloud(
             values[:, :3].copy(), values[:, 3:6].round().astype(np.uint8), values[:, 6].copy()
@@ -144,13 +145,13 @@ class VoxelMap:
         self._see(rows)
 
     def _see(self, rows: NDArray[np.int32]) -> None:
-        """Let this frame be the last that saw some voxels."""
+        """Record that this frame was the last to see some voxels."""
         self._seen[rows] = self._frames
         if len(rows):
             self._last_seen[self._frames] = self._last_seen.get(self._frames, 0) + len(rows)
 
     def _leave_last(self, rows: NDArray[np.int32]) -> None:
-        """Take voxels from the count of the frame that saw them last."""
+        """Subtract voxels from the count of the frame that saw them last."""
         for frame, count in zip(*np.unique(self._seen[rows], return_counts=True)):
             self._last_seen[int(frame)] -= int(count)
             if not self._last_seen[int(frame)]:
@@ -171,7 +172,7 @@ class VoxelMap:
         self._rows = np.insert(self._rows, place, rows)
 
     def _drop_oldest(self, count: int) -> None:
-        """Drop as many voxels as are told, >= 1, those seen longest ago."""
+        """Drop `count` voxels, >= 1, those seen longest ago."""
         totals = zip(self._last_seen, itertools.accumulate(self._last_seen.values()))
         newest = next(frame for frame, total in totals if total >= count)
         rows = np.flatnonzero(self._seen[: self._used] <= newest).astype(np.int32)

@@ -15,7 +15,7 @@ from ttt3r_ros.settings import MappingSettings
 
 class WorldMap:
     """
-    Add up the points of all images, in bounded memory.
+    Merge the points of all images, in bounded memory.
 
     voxels: coloured points. grid: what is free, occupied and unknown on the floor.
     """
@@ -28,7 +28,7 @@ class WorldMap:
 
     def change(self, settings: MappingSettings) -> None:
         """
-        Take over the settings that may change while mapping.
+        Apply the settings that may change while mapping.
 
         :param settings: all of them; size and number of voxels and cells stay as they are.
         """
@@ -38,7 +38,7 @@ class WorldMap:
         """
         Add the points of one image.
 
-        :param located: in the map.
+        :param located: result for the image, in metres of the map.
         """
         pointmap, bounds = located.pointmap, self._settings.map
         good = pointmap.reliable(bounds.confidence_threshold, bounds.max_range)
@@ -48,10 +48,9 @@ class WorldMap:
 
     def resume(self, cloud: VoxelCloud, occupancy: Occupancy | None) -> None:
         """
-        Go on from a map that was saved; this one must be empty.
+        Continue with a saved map; this one must be empty.
 
-        :param cloud: its voxels.
-        :param occupancy: its grid, or None.
+        :param occupancy: None: the saved map has no grid.
         :raises OccupancyError: when the cells of the grid have another size.
         """
         if occupancy is not None and self._settings.occupancy.enabled:

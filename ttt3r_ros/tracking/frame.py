@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the front end gives of one image: a pose in `track`, and points."""
+"""The result of the front end for one image: a pose in `track`, and points."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Pointmap:
         """
         Return part of the pixels.
 
-        :param stride: every so many rows and columns stay, the first ones half as far inside.
+        :param stride: use each stride-th row and column, beginning at stride // 2.
         """
         some = (slice(stride // 2, None, stride),) * 2
         return Pointmap(self.points_camera[some], self.confidence[some], self.colors[some])
@@ -85,7 +85,7 @@ class TrackedFrame:
     """
     One image in `track`: the frame of the first camera, continuous, drifting, never corrected.
 
-    index: images mapped before this one since the last reset. stamp_ns: as given. segment:
+    index: images mapped before this one since the last reset. stamp_ns: of the image. segment:
     number of its segment. scale: units of `track` per unit of the network in this segment;
     applied to all lengths here. track_T_camera: (4, 4). pointmap: in units of `track`. fit: from
     the original image to the one that the network saw. intrinsics: of the original image, where

@@ -54,11 +54,11 @@ class RefusedImage(UserError):
 
 
 class RefusedPrediction(UserError):
-    """What the network made of an image cannot be true."""
+    """The prediction of the network for an image is impossible."""
 
 
 class Guard:
-    """Remember the last accepted image; a refused one leaves no trace here either."""
+    """Compare images and predictions with the last accepted ones; refused ones are not kept."""
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Begin with nothing accepted."""
@@ -66,12 +66,12 @@ class Guard:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last accepted image."""
+        """Delete the last accepted image."""
         self._last: tuple[Observation, TrackedFrame] | None = None
 
     def before(self, seen: Observation) -> None:
         """
-        Refuse an image from which nothing can be learnt.
+        Refuse an image that has no use for mapping.
 
         :raises BadImage: when it is no colour image of 8 bit.
         :raises RefusedImage: with the reason.
@@ -90,7 +90,7 @@ class Guard:
         _check_detail(grey)
 
     def _check_new(self, seen: Observation) -> None:
-        """Refuse a picture that came before, unless the odometry too stands still."""
+        """Refuse an image like the one before, unless the odometry stands still, too."""
         if self._last is None or not np.array_equal(seen.rgb, self._last[0].rgb):
             return
         before, now = self._last[0].odom_T_base, seen.odom_T_base
@@ -99,7 +99,7 @@ class Guard:
 
     def after(self, tracked: TrackedFrame, seen: Observation) -> None:
         """
-        Refuse a prediction that cannot be true; accept the image otherwise.
+        Refuse an impossible prediction; accept the image otherwise.
 
         :raises RefusedPrediction: with the reason.
         """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What goes into the mapper: an image, and what is known of the robot when it was taken."""
+"""The input of the mapper: an image, with calibration and transforms at its stamp."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 @dataclass(frozen=True, eq=False)
 class Observation:
     """
-    One image with what belongs to its stamp.
+    One image with calibration and transforms at its stamp.
 
     rgb: (H, W, 3) uint8; the size may change from image to image. stamp_ns: nanoseconds, must
-    increase. intrinsics: of this image, where they are known. base_T_camera: (4, 4), where the
-    camera is mounted on the robot; None: there is no robot, and the base is the camera.
+    increase. intrinsics: of this image, or None. base_T_camera: (4, 4), metres, pose of
+    the camera on the robot; None: there is no robot, and the base is the camera.
     odom_T_base: (4, 4), metres, the robot's odometry; None: there is none at this stamp.
     """
 

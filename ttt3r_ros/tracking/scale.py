@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The scale between two depth maps of the same image, and whether to believe it."""
+"""The scale between two depth maps of the same image, and whether to apply it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScaleEstimate:
 
     def chosen(self, segment_scale: str) -> float:
         """
-        Give the scale to apply.
+        Return the scale to apply.
 
         :param segment_scale: auto, fixed or free, as in the settings.
         """
@@ -51,7 +51,7 @@ class ScaleEstimate:
         return 1.0
 
     def in_words(self) -> str:
-        """Give the scale and its standard deviation, for people."""
+        """Return the scale and its standard deviation as text."""
         if math.isinf(self.log_sigma):
             return 'unknown'
         scale = math.exp(self.log_scale)
@@ -94,7 +94,7 @@ def estimate_scale(
 
 def weighted_median(values: Array, weights: Array) -> float:
     """
-    Give the smallest value that has half of the weight at or below it.
+    Return the smallest value that has half of the weight at or below it.
 
     :param values: (N,), not empty.
     :param weights: (N,) > 0.

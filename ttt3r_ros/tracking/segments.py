@@ -24,7 +24,7 @@ from ttt3r_ros.tracking.scale import estimate_scale
 @dataclass(frozen=True, eq=False)
 class View:
     """
-    What one segment says about one image, in the segment's own unit of length.
+    The result of one segment for one image, in the segment's own unit of length.
 
     image: (h, w, 3) uint8, fitted. depth: (h, w) float32. confidence: (h, w) float32.
     world_T_camera: (4, 4).
@@ -79,10 +79,10 @@ def next_segment(
 
 def join_poses(a_T_camera: Array, b_T_camera: Array) -> Array:
     """
-    Find the transform between two frames that saw the same cameras.
+    Return the transform between two frames that saw the same cameras.
 
     For one camera it is a_T_camera * inv(b_T_camera). For several, the rotation is the mean
-    in the chordal sense and the translation the median of what each camera says then.
+    in the chordal sense and the translation the median over the cameras.
 
     :param a_T_camera: (K, 4, 4), K >= 1.
     :param b_T_camera: (K, 4, 4), the same cameras.

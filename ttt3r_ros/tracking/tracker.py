@@ -27,7 +27,7 @@ class BadStamp(UserError):
 
 
 class BadPrediction(UserError):
-    """The network gave numbers that are not finite."""
+    """The prediction of the network is not finite."""
 
 
 class Prediction(Protocol):
@@ -44,7 +44,7 @@ class Prediction(Protocol):
 
 
 class FramePredictor(Protocol):
-    """A network with its device and rule; its state is a value that is never changed."""
+    """A network with its device and update rule; its state is immutable."""
 
     @property
     def patch(self) -> int: ...
@@ -66,7 +66,7 @@ class FramePredictor(Protocol):
 @dataclass(frozen=True, eq=False)
 class TrackerState:
     """
-    Everything that the tracker remembers from image to image; a value.
+    The state of the tracker between images; immutable.
 
     network: the recurrent state. segment: the current one. views: its last images, newest last,
     as many as the next segment needs. frames, segment_frames: images since the reset and in this
@@ -85,14 +85,14 @@ class Tracker:
     """
     Follow the camera, image after image, in constant memory.
 
-    `look` keeps nothing, `keep` does: an image that is refused between the two leaves no trace.
+    `look` changes nothing, `keep` does: an image that is refused between the two has no effect.
     """
 
     def __init__(self, predictor: FramePredictor, settings: TrackingSettings) -> None:
         """
-        Begin with an empty memory.
+        Begin with the initial state.
 
-        :param settings: with the checkpoint's advice filled in.
+        :param settings: with the values of the checkpoint.
         """
         self._predictor = predictor
         self._settings = settings
@@ -100,11 +100,11 @@ class Tracker:
 
     @property
     def state(self) -> TrackerState:
-        """Return everything that is remembered now."""
+        """Return the present state."""
         return self._state
 
     def reset(self) -> None:
-        """Forget everything; the next image is the first one again."""
+        """Return to the initial state; the next image is the first one again."""
         origin = Segment(0, Similarity(IDENTITY))
         self._state = TrackerState(self._predictor.initial_state(), origin)
 
@@ -113,7 +113,7 @@ class Tracker:
         Compute the pose and points of one image.
 
         :param write: False leaves the network's state as it is, and begins no segment.
-        :returns: the frame, and what will be remembered if it is kept.
+        :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
         self._check_stamp(seen.stamp_ns)
@@ -153,7 +153,7 @@ class Tracker:
 
     def keep(self, state: TrackerState) -> None:
         """
-        Go on from a state: what follows is as if it came right after it.
+        Continue from a state.
 
         :param state: from `look` or `state`, of this tracker or one with the same network.
         """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a known camera adds: straight images, and points along the true rays."""
+"""Images without distortion, and points along the rays of a calibrated camera."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lens:
     """
     The tables of one calibrated camera and one fit.
 
-    column, row: (H, W) float32, where each pixel of the straight image lies in the distorted
+    column, row: (H, W) float32, coordinates of each pixel of the straight image in the distorted
     one. rays: (h, w, 3) float32 at depth 1. seen: (h, w) bool, whether the camera saw it.
     bends: whether the two differ at all.
     """
@@ -37,12 +37,12 @@ class Lens:
 
     def undistort(self, rgb: Pixels) -> Pixels:
         """
-        Straighten an image; its pinhole stays the same.
+        Remove the distortion of an image; its matrix K stays the same.
 
         What the camera did not see repeats the nearest edge: the network then meets no
         contour that is not there. Those pixels lose their confidence in `rebuild`.
 
-        :param rgb: (H, W, 3) uint8 as the camera gave it.
+        :param rgb: (H, W, 3) uint8, distorted.
         :returns: (H, W, 3) uint8.
         """
         if not self.bends:
@@ -54,7 +54,7 @@ class Lens:
 
     def rebuild(self, points_camera: Array32, confidence: Array32) -> tuple[Array32, Array32]:
         """
-        Put the points at their predicted depth on the true rays.
+        Return the points at their predicted depth, on the true rays.
 
         :param points_camera: (h, w, 3) float32, only z is used.
         :param confidence: (h, w) float32, 1 means none.

@@ -142,7 +142,7 @@ def test_the_occupancy_grid_is_saved_with_the_map_and_loaded(rig, poses, tmp_pat
     assert rig.set_parameters(map_file='coarse')[0].successful
     answer = trigger(rig, 'load_map')
     assert not answer.success
-    assert 'occupancy_resolution is 0.05' in answer.message
+    assert 'occupancy.resolution is 0.05' in answer.message
 
 
 def test_a_map_that_cannot_be_used_changes_nothing_and_the_answer_says_why(rig, poses, tmp_path):
