@@ -22,6 +22,8 @@ from ttt3r_ros.model.tensor_hash import hash_tensors
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.observation import Observation
 
+SECOND = 1_000_000_000
+
 
 def cloud(count):
     rng = np.random.default_rng(0)
@@ -84,10 +86,10 @@ def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):
     )
     images = np.random.default_rng(1).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
     for stamp in range(3):
-        mapper.observe(Observation(images[stamp], stamp))
+        mapper.observe(Observation(images[stamp], stamp * SECOND))
         mapper.integrate()
     path = stored_in(tmp_path / 'map', mapper.stored())
-    expected = [mapper.observe(Observation(images[stamp], stamp)) for stamp in (3, 4)]
+    expected = [mapper.observe(Observation(images[stamp], stamp * SECOND)) for stamp in (3, 4)]
 
     other.resume(read_map(path))
 
