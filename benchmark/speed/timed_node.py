@@ -105,8 +105,8 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Mapper, 'integrate')],
     'next segment': [(Tracker, 'look_ahead')],
-    'map cloud': [(Outputs, 'publish_map_cloud')],
-    'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, 'publish_occupancy')],
+    'map cloud': [(Outputs, '_publish_map_cloud')],
+    'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, '_publish_occupancy')],
 }
 
 

@@ -26,6 +26,7 @@ from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
@@ -236,12 +237,16 @@ class Outputs:
         old, new = self._poses[-1].pose.position, pose.pose.position
         return math.dist((old.x, old.y, old.z), (new.x, new.y, new.z))
 
-    def publish_map_cloud(self, voxels: VoxelMap, stamp_ns: int) -> None:
+    def publish_maps(self, world: WorldMap, stamp_ns: int) -> None:
         """
-        Publish the map if it is due and has subscribers; a new subscriber need not wait.
+        Publish the maps that are due and have subscribers; a new subscriber need not wait.
 
         :param stamp_ns: of the newest image in the map, nanoseconds.
         """
+        self._publish_map_cloud(world.voxels, stamp_ns)
+        self._publish_occupancy(world.grid, stamp_ns)
+
+    def _publish_map_cloud(self, voxels: VoxelMap, stamp_ns: int) -> None:
         node = self._settings().node
         if not self.map_cloud.take_turn(node.outputs.map_cloud_period):
             return
@@ -254,12 +259,7 @@ class Outputs:
             )
         )
 
-    def publish_occupancy(self, grid: OccupancyGrid, stamp_ns: int) -> None:
-        """
-        Publish the occupancy grid if it is due and has subscribers.
-
-        :param stamp_ns: of the newest image in the grid, nanoseconds.
-        """
+    def _publish_occupancy(self, grid: OccupancyGrid, stamp_ns: int) -> None:
         node = self._settings().node
         if self.occupancy is None or not self.occupancy.take_turn(node.outputs.occupancy_period):
             return

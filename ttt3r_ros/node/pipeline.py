@@ -158,5 +158,4 @@ class Pipeline:
     def publish_maps(self) -> None:
         """Publish the maps that are due and have subscribers."""
         if self._mapper is not None and self._newest_ns:
-            self._outputs.publish_map_cloud(self._mapper.map.voxels, self._newest_ns)
-            self._outputs.publish_occupancy(self._mapper.map.grid, self._newest_ns)
+            self._outputs.publish_maps(self._mapper.map, self._newest_ns)
