@@ -39,8 +39,15 @@ def stamp_of(message):
     return messages.nanoseconds(message.header.stamp)
 
 
+def picture(grey):
+    """Return an image of one grey above and lines below, for a plain one shows nothing."""
+    rgb = np.full((HEIGHT, WIDTH, 3), grey, np.uint8)
+    rgb[HEIGHT // 2 :: 4] = 255 - grey
+    return rgb
+
+
 def grey_of(message):
-    return round(float(messages.rgb_from_image(message).mean()))
+    return round(float(messages.rgb_from_image(message)[: HEIGHT // 2].mean()))
 
 
 def write_sequence(folder, count, first_ns=0, step_ns=SECOND // 10):
@@ -48,8 +55,7 @@ def write_sequence(folder, count, first_ns=0, step_ns=SECOND // 10):
     (folder / 'frames').mkdir(parents=True)
     stamps_ns = first_ns + step_ns * np.arange(count)
     for n in range(count):
-        picture = np.full((HEIGHT, WIDTH, 3), 10 * n, np.uint8)
-        cv2.imwrite(str(folder / 'frames' / f'{n:06d}.png'), picture)
+        cv2.imwrite(str(folder / 'frames' / f'{n:06d}.png'), picture(10 * n))
     lines = [f'{n} {seconds_text(stamp)}' for n, stamp in enumerate(stamps_ns.tolist())]
     (folder / 'timestamps.txt').write_text('\n'.join(lines))
     (folder / 'camera.json').write_text(
@@ -63,7 +69,7 @@ def write_sequence(folder, count, first_ns=0, step_ns=SECOND // 10):
 
 
 def raw_image(stamp_ns, grey, frame='cam'):
-    data = array.array('B', bytes([grey]) * (3 * WIDTH * HEIGHT))
+    data = array.array('B', picture(grey).tobytes())
     return Image(
         header=Header(stamp=messages.time_message(stamp_ns), frame_id=frame),
         width=WIDTH, height=HEIGHT, step=3 * WIDTH, encoding='rgb8', data=data,
