@@ -164,7 +164,9 @@ def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> Arr
     """
     device = next(network.parameters()).device
     predictor = Predictor(network, device=device, rule=update_rule(RULE))
-    mapper = Mapper(predictor, MappingSettings(TrackingSettings(reset_interval=interval)))
+    # What one option computes is compared with another: nothing is refused.
+    tracking = TrackingSettings(reset_interval=interval, max_speed=1e3, max_turn_rate=1e5)
+    mapper = Mapper(predictor, MappingSettings(tracking))
     poses = []
     for rgb, stamp_ns in zip(film.rgb, film.stamps_ns.tolist()):
         located = mapper.observe(Observation(rgb, stamp_ns))

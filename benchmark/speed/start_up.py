@@ -20,6 +20,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
+import itertools
 import json
 import os
 from pathlib import Path
@@ -39,6 +40,7 @@ from ttt3r_ros.tools.options import positive_int
 from ttt3r_ros.units import NANOSECONDS
 
 SIZE = (640, 480)
+PERIOD_NS = 100_000_000
 CHILD = '--child'
 DEADLINE_S = 120.0
 PICTURE_PERIOD_S = 0.1
@@ -51,11 +53,10 @@ class StartUpError(UserError):
     """A process that is measured did not come to its result."""
 
 
-def picture() -> np.ndarray:
-    """Give an image, (H, W, 3) uint8."""
-    width, height = SIZE
-    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+def picture(number: int) -> np.ndarray:
+    """Return an image of its own for each number, (H, W, 3) uint8."""
+    coarse = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize(SIZE, Image.Resampling.NEAREST))
 
 
 # ---- ttt3r map
@@ -77,9 +78,8 @@ def tell_steps(checkpoint: str) -> None:
     predictor = load_predictor(ModelSettings(checkpoint=checkpoint))
     mapper = Mapper(predictor, MappingSettings())
     moments['checkpoint'] = time.time()
-    image = picture()
     for number, name in enumerate(('first frame', 'second frame', 'third frame')):
-        mapper.observe(Observation(image, number))
+        mapper.observe(Observation(picture(number), number * PERIOD_NS))
         mapper.integrate()
         moments[name] = time.time()
     print(json.dumps(moments))
@@ -107,7 +107,7 @@ def start_map(checkpoint: str) -> Times:
     :param checkpoint: file or name.
     """
     with tempfile.TemporaryDirectory() as folder:
-        Image.fromarray(picture()).save(Path(folder) / '0.png')
+        Image.fromarray(picture(0)).save(Path(folder) / '0.png')
         words = ['map', folder, '--output', f'{folder}/out', '--checkpoint', checkpoint]
         begin = time.time()
         done = subprocess.run(
@@ -151,11 +151,12 @@ def start_node(checkpoint: str) -> Times:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         camera = CameraTopics(node, 'camera_optical_frame', calibrated=False)
+        numbers = itertools.count()
 
         def show() -> None:
             if camera.is_heard():
                 times.setdefault('subscribed to the camera', time.time() - begin)
-                camera.publish(camera.picture(picture(), None), time.time_ns())
+                camera.publish(camera.picture(picture(next(numbers)), None), time.time_ns())
 
         def read(message: Log) -> None:
             if LOADED in message.msg:

@@ -121,7 +121,8 @@ def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
 def alone(network, film, method):
     """Follow a film as the product does: its own mapper, frame by frame."""
     predictor = Predictor(network, rule=RULES[method.rule])
-    tracking = TrackingSettings(reset_interval=method.interval, segment_scale='free')
+    limits = {'max_speed': 1000.0, 'max_turn_rate': 1e5}  # random weights jump about
+    tracking = TrackingSettings(reset_interval=method.interval, segment_scale='free', **limits)
     mapper = Mapper(predictor, MappingSettings(tracking))
     seen = map(Observation, film.rgb, film.stamps_ns.tolist())
     return [mapper.observe(observation).tracked for observation in seen]
