@@ -176,3 +176,15 @@ def test_the_version_is_the_same_everywhere(repository):
     in_setup_py = re.search(r"version='(.*)'", (repository / 'setup.py').read_text())
     in_changelog = re.search(r'^(\d+\.\d+\.\d+)', (repository / 'CHANGELOG.rst').read_text(), re.M)
     assert in_package_xml[1] == in_setup_py[1] == in_changelog[1]
+
+
+def test_the_types_of_arrays_and_the_units_are_defined_once(repository):
+    defined = re.compile(
+        r'^\w+ = NDArray\[np\.(float64|float32|uint8|bool_)\]|^NANOSECONDS\b', re.M
+    )
+    found = [
+        str(path.relative_to(repository / PACKAGE))
+        for path in sorted((repository / PACKAGE).rglob('*.py'))
+        if defined.search(path.read_text())
+    ]
+    assert found == ['arrays.py', 'units.py']

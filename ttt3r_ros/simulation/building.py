@@ -11,8 +11,8 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.simulation.furniture import AT_WALL, FREE_STANDING, Maker, Part, Piece, post
 from ttt3r_ros.simulation.materials import Palette, random_palette
@@ -98,14 +98,14 @@ def _build(name: str, seed: int) -> World:
 class _Room:
     """A room: low and high corner (x, y), height, and what stands in it."""
 
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    low: Array
+    high: Array
     height: float
     pieces: list[list[Part]] = field(default_factory=list)
     decals: list[list[np.record]] = field(default_factory=lambda: [[] for _ in range(6)])
-    taken: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
+    taken: list[tuple[int, Array, Array]] = field(default_factory=list)
     doors: list[_Door] = field(default_factory=list)
-    light: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    light: Array = field(default_factory=lambda: np.zeros(3))
 
 
 @dataclass
@@ -242,9 +242,7 @@ class _Builder:
         room.pieces.append([lamp, post(x, y, 0.012, z, room.height, metal)])
         room.light = np.array([x, y, z - 0.1])
 
-    def _is_free(
-        self, room: _Room, wall: int, low: NDArray[np.float64], high: NDArray[np.float64]
-    ) -> bool:
+    def _is_free(self, room: _Room, wall: int, low: Array, high: Array) -> bool:
         """Check that a rectangle is a passage away from all others; wall is -1 off walls."""
         for other_wall, other_low, other_high in room.taken:
             gap = np.maximum(low - other_high, other_low - high)
@@ -408,16 +406,14 @@ class _Builder:
 WALL_YAW = (-math.pi / 2, math.pi / 2, 0.0, math.pi)
 
 
-def _on_wall(room: _Room, wall: int, along: float, gap: float) -> NDArray[np.float64]:
+def _on_wall(room: _Room, wall: int, along: float, gap: float) -> Array:
     """Return the point (x, y) of the floor along a wall, a gap away from it."""
     axis = wall // 2
     across = room.low[axis] + gap if wall % 2 == 0 else room.high[axis] - gap
     return np.array([across, along] if axis == 0 else [along, across])
 
 
-def _footprint(
-    piece: Piece, origin: NDArray[np.float64], yaw: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _footprint(piece: Piece, origin: Array, yaw: float) -> tuple[Array, Array]:
     """Return the low and high corner (x, y) of the bounding box of a placed piece."""
     x, y = 0.5 * piece.width, piece.depth
     corners = np.array([[-x, 0.0], [x, 0.0], [x, y], [-x, y]])
@@ -426,7 +422,7 @@ def _footprint(
     return placed.min(axis=0), placed.max(axis=0)
 
 
-def _moved(parts: list[Part], origin: NDArray[np.float64], yaw: float) -> list[Part]:
+def _moved(parts: list[Part], origin: Array, yaw: float) -> list[Part]:
     """Return parts turned about z and moved to an origin on the floor."""
     cos, sin = math.cos(yaw), math.sin(yaw)
     moved = []

@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
 from ttt3r_ros.simulation.scalar import compiled
 from ttt3r_ros.simulation.world import Plan, PLAN_RESOLUTION, World
-
-Array = NDArray[np.float64]
+from ttt3r_ros.units import NANOSECONDS
 
 CLEARANCE = 0.25  # metres from the camera to walls and furniture, at least
 ROUTE_CLEARANCE = 0.34  # metres, of a route before it is smoothed
@@ -140,7 +140,7 @@ def _count(seconds: float, rate_hz: float) -> int:
 
 
 def _stamps(times: Array) -> NDArray[np.int64]:
-    return np.round(times * 1e9).astype(np.int64)
+    return np.round(times * NANOSECONDS).astype(np.int64)
 
 
 def _keeps_clear(world: World, world_T_camera: Array) -> bool:
@@ -269,7 +269,7 @@ def _resampled(points: Array) -> Array:
 
 @compiled
 def cheapest_way(
-    cost: NDArray[np.float32], row: int, column: int, goal_row: int, goal_column: int
+    cost: Array32, row: int, column: int, goal_row: int, goal_column: int
 ) -> NDArray[np.int64]:
     """
     Return the cheapest way over a grid, by A*.

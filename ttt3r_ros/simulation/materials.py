@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.simulation.tables import (
     BLOTCHES,
     BOOKS,
@@ -77,7 +77,7 @@ class Palette:
     """
 
     materials: list[np.record] = field(default_factory=list)
-    images: list[NDArray[np.uint8]] = field(default_factory=list)
+    images: list[Pixels] = field(default_factory=list)
     by_role: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, role: str, material: np.record) -> None:
@@ -146,7 +146,7 @@ def _color(
     hue: tuple[float, float],
     saturation: tuple[float, float],
     value: tuple[float, float],
-) -> NDArray[np.float64]:
+) -> Array:
     """Draw a colour with gamma (not linear): (3,), 0 to 1."""
     return np.array(
         colorsys.hsv_to_rgb(rng.uniform(*hue), rng.uniform(*saturation), rng.uniform(*value))
@@ -190,7 +190,7 @@ def _vivid(rng: np.random.Generator) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def _poster(rng: np.random.Generator) -> NDArray[np.uint8]:
+def _poster(rng: np.random.Generator) -> Pixels:
     """Draw a poster: a ground, then shapes, a landscape or a table, and often letters."""
     size = IMAGE_SIZE
     image = np.empty((size, size, 3), dtype=np.uint8)
@@ -231,7 +231,7 @@ def _poster(rng: np.random.Generator) -> NDArray[np.uint8]:
     return image
 
 
-def _window(rng: np.random.Generator) -> NDArray[np.uint8]:
+def _window(rng: np.random.Generator) -> Pixels:
     """Draw the view through a window: sky, hills or houses, and the bars."""
     size = IMAGE_SIZE
     height = np.linspace(0.0, 1.0, size)[:, None, None]

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_about
-
-Array = NDArray[np.float64]
 
 SCALE_ERROR = 0.01  # standard deviation of the wrong size of the wheels
 STEP_ERROR = 0.03  # standard deviation of a step, share of its length

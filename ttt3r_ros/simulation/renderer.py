@@ -10,8 +10,8 @@ import itertools
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Mask, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import grey_level, pixel
@@ -19,9 +19,6 @@ from ttt3r_ros.simulation.scalar import compiled, f32, scalar
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.tables import CAMERA, Records, Tables
 from ttt3r_ros.simulation.world import World
-
-Rgb = NDArray[np.uint8]
-Depth = NDArray[np.float32]
 
 # The rays of `smooth` through a pixel, pixels from its middle.
 RAYS = np.array([[0, 0], [-0.3, -0.15], [0.15, -0.3], [0.3, 0.15], [-0.15, 0.3]], dtype=np.float32)
@@ -35,12 +32,12 @@ class CameraOutsideError(UserError):
 def render(
     world: World,
     intrinsics: CameraIntrinsics,
-    world_T_camera: NDArray[np.float64],
+    world_T_camera: Array,
     *,
     smooth: bool = False,
     sensor: Sensor | None = None,
     seed: int = 0,
-) -> tuple[Rgb, Depth]:
+) -> tuple[Pixels, Array32]:
     """
     Render one image.
 
@@ -61,13 +58,13 @@ def render(
 def render_clip(
     world: World,
     intrinsics: CameraIntrinsics,
-    world_T_camera: NDArray[np.float64],
+    world_T_camera: Array,
     *,
     smooth: bool = False,
     sensor: Sensor | None = None,
     seed: int = 0,
     threads: int = 1,
-) -> tuple[Rgb, Depth]:
+) -> tuple[Pixels, Array32]:
     """
     Render many images; the interpreter's lock is released, so threads can render in parallel.
 
@@ -107,9 +104,7 @@ def compile_renderer(world: World) -> None:
     render_clip(world, camera, np.empty((0, 4, 4)), smooth=True)
 
 
-def prepare_cameras(
-    world: World, intrinsics: CameraIntrinsics, world_T_camera: NDArray[np.float64]
-) -> Records:
+def prepare_cameras(world: World, intrinsics: CameraIntrinsics, world_T_camera: Array) -> Records:
     """
     Return the cameras as the ray caster takes them.
 
@@ -136,7 +131,7 @@ def prepare_cameras(
 
 
 @scalar
-def write_pixel(rgb: Rgb, red: float, green: float, blue: float) -> None:
+def write_pixel(rgb: Pixels, red: float, green: float, blue: float) -> None:
     """
     Write linear light into a pixel.
 
@@ -148,7 +143,7 @@ def write_pixel(rgb: Rgb, red: float, green: float, blue: float) -> None:
 
 
 @scalar
-def render_frames(tables: Tables, cameras: Records, rgb: Rgb, depth: Depth) -> None:
+def render_frames(tables: Tables, cameras: Records, rgb: Pixels, depth: Array32) -> None:
     """
     Write images and depth, one ray per pixel, see `raycast.pixel`.
 
@@ -165,7 +160,7 @@ def render_frames(tables: Tables, cameras: Records, rgb: Rgb, depth: Depth) -> N
 
 
 @compiled
-def smooth_edges(tables: Tables, cameras: Records, rays: NDArray[np.float32], rgb: Rgb) -> None:
+def smooth_edges(tables: Tables, cameras: Records, rays: Array32, rgb: Pixels) -> None:
     """
     Replace the pixels that differ from a neighbour by the mean of several rays.
 
@@ -189,7 +184,7 @@ def smooth_edges(tables: Tables, cameras: Records, rays: NDArray[np.float32], rg
 
 
 @compiled
-def find_edges(rgb: Rgb) -> NDArray[np.bool_]:
+def find_edges(rgb: Pixels) -> Mask:
     """Mark both of two pixels of (H, W, 3), side by side or one above the other, that differ."""
     height, width = rgb.shape[0], rgb.shape[1]
     edges = np.zeros((height, width), dtype=np.bool_)

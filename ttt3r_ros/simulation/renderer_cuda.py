@@ -9,8 +9,8 @@ from typing import Any
 
 import numba.cuda
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.raycast import pixel
@@ -46,7 +46,7 @@ class CudaRenderer:
     def render_clip(
         self,
         intrinsics: CameraIntrinsics,
-        world_T_camera: NDArray[np.float64],
+        world_T_camera: Array,
         *,
         sensor: Sensor | None = None,
         seed: int = 0,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.simulation.scalar import f32, larger, scalar, smaller
 from ttt3r_ros.simulation.tables import record, Records, records
 from ttt3r_ros.simulation.textures import clamp01, scrambled
@@ -58,7 +58,7 @@ class Sensor:
             noise=rng.uniform(0.0, 5.0),
         )
 
-    def capture(self, rgb: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
+    def capture(self, rgb: Pixels, seed: int = 0) -> Pixels:
         """
         Return images as this sensor captures them.
 
@@ -101,7 +101,7 @@ def noise_of_pixel(seed: int, frame: int, place: int) -> float:
 
 @scalar
 def capture_pixel(
-    rgb: NDArray[np.uint8],
+    rgb: Pixels,
     settings: np.record,
     frame: int,
     row: int,
@@ -136,7 +136,7 @@ def capture_pixel(
 
 
 @scalar
-def capture_frames(rgb: NDArray[np.uint8], settings: np.record, taken: NDArray[np.uint8]) -> None:
+def capture_frames(rgb: Pixels, settings: np.record, taken: Pixels) -> None:
     """Fill `taken` from `rgb`, both (T, H, W, 3)."""
     for frame in range(rgb.shape[0]):
         for row in range(rgb.shape[1]):

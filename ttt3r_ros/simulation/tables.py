@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ttt3r_ros.arrays import Pixels
 
 Records = np.recarray[Any, np.dtype[np.record]]
 
@@ -130,7 +131,7 @@ class Tables(NamedTuple):
     groups: Records
     parts: Records
     materials: Records
-    images: NDArray[np.uint8]
+    images: Pixels
 
 
 def record(table: np.dtype[np.void], /, **values: Any) -> np.record:

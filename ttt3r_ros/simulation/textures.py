@@ -15,8 +15,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.simulation.scalar import f32, floor, larger, scalar, smaller
 from ttt3r_ros.simulation.tables import (
     BLOTCHES,
@@ -249,7 +249,7 @@ def weave(material: np.record, u: float, v: float, footprint: float) -> tuple[fl
 
 
 @scalar
-def image_texel(image: NDArray[np.uint8], su: float, sv: float, channel: int) -> float:
+def image_texel(image: Pixels, su: float, sv: float, channel: int) -> float:
     """Return one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
     height, width = image.shape[0], image.shape[1]
     x = clamp01(su) * f32(width - 1)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.simulation.tables import (
     BOX,
     CELL,
@@ -69,7 +70,7 @@ class World:
         inside = np.all((places >= cells.low) & (places <= cells.high), axis=-1)
         return np.where(inside.any(axis=1), inside.argmax(axis=1), -1)
 
-    def clearance(self, points: NDArray[np.floating], floor: bool = True) -> NDArray[np.float64]:
+    def clearance(self, points: NDArray[np.floating], floor: bool = True) -> Array:
         """
         Compute the distance from points to the nearest surface.
 
@@ -86,9 +87,7 @@ class World:
             result[mine] = np.minimum(walls, self._distance_to_parts(points[mine]))
         return result
 
-    def _distance_to_faces(
-        self, cell: int, points: NDArray[np.float64], floor: bool
-    ) -> NDArray[np.float64]:
+    def _distance_to_faces(self, cell: int, points: Array, floor: bool) -> Array:
         """Return the distance (N,) from points in a cell to its faces or the edges of openings."""
         row = self.tables.cells[cell]
         portals = self.tables.portals[slice(*row.portals)]
@@ -109,7 +108,7 @@ class World:
             nearest = np.minimum(nearest, np.hypot(points[:, axis] - bound, along))
         return nearest
 
-    def _distance_to_parts(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _distance_to_parts(self, points: Array) -> Array:
         """Return the distance (N,) from points to the nearest part, negative inside it."""
         parts = self.tables.parts
         if not len(parts):
@@ -130,7 +129,7 @@ class World:
             np.maximum(side, 0) ** 2 + np.maximum(other, 0) ** 2 + np.maximum(over, 0) ** 2
         )
         sphere = np.sqrt((offset**2).sum(axis=-1)) - half[:, 0]
-        distance: NDArray[np.float64] = np.where(kind == SPHERE, sphere, inside + outside)
+        distance: Array = np.where(kind == SPHERE, sphere, inside + outside)
         return np.asarray(distance.min(axis=1), dtype=np.float64)
 
     def plan(self) -> Plan:
@@ -152,7 +151,7 @@ class World:
         return Plan(low, np.maximum(distance - PLAN_RESOLUTION, 0.0).astype(np.float32))
 
 
-def _draw_obstacle(free: NDArray[np.uint8], part: np.record, low: NDArray[np.float64]) -> None:
+def _draw_obstacle(free: Pixels, part: np.record, low: Array) -> None:
     """Clear the pixels that a part covers."""
     center = (part.center[:2] - low) / PLAN_RESOLUTION - 0.5
     half = part.half[:2] / PLAN_RESOLUTION
@@ -178,8 +177,8 @@ class Plan:
     float32, metres from the middle of a pixel to the nearest wall or obstacle, never too large.
     """
 
-    low: NDArray[np.float64]
-    clearance: NDArray[np.float32]
+    low: Array
+    clearance: Array32
 
     def pixels(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """
@@ -193,7 +192,7 @@ class Plan:
         columns = np.clip(cells[..., 0], 0, self.clearance.shape[1] - 1)
         return np.stack([rows, columns], axis=-1)
 
-    def places(self, pixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    def places(self, pixels: NDArray[np.integer]) -> Array:
         """
         Return the middles of pixels.
 
@@ -202,7 +201,7 @@ class Plan:
         """
         return np.asarray(pixels)[..., ::-1] * PLAN_RESOLUTION + 0.5 * PLAN_RESOLUTION + self.low
 
-    def clearance_at(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
+    def clearance_at(self, points: NDArray[np.floating]) -> Array32:
         """
         Return the clearance at points.
 
