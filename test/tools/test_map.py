@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 import pytest
+import torch
 
 from ttt3r_ros import atomic
 from ttt3r_ros.inputs import image_folder
@@ -122,6 +123,7 @@ def test_a_camera_of_known_height_gives_a_plan_of_the_floor_too(images, tmp_path
 
 
 def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, capsys):
+    torch.manual_seed(0)
     checkpoint, sizes = tmp_path / 'noted.safetensors', Architecture.tiny()
     save_checkpoint(checkpoint, Network(sizes), sizes, {'note': 'only for cellars'})
 
