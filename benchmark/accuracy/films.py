@@ -140,7 +140,7 @@ def recorded(folder: Path, architecture: Architecture, most: int) -> Film:
         'video',
         np.stack([fit.apply(frame.rgb) for frame in frames]),
         np.stack([_recorded_depth(folder, frame.index, fit) for frame in frames]),
-        _from_first(truth.world_T_camera[theirs]),
+        _from_first(truth.poses[theirs]),
         stamps_ns[mine],
         fit.intrinsics(source.intrinsics),
     )

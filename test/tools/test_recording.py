@@ -54,7 +54,7 @@ def test_the_path_and_the_numbers_are_those_of_the_frames():
 
     assert trajectory.stamps_ns.tolist() == [1_000_000_000 + i for i in range(5)]
     for i in range(5):
-        np.testing.assert_array_equal(trajectory.world_T_camera[i], frame(i).map_T_camera)
+        np.testing.assert_array_equal(trajectory.poses[i], frame(i).map_T_camera)
     assert recording.segments == 2
     assert recording.focal_px() == 502.0
     assert recording.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)

@@ -31,7 +31,7 @@ def draw_errors(file: IO[bytes], errors: TrajectoryErrors, truth: Trajectory) ->
     FigureCanvasAgg(figure)
     path_axes, error_axes = figure.subplots(1, 2)
 
-    true_positions = truth.world_T_camera[:, :3, 3]
+    true_positions = truth.poses[:, :3, 3]
     positions = errors.aligned[:, :3, 3]
     across, up = sorted(np.argsort(np.ptp(true_positions, axis=0), kind='stable')[1:])
     path_axes.plot(true_positions[:, across], true_positions[:, up], color=TRUTH, lw=2.2)

@@ -107,7 +107,7 @@ def read_odometry(folder: Path) -> SequenceOdometry | NoOdometry:
     if not path.is_file():
         return NoOdometry(f'no odometry: {folder} has no odometry.txt')
     measured = read_trajectory(path)
-    odom_T_base = measured.world_T_camera
+    odom_T_base = measured.poses
     rotations = quaternion_from_rotation(odom_T_base[:, :3, :3])
     poses = PoseSeries(measured.stamps_ns, odom_T_base[:, :3, 3], rotations)
     mount = read_mount(camera) if camera.is_file() else None

@@ -94,7 +94,7 @@ class ImagePlayer:
     def _poses(self) -> Generator[Item, None, None]:
         truth, publisher = self._truth, self.truth_publisher
         if truth is not None and publisher is not None:
-            for time_ns, pose in zip(truth.stamps_ns.tolist(), truth.world_T_camera):
+            for time_ns, pose in zip(truth.stamps_ns.tolist(), truth.poses):
                 yield Item(time_ns, functools.partial(_publish_pose, publisher, pose))
 
 

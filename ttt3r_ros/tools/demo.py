@@ -207,10 +207,10 @@ def _compare(folder: Path, estimate: Trajectory) -> tuple[TrajectoryErrors, Traj
         return None
     truth = read_trajectory(folder / 'groundtruth.txt')
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, SAME_MOMENT_NS)
-    matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
+    matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
     try:
         metric, scaled = (
-            evaluate_trajectory(estimate.world_T_camera[mine], matched.world_T_camera, kind)
+            evaluate_trajectory(estimate.poses[mine], matched.poses, kind)
             for kind in ('se3', 'sim3')
         )
     except EvaluationError as error:

@@ -55,7 +55,7 @@ def draw_demo(
         [['map', name] for name in beside] or [['map']],
         width_ratios=[1.4, 1] if beside else None,
     )
-    positions = estimate.world_T_camera[:, :3, 3]
+    positions = estimate.poses[:, :3, 3]
     draw_map(parts['map'], cloud, positions, voxel_size)
     if comparison is not None:
         errors, truth = comparison
@@ -72,7 +72,7 @@ def draw_demo(
 def _draw_truth(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None:
     """Add the true path to the map, moved to where it fits best."""
     moved = errors.alignment
-    true_positions = truth.world_T_camera[:, :3, 3] - moved.translation
+    true_positions = truth.poses[:, :3, 3] - moved.translation
     in_map = true_positions @ moved.rotation / moved.scale
     halo = [withStroke(linewidth=3, foreground=HALO)]
     axes.plot(*in_map[:, :2].T, '--', color=TRUTH, lw=1.4, path_effects=halo, label='truth')

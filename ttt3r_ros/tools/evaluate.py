@@ -100,9 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
     truth = read_trajectory(arguments.groundtruth, 'groundtruth.txt')
     max_difference_ns = round(arguments.max_difference * NANOSECONDS)
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
-    matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
+    matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
     errors = evaluate_trajectory(
-        estimate.world_T_camera[mine], matched.world_T_camera, arguments.align, arguments.delta
+        estimate.poses[mine], matched.poses, arguments.align, arguments.delta
     )
     record = _record(errors, len(estimate.stamps_ns), len(mine), arguments.align)
     _print_trajectory(record)

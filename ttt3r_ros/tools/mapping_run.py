@@ -269,7 +269,7 @@ class MappingRun:
             'latency_ms': recording.latency_ms(),
             'peak_memory_mb': self._peak_memory_mb(),
             'segments': recording.segments,
-            'path_m': path_length(trajectory.world_T_camera),
+            'path_m': path_length(trajectory.poses),
             'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / NANOSECONDS,
             'voxels': len(self._mapper.map.voxels),
             'odometry': self._odometry,

@@ -49,7 +49,7 @@ def draw_preview(
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, width_ratios=[1.55, 1], squeeze=False)[0]
-    draw_map(left.subplots(), cloud, trajectory.world_T_camera[:, :3, 3], voxel_size)
+    draw_map(left.subplots(), cloud, trajectory.poses[:, :3, 3], voxel_size)
 
     chosen = np.linspace(0, len(samples) - 1, min(ROWS, len(samples))).round().astype(int)
     grid = right.subplots(ROWS, 2, squeeze=False)
