@@ -50,7 +50,7 @@ class Camera(Node):
         self.create_timer(1 / rate_hz, self._show)
 
     def _show(self) -> None:
-        if self._topics.is_heard():
+        if self._topics.has_subscriber():
             picture = self._topics.picture(next(self._images), self._intrinsics)
             self._topics.publish(picture, time.time_ns())
 

@@ -153,7 +153,7 @@ def start_node(checkpoint: str) -> Times:
         camera = CameraTopics(node, 'camera_optical_frame', calibrated=False)
 
         def show() -> None:
-            if camera.is_heard():
+            if camera.has_subscriber():
                 times.setdefault('subscribed to the camera', time.time() - begin)
                 camera.publish(camera.picture(picture(), None), time.time_ns())
 

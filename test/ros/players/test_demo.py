@@ -133,7 +133,7 @@ def test_a_recording_is_mapped(start_demo, tmp_path):
 
 def test_ctrl_c_keeps_what_there_is_and_leaves_no_process(start_demo, tmp_path):
     process = start_demo('--seconds', '600')
-    wait_for_line(process, 'images mapped a second, latency')
+    wait_for_line(process, 'images mapped per second, latency')
     nodes = children_of(process)
 
     process.send_signal(signal.SIGINT)

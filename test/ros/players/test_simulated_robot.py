@@ -216,7 +216,7 @@ def test_a_recorder_that_is_found_late_hears_the_drive_from_its_first_moment(rig
     assert stands_still()  # nobody is ready
     rig.publisher(Empty, '/recorder/ready', LATCHED).publish(Empty())
     rig.spin_for(0.2)
-    assert stands_still()  # nobody hears the truth
+    assert stands_still()  # the truth has no subscriber
 
     rig.robot.create_subscription(PoseStamped, '/ground_truth', truth.append, 100)
     rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
@@ -234,7 +234,7 @@ def test_a_robot_that_no_recorder_hears_says_so_and_drives(rig, start_process):
     rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
 
     assert robot.returncode == 0
-    assert 'no recorder was ready within 0.5 s: begins without' in robot.output.read_text()
+    assert 'no recorder was ready within 0.5 s: starting without' in robot.output.read_text()
 
 
 def test_too_slow_a_camera_lets_time_stand_still_and_loses_nothing(rig, start_robot, monkeypatch):
