@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from ttt3r_ros.geometry import invert, rotation_about, rotation_from_quaternion, transform
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.settings import FilmSettings, knobs
+from ttt3r_ros.settings import knobs, SimulationSettings
 from ttt3r_ros.simulation.building import build_world, FAMILIES
 from ttt3r_ros.simulation.camera_path import body_T_camera, hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -191,7 +191,9 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, options):
 
 
 def test_the_families_and_storages_that_may_be_chosen_are_those_that_there_are():
-    choices = {name: field.metadata['choices'] for name, field in knobs(FilmSettings).items()}
+    choices = {
+        name: field.metadata['choices'] for name, field in knobs(SimulationSettings).items()
+    }
 
     assert choices['family'] == tuple(FAMILIES)
     assert choices['storage'] == tuple(STORAGES)
