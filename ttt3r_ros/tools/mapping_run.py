@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One run of the mapper over a source of images, and the files that it leaves."""
+"""One run of the mapper over a source of images, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ASPECT_TOLERANCE = 0.01
 
 
 class MappingRun:
-    """From images to files; used once: map, write, report."""
+    """Maps a source of images and writes the files; used once: map, write, report."""
 
     def __init__(
         self,
@@ -98,11 +98,11 @@ class MappingRun:
 
     def begin(self, saved: Path | None, follow_only: bool, start_pose: Array | None) -> None:
         """
-        Load a map, and place the robot in it.
+        Load a map, and set the pose of the robot in it.
 
-        :param saved: file of the map to go on in, or None.
-        :param follow_only: whether that map stays as it is.
-        :param start_pose: (4, 4) map_T_base at the first image, or None.
+        :param saved: file of the map to extend, or None.
+        :param follow_only: whether to localize in that map without changing it.
+        :param start_pose: (4, 4) map_T_base at the first image, metres, or None.
         :raises UserError: when the map cannot be used.
         """
         if saved is not None:
@@ -127,14 +127,14 @@ class MappingRun:
         stop: StopRequest,
     ) -> None:
         """
-        Map image after image; a bad one is skipped, counted and explained in one line.
+        Map the images; one that cannot be mapped is skipped, counted and reported in one line.
 
         :param source: of the images.
-        :param step: take every step-th image.
-        :param most_frames: end after so many mapped images, or None.
-        :param depth: takes the depth of each image, or None.
+        :param step: read every step-th image.
+        :param most_frames: largest number of mapped images, or None.
+        :param depth: folder for the depth of each image, or None.
         :param stop: ends the run after the current image.
-        :raises UserError: when no image at all could be mapped.
+        :raises UserError: when no image could be mapped.
         """
         total = None if source.length is None else math.ceil(source.length / step)
         if most_frames is not None:
@@ -212,11 +212,11 @@ class MappingRun:
         """
         Write trajectory.txt, map.ply, preview.png and summary.json: all of them or none.
 
-        With them goes the plan of the floor, where it is known how high the camera is.
+        The occupancy grid is written too, where the height of the camera is known.
 
-        :param folder: exists.
-        :param input_name: for people.
-        :param stop: whether the run was cut short.
+        :param folder: an existing folder.
+        :param input_name: for the summary.
+        :param stop: whether the run was interrupted.
         """
         trajectory = self._recording.trajectory()
         cloud = self._mapper.map.voxels.points()
@@ -253,10 +253,10 @@ class MappingRun:
 
     def summary(self, input_name: str, interrupted: bool) -> dict[str, Any]:
         """
-        Give the numbers of the run; needs a frame.
+        Return the contents of summary.json, for at least one frame.
 
-        :param input_name: for people.
-        :param interrupted: whether the run was cut short.
+        :param input_name: name of the input.
+        :param interrupted: whether the run was interrupted.
         """
         recording, trajectory = self._recording, self._recording.trajectory()
         return {
@@ -299,7 +299,7 @@ class MappingRun:
         return peak
 
     def report(self) -> str:
-        """Say in one line what came out."""
+        """Return the result in one line."""
         recording = self._recording
         skipped = f', {self._skipped} skipped' if self._skipped else ''
         return (
@@ -309,7 +309,7 @@ class MappingRun:
 
 
 def _read(source: ImageSource, step: int) -> Generator[InputFrame | BadFrame, None, None]:
-    """Read images; but for a camera, whose newest one counts, the next while one is mapped."""
+    """Read the next image while one is mapped; from a camera, the newest one afterwards."""
     frames = source.frames(step)
     if source.live:
         with closing(frames):
@@ -324,25 +324,25 @@ def intrinsics_for(
     calibration: CameraIntrinsics | None, width: int, height: int
 ) -> CameraIntrinsics | None:
     """
-    Fit a calibration to the size of an image; binned and scaled images keep their edges.
+    Return a calibration for the size of an image, which was binned or scaled as a whole.
 
-    :param calibration: or None.
+    :param calibration: of another image size, or None.
     :param width: of the image, pixels.
     :param height: of the image, pixels.
-    :raises CalibrationError: when the image has another shape, so it was cropped or turned.
+    :raises CalibrationError: when the aspect ratio differs: the image was cropped or rotated.
     """
     if calibration is None or (calibration.width, calibration.height) == (width, height):
         return calibration
     if abs(width * calibration.height / (height * calibration.width) - 1) > ASPECT_TOLERANCE:
         raise CalibrationError(
             f'the calibration is for {calibration.width}x{calibration.height}, the image is '
-            f'{width}x{height}: give one that fits with --intrinsics, or use --no-intrinsics'
+            f'{width}x{height}: set a matching one with --intrinsics, or use --no-intrinsics'
         )
     return calibration.resized(width, height)
 
 
 def versions() -> dict[str, str]:
-    """Name the versions that numbers may depend on."""
+    """Return the versions of the packages that the numbers may depend on."""
     try:
         own = metadata.version('ttt3r_ros')
     except metadata.PackageNotFoundError:  # run from a source tree

@@ -101,8 +101,8 @@ def test_a_drive_is_mapped_compared_with_the_truth_and_drawn(start_demo, tmp_pat
     assert len(truth.stamps_ns) > 0.9 * 2 * 40
     assert len(estimate.stamps_ns) >= 3
     assert set(estimate.stamps_ns.tolist()) <= set(truth.stamps_ns.tolist())
-    assert re.search(r'\d+ images mapped, [\d.]+ a second, latency \d+ ms', said)
-    assert re.search(r'ATE [\d.]+ m on a way of [\d.]+ m|not compared with the truth', said)
+    assert re.search(r'\d+ images mapped, [\d.]+ per second, latency \d+ ms', said)
+    assert re.search(r'ATE [\d.]+ m on a path of [\d.]+ m|not compared with the truth', said)
     summary = json.loads((tmp_path / 'demo' / 'recording.json').read_text())
     assert summary['images_mapped'] == len(estimate.stamps_ns)
     with (tmp_path / 'demo' / 'map.ply').open('rb') as file:
@@ -201,11 +201,11 @@ def test_the_error_that_is_printed_is_that_of_the_files(tmp_path, capsys):
     demo.judge(tmp_path / 'demo')
 
     said = capsys.readouterr().out
-    way = 19 * 2 * np.sin(0.05)
+    length = 19 * 2 * np.sin(0.05)
     spread = np.array(places) - np.mean(places, axis=0)
     # Of an estimate twice as large every point is as far off as it is from the middle.
     error = np.sqrt((spread**2).sum(axis=1).mean())
-    assert f'ATE {error:.3f} m on a way of {way:.1f} m; 0.000 m after scaling by 0.500' in said
+    assert f'ATE {error:.3f} m on a path of {length:.1f} m; 0.000 m after scaling by 0.500' in said
 
 
 def test_the_plan_of_the_floor_is_drawn_where_there_is_one(tmp_path):
