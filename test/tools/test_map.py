@@ -353,7 +353,7 @@ def test_the_command_line_reports_errors_without_a_traceback(tmp_path):
 @pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_keeps_what_was_mapped(images, tmp_path, monkeypatch, number, code):
     mapped = []
-    add = mapping_run.Recording.add
+    add = mapping_run.RunRecord.add
 
     def add_and_interrupt(self, frame, latency_s):
         add(self, frame, latency_s)
@@ -362,7 +362,7 @@ def test_ctrl_c_keeps_what_was_mapped(images, tmp_path, monkeypatch, number, cod
             os.kill(os.getpid(), number)
             time.sleep(0.01)
 
-    monkeypatch.setattr(mapping_run.Recording, 'add', add_and_interrupt)
+    monkeypatch.setattr(mapping_run.RunRecord, 'add', add_and_interrupt)
 
     assert run_map(images, tmp_path / 'out') == code
 

@@ -46,7 +46,7 @@ from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.preview import draw_preview
-from ttt3r_ros.tools.recording import Recording
+from ttt3r_ros.tools.run_record import RunRecord
 from ttt3r_ros.tools.stop import StopRequest
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.trajectory import write_trajectory
@@ -88,7 +88,7 @@ class MappingRun:
         if self._predictor.checkpoint_note:
             print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
         self._mapper = Mapper(self._predictor, mapping_settings)
-        self._recording = Recording()
+        self._record = RunRecord()
         self._start_pose: Array | None = None
         self._odometry = ''
         self._skipped = 0
@@ -153,11 +153,11 @@ class MappingRun:
                     break
                 self._take(item, depth)
                 progress.update(item.count if isinstance(item, BadFrame) else 1)
-                if len(self._recording) == most_frames:
+                if len(self._record) == most_frames:
                     break
         self._seconds = time.perf_counter() - began
         self._odometry = source.odometry
-        if not len(self._recording):
+        if not len(self._record):
             if stop.signal_number:
                 raise KeyboardInterrupt
             why = f'{self._skipped} skipped, the last: {self._last_reason}'
@@ -182,16 +182,16 @@ class MappingRun:
                 '--checkpoint, --precision int8 or --device cpu'
             ) from error
         except UserError as error:
-            if isinstance(error, CalibrationError) and not len(self._recording):
+            if isinstance(error, CalibrationError) and not len(self._record):
                 raise
             self._skip(f'image {item.index}: {error}')
             return
-        self._recording.add(located, time.perf_counter() - began)
+        self._record.add(located, time.perf_counter() - began)
         if depth is not None:
             depth.write(item.index, located.pointmap.depth, located.tracked.fit)
 
     def _observation(self, item: InputFrame, intrinsics: CameraIntrinsics | None) -> Observation:
-        if self._start_pose is not None and not len(self._recording):
+        if self._start_pose is not None and not len(self._record):
             # The base of a camera alone is its optical frame.
             alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY
             self._mapper.place_base(self._start_pose @ alone)
@@ -218,7 +218,7 @@ class MappingRun:
         :param input_name: for the summary.
         :param stop: whether the run was interrupted.
         """
-        trajectory = self._recording.trajectory()
+        trajectory = self._record.trajectory()
         cloud = self._mapper.map.voxels.points()
         summary = self.summary(input_name, bool(stop.signal_number))
         title = (
@@ -247,7 +247,7 @@ class MappingRun:
                 title,
                 cloud,
                 trajectory,
-                self._recording.samples,
+                self._record.samples,
                 self._mapper.settings.map.voxel_size,
             )
 
@@ -258,22 +258,22 @@ class MappingRun:
         :param input_name: name of the input.
         :param interrupted: whether the run was interrupted.
         """
-        recording, trajectory = self._recording, self._recording.trajectory()
+        record, trajectory = self._record, self._record.trajectory()
         return {
             'input': input_name,
-            'frames': len(recording),
+            'frames': len(record),
             'skipped': self._skipped,
             'interrupted': interrupted,
             'seconds': round(self._seconds, 3),
-            'fps': round(len(recording) / self._seconds, 3),
-            'latency_ms': recording.latency_ms(),
+            'fps': round(len(record) / self._seconds, 3),
+            'latency_ms': record.latency_ms(),
             'peak_memory_mb': self._peak_memory_mb(),
-            'segments': recording.segments,
+            'segments': record.segments,
             'path_m': path_length(trajectory.poses),
             'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / NANOSECONDS,
             'voxels': len(self._mapper.map.voxels),
             'odometry': self._odometry,
-            'focal_px': recording.focal_px(),
+            'focal_px': record.focal_px(),
             'focal_from': 'estimate' if self._calibration is None else 'calibration',
             'intrinsics': None if self._calibration is None else self._calibration.to_record(),
             'checkpoint': {
@@ -300,11 +300,11 @@ class MappingRun:
 
     def report(self) -> str:
         """Return the result in one line."""
-        recording = self._recording
+        record = self._record
         skipped = f', {self._skipped} skipped' if self._skipped else ''
         return (
-            f'{len(recording)} frames{skipped} in {self._seconds:.1f} s '
-            f'({len(recording) / self._seconds:.1f} fps), {len(self._mapper.map.voxels)} voxels'
+            f'{len(record)} frames{skipped} in {self._seconds:.1f} s '
+            f'({len(record) / self._seconds:.1f} fps), {len(self._mapper.map.voxels)} voxels'
         )
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.mapping.voxels import VoxelCloud
-from ttt3r_ros.tools.recording import Sample
+from ttt3r_ros.tools.run_record import Sample
 from ttt3r_ros.trajectory import Trajectory
 
 PATH, HALO = '#e4002b', 'white'

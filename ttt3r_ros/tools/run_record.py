@@ -27,7 +27,7 @@ class Sample:
     depth: Array32
 
 
-class Recording:
+class RunRecord:
     """
     Collects the results of frames. Only the path grows with time, by 15 numbers per frame.
 
