@@ -13,7 +13,7 @@ from torch import nn, Tensor
 from torch.nn.functional import pixel_shuffle
 
 from training.losses import SequencePrediction
-from ttt3r_ros.model import Architecture, Network, Outputs
+from ttt3r_ros.model import Architecture, HeadSelection, Network
 from ttt3r_ros.model.attention import CrossAttention, SelfAttention
 from ttt3r_ros.model.blocks import DecoderBlock
 from ttt3r_ros.model.heads import DptHead
@@ -69,7 +69,7 @@ class Learner(nn.Module):
         poses = torch.stack([step.pose_token for step in decoded], dim=1)
         translation, quaternion = network.downstream_head.pose_head(poses.flatten(0, 1))
         chosen = _join([decoded[t] for t in dense])
-        points, confidence = network.predict(chosen, gain, Outputs(pose=False)).points()
+        points, confidence = network.predict(chosen, gain, HeadSelection(pose=False)).points()
         last = torch.stack([step.levels.last for step in decoded], dim=1)
         return SequencePrediction(
             dense,

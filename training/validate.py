@@ -19,7 +19,7 @@ from ttt3r_ros.evaluation.errors import (
     relative_motion,
 )
 from ttt3r_ros.geometry import invert, rotation_angle, rotation_from_quaternion, transform
-from ttt3r_ros.model import Network, Outputs, update_rule
+from ttt3r_ros.model import HeadSelection, Network, update_rule
 
 FRAMES = 8
 
@@ -85,7 +85,9 @@ def validate(
     depths, poses = [], []
     for t in range(batch.images.shape[1]):
         before = state
-        predicted, state = network.step(batch.images[:, t], state, rule=rule, outputs=Outputs())
+        predicted, state = network.step(
+            batch.images[:, t], state, rule=rule, outputs=HeadSelection()
+        )
         depths.append(predicted.points()[0][..., 2].cpu().numpy())
         translation, quaternion = (tensor.cpu().numpy() for tensor in predicted.pose())
         poses.append(transform(rotation_from_quaternion(quaternion), translation))

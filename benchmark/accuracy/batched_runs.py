@@ -23,7 +23,7 @@ from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method,
 from benchmark.accuracy.sequences import ImageSequence
 from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, transform
-from ttt3r_ros.model import Network, Outputs
+from ttt3r_ros.model import HeadSelection, Network
 from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import TrackingSettings
@@ -254,7 +254,7 @@ def _note(
     wanted: Mask,
 ) -> None:
     """Run the pose head on one image of a range of clips, the dense heads where wanted."""
-    pose = network.predict(decoded, gain, Outputs(points=False)).pose()
+    pose = network.predict(decoded, gain, HeadSelection(points=False)).pose()
     translation, quaternion = (tensor.cpu().numpy().astype(np.float64) for tensor in pose)
     poses = transform(rotation_from_quaternion(quaternion), translation)
     for each in predictions:
@@ -266,7 +266,7 @@ def _note(
     of_chosen = Decoded(
         decoded.levels.map(lambda level: level[chosen]), decoded.pose_token[chosen]
     )
-    dense = network.predict(of_chosen, gain[chosen], Outputs(pose=False)).points()
+    dense = network.predict(of_chosen, gain[chosen], HeadSelection(pose=False)).points()
     points, confidence = (tensor.float().cpu().numpy() for tensor in dense)
     for each in predictions:
         each.points[clips.start + chosen, place] = points

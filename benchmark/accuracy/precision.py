@@ -45,7 +45,7 @@ from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
+from ttt3r_ros.model import FramePrediction, HeadSelection, Network, RecurrentState, update_rule
 from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
@@ -142,9 +142,9 @@ def compare_steps(
     errors: dict[str, list[StepErrors]] = {name: [] for name in options}
     for rgb in sequence.rgb:
         image = _input(rgb).to(device)
-        exact = strict.step(image, state, rule=rule, outputs=Outputs())
+        exact = strict.step(image, state, rule=rule, outputs=HeadSelection())
         for name, network in options.items():
-            rough = network.step(image, state, rule=rule, outputs=Outputs())
+            rough = network.step(image, state, rule=rule, outputs=HeadSelection())
             errors[name].append(StepErrors.of(exact, rough))
         state = exact[1]
         progress.update(1 + len(options))

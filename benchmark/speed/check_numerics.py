@@ -26,8 +26,8 @@ from torch import Tensor
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import (
     FramePrediction,
+    HeadSelection,
     Network,
-    Outputs,
     RecurrentState,
     update_rule,
 )
@@ -168,7 +168,7 @@ def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
     :returns: arrays by the names of TOLERANCES.
     """
     images = normalised(torch.from_numpy(run.images))
-    outputs = Outputs(
+    outputs = HeadSelection(
         world_points=any(name in WORLD_OUTPUTS for name in run.stored),
         rgb='rgb' in run.stored,
     )

@@ -40,7 +40,7 @@ from ttt3r_ros.bench.run import measure
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.bench.timed_predictor import WHOLE
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model import Network, Outputs, update_rule
+from ttt3r_ros.model import HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.predictor import (
     choose_device,
@@ -113,7 +113,7 @@ def largest_difference(network: Network, other: Network, images: Tensor) -> floa
     """
     rule, worst = update_rule('ttt3r'), 0.0
     a = network.architecture
-    outputs = Outputs(world_points=a.world_head, rgb=a.rgb_head)
+    outputs = HeadSelection(world_points=a.world_head, rgb=a.rgb_head)
     state, other_state = network.initial_state(), other.initial_state()
     device, other_device = (next(n.parameters()).device for n in (network, other))
     for image in images:

@@ -22,7 +22,7 @@ from torch import nn, Tensor
 from torch.nn.functional import interpolate
 
 from ttt3r_ros.arrays import Pixels
-from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState
+from ttt3r_ros.model import FramePrediction, HeadSelection, Network, RecurrentState
 from ttt3r_ros.model.attention import CrossAttention, join_heads, SelfAttention, split_heads
 from ttt3r_ros.model.heads import Fusion
 from ttt3r_ros.model.image_input import normalised
@@ -177,7 +177,7 @@ class SlowTwin:
         self._logits: Logits = []
         self._network = published_network(network, self._logits)
         a = network.architecture
-        self._outputs = Outputs(world_points=a.world_head, rgb=a.rgb_head)
+        self._outputs = HeadSelection(world_points=a.world_head, rgb=a.rgb_head)
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:

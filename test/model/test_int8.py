@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from ttt3r_ros.model import Architecture, layers, Outputs, update_rule
+from ttt3r_ros.model import Architecture, HeadSelection, layers, update_rule
 from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
 from ttt3r_ros.model.layers import (
     int8_kind,
@@ -26,7 +26,7 @@ from ttt3r_ros.model.layers import (
 
 CPU = torch.device('cpu')
 KINDS = (pytest.param(Int8Product, marks=pytest.mark.int8), Int8Storage)
-EVERYTHING = Outputs(world_points=True, rgb=True)
+EVERYTHING = HeadSelection(world_points=True, rgb=True)
 
 
 @pytest.fixture

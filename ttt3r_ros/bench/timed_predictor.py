@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ttt3r_ros.arrays import Pixels
-from ttt3r_ros.model import Network, Outputs, RecurrentState
+from ttt3r_ros.model import HeadSelection, Network, RecurrentState
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host
 from ttt3r_ros.model.recorded_step import Recorder
@@ -126,7 +126,7 @@ class TimedPredictor(Predictor):
         moments.append(now())
         decoded, gain, state = network.advance(encoded, state, rule=self._rule, write=write)
         moments.append(now())
-        prediction = network.predict(decoded, gain, Outputs())
+        prediction = network.predict(decoded, gain, HeadSelection())
         moments.append(now())
         on_host = to_host(prediction)
         moments.append(now())

@@ -36,7 +36,7 @@ RAY_CHANNELS = 6
 
 
 @dataclass(frozen=True)
-class Outputs:
+class HeadSelection:
     """Which heads to run."""
 
     points: bool = True
@@ -185,7 +185,7 @@ class Network(nn.Module):
         *,
         ray_map: Tensor | None = None,
         rule: UpdateRule = Ttt3r(),
-        outputs: Outputs = Outputs(),
+        outputs: HeadSelection = HeadSelection(),
         write: bool = True,
     ) -> tuple[FramePrediction, RecurrentState]:
         """
@@ -256,7 +256,7 @@ class Network(nn.Module):
             memory = self.pose_retriever.write(look, decoded.pose_token[:, None], memory)
         return decoded, gain, replace(seen, tokens=tokens, memory=memory, rule_memory=rule_memory)
 
-    def predict(self, decoded: Decoded, gain: Tensor, outputs: Outputs) -> FramePrediction:
+    def predict(self, decoded: Decoded, gain: Tensor, outputs: HeadSelection) -> FramePrediction:
         """
         Run the requested heads.
 

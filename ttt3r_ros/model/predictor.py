@@ -24,7 +24,7 @@ from ttt3r_ros.model.checkpoint import (
     resolve_checkpoint,
 )
 from ttt3r_ros.model.image_input import ImageFit, normalised
-from ttt3r_ros.model.network import FramePrediction, Network, Outputs
+from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
     RecordedStep,
@@ -203,7 +203,7 @@ class Predictor:
     ) -> tuple[Tensor, RecurrentState]:
         """Run all operations on the device."""
         prediction, state = self._network.step(
-            normalised(pixels[None]), state, rule=self._rule, outputs=Outputs(), write=write
+            normalised(pixels[None]), state, rule=self._rule, outputs=HeadSelection(), write=write
         )
         return _packed(prediction), state
 

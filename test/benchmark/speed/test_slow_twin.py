@@ -9,7 +9,7 @@ import torch
 
 from benchmark.accuracy.sequences import simulated
 from benchmark.speed.slow_twin import explicit_attention, Logits, published_network, SlowTwin
-from ttt3r_ros.model import Architecture, Network, Outputs, update_rule
+from ttt3r_ros.model import Architecture, HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 
@@ -50,7 +50,7 @@ def differences(network, images, outputs):
 def test_the_twin_tells_the_same_with_every_head(tiny):
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
 
-    worst = differences(tiny, images, Outputs(world_points=True, rgb=True))
+    worst = differences(tiny, images, HeadSelection(world_points=True, rgb=True))
 
     assert len(worst) == 10
     # Of points of 5 m and a memory of up to 34, which adds up over the images. A float16 of the
@@ -63,7 +63,7 @@ def test_the_twin_tells_the_same_with_the_checkpoint_that_ships():
     network, _ = load_network(resolve_checkpoint('small'), CPU, 'strict')
     sequence = simulated('S', 'robot', 0, 6, 15.0, ImageFit.for_image(640, 480, 128, 16))
 
-    worst = differences(network, sequence.rgb, Outputs())
+    worst = differences(network, sequence.rgb, HeadSelection())
 
     assert worst['points_camera'] < 1e-4  # metres
     assert worst['translation'] < 1e-5
