@@ -34,7 +34,7 @@ COSTMAP = Endpoint('/local_costmap', 'sensor_msgs/msg/PointCloud2', 'RELIABLE')
         ),
     ],
 )
-def test_outputs_that_do_not_reach_their_hearers_are_explained(find, changes, seen, advice):
+def test_outputs_that_do_not_reach_their_subscribers_are_explained(find, changes, seen, advice):
     find(changes, Level.FAIL, seen, advice)
 
 

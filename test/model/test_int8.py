@@ -31,14 +31,14 @@ EVERYTHING = HeadSelection(world_points=True, rgb=True)
 
 @pytest.fixture
 def asked_anew():
-    """Let the question whether this processor multiplies int8 be asked again."""
+    """Clear the cached answer whether this processor multiplies int8."""
     layers._multiplies_int8.cache_clear()
     yield
     layers._multiplies_int8.cache_clear()
 
 
 def relative_error(y, wanted):
-    """Give the error of every row over its length: (N,)."""
+    """Return the error of every row over its length: (N,)."""
     return (y.float() - wanted).norm(dim=-1) / wanted.norm(dim=-1)
 
 

@@ -29,7 +29,7 @@ def frames(count, batch_size=1, height=32, width=48, seed=0):
 
 
 def run(network, images, state, **options):
-    """Give every frame's prediction and the state after the last."""
+    """Return every frame's prediction and the state after the last."""
     predictions = []
     for image in images:
         prediction, state = network.step(image, state, **options)
@@ -38,7 +38,7 @@ def run(network, images, state, **options):
 
 
 def computed(prediction):
-    """Give what was computed, by name."""
+    """Return what was computed, by name."""
     named = {field.name: getattr(prediction, field.name) for field in fields(FramePrediction)}
     return {name: tensor for name, tensor in named.items() if tensor is not None}
 
@@ -444,7 +444,7 @@ class Shapes(TorchDispatchMode):
 
 
 def logits_among(shapes):
-    """Give the shapes that pair two sets of tokens: 211 of the state, 91 + 1 of the image, 13."""
+    """Return the shapes that pair two sets of tokens: 211 (state), 91 + 1 (image), 13."""
     counts = {211, 91, 92, 13}
     products = {a * b for a in counts for b in counts}
     return [

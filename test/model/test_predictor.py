@@ -31,7 +31,7 @@ def photographs(count, height=32, width=48):
 
 
 def matrix_from_quaternion(x, y, z, w):
-    """Give the rotation of a quaternion by its textbook formula."""
+    """Return the rotation of a quaternion by its textbook formula."""
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

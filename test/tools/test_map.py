@@ -41,7 +41,7 @@ SEQUENCES = (
 
 @pytest.fixture
 def images(tmp_path):
-    """Make a folder of five different images."""
+    """Create a folder of five different images."""
     folder = tmp_path / 'images'
     folder.mkdir()
     rng = np.random.default_rng(1)

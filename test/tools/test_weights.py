@@ -144,7 +144,7 @@ def wrong_length(request, body):
 
 
 def promise_too_much(request, body):
-    """Tell the right length, send less, and close."""
+    """Send the right length, then fewer bytes, and close."""
     ignore_range(request, body, len(body) // 2)
 
 
@@ -344,7 +344,7 @@ def pth(tmp_path, tensors):
 
 @pytest.fixture
 def published(monkeypatch, pth, tmp_path):
-    """Let 512 mean the tiny file, at a server of this test, fetched into a folder of its own."""
+    """Make 512 the tiny file, on a server of this test, fetched into a temporary folder."""
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     body = pth.read_bytes()
     with serving(body, serve) as server:

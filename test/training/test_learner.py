@@ -104,7 +104,7 @@ def test_an_untrained_network_says_two_metres_and_no_motion():
 
 
 def model_of_two_layers():
-    """Make a model with one matrix for each of the two optimizers."""
+    """Create a model with one matrix for each of the two optimizers."""
     model = torch.nn.Module()
     model.dec_blocks = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
     model.last = torch.nn.Linear(4, 4, bias=False)

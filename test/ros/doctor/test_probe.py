@@ -23,7 +23,7 @@ ALONE = {'odom_frame': '', 'base_frame': ''}
 
 @pytest.fixture
 def look(rig, domain, monkeypatch):
-    """Let the doctor look while the robot does something again and again."""
+    """Return the observation of the doctor while the robot repeats an action."""
     monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
 
     def look(do=lambda: None):
@@ -128,7 +128,7 @@ def test_the_costmap_that_ships_uses_the_points(repository):
 
 
 def flat(values, prefix=''):
-    """Give nested parameters as ROS does."""
+    """Return nested parameters as ROS does."""
     result = {}
     for name, value in values.items():
         nested = isinstance(value, dict)

@@ -52,7 +52,7 @@ def start_demo(domain, tmp_path):
 
 
 def children_of(process):
-    """Give the node processes that a demo started: name of the module -> process id."""
+    """Return the node processes that a demo started: name of the module -> process id."""
     found = {}
     for path in Path('/proc').glob('[0-9]*/stat'):
         try:
@@ -126,7 +126,9 @@ def test_a_recording_is_mapped(start_demo, tmp_path):
     estimate = read_trajectory(tmp_path / 'out' / 'trajectory.txt')
     # The stamps are those of the video, a second late because 0 would mean "none"; 2 s of them.
     assert set(estimate.stamps_ns.tolist()) <= {10**9 + n * 200_000_000 for n in range(11)}
-    assert estimate.stamps_ns[0] < 10**9 + 10**9  # none waits for a calibration that nobody has
+    assert (
+        estimate.stamps_ns[0] < 10**9 + 10**9
+    )  # the node does not wait for a missing calibration
     assert (tmp_path / 'out' / 'preview.png').is_file()
     assert 'ATE' not in said
 
