@@ -49,4 +49,4 @@ def listed(names: Iterable[str]) -> str:
 
     :param names: may be empty.
     """
-    return ', '.join(names) or 'nobody'
+    return ', '.join(names) or 'none'

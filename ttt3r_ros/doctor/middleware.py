@@ -134,8 +134,9 @@ def judge_profile(profile: Profile, observed: Observed | None) -> Finding:
         return ok(
             subject, f'{profile.path}, shared memory of {profile.segment_size / 2**20:.0f} MB'
         )
-    said = 'no segment_size' if profile.segment_size is None else f'{profile.segment_size} bytes'
-    return warn(subject, f'{profile.path} gives shared memory {said}', advice)
+    size = profile.segment_size
+    found = 'no segment_size' if size is None else f'a segment_size of {size} bytes'
+    return warn(subject, f'{profile.path} sets {found}', advice)
 
 
 @dataclass(frozen=True)

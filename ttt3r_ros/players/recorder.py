@@ -113,7 +113,7 @@ class Recorder(Node):
         self._is_ready = False
         self._ready = self.create_publisher(Empty, RECORDER_READY, LATCHED)
         # The diagnostics last: DDS announces subscriptions in order, so a mapping node whose
-        # diagnostics are heard knows of the others, too.
+        # diagnostics are received knows of the others, too.
         for kind, topic, callback, qos in (
             (PoseWithCovarianceStamped, 'ttt3r/pose', self._on_pose, 10),
             (PointCloud2, 'ttt3r/map_cloud', self._on_cloud, LATCHED),

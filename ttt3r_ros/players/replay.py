@@ -44,7 +44,7 @@ TOLERATED_DELAY_S = 0.02
 # Slowness is reported after every so much lost time.
 REPORTED_DELAY_S = 5.0
 
-# Latched, by a recorder that hears the mapping node.
+# Latched; published by a recorder that is connected to the mapping node.
 RECORDER_READY = 'recorder/ready'
 
 DELIVERY = Duration(seconds=1)

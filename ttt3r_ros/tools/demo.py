@@ -61,8 +61,8 @@ SETTLE_S = 2.0
 # The mapping node need not warn while the source starts, or when it has ended.
 PATIENCE_S = 8.0
 
-# The source begins when the recorder hears the mapping node, whose network is loaded first; the
-# largest one is, from a slow disk, in less than this.
+# The source begins when the recorder is connected to the mapping node, which loads its network
+# first: the largest one, from a slow disk, takes less than this.
 READY_TIMEOUT_S = 120.0
 
 # Poses of the estimate and of the truth of the same image have the same stamp.
