@@ -17,7 +17,7 @@ from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.model import HeadSelection, Network, RecurrentState
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host
-from ttt3r_ros.model.recorded_step import Recorder
+from ttt3r_ros.model.recorded_step import StepRecorder
 from ttt3r_ros.model.state_update import UpdateRule
 
 MEMORY = 'memory'
@@ -72,7 +72,7 @@ class TimedPredictor(Predictor):
         *,
         device: torch.device,
         rule: UpdateRule,
-        recorder: Recorder | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         """
         Construct the predictor, see Predictor.

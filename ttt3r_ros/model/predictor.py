@@ -28,8 +28,8 @@ from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
     RecordedStep,
-    Recorder,
     RecordingRefused,
+    StepRecorder,
 )
 from ttt3r_ros.model.resize import DeviceResize, Resize, resize_on_host
 from ttt3r_ros.model.state import RecurrentState
@@ -74,7 +74,7 @@ class Predictor:
         *,
         device: torch.device = torch.device('cpu'),
         rule: UpdateRule = update_rule('ttt3r'),
-        recorder: Recorder | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         """
         Construct the predictor of a network.
@@ -324,7 +324,7 @@ def load_predictor(settings: ModelSettings) -> Predictor:
     return Predictor(network, info, device=device, rule=rule, recorder=recorder)
 
 
-def step_recorder(device: torch.device) -> Recorder | None:
+def step_recorder(device: torch.device) -> StepRecorder | None:
     """
     Return the step recorder of a device.
 

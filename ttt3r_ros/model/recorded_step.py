@@ -27,7 +27,7 @@ WARM_UP_RUNS = 3
 
 # (pixels (h, w, 3) uint8 on the device, state, write) -> (P,) float32 of outputs, next state.
 Step = Callable[[Tensor, RecurrentState, bool], tuple[Tensor, RecurrentState]]
-Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+StepRecorder = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class RecordingRefused(Exception):
@@ -82,7 +82,7 @@ class CudaGraphRecorder:
 class RecordedStep:
     """A step with the results of the original; states are copies, not shared buffers."""
 
-    def __init__(self, step: Step, recorder: Recorder) -> None:
+    def __init__(self, step: Step, recorder: StepRecorder) -> None:
         """
         Construct it; steps are recorded at their first call.
 
@@ -90,7 +90,7 @@ class RecordedStep:
         :param recorder: records it.
         """
         self._step, self._recorder = step, recorder
-        self._recordings: OrderedDict[Kind, _Recording] = OrderedDict()
+        self._recordings: OrderedDict[Kind, _RecordedGraph] = OrderedDict()
 
     def __call__(
         self, rgb: Pixels, state: RecurrentState, write: bool
@@ -108,7 +108,7 @@ class RecordedStep:
         kind = Kind(height, width, state.fresh, len(state.rule_memory), write)
         with torch.cuda.device_of(state.tokens):
             if kind not in self._recordings:
-                recording = _Recording(self._step, self._recorder, kind, state)
+                recording = _RecordedGraph(self._step, self._recorder, kind, state)
                 self._recordings[kind] = recording
                 if len(self._recordings) > MOST_RECORDINGS:
                     self._recordings.popitem(last=False)
@@ -116,10 +116,12 @@ class RecordedStep:
             return self._recordings[kind].play(rgb, state)
 
 
-class _Recording:
+class _RecordedGraph:
     """One kind of step, with the buffers that it reads and writes."""
 
-    def __init__(self, step: Step, recorder: Recorder, kind: Kind, state: RecurrentState) -> None:
+    def __init__(
+        self, step: Step, recorder: StepRecorder, kind: Kind, state: RecurrentState
+    ) -> None:
         device = state.tokens.device
         pinned = device.type == 'cuda'
         shape = (kind.height, kind.width, 3)

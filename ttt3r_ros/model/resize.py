@@ -92,7 +92,7 @@ class DeviceResize:
         :param device: device of the computation.
         """
         self._device = device
-        self._plan = lru_cache(maxsize=8)(self._make_plan)
+        self._weights = lru_cache(maxsize=8)(self._make_weights)
 
     @torch.inference_mode()
     def __call__(self, rgb: Pixels, size: tuple[int, int]) -> Pixels:
@@ -103,30 +103,30 @@ class DeviceResize:
         :param size: new width and height, pixels.
         :returns: (height, width, 3).
         """
-        return self._resize(rgb, self._plan(rgb.shape[:2], size))
+        return self._resize(rgb, self._weights(rgb.shape[:2], size))
 
-    def _make_plan(self, before: tuple[int, int], size: tuple[int, int]) -> _Plan:
+    def _make_weights(self, before: tuple[int, int], size: tuple[int, int]) -> _Weights:
         noise = _noise(before)
         smooth = lanczos if _shrinks(noise, size) else bicubic
         across, down = (
             torch.from_numpy(filter_weights(*sides, smooth).astype(np.float32)).to(self._device)
             for sides in ((before[1], size[0]), (before[0], size[1]))
         )
-        plans = [_Plan(across, down, rows_first) for rows_first in (True, False)]
+        both = [_Weights(across, down, rows_first) for rows_first in (True, False)]
         wanted = resize_with_pillow(noise, size).astype(int)
-        return min(plans, key=lambda p: int(np.abs(self._resize(noise, p) - wanted).sum()))
+        return min(both, key=lambda p: int(np.abs(self._resize(noise, p) - wanted).sum()))
 
-    def _resize(self, rgb: Pixels, plan: _Plan) -> Pixels:
+    def _resize(self, rgb: Pixels, weights: _Weights) -> Pixels:
         planes = torch.from_numpy(rgb).to(self._device).movedim(-1, 0).float()
-        if plan.rows_first:
-            image = _rounded(plan.down @ _rounded(planes @ plan.across.T))
+        if weights.rows_first:
+            image = _rounded(weights.down @ _rounded(planes @ weights.across.T))
         else:
-            image = _rounded(_rounded(plan.down @ planes) @ plan.across.T)
+            image = _rounded(_rounded(weights.down @ planes) @ weights.across.T)
         resized: Pixels = image.movedim(0, -1).to(torch.uint8).cpu().numpy()
         return np.ascontiguousarray(resized)
 
 
-class _Plan(NamedTuple):
+class _Weights(NamedTuple):
     """Weights along rows, (width, W), and along columns, (height, H), and which is first."""
 
     across: Tensor
