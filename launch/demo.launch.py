@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Map the drive of a simulated robot. The arguments of mapping.launch.py may be given too.
+Map the drive of a simulated robot. Takes the arguments of mapping.launch.py, too.
 
     ros2 launch ttt3r_ros demo.launch.py
     ros2 launch ttt3r_ros demo.launch.py rviz:=false record:=demo loop:=false
@@ -28,7 +28,7 @@ RECORDER_TIMEOUT_S = 120.0
 
 
 def start(context):
-    """Make the robot and the recorder, now that the arguments are known."""
+    """Return the robot and recorder nodes, once the values of the arguments are known."""
     chosen = {each.name: LaunchConfiguration(each.name).perform(context) for each in DEMO}
     robot = Node(
         package='ttt3r_ros',

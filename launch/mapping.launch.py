@@ -31,7 +31,7 @@ def beside(image_topic):
 
 
 def start(context):
-    """Make the processes, now that the arguments are known."""
+    """Return the processes, once the values of the arguments are known."""
     chosen = {each.name: LaunchConfiguration(each.name).perform(context) for each in MAPPING}
     simulated = {'use_sim_time': is_true(chosen['use_sim_time'])}
     image_topic = chosen['image_topic']
@@ -76,7 +76,7 @@ def start(context):
 
 
 def generate_launch_description():
-    """Declare the arguments; large messages travel by the profile unless another one is set."""
+    """Declare the arguments; set the Fast DDS profile for large messages unless one is set."""
     variable = profile_variable()
     profile = [] if variable in os.environ else [SetEnvironmentVariable(variable, PROFILE)]
     arguments = [DeclareLaunchArgument(**each.declaration()) for each in MAPPING]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Map a recording. The arguments of mapping.launch.py may be given too.
+Map a recording. Takes the arguments of mapping.launch.py, too.
 
     ros2 launch ttt3r_ros replay.launch.py bag:=drive/ image_topic:=/camera/image_raw
     ros2 launch ttt3r_ros replay.launch.py bag:=video.mp4 odom_frame:=none base_frame:=none
@@ -27,7 +27,7 @@ MAPPING_FILE = Path(__file__).resolve().with_name('mapping.launch.py')
 
 
 def start(context):
-    """Make the player, now that the arguments are known."""
+    """Return the player node, once the values of the arguments are known."""
     chosen = {each.name: LaunchConfiguration(each.name).perform(context) for each in REPLAY}
     player = Node(
         package='ttt3r_ros',

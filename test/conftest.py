@@ -18,13 +18,13 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 @pytest.fixture(scope='session')
 def repository() -> Path:
-    """Give the root of the checkout."""
+    """Return the root of the checkout."""
     return REPOSITORY
 
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
-    """Give the folder of recordings and references; skip, saying so, where it is missing."""
+    """Return the folder of recordings and references; skip where it is missing."""
     folder = Path(os.environ.get('TTT3R_SHARED', REPOSITORY.parent / 'shared'))
     if not folder.is_dir():
         pytest.skip(f'no shared recordings at {folder} (TTT3R_SHARED names another place)')
@@ -33,7 +33,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope='session')
 def ros_domain() -> int:
-    """Keep the ROS 2 traffic of this process apart from all other; give its domain id."""
+    """Isolate the ROS 2 traffic of this process; return its domain id."""
     domain = 1 + os.getpid() % 100
     os.environ['ROS_DOMAIN_ID'] = str(domain)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -41,7 +41,7 @@ def ros_domain() -> int:
 
 
 def pytest_report_header() -> str:
-    """Say whether the tests on ROS 2 run."""
+    """Return whether the tests on ROS 2 run."""
     if find_spec('rclpy') is None:
         return 'ROS 2: none; its tests are left out'
     return f'ROS 2: {find_spec("rclpy").origin}'

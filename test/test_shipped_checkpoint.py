@@ -62,17 +62,17 @@ class Drive:
 
     @property
     def found(self):
-        """Give the estimated world_T_camera, (T, 4, 4)."""
+        """Return the estimated world_T_camera, (T, 4, 4)."""
         return np.linalg.inv(MAP_T_WORLD) @ np.stack([f.map_T_camera for f in self.frames])
 
     @property
     def points(self):
-        """Give the estimated points in each camera, (T, H, W, 3)."""
+        """Return the estimated points in each camera, (T, H, W, 3)."""
         return np.stack([frame.pointmap.points_camera for frame in self.frames])
 
     @property
     def true_points(self):
-        """Give the true points in each camera, (T, H, W, 3)."""
+        """Return the true points in each camera, (T, H, W, 3)."""
         return RAYS * self.depth[..., None]
 
 
@@ -83,13 +83,13 @@ def map_images(predictor, rgb):
 
 @pytest.fixture(scope='module')
 def predictor():
-    """Give what every command runs when nothing else is asked for, on the CPU."""
+    """Return the predictor with default settings, on the CPU."""
     return load_predictor(ModelSettings(device='cpu'))
 
 
 @pytest.fixture(scope='module')
 def drives(predictor):
-    """Give short drives of a robot through the building, mapped by the product."""
+    """Return short drives of a robot through the building, mapped with default settings."""
     camera = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, *CENTRE)
     world = build_world('S', 0)
     drives = []
@@ -111,13 +111,13 @@ def moved(poses, points):
 
 
 def degrees(a, b):
-    """Give the angles between rotations (..., 3, 3)."""
+    """Return the angles between rotations (..., 3, 3)."""
     cosine = (np.einsum('...ij,...ij->...', a, b) - 1) / 2
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def position_error(drives, change=lambda poses: poses):
-    """Give the ATE without any alignment: root mean square, metres."""
+    """Return the ATE without any alignment: root mean square, metres."""
     errors = [
         np.linalg.norm(change(d.found)[:, :3, 3] - d.world_T_camera[:, :3, 3], axis=1)
         for d in drives
@@ -126,7 +126,7 @@ def position_error(drives, change=lambda poses: poses):
 
 
 def rotation_error(drives, change=lambda poses: poses):
-    """Give the root mean square of the angles to the true rotations, degrees."""
+    """Return the root mean square of the angles to the true rotations, degrees."""
     errors = [degrees(change(d.found)[:, :3, :3], d.world_T_camera[:, :3, :3]) for d in drives]
     return np.sqrt(np.mean(np.square(errors)))
 
@@ -187,7 +187,7 @@ def test_rotations_turn_the_right_way(drives, wrong):
 
 
 def depth_error(drives, change=lambda depth: depth):
-    """Give the mean of |depth - truth| / truth, not aligned."""
+    """Return the mean of |depth - truth| / truth, not aligned."""
     return np.mean([np.abs(change(d.points[..., 2]) / d.depth - 1).mean() for d in drives])
 
 
@@ -227,7 +227,7 @@ def test_red_is_red_and_blue_is_blue(drives, predictor):
 
 
 def ray_error(drives, factors=(1, 1, 1)):
-    """Give the mean angle between estimated points and the pixels' rays, degrees."""
+    """Return the mean angle between estimated points and the pixels' rays, degrees."""
     angles = []
     for drive in drives:
         points = drive.points * np.array(factors)
@@ -257,7 +257,7 @@ def test_the_estimated_focal_length_is_near_the_true_one(drives):
 
 
 def point_error(drives, place):
-    """Give the mean distance of all points from where they should be in the map, metres."""
+    """Return the mean distance of all points from where they should be in the map, metres."""
     return np.mean(
         [
             np.linalg.norm(
@@ -292,7 +292,7 @@ def test_points_lie_where_they_should_in_the_map(drives, wrong):
 
 
 def surface_error(drive, points):
-    """Give the median distance of points in the map from the nearest true surface, metres."""
+    """Return the median distance of points in the map from the nearest true surface, metres."""
     surfaces = moved(MAP_T_WORLD @ drive.world_T_camera, drive.true_points)
     return np.median(cKDTree(surfaces[:, ::2, ::2].reshape(-1, 3)).query(points)[0])
 

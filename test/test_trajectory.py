@@ -65,7 +65,7 @@ def test_a_folder_is_searched_for_its_file_and_poses_are_sorted_by_time(tmp_path
     trajectory = read_trajectory(tmp_path, 'groundtruth.txt')
 
     assert trajectory.stamps_ns.tolist() == [1_500_000_000, 2_000_000_000]
-    assert trajectory.world_T_camera[:, 2, 3].tolist() == [1, 2]
+    assert trajectory.poses[:, 2, 3].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A batch of sequences on the training device, with the geometry that is learnt from."""
+"""A batch of sequences on the training device, with the true geometry of every frame."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Batch:
     """
     B sequences of T frames.
 
-    images: (B, T, 3, H, W) in [-1, 1]. depth: (B, T, H, W) metres. rays: (B, H, W, 3), points
-    are rays * depth. first_T_camera: (B, T, 4, 4). intrinsics: (B, 4) fx, fy, cx, cy.
+    images: (B, T, 3, H, W) in [-1, 1]. depth: (B, T, H, W) metres along z. rays: (B, H, W, 3),
+    camera frame, z = 1: points are rays * depth. first_T_camera: (B, T, 4, 4), metres; `first` is
+    the camera of frame 0. intrinsics: (B, 4) fx, fy, cx, cy in pixels.
     """
 
     images: Tensor
@@ -33,16 +34,17 @@ class Batch:
 
     @property
     def points(self) -> Tensor:
-        """Give (B, T, H, W, 3) points in each frame's camera, metres."""
+        """Return the points of each frame: (B, T, H, W, 3), metres, camera frame."""
         return self.rays[:, None] * self.depth[..., None]
 
 
 def collate(clips: list[Clip], device: torch.device) -> Batch:
     """
-    Bring sequences of one size to the device.
+    Stack sequences into one batch on a device.
 
-    :param clips: all of the same length and size.
-    :param device: where to.
+    :param clips: at least one, all of the same length and image size.
+    :param device: device of the batch.
+    :returns: one sequence for each clip, in the same order.
     """
     rgb = torch.stack([clip.rgb for clip in clips]).to(device)
     depth = torch.stack([clip.depth for clip in clips]).to(device)
@@ -60,7 +62,7 @@ def collate(clips: list[Clip], device: torch.device) -> Batch:
 
 
 def mirror(batch: Batch) -> Batch:
-    """Look at the batch in a mirror: left is right, and so are the motions."""
+    """Return the batch mirrored left to right: images, depth, rays, poses and intrinsics."""
     flip = torch.diag(torch.tensor([-1.0, 1, 1, 1], device=batch.depth.device))
     rays = batch.rays.flip(2) * flip.diagonal()[:3]
     lens = batch.intrinsics.clone()
@@ -76,10 +78,11 @@ def mirror(batch: Batch) -> Batch:
 
 def crop(batch: Batch, height: int, width: int) -> Batch:
     """
-    Keep the middle of every image.
+    Return the batch with every image cropped to its centre.
 
-    :param height: rows kept.
-    :param width: columns kept.
+    :param height: rows of the crop, at most those of the images.
+    :param width: columns of the crop, at most those of the images.
+    :returns: cropped images, depth and rays, with the intrinsics of the crop.
     """
     top = (batch.depth.shape[-2] - height) // 2
     left = (batch.depth.shape[-1] - width) // 2
@@ -95,7 +98,11 @@ def crop(batch: Batch, height: int, width: int) -> Batch:
 
 
 def recolor(batch: Batch, rng: np.random.Generator) -> Batch:
-    """Change brightness, contrast and tint of each sequence as a whole."""
+    """
+    Return the batch with random brightness, contrast and tint, constant over each sequence.
+
+    :param rng: source of the random numbers.
+    """
     size = (len(batch.images), 1, 3, 1, 1)
     shared = (len(batch.images), 1, 1, 1, 1)
     gain = rng.lognormal(0, 0.15, shared) * rng.lognormal(0, 0.05, size)
@@ -110,14 +117,14 @@ def recolor(batch: Batch, rng: np.random.Generator) -> Batch:
 
 def flow_targets(batch: Batch, cell: int, patch: int) -> tuple[Tensor, Tensor]:
     """
-    Tell where the middle of each cell of a frame was in frame 0 and in the frame before.
+    Compute the optical flow of the centre of each cell to frame 0 and to the previous frame.
 
-    From exact geometry; a point that leaves the view, or is behind that camera, is masked.
-    What hides it there is not looked at.
+    Computed from the exact geometry. A point outside the other image, or behind the other camera,
+    is masked; occlusion is ignored.
 
     :param cell: edge of a cell, pixels.
-    :param patch: the unit of the flow, pixels.
-    :returns: (B, T, 2, H / cell, W / cell, 2) flow to frame 0 and to the frame before, in
+    :param patch: pixels per unit of flow.
+    :returns: (B, T, 2, H / cell, W / cell, 2) flow to frame 0 and to the previous frame, in
         patches; (B, T, 2, H / cell, W / cell) True where it is defined.
     """
     middle = cell // 2

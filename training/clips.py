@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Clips of the simulated world: rendered by worker processes, drawn from a pool."""
+"""Clips of the simulated world: rendered in worker processes, sampled from a pool."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
 
-FIRST_VALIDATION_SEED = 1_000_000_000  # training never draws a seed from here on
+FIRST_VALIDATION_SEED = 1_000_000_000  # training seeds are below this
 
 
 @dataclass(frozen=True)
-class Shot:
+class ClipSpec:
     """
-    A film that is planned and not yet taken.
+    Everything that is needed to render a clip.
 
-    world_T_camera: (L, 4, 4). seed: of the sensor's noise.
+    world_T_camera: (L, 4, 4), metres. seed: of the sensor noise.
     """
 
     world: World
@@ -44,10 +44,10 @@ class Shot:
 @dataclass(frozen=True)
 class Clip:
     """
-    A film of the world, in the memory of the device that rendered it.
+    A rendered image sequence with its ground truth, in the memory of the rendering device.
 
-    rgb: (L, H, W, 3) uint8. depth: (L, H, W) float16 metres along z. world_T_camera: (L, 4, 4).
-    intrinsics: of all its frames.
+    rgb: (L, H, W, 3) uint8. depth: (L, H, W) float16, metres along z. world_T_camera: (L, 4, 4),
+    metres. intrinsics: of all frames.
     """
 
     rgb: Tensor
@@ -59,11 +59,11 @@ class Clip:
 @dataclass(frozen=True)
 class ClipSettings:
     """
-    What is filmed.
+    Worlds, image size and length of the clips.
 
-    families: letters to draw worlds from, repeated for weight ('SSML'). width, height: pixels.
-    length: frames a clip. rates_hz: lowest and highest frame rate. clips_per_world: how many
-    clips are taken before a new world is built.
+    families: letters of the world families; a repeated letter gets a higher weight ('SSML').
+    width, height: pixels. length: frames per clip. rates_hz: lowest and highest frame rate.
+    clips_per_world: clips that are rendered before a new world is built.
     """
 
     families: str = 'SML'
@@ -74,14 +74,16 @@ class ClipSettings:
     clips_per_world: int = 2
 
 
-def plan_shot(family: str, seed: int, settings: ClipSettings, world: World | None = None) -> Shot:
+def draw_clip_spec(
+    family: str, seed: int, settings: ClipSettings, world: World | None = None
+) -> ClipSpec:
     """
-    Plan a path through a world of a family; a seed always gives the same film.
+    Draw the path, the camera and the sensor of a clip; equal seeds give equal clips.
 
     :param family: S, M or L.
-    :param seed: of the path, the camera and the sensor, and of the world where none is given.
-    :param settings: size and length of the clip.
-    :param world: a world to film in, or None for the one of the seed.
+    :param seed: of the path, the camera and the sensor, and of the world where `world` is None.
+    :param settings: image size, length and frame rates of the clip.
+    :param world: the world of the clip, or None to build the one of the seed.
     """
     rng = np.random.default_rng(seed)
     world = build_world(family, seed) if world is None else world
@@ -90,7 +92,7 @@ def plan_shot(family: str, seed: int, settings: ClipSettings, world: World | Non
     make_path = robot_path if rng.random() < 0.5 else hand_path
     path = make_path(world, int(rng.integers(2**31)), seconds, rate)
     fov = float(rng.uniform(55, 90))
-    return Shot(
+    return ClipSpec(
         world,
         CameraIntrinsics.from_field_of_view(settings.width, settings.height, fov),
         path.world_T_camera[: settings.length],
@@ -99,43 +101,43 @@ def plan_shot(family: str, seed: int, settings: ClipSettings, world: World | Non
     )
 
 
-def take(shot: Shot) -> Clip:
-    """Render a film on the CPU."""
+def render_on_cpu(spec: ClipSpec) -> Clip:
+    """Render a clip on the CPU."""
     rgb, depth = render_clip(
-        shot.world, shot.intrinsics, shot.world_T_camera, sensor=shot.sensor, seed=shot.seed
+        spec.world, spec.intrinsics, spec.world_T_camera, sensor=spec.sensor, seed=spec.seed
     )
     half = torch.from_numpy(depth).half()
-    return Clip(torch.from_numpy(rgb), half, shot.world_T_camera, shot.intrinsics)
+    return Clip(torch.from_numpy(rgb), half, spec.world_T_camera, spec.intrinsics)
 
 
-def take_on_device(shot: Shot) -> Clip:
-    """Render a film on the CUDA device, where it stays."""
+def render_on_cuda(spec: ClipSpec) -> Clip:
+    """Render a clip on the CUDA device; its tensors stay in GPU memory."""
     # Loads numba's CUDA target.
     from ttt3r_ros.simulation.renderer_cuda import CudaRenderer
 
-    rgb, depth = CudaRenderer(shot.world).render_clip(
-        shot.intrinsics, shot.world_T_camera, sensor=shot.sensor, seed=shot.seed
+    rgb, depth = CudaRenderer(spec.world).render_clip(
+        spec.intrinsics, spec.world_T_camera, sensor=spec.sensor, seed=spec.seed
     )
     half = torch.as_tensor(depth, device='cuda').half()
     colours = torch.as_tensor(rgb, device='cuda')
-    return Clip(colours, half, shot.world_T_camera, shot.intrinsics)
+    return Clip(colours, half, spec.world_T_camera, spec.intrinsics)
 
 
-class Shots(IterableDataset[Shot]):
-    """An endless stream of plans; worker i of a DataLoader makes its own."""
+class ClipSpecs(IterableDataset[ClipSpec]):
+    """An endless stream of clip specs; each worker of a DataLoader draws different ones."""
 
     def __init__(self, settings: ClipSettings, seed: int) -> None:
         """
-        Remember what to film.
+        Construct the data set.
 
-        :param settings: of the clips.
-        :param seed: of everything drawn.
+        :param settings: worlds, size and length of the clips.
+        :param seed: of all random numbers.
         """
         self._settings = settings
         self._seed = seed
 
-    def __iter__(self) -> Iterator[Shot]:
-        """Plan films in worlds of all families, a few in each."""
+    def __iter__(self) -> Iterator[ClipSpec]:
+        """Draw clip specs in worlds of all families, `clips_per_world` in each world."""
         worker = get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         while True:
@@ -143,16 +145,16 @@ class Shots(IterableDataset[Shot]):
             seed = int(rng.integers(FIRST_VALIDATION_SEED // 2))
             world = build_world(family, seed)
             for i in range(self._settings.clips_per_world):
-                yield plan_shot(family, seed + i, self._settings, world)
+                yield draw_clip_spec(family, seed + i, self._settings, world)
 
 
 class ClipPool:
     """
-    A bounded store of clips that is renewed while sequences are drawn from it.
+    A bounded pool of clips that is renewed while sequences are sampled from it.
 
-    A frame is drawn about `reuse` times before its clip is replaced: rendering is cheap but not
-    free, and a clip gives many different training sequences. Workers plan the films; for a CPU
-    they take them as well, for a CUDA device this process does, and they never leave it.
+    A frame is sampled about `reuse` times before its clip is replaced: rendering takes time, and
+    one clip yields many different training sequences. Workers draw the clip specs. They also
+    render them when training on a CPU; on a CUDA device this process renders them there.
     """
 
     def __init__(
@@ -165,24 +167,25 @@ class ClipPool:
         device: torch.device,
     ) -> None:
         """
-        Start filming.
+        Start the workers.
 
-        :param capacity: clips kept.
-        :param seed: of everything filmed.
-        :param reuse: how often each rendered frame is drawn, on average.
-        :param workers: processes that plan and render; 0 does it in this one.
-        :param device: where films are taken and kept.
+        :param settings: worlds, size and length of the clips.
+        :param capacity: largest number of clips in the pool.
+        :param seed: of all clips.
+        :param reuse: how often each rendered frame is sampled, on average.
+        :param workers: number of worker processes; with 0 this process does their work.
+        :param device: device that renders and stores the clips.
         """
         on_device = device.type == 'cuda'
-        made_by_workers: Callable[[Any], Any] = _as_it_is if on_device else take
+        worker_output: Callable[[Any], Any] = _as_it_is if on_device else render_on_cpu
         loader = DataLoader(
-            Shots(settings, seed),
+            ClipSpecs(settings, seed),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            collate_fn=made_by_workers,
+            collate_fn=worker_output,
         )
-        self._films = map(take_on_device if on_device else _own, loader)
+        self._rendered = map(render_on_cuda if on_device else _own, loader)
         self.clips: deque[Clip] = deque(maxlen=capacity)
         self._reuse = reuse
         self._frames_drawn = 0
@@ -190,14 +193,15 @@ class ClipPool:
 
     def draw(self, count: int, frames: int, rng: np.random.Generator) -> list[Clip]:
         """
-        Draw sequences: a random start, a random stride, forwards or backwards in time.
+        Sample sequences with random start, stride and direction of time.
 
-        :param count: how many.
-        :param frames: frames of each.
-        :param rng: where the numbers come from.
+        :param count: number of sequences.
+        :param frames: frames of each sequence.
+        :param rng: source of the random numbers.
+        :returns: `count` clips of `frames` frames.
         """
         while not self.clips or self._frames_drawn > self._reuse * self.frames_rendered:
-            clip = next(self._films)
+            clip = next(self._rendered)
             self.clips.append(clip)
             self.frames_rendered += len(clip.rgb)
         self._frames_drawn += count * frames
@@ -205,12 +209,12 @@ class ClipPool:
         return [_sequence(clip, frames, rng) for clip in chosen]
 
 
-def _as_it_is(shot: Shot) -> Shot:
-    return shot
+def _as_it_is(spec: ClipSpec) -> ClipSpec:
+    return spec
 
 
 def _own(clip: Clip) -> Clip:
-    """Copy a clip out of the shared memory it was sent in: each piece holds an open file."""
+    """Copy a clip out of shared memory, where each tensor keeps a file descriptor open."""
     return replace(clip, rgb=clip.rgb.clone(), depth=clip.depth.clone())
 
 

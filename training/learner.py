@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The network in training: its auxiliary flow head, and a run over whole sequences."""
+"""The network in training: its auxiliary flow head, and the pass over whole sequences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn, Tensor
 from torch.nn.functional import pixel_shuffle
 
 from training.losses import SequencePrediction
-from ttt3r_ros.model import Architecture, Network, Outputs
+from ttt3r_ros.model import Architecture, HeadSelection, Network
 from ttt3r_ros.model.attention import CrossAttention, SelfAttention
 from ttt3r_ros.model.blocks import DecoderBlock
 from ttt3r_ros.model.heads import DptHead
@@ -29,10 +29,10 @@ FIRST_DEPTH = 2.0  # metres: what an untrained network should say
 
 
 class Learner(nn.Module):
-    """A network and the flow head that is thrown away after training."""
+    """The network and an auxiliary flow head that is not exported."""
 
     def __init__(self, architecture: Architecture) -> None:
-        """Make both with the weights that training starts from."""
+        """Construct both with their initial weights."""
         super().__init__()
         self.network = Network(architecture)
         self.cells = architecture.patch_size // FLOW_CELL
@@ -44,31 +44,32 @@ class Learner(nn.Module):
         self, images: Tensor, rule: UpdateRule, dense: list[int], memory_frames: int
     ) -> SequencePrediction:
         """
-        Run sequences.
+        Predict the poses, flow and points of whole sequences.
 
-        :param images: (B, T, 3, H, W) in [-1, 1]; T of 2 or more.
-        :param rule: how frames are written into the state.
-        :param dense: the frames whose points are predicted.
-        :param memory_frames: after so many frames no gradient goes further back in time.
+        :param images: (B, T, 3, H, W) in [-1, 1], T >= 2.
+        :param rule: update rule of the state.
+        :param dense: indices of the K frames whose points are predicted.
+        :param memory_frames: number of frames after which the gradient through the state is cut.
+        :returns: the prediction for all B * T frames, with the points of B * K of them.
         """
         network = self.network
         batch, frames = images.shape[:2]
         encoded = network.encode(images.flatten(0, 1))
         tokens = encoded.tokens.unflatten(0, (batch, frames))
         state = network.initial_state(batch)
-        lived_with = Untaught(rule)
+        detached_rule = DetachedGain(rule)
         decoded: list[Decoded] = []
         for t in range(frames):
             if t and t % memory_frames == 0:
                 state = replace(state, tokens=state.tokens.detach(), memory=state.memory.detach())
             step, gain, state = network.advance(
-                encoded._replace(tokens=tokens[:, t]), state, rule=lived_with, write=True
+                encoded._replace(tokens=tokens[:, t]), state, rule=detached_rule, write=True
             )
             decoded.append(step)
         poses = torch.stack([step.pose_token for step in decoded], dim=1)
         translation, quaternion = network.downstream_head.pose_head(poses.flatten(0, 1))
         chosen = _join([decoded[t] for t in dense])
-        points, confidence = network.predict(chosen, gain, Outputs(pose=False)).points()
+        points, confidence = network.predict(chosen, gain, HeadSelection(pose=False)).points()
         last = torch.stack([step.levels.last for step in decoded], dim=1)
         return SequencePrediction(
             dense,
@@ -77,7 +78,7 @@ class Learner(nn.Module):
             translation.unflatten(0, (batch, frames)),
             quaternion.unflatten(0, (batch, frames)),
             self._flow(last, encoded),
-            torch.stack(lived_with.matches).mean(),
+            torch.stack(detached_rule.matches).mean(),
         )
 
     def _flow(self, tokens: Tensor, grid: ImageTokens) -> Tensor:
@@ -90,30 +91,30 @@ class Learner(nn.Module):
 
 
 @dataclass(frozen=True)
-class Untaught:
+class DetachedGain:
     """
-    Another rule, whose gain teaches nothing: the network learns to live with it as it is.
+    An update rule whose gain is constant for the gradient: the loss does not change the gate.
 
-    Short sequences would only teach a gate to stand open, which is what long ones suffer from.
-    matches: the mean match of every frame that the rule was asked about, with its gradient.
+    Short sequences would train the gate to stay open, which makes long sequences forget.
+    matches: () mean match of every frame after the first, with its gradient.
     """
 
     rule: UpdateRule
     matches: list[Tensor] = field(default_factory=list)
 
     def start(self, proposed: Tensor) -> RuleMemory:
-        """Remember what the other rule remembers."""
+        """Return the initial memory of the wrapped rule, see UpdateRule."""
         return self.rule.start(proposed)
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
-        """Give the other rule's gain, without its gradient."""
+        """Return the detached gain and the memory of the wrapped rule, see UpdateRule."""
         self.matches.append(candidate.match.mean())
         gain, memory = self.rule.gain(candidate, memory)
         return gain.detach(), memory
 
 
 def _join(decoded: list[Decoded]) -> Decoded:
-    """Put frames side by side in the batch."""
+    """Concatenate frames along the batch."""
     levels = [step.levels for step in decoded]
     joined = levels[0]._replace(
         encoder=torch.cat([level.encoder for level in levels]),
@@ -126,10 +127,11 @@ def _join(decoded: list[Decoded]) -> Decoded:
 
 def compile_blocks(network: Network, backend: str = 'inductor') -> None:
     """
-    Let torch compile each transformer block when it first runs, in place.
+    Compile each transformer block at its first call, in place.
 
-    One compilation serves all blocks of a kind, and sequences of any number and length. On a CPU
-    it costs minutes and gains 5 to 25 %; a GPU is kept busy by it.
+    One compilation serves all blocks of a kind and any batch size and length. On a CPU it takes
+    minutes and makes a step 5 to 25 % faster; on a GPU the launches of single kernels would
+    otherwise dominate.
 
     :param backend: of torch.compile.
     """
@@ -141,12 +143,12 @@ def compile_blocks(network: Network, backend: str = 'inductor') -> None:
 @torch.no_grad()
 def initialise(network: Network) -> None:
     """
-    Set the weights that training starts from, in place.
+    Set the initial weights, in place.
 
-    A common bias on queries and keys lets every token start by looking at its neighbourhood:
-    rotated by position, equal vectors match best where they stand. Where TTT3R's gain is read
-    off, the logits get their mean back to zero. The dense head starts at a plausible depth and
-    the pose head at no motion.
+    Queries and keys share a bias, so that every token first attends to its neighbourhood: rotated
+    by position (RoPE), equal vectors have the largest dot product at equal positions. In the
+    layers that TTT3R's gain is computed from, the mean of the logits is set back to zero. The
+    dense head starts at a plausible depth and the pose head at no motion.
     """
     for module in network.modules():
         if isinstance(module, (Linear, nn.Conv2d, nn.ConvTranspose2d)):
@@ -181,11 +183,12 @@ def initialise(network: Network) -> None:
 
 def _open_gain_half(attention: CrossAttention, architecture: Architecture) -> None:
     """
-    Take the mean out of the logits that the biases alone make.
+    Set the mean of the logits that the biases alone cause to zero.
 
-    TTT3R's gain is the logistic of a state token's mean logit: with the common bias it starts at
-    1, and training, which never looks at it, leaves it there. Features that hardly turn add the
-    same to all logits of a query, which softmax does not see: they take the mean away.
+    TTT3R's gain is the logistic function of a state token's mean logit. With the shared bias it
+    would start at 1 and stay there, as the loss does not depend on it. Features of the lowest
+    rotation frequency add the same value to all logits of a query, which softmax cancels: they
+    compensate the mean.
     """
     side = architecture.image_size // architecture.patch_size
     head_width = architecture.decoder_width // attention.heads

@@ -11,10 +11,10 @@ from typing import Any
 
 
 class TrainingLog:
-    """Appends rows to `log.jsonl` and draws `log.png` from all of them."""
+    """Appends rows to `log.jsonl` and plots all of them into `log.png`."""
 
     def __init__(self, folder: Path) -> None:
-        """Go on with the log of a folder, or begin one."""
+        """Open the log of a folder, which is created by the first row."""
         self._file = folder / 'log.jsonl'
         self._picture = folder / 'log.png'
 
@@ -24,17 +24,17 @@ class TrainingLog:
 
         :param kind: train or validation.
         :param frames: training frames seen so far.
-        :param values: numbers to keep.
+        :param values: numbers and names, by column.
         """
         with self._file.open('a') as file:
             file.write(json.dumps({'kind': kind, 'frames': frames, **values}) + '\n')
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
-        """Give all rows of a kind, oldest first."""
+        """Return all rows of a kind, oldest first."""
         return read_rows(self._file, kind) if self._file.exists() else []
 
     def draw(self) -> None:
-        """Draw the curves of loss, depth error and pose error against frames seen."""
+        """Plot loss, depth error and pose error against the training frames seen."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(13, 3.6), layout='constrained')
@@ -63,9 +63,9 @@ class TrainingLog:
 
 def read_rows(path: Path, kind: str) -> list[dict[str, Any]]:
     """
-    Read a log.
+    Read the rows of one kind from a log.
 
-    :param path: of a `log.jsonl`.
+    :param path: a `log.jsonl`; a missing file has no rows.
     :param kind: train or validation.
     :returns: the rows of that kind, oldest first.
     """

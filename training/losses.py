@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the network is asked to get right."""
+"""The training losses: points, poses, flow and match."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SOFT_FLOW = 0.5  # patches
 @dataclass(frozen=True)
 class LossWeights:
     """
-    How much each part counts.
+    Weights of the parts of the loss.
 
     confidence: alpha of the confidence term; CUT3R's 0.2 is too small for the errors of a small
-    network, its confidence falls to the floor. pose: at the published weight the pose is drowned
-    by the points. flow: the auxiliary task without which the pose stays at no motion. match: of
-    the square of the mean match; nothing else holds that mean, which softmax does not see, and
-    TTT3R's gate, the logistic of it, would drift open or shut.
+    network, whose confidence then falls to its minimum. pose: larger than published, where the
+    point loss dominates the pose loss. flow: of the auxiliary task; without it the predicted pose
+    stays at no motion. match: of the square of the mean match. Softmax cancels that mean, so no
+    other term constrains it, and TTT3R's gate, the logistic function of it, would drift to 0 or 1.
     """
 
     confidence: float = 0.6
@@ -39,11 +39,12 @@ class LossWeights:
 @dataclass(frozen=True)
 class SequencePrediction:
     """
-    What the network said about B sequences of T frames.
+    The prediction for B sequences of T frames.
 
-    points: (B, K, H, W, 3) metres, camera, and confidence: (B, K, H, W) of the K frames `dense`.
-    translation: (B, T, 3) and quaternion_xyzw: (B, T, 4). flow: (B, T, 2, h, w, 2) patches.
-    match: () mean attention logit of the state's tokens and the images'.
+    dense: indices of K frames. points: (B, K, H, W, 3), metres, camera frame, and confidence:
+    (B, K, H, W), both of the frames `dense`. translation: (B, T, 3), metres, and quaternion_xyzw:
+    (B, T, 4) of first_T_camera. flow: (B, T, 2, h, w, 2), patches. match: () mean attention logit
+    between state tokens and image tokens.
     """
 
     dense: list[int]
@@ -56,7 +57,12 @@ class SequencePrediction:
 
 
 def quaternion_to_matrix(quaternion_xyzw: Tensor) -> Tensor:
-    """Turn unit quaternions (..., 4) into rotations (..., 3, 3)."""
+    """
+    Convert quaternions to rotation matrices.
+
+    :param quaternion_xyzw: (..., 4), of unit length.
+    :returns: (..., 3, 3).
+    """
     x, y, z, w = quaternion_xyzw.unbind(-1)
     rows = [
         torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], -1),
@@ -67,7 +73,12 @@ def quaternion_to_matrix(quaternion_xyzw: Tensor) -> Tensor:
 
 
 def matrix_to_quaternion(rotation: Tensor) -> Tensor:
-    """Turn rotations of less than half a turn (..., 3, 3) into quaternions x y z w, w > 0."""
+    """
+    Convert rotation matrices to quaternions.
+
+    :param rotation: (..., 3, 3), of less than pi radians.
+    :returns: (..., 4) unit quaternions x y z w, w > 0.
+    """
     w = 0.5 * (1 + rotation.diagonal(dim1=-2, dim2=-1).sum(-1)).clamp_min(1e-6).sqrt()
     axis = torch.stack(
         [
@@ -87,13 +98,15 @@ def sequence_loss(
     weights: LossWeights,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """
-    Weigh all errors of a batch.
+    Compute the weighted loss of a batch.
 
-    Points as in CUT3R (arXiv 2501.12387, equations 5 and 6): confidence-weighted distances, in
-    the camera and, through the predicted pose, in the first camera. Lengths count relative to
-    the sequence's mean depth.
+    Points as in CUT3R (arXiv 2501.12387, equations 5 and 6): confidence-weighted distances in the
+    camera frame and, through the predicted pose, in the frame of the first camera. Lengths are
+    divided by the mean depth of the sequence.
 
-    :returns: the loss; its parts, for the log.
+    :param flow_target: (B, T, 2, h, w, 2) flow in patches and (B, T, 2, h, w) bool where it is
+        defined, see `flow_targets`.
+    :returns: () loss; its unweighted parts by name, for the log.
     """
     scale = batch.depth.mean(dim=(1, 2, 3))  # (B,)
     truth = batch.points[:, prediction.dense]

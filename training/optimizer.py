@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Muon for matrices, AdamW for the rest, on float32 copies of what the network works with."""
+"""Muon for matrices, AdamW for all other parameters, on float32 master weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from training.crew import Crew
+from training.process_group import ProcessGroup
 
 
 class Optimizer:
     """
-    Steps on float32 master weights and keeps their moving average.
+    Updates float32 master weights and their exponential moving average.
 
-    The network itself may hold bfloat16: it gets the rounded masters after every step. Muon
+    The network itself may be in bfloat16: it gets the rounded masters after every step. Muon
     (torch.optim.Muon, steps scaled to AdamW's) takes the matrices of the transformer blocks,
     AdamW everything else: convolutions, embeddings, norms, biases, last layers.
     """
@@ -26,9 +26,10 @@ class Optimizer:
         self, module: nn.Module, *, rate: float, weight_decay: float = 0.02, average: float = 0.999
     ) -> None:
         """
-        Take over the parameters of a module.
+        Copy the parameters of a module as master weights.
 
-        :param rate: highest learning rate, of both.
+        :param module: the network; every step writes its parameters.
+        :param rate: highest learning rate, of both optimizers.
         :param weight_decay: of the matrices.
         :param average: decay of the moving average, per step.
         """
@@ -49,27 +50,29 @@ class Optimizer:
         ]
         self._steps = 0
 
-    def step(self, rate_factor: float, crew: Crew | None = None, clip: float = 1.0) -> Tensor:
+    def step(
+        self, rate_factor: float, group: ProcessGroup | None = None, clip: float = 1.0
+    ) -> Tensor:
         """
-        Take one step along the gradients that the module holds, and clear them.
+        Apply the gradients of the module's parameters, and clear them.
 
         :param rate_factor: factor on the learning rate, 0 to 1.
-        :param crew: the processes whose gradients are averaged, where there are several.
+        :param group: processes whose gradients are averaged, None for this process alone.
         :param clip: largest norm of the whole gradient.
-        :returns: the norm before clipping; a step of a norm that is not finite is left out.
+        :returns: () norm before clipping; where it is not finite the weights stay as they were.
         """
         for name, parameter in self._named.items():
             gradient = parameter.grad
             self.masters[name].grad = None if gradient is None else gradient.float()
             parameter.grad = None
-        if crew is not None:
-            crew.average([m.grad for m in self.masters.values() if m.grad is not None])
+        if group is not None:
+            group.average([m.grad for m in self.masters.values() if m.grad is not None])
         norm = torch.nn.utils.clip_grad_norm_(list(self.masters.values()), clip)
         if not torch.isfinite(norm):
             return norm
         for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                group['lr'] = self._rate * rate_factor
+            for parameters in optimizer.param_groups:
+                parameters['lr'] = self._rate * rate_factor
             optimizer.step()
         self._steps += 1
         # A young average forgets its start sooner.
@@ -79,15 +82,15 @@ class Optimizer:
         return norm
 
     def use_averages(self) -> None:
-        """Put the moving averages into the module, to measure or to export them."""
+        """Write the moving averages into the module, for validation or export."""
         self._publish(self.averages)
 
     def use_masters(self) -> None:
-        """Put the weights into the module that training goes on from."""
+        """Write the master weights into the module, to continue training."""
         self._publish(self.masters)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give everything that a later run needs to go on."""
+        """Return everything that is needed to resume training."""
         return {
             'masters': self.masters,
             'averages': self.averages,
@@ -96,7 +99,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what state_dict gave."""
+        """Restore what state_dict returned."""
         for ours, name in ((self.masters, 'masters'), (self.averages, 'averages')):
             for key, tensor in state[name].items():
                 ours[key].copy_(tensor)

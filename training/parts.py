@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A run's state in files of bounded size, for machines that hand back only small ones."""
+"""The state of a training run in files of bounded size, for file size limits of a host."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ INDEX_FILE = 'resume.json'
 
 
 class PartsError(UserError):
-    """A saved state is missing or damaged."""
+    """A saved training state is missing or damaged."""
 
 
 def save_parts(folder: Path, state: dict[str, Any], part_bytes: int = PART_BYTES) -> None:
     """
-    Write a state; the one written before stays valid until this one is whole.
+    Write a state; the previous one stays valid until this one is complete.
 
-    :param folder: gets `resume.json`, which names the parts, and the parts.
-    :param state: what torch.save takes, of tensors and numbers.
+    :param folder: gets the parts and `resume.json`, which lists them.
+    :param state: tensors, numbers and containers of them, as torch.save takes.
     :param part_bytes: largest size of a part.
     """
     buffer = io.BytesIO()
@@ -49,23 +49,23 @@ def save_parts(folder: Path, state: dict[str, Any], part_bytes: int = PART_BYTES
 
 def load_parts(folder: Path, device: torch.device) -> dict[str, Any]:
     """
-    Read what `save_parts` wrote.
+    Read the state that `save_parts` wrote.
 
-    :param folder: where it is.
-    :param device: where tensors go.
-    :raises PartsError: when there is nothing, a part is missing, or one is damaged.
+    :param folder: the folder of the run.
+    :param device: device of the tensors.
+    :raises PartsError: when there is no state, or a part of it is missing or damaged.
     """
     index = folder / INDEX_FILE
     if not index.exists():
         raise PartsError(f'nothing to resume: {index} does not exist')
     try:
-        told = json.loads(index.read_text())
-        content = b''.join((folder / name).read_bytes() for name in told['parts'])
+        listed = json.loads(index.read_text())
+        content = b''.join((folder / name).read_bytes() for name in listed['parts'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PartsError(
             f'cannot resume from {folder}: {error}; start again without --resume'
         ) from error
-    if hashlib.sha256(content).hexdigest() != told['sha256']:
+    if hashlib.sha256(content).hexdigest() != listed['sha256']:
         raise PartsError(f'cannot resume from {folder}: a part is damaged or of another save')
     state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     return state

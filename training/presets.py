@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The recipes of training."""
+"""The training presets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ttt3r_ros.model import Architecture
 @dataclass(frozen=True)
 class Preset:
     """
-    One recipe.
+    Network, image size, data and schedule of a training run.
 
-    frames_per_step: sequences times their length. stages: from which share of the run on, how
-    long sequences are, shortest and longest. dense_share: share of the frames whose points are
-    learnt from in a step; poses and flow are learnt from in all. rules: how frames are written
-    into the state, one drawn for each step. average: decay of the averaged weights.
-    advised_interval: frames after which users should start a new segment.
+    frames_per_step: number of sequences times their length. stages: fraction of the run at which
+    the stage begins, shortest and longest sequence in frames. dense_share: fraction of the frames
+    whose points are in the loss of a step; poses and flow of all frames are. rules: update rules
+    of the state, one drawn for each step. average: decay of the averaged weights.
+    advised_interval: recommended number of frames in a segment.
     """
 
     architecture: Architecture
@@ -39,11 +39,11 @@ class Preset:
 
     def at(self, width: int, height: int) -> Preset:
         """
-        Give the same recipe for images of another size, which its network is told from then on.
+        Return the preset for another image size, which is also stored in the architecture.
 
-        :param width: in pixels.
-        :param height: in pixels.
-        :raises UserError: when they are no multiples of the patch.
+        :param width: pixels.
+        :param height: pixels.
+        :raises UserError: when a side is no multiple of the patch size.
         """
         patch = self.architecture.patch_size
         if width % patch or height % patch:

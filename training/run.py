@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One training run: draw, predict, step, and now and then measure and save."""
+"""One training run: sample, predict, update; validate and save at intervals."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tqdm import tqdm
 
 from training.batch import Batch, collate, crop, flow_targets, mirror, recolor
 from training.clips import ClipPool, ClipSettings
-from training.crew import Crew
 from training.learner import compile_blocks, FLOW_CELL, Learner
 from training.log import TrainingLog
 from training.losses import LossWeights, sequence_loss
 from training.optimizer import Optimizer
 from training.parts import load_parts, save_parts
 from training.presets import Preset
-from training.validate import validate, validation_films, ValidationErrors
+from training.process_group import ProcessGroup
+from training.validate import validate, validation_clips, ValidationErrors
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import save_checkpoint
 
@@ -34,7 +34,7 @@ WARM_UP_STEPS = 200
 
 
 class Run:
-    """One training run in one folder: it can stop at any step and go on later."""
+    """One training run in one folder; it can stop after any step and be resumed."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class Run:
         command: str,
     ) -> None:
         """
-        Prepare a run from the start.
+        Construct a new run; `load` resumes one.
 
-        :param preset: the recipe.
-        :param family: letters of the families to train on.
-        :param minutes: how long the whole run takes, earlier parts of it included.
-        :param out: the run's folder.
-        :param device: where the network is trained.
+        :param preset: network, image size, data and schedule.
+        :param family: letters of the world families; a repeated letter gets a higher weight.
+        :param minutes: duration of the whole run, including the parts before it was resumed.
+        :param out: folder of the run.
+        :param device: device of network and batches.
         :param seed: of weights and data.
-        :param command: that started it, for the record.
+        :param command: the command line, stored in the metadata of the checkpoint.
         """
         torch.manual_seed(seed)
         self.preset, self.out, self.device = preset, out, device
@@ -69,7 +69,7 @@ class Run:
         if device.type == 'cuda':
             compile_blocks(self.learner.network)
         self.log = TrainingLog(out)
-        self.crew = Crew()
+        self.group = ProcessGroup()
         self.seed = seed
         self.command = command
         self.steps = 0
@@ -81,20 +81,20 @@ class Run:
 
     @property
     def frames_seen(self) -> int:
-        """Give the frames that the whole crew has learnt from."""
+        """Return the number of training frames so far, over all processes."""
         return sum(self.frames_of.values())
 
     @property
-    def _films(self) -> str:
-        """Name what is filmed now."""
+    def _clip_label(self) -> str:
+        """Return the families and the image size of the clips."""
         return f'{self.clips.families} at {self.clips.width}x{self.clips.height}'
 
     def stop(self) -> None:
-        """Ask for an end after the step at hand; the whole crew ends with its leader."""
+        """Request the end after the current step; rank 0 decides for all processes."""
         self._stop_asked = True
 
     def save(self) -> None:
-        """Write everything that is needed to go on."""
+        """Write everything that is needed to resume."""
         counters = {
             name: getattr(self, name)
             for name in ('steps', 'frames_of', 'seconds_spent', 'best_score', 'seed')
@@ -103,37 +103,37 @@ class Run:
 
     def load(self) -> None:
         """
-        Go on from the folder's last save; other films than there choose the best anew.
+        Resume from the last save in the folder; with other clips the best score starts anew.
 
-        :raises PartsError: when there is none.
+        :raises PartsError: when there is no save or it is damaged.
         """
         saved = load_parts(self.out, self.device)
         for name, value in saved['counters'].items():
             setattr(self, name, value)
-        if self._films != list(self.frames_of)[-1]:
+        if self._clip_label != list(self.frames_of)[-1]:
             self.best_score = math.inf
         self.optimizer.load_state_dict(saved['optimizer'])
         self._seed_numbers()
 
     def _seed_numbers(self) -> None:
-        """Draw lengths alike in the whole crew, so that nobody waits, and all else apart."""
+        """Seed the lengths equally in all processes, so that none waits; all else by rank."""
         self.length_rng = np.random.default_rng([self.seed, self.steps])
-        self.rng = np.random.default_rng([self.seed, self.steps, 1 + self.crew.rank])
+        self.rng = np.random.default_rng([self.seed, self.steps, 1 + self.group.rank])
 
     def train(self, check_every_s: float, workers: int, until: float | None = None) -> None:
         """
-        Train until the planned time is spent or somebody interrupts.
+        Train until the planned duration, `until`, a call of `stop` or an interrupt.
 
-        :param check_every_s: seconds between validations, each with a save.
+        :param check_every_s: seconds between validations; each also saves.
         :param workers: processes that render.
-        :param until: minutes of the run after which this sitting ends; None for all.
+        :param until: minutes of the run at which to stop early, None for the whole run.
         """
         end = self.seconds_planned if until is None else min(60 * until, self.seconds_planned)
-        films = validation_films(self.clips, count=8) if self.crew.leads else {}
+        validation = validation_clips(self.clips, count=8) if self.group.is_leader else {}
         pool = ClipPool(
             self.clips,
             self.preset.pool_clips,
-            seed=self.seed + 7919 * self.steps + 104729 * self.crew.rank,
+            seed=self.seed + 7919 * self.steps + 104729 * self.group.rank,
             reuse=self.preset.reuse,
             workers=workers,
             device=self.device,
@@ -142,15 +142,15 @@ class Run:
             total=round(self.seconds_planned),
             initial=round(self.seconds_spent),
             unit='s',
-            disable=not self.crew.leads,
+            disable=not self.group.is_leader,
         )
         last_check, started_at = self.seconds_spent, self.seconds_spent
         begin = time.monotonic()
         try:
-            while self.seconds_spent < end and not self.crew.agree(self._stop_asked):
+            while self.seconds_spent < end and not self.group.broadcast(self._stop_asked):
                 row = self._step(pool)
-                self.seconds_spent = self.crew.agree(started_at + time.monotonic() - begin)
-                if not self.crew.leads:
+                self.seconds_spent = self.group.broadcast(started_at + time.monotonic() - begin)
+                if not self.group.is_leader:
                     continue
                 bar.update(min(round(self.seconds_spent), bar.total) - bar.n)
                 if self.steps % 20 == 0:
@@ -158,12 +158,12 @@ class Run:
                     self.log.add('train', self.frames_seen, {**row, 'frames_per_s': rate})
                     bar.set_postfix(loss=f'{row["loss"]:.3f}', frames=self.frames_seen)
                 if self.seconds_spent - last_check >= check_every_s:
-                    self._check(films)
+                    self._check(validation)
                     last_check = self.seconds_spent
         finally:
             bar.close()
-            if self.crew.leads:
-                self._check(films)
+            if self.group.is_leader:
+                self._check(validation)
 
     def _step(self, pool: ClipPool) -> dict[str, float]:
         done = self.seconds_spent / self.seconds_planned
@@ -185,10 +185,10 @@ class Run:
         loss.backward()
         warm = min(1.0, (self.steps + 1) / WARM_UP_STEPS)
         rate = warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) + 1e-3
-        norm = self.optimizer.step(rate, self.crew)
+        norm = self.optimizer.step(rate, self.group)
         self.steps += 1
-        seen = self.frames_of.pop(self._films, 0)
-        self.frames_of[self._films] = seen + sequences * frames * self.crew.size
+        seen = self.frames_of.pop(self._clip_label, 0)
+        self.frames_of[self._clip_label] = seen + sequences * frames * self.group.size
         values = {'loss': loss.detach(), 'gradient': norm, **parts}
         return {name: round(float(value), 5) for name, value in values.items()}
 
@@ -208,12 +208,12 @@ class Run:
             batch = crop(batch, height, width)
         return recolor(batch, self.rng)
 
-    def _check(self, films: dict[str, Any]) -> None:
-        """Measure the averaged weights, keep the best, save, draw."""
+    def _check(self, validation: dict[str, Any]) -> None:
+        """Validate the averaged weights, export them when they are the best so far, and save."""
         self.optimizer.use_averages()
         measured = {
             family: validate(self.learner.network, clips, self.device)
-            for family, clips in films.items()
+            for family, clips in validation.items()
         }
         for family, errors in measured.items():
             values = {**asdict(errors), 'seconds': self.seconds_spent}
@@ -227,7 +227,7 @@ class Run:
         self.save()
 
     def _export(self, measured: dict[str, ValidationErrors]) -> None:
-        seen = ', '.join(f'{count} of {films}' for films, count in self.frames_of.items())
+        seen = ', '.join(f'{count} of {label}' for label, count in self.frames_of.items())
         metadata = {
             'licence': 'Apache-2.0',
             'note': 'demo checkpoint, trained on simulated worlds only; '

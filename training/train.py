@@ -8,11 +8,11 @@ Examples:
   python -m training.train --family SML --minutes 40 --out runs/small
   python -m training.train --family SML --minutes 40 --out runs/small --resume
 
-All families first, then the one that matters most, under one schedule of the learning rate:
+All families first, then one family alone, under one schedule of the learning rate:
   python -m training.train --family SSML --minutes 40 --until 30 --out runs/small
   python -m training.train --family S --minutes 40 --out runs/small --resume
 
-Small images first, where a step costs a third, then larger ones, which are matched better:
+Small images first, whose steps take a third of the time, then larger ones:
   python -m training.train --resolution 128x96 --minutes 60 --until 30 --out runs/small
   python -m training.train --minutes 60 --resume --out runs/small
 
@@ -39,26 +39,32 @@ from ttt3r_ros.tools.options import image_size
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train, or go on training."""
+    """Start or resume training, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m training.train',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--preset', choices=sorted(PRESETS), default='small')
-    parser.add_argument('--family', default='SML', help='families to draw worlds from, e.g. SSL')
     parser.add_argument(
-        '--resolution', type=image_size, metavar='WxH', help='of the images, e.g. 128x96'
+        '--family',
+        default='SML',
+        help='families of the simulated worlds, repeated for weight, for example SSL',
     )
-    parser.add_argument('--minutes', type=float, required=True, help='of the whole run')
-    parser.add_argument('--until', type=float, help='minutes of the run after which to stop now')
+    parser.add_argument(
+        '--resolution', type=image_size, metavar='WxH', help='image size, for example 128x96'
+    )
+    parser.add_argument('--minutes', type=float, required=True, help='duration of the whole run')
+    parser.add_argument('--until', type=float, help='minutes of the run at which to stop early')
     parser.add_argument('--out', type=Path, required=True, help='folder of the run')
-    parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
+    parser.add_argument('--resume', action='store_true', help='resume the run in --out')
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--threads', type=int, default=1, help='of the network on a CPU')
-    parser.add_argument('--workers', type=int, default=1, help='processes that render')
-    parser.add_argument('--check-every', type=float, default=300.0, help='seconds')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads of the network')
+    parser.add_argument('--workers', type=int, default=1, help='processes that render clips')
+    parser.add_argument(
+        '--check-every', type=float, default=300.0, help='seconds between validations'
+    )
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     try:

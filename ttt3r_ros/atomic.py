@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files that are there whole or not at all."""
+"""Files and folders that appear completely written or not at all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class OutputError(UserError):
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """
-    Write a file beside its place and move it there when all went well.
+    Write a temporary file in the same folder, and rename it to the path at the end.
 
-    An exception in the block leaves whatever was at the place before.
+    After an exception in the block the path is unchanged.
 
-    :param path: the place; its folder must exist.
+    :param path: path of the file; its folder must exist.
     :returns: a binary file open for writing and seeking.
     :raises OutputError: when the disk or the permissions do not allow it.
     """
@@ -50,7 +50,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _umask() -> int:
-    """Read the process' mask, which can only be read by setting it."""
+    """Return the file mode mask of the process, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -59,12 +59,12 @@ def _umask() -> int:
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
     """
-    Make sure that a folder exists and takes files, before long work starts.
+    Create a folder and check that it is writable, before long work starts.
 
-    When the block fails, folders that were made here and are still empty go again.
+    When the block fails, folders that were created here and are still empty are removed.
 
-    :param path: the folder, made with its parents where missing.
-    :raises OutputError: when it cannot be made or written.
+    :param path: the folder; missing parents are created.
+    :raises OutputError: when it cannot be created or written.
     """
     missing = [p for p in (path, *path.parents) if not p.exists()]
     try:
@@ -87,11 +87,11 @@ def output_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """
-    Fill a folder beside its place and move it there when all went well.
+    Create a temporary folder beside the path, and rename it to the path at the end.
 
-    :param path: the place: nothing, or an empty folder; its parents are made where missing.
-    :returns: the folder to fill; when the block fails it goes again, with all that is in it.
-    :raises OutputError: when something is at the place, or the disk does not allow it.
+    :param path: does not exist or is an empty folder; missing parents are created.
+    :returns: the temporary folder; when the block fails it is removed with its content.
+    :raises OutputError: when the path exists and is not empty, or cannot be written.
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise OutputError(f'{path} is there already and not an empty folder; choose another')

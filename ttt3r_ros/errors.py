@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The one kind of error that is the caller's to put right."""
+"""The base class of errors that the user can correct."""
 
 
 class UserError(ValueError):
     """
-    Something outside the program is wrong, and its user can put it right.
+    An error in the input, the options or the environment, which the user can correct.
 
-    Every room raises a subclass of it at its edge. The text says in one line what came, what
-    was needed and what to do; the command line prints just that line, the node logs it.
+    Every package raises a subclass of it. The text states in one line what was found, what is
+    required and what to do; the command line prints only that line, the node logs it.
     """

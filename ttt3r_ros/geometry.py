@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Rigid transforms, quaternions and the fixed turn between optical and body axes.
+Rigid transforms, quaternions and the fixed rotation between optical and body axes.
 
-A transform `a_T_b` is a (4, 4) float64 matrix that takes points of frame b to frame a:
+A transform `a_T_b` is a (4, 4) float64 matrix that transforms points of frame b to frame a:
 p_a = a_T_b @ p_b, so names cancel: map_T_camera = map_T_world @ world_T_camera.
 `camera` is an optical frame (x right, y down, z forward), `map` and bodies are x forward,
 y left, z up (REP 103). Quaternions are x y z w.
@@ -57,10 +57,10 @@ def invert(a_T_b: Array) -> Array:
 
 def transform_points(a_T_b: Array, points_b: NDArray[np.floating]) -> NDArray[np.floating]:
     """
-    Take points of frame b to frame a.
+    Transform points of frame b to frame a.
 
-    :param a_T_b: (4, 4).
-    :param points_b: (..., 3), metres; its precision is kept.
+    :param a_T_b: (4, 4), metres.
+    :param points_b: (..., 3), metres; the result has its precision.
     :returns: (..., 3), metres, of the same dtype.
     """
     rotation = a_T_b[:3, :3].astype(points_b.dtype)
@@ -70,7 +70,7 @@ def transform_points(a_T_b: Array, points_b: NDArray[np.floating]) -> NDArray[np
 
 def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
     """
-    Turn quaternions into rotation matrices.
+    Convert quaternions to rotation matrices.
 
     :param quaternion_xyzw: (..., 4), of any length but 0.
     :returns: (..., 3, 3).
@@ -91,10 +91,10 @@ def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
 
 def quaternion_from_rotation(rotation: ArrayLike) -> Array:
     """
-    Turn rotation matrices into unit quaternions with w >= 0.
+    Convert rotation matrices to unit quaternions with w >= 0.
 
-    The largest eigenvector of the symmetric matrix of Bar-Itzhack (2000): it needs no case
-    distinction and gives the nearest quaternion to a matrix that is slightly off.
+    The eigenvector of the largest eigenvalue of the symmetric matrix of Bar-Itzhack (2000), which
+    needs no case distinction and is the nearest quaternion to a matrix with rounding errors.
 
     :param rotation: (..., 3, 3).
     :returns: (..., 4) x y z w.
@@ -139,7 +139,7 @@ def slerp(first: Array, second: Array, fraction: float) -> Array:
 
 def rotation_angle(rotation: ArrayLike) -> Array:
     """
-    Give the angle of each rotation, exact for small angles too.
+    Return the angle of each rotation, accurate for small angles too.
 
     :param rotation: (..., 3, 3).
     :returns: (...) radians, 0 to pi.
@@ -151,7 +151,7 @@ def rotation_angle(rotation: ArrayLike) -> Array:
 
 def rotation_about(axis: ArrayLike, angle: float) -> Array:
     """
-    Rotate about an axis (right-handed).
+    Return the rotation about an axis (right-handed).
 
     :param axis: (3,), of any length but 0.
     :param angle: radians.
@@ -165,7 +165,7 @@ def rotation_about(axis: ArrayLike, angle: float) -> Array:
 @dataclass(frozen=True, eq=False)
 class Similarity:
     """
-    From frame b to frame a, which may have another unit of length.
+    A transform from frame b to frame a, which may have another unit of length.
 
     a_T_b: (4, 4) rigid, translation in units of a. scale: units of a per unit of b; lengths are
     multiplied first: p_a = a_T_b @ (scale * p_b).
@@ -195,7 +195,7 @@ class Similarity:
     @staticmethod
     def through(a_T_c: Array, b_T_c: Array, scale: float) -> Similarity:
         """
-        Return the similarity of a scale that takes one pose of frame b to one of frame a.
+        Return the similarity with a given scale that maps one pose of frame b to one of frame a.
 
         :param a_T_c: (4, 4), translation in units of a.
         :param b_T_c: (4, 4), translation in units of b.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images as files, streams and ROS messages hold them, turned into 8 bit RGB."""
+"""Decoding of image files, streams and ROS messages to 8 bit RGB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_PIXELS = 80_000_000
 
 
 class UnsupportedImage(UserError):
-    """An image is damaged, or of a kind that has no colours to show."""
+    """An image is damaged, or its format cannot be converted to RGB."""
 
 
 # Name in sensor_msgs -> (type of a value, values a pixel, OpenCV's conversion to RGB).
@@ -56,13 +56,13 @@ RAW_ENCODINGS: dict[str, tuple[type[np.unsignedinteger[Any]], int, int | None]] 
 
 def check_raw(size: int, width: int, height: int, step: int, encoding: str) -> None:
     """
-    Refuse a sensor_msgs/Image whose fields do not go together.
+    Check that the fields of a sensor_msgs/Image are consistent.
 
     :param size: bytes of its data.
     :param width: pixels.
     :param height: pixels.
     :param step: bytes of a row, padding included.
-    :param encoding: good is one of RAW_ENCODINGS.
+    :param encoding: supported are RAW_ENCODINGS.
     :raises UnsupportedImage: when the encoding is none of these or the sizes disagree.
     """
     if encoding not in RAW_ENCODINGS:
@@ -89,9 +89,9 @@ def tight_rows(
     is_bigendian: bool,
 ) -> NDArray[np.unsignedinteger[Any]]:
     """
-    Give the values of an image without padding, in the order of bytes of this machine.
+    Return the values of an image without padding, in the byte order of this machine.
 
-    The parameters are those of rgb_from_raw, checked.
+    The parameters are those of rgb_from_raw, already checked.
 
     :returns: (height, width, channels) uint8 or uint16.
     """
@@ -107,7 +107,7 @@ def tight_rows(
 
 def rgb_from_values(values: NDArray[np.unsignedinteger[Any]], encoding: str) -> Pixels:
     """
-    Turn the values of an image into colours. Of 16 bit values the upper 8 are kept.
+    Convert the values of an image to RGB; of 16 bit values the upper 8 are used.
 
     :param values: (H, W) or (H, W, channels), in the type of the encoding.
     :param encoding: one of RAW_ENCODINGS.
@@ -131,7 +131,7 @@ def rgb_from_raw(
     is_bigendian: bool,
 ) -> Pixels:
     """
-    Decode the fields of a sensor_msgs/Image. Of 16 bit values the upper 8 are kept.
+    Decode the fields of a sensor_msgs/Image; of 16 bit values the upper 8 are used.
 
     :param data: height rows of step bytes.
     :param width: pixels.
@@ -151,7 +151,7 @@ def rgb_from_encoded(file: IO[bytes]) -> Pixels:
     """
     Decode a JPEG, PNG or other image file, upright as its EXIF orientation says.
 
-    Grey, palette and transparent images become RGB; of 16 bit values the upper 8 are kept.
+    Grey, palette and transparent images become RGB; of 16 bit values the upper 8 are used.
 
     :param file: open for binary reading.
     :returns: (H, W, 3) uint8.

@@ -24,7 +24,7 @@ DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
 @dataclass(frozen=True)
 class CameraIntrinsics:
     """
-    Where a camera's rays go: u = fx x/z + cx, v = fy y/z + cy after distortion.
+    A pinhole camera with distortion: u = fx x/z + cx, v = fy y/z + cy after distortion.
 
     width, height: pixels. fx, fy, cx, cy: pixels. distortion_model: one of DISTORTION_MODELS;
     distortion: its coefficients in OpenCV's (and ROS') order.
@@ -41,9 +41,9 @@ class CameraIntrinsics:
 
     def __post_init__(self) -> None:
         """
-        Refuse a calibration that no camera can have.
+        Check the calibration.
 
-        :raises CalibrationError: saying which number is wrong.
+        :raises CalibrationError: naming the wrong value.
         """
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if self.width < 1 or self.height < 1:
@@ -61,27 +61,27 @@ class CameraIntrinsics:
     @classmethod
     def from_field_of_view(cls, width: int, height: int, degrees: float) -> CameraIntrinsics:
         """
-        Make a pinhole camera from its horizontal field of view.
+        Return a pinhole camera with a horizontal field of view.
 
         :param width: pixels.
         :param height: pixels.
-        :param degrees: from the left edge of the image to its right edge.
+        :param degrees: angle between the left and the right edge of the image.
         """
         focal = 0.5 * width / np.tan(np.radians(0.5 * degrees))
         return cls(width, height, focal, focal, 0.5 * (width - 1), 0.5 * (height - 1))
 
     @property
     def matrix(self) -> Array:
-        """Give the (3, 3) camera matrix."""
+        """Return the (3, 3) camera matrix, pixels."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
     def without_distortion(self) -> CameraIntrinsics:
-        """Give the same pinhole with no distortion."""
+        """Return the same pinhole without distortion."""
         return replace(self, distortion_model='none', distortion=())
 
     def resized(self, width: int, height: int) -> CameraIntrinsics:
         """
-        Follow a resize of the image; the edges of the image stay its edges.
+        Return the intrinsics of the resized image; the image edges stay the image edges.
 
         :param width: new width, pixels.
         :param height: new height, pixels.
@@ -99,21 +99,21 @@ class CameraIntrinsics:
 
     def cropped(self, left: int, top: int, width: int, height: int) -> CameraIntrinsics:
         """
-        Follow a crop of the image.
+        Return the intrinsics of a crop of the image.
 
-        :param left: first column kept.
-        :param top: first row kept.
-        :param width: columns kept.
-        :param height: rows kept.
+        :param left: first column of the crop.
+        :param top: first row of the crop.
+        :param width: columns of the crop.
+        :param height: rows of the crop.
         """
         return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
 
     def rays(self) -> Array32:
         """
-        Give the ray of every pixel of an undistorted image, scaled to depth 1.
+        Return the ray of every pixel of an undistorted image, scaled to z = 1.
 
-        :returns: (height, width, 3) float32: points = rays * depth[..., None].
-        :raises CalibrationError: when the image is distorted: undistort it first.
+        :returns: (height, width, 3) float32, camera frame: points = rays * depth[..., None].
+        :raises CalibrationError: when the camera has distortion: undistort the image first.
         """
         if self.distortion_model != 'none':
             raise CalibrationError('rays need an undistorted image')
@@ -122,7 +122,7 @@ class CameraIntrinsics:
         return np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
 
     def to_record(self) -> dict[str, Any]:
-        """Give the fields of a `camera.json`."""
+        """Return the fields of a `camera.json`."""
         record: dict[str, Any] = {
             'width': self.width,
             'height': self.height,
@@ -144,8 +144,8 @@ class CameraIntrinsics:
         A model text that starts with "none" means no distortion; `radial_k1` is plumb_bob
         with one coefficient.
 
-        :returns: the intrinsics, or None when the record says they are unknown.
-        :raises CalibrationError: when fields are missing or of a wrong kind.
+        :returns: the intrinsics, or None when the record marks them as unknown.
+        :raises CalibrationError: when fields are missing or of a wrong type.
         """
         if 'fx' not in record:
             return None

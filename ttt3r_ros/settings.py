@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every knob of the program, once: default, sentence, unit, range."""
+"""Every setting of the program, declared once: default, description, unit, range."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def knob(
     """
     Declare one setting of a dataclass.
 
-    :param default: the value that works for most; its type is the setting's type.
-    :param sentence: what the setting does, one sentence for people.
+    :param default: its type is the type of the setting.
+    :param sentence: description of the setting, one sentence.
     :param unit: physical unit, empty where there is none.
     :param low: smallest value allowed, or None.
     :param high: largest value allowed, or None.
     :param choices: the only strings allowed; empty means any.
-    :param live: whether a running node may change it.
-    :returns: a dataclass field that carries all of it as metadata.
+    :param live: whether it may be changed in a running node.
+    :returns: a dataclass field with all of it as metadata.
     """
     return dataclasses.field(
         default=default,
@@ -273,7 +273,7 @@ class TrackingSettings(Checked):
 
 @dataclass(frozen=True)
 class MapSettings(Checked):
-    """Which points the map keeps."""
+    """Which points enter the map, and its size."""
 
     room = 'map'
 
@@ -373,7 +373,7 @@ class OdometrySettings(Checked):
 
 @dataclass(frozen=True)
 class MappingSettings(Checked):
-    """How images become a map: what a mapper takes."""
+    """How images become a map: the settings of a mapper."""
 
     tracking: TrackingSettings = dataclasses.field(default_factory=TrackingSettings)
     map: MapSettings = dataclasses.field(default_factory=MapSettings)
@@ -527,7 +527,7 @@ class DiagnosticsSettings(Checked):
 
 @dataclass(frozen=True)
 class NodeSettings(Checked):
-    """How the node meets the robot: topics, frames, transforms and files."""
+    """The interface between node and robot: topics, frames, transforms and files."""
 
     autostart: bool = knob(
         True, 'Configure and activate at the start; false waits for a lifecycle manager.'
@@ -652,8 +652,8 @@ class RobotSettings(ReplaySettings):
 
 
 @dataclass(frozen=True)
-class FilmSettings(DriveSettings):
-    """Which building is filmed, how the camera moves through it and what is written."""
+class SimulationSettings(DriveSettings):
+    """Which building is simulated, how the camera moves through it and what is written."""
 
     image_rate: float = like(DriveSettings, 'image_rate', 15.0)
     path: str = knob('robot', 'Carrier of the camera.', choices=('robot', 'hand'))

@@ -32,19 +32,21 @@ class Trajectory:
     """
     Poses over time.
 
-    stamps_ns: (N,) int64, nanoseconds, rising. world_T_camera: (N, 4, 4) float64, metres.
+    stamps_ns: (N,) int64, nanoseconds, rising. poses: (N, 4, 4) float64, metres, all between the
+    same two frames, for example map_T_camera, world_T_camera or odom_T_base.
     """
 
     stamps_ns: NDArray[np.int64]
-    world_T_camera: Array
+    poses: Array
 
 
 def nanoseconds(seconds: str) -> int:
     """
-    Turn a decimal number of seconds into nanoseconds, exactly.
+    Convert a decimal number of seconds into nanoseconds, exactly.
 
-    :param seconds: as written, for example '1305031229.528748'; floats would lose digits.
-    :raises ValueError: when it is no finite number.
+    :param seconds: decimal text, for example '1305031229.528748'; a float would lose digits.
+    :returns: integer nanoseconds, rounded half to even.
+    :raises ValueError: when the text is no finite number.
     """
     try:
         return int((Decimal(seconds) * NANOSECONDS).to_integral_value())
@@ -54,9 +56,10 @@ def nanoseconds(seconds: str) -> int:
 
 def seconds_text(stamp_ns: int) -> str:
     """
-    Write nanoseconds as decimal seconds, exactly.
+    Return nanoseconds as decimal seconds, exactly.
 
-    :param stamp_ns: integer nanoseconds, of any sign.
+    :param stamp_ns: nanoseconds, of any sign.
+    :returns: the text, with nine digits after the point.
     """
     sign = '-' if stamp_ns < 0 else ''
     return f'{sign}{abs(stamp_ns) // NANOSECONDS}.{abs(stamp_ns) % NANOSECONDS:09d}'
@@ -66,9 +69,10 @@ def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajecto
     """
     Read a trajectory, sorted by time.
 
-    :param path: the file, or a folder that holds it.
-    :param folder_file: the name of the file where path is a folder.
-    :raises TrajectoryError: naming the file and the line that is wrong.
+    :param path: the file, or a folder that contains it.
+    :param folder_file: name of the file where path is a folder.
+    :returns: at least one pose; equal stamps stay in the order of the file.
+    :raises TrajectoryError: when the file is missing, empty or wrong; names the line.
     """
     path = path / folder_file if path.is_dir() else path
     try:
@@ -94,14 +98,14 @@ def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajecto
             ) from None
         rows.append(row)
     if not rows:
-        raise TrajectoryError(f'{path} holds no pose')
-    poses = np.array(rows)
+        raise TrajectoryError(f'{path} contains no pose')
+    numbers = np.array(rows)
     try:
-        world_T_camera = transform(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
+        poses = transform(rotation_from_quaternion(numbers[:, 3:]), numbers[:, :3])
     except ValueError as error:
         raise TrajectoryError(f'{path}: {error}') from error
     order = np.argsort(stamps, kind='stable')
-    return Trajectory(np.array(stamps, dtype=np.int64)[order], world_T_camera[order])
+    return Trajectory(np.array(stamps, dtype=np.int64)[order], poses[order])
 
 
 def write_trajectory(
@@ -111,12 +115,12 @@ def write_trajectory(
     Write a trajectory.
 
     :param file: open for binary writing.
-    :param trajectory: may be empty.
-    :param meaning: of the poses, for people; goes into the first line.
+    :param trajectory: N poses, N may be 0.
+    :param meaning: of the poses, a_T_b; written into the comment on the first line.
     """
     file.write(f'# seconds tx ty tz qx qy qz qw ({meaning}, metres)\n'.encode())
-    quaternions = quaternion_from_rotation(trajectory.world_T_camera[:, :3, :3])
-    poses = np.concatenate([trajectory.world_T_camera[:, :3, 3], quaternions], axis=1)
-    for stamp_ns, pose in zip(trajectory.stamps_ns.tolist(), poses.tolist()):
-        numbers = ' '.join(f'{value:.9f}' for value in pose)
+    quaternions = quaternion_from_rotation(trajectory.poses[:, :3, :3])
+    rows = np.concatenate([trajectory.poses[:, :3, 3], quaternions], axis=1)
+    for stamp_ns, row in zip(trajectory.stamps_ns.tolist(), rows.tolist()):
+        numbers = ' '.join(f'{value:.9f}' for value in row)
         file.write(f'{seconds_text(stamp_ns)} {numbers}\n'.encode())

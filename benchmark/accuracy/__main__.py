@@ -2,22 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Measure a checkpoint on worlds and paths that its training never saw, and on recorded video.
+Measure a checkpoint on simulated worlds that are not in its training, and on recorded video.
 
 parts, in the order of `--part all`:
-  short     8 frames: depth, poses and points beside the baselines
-  choose    rules and lengths of segments at 30, 15, 7.5 and 2 Hz, on paths of their own
-  rates     the same of the paths that are reported
+  short     8 frames: depth, poses and points, with the baselines
+  choose    update rules and segment lengths at 30, 15, 7.5 and 2 Hz, on separate paths
+  rates     the same on the paths that are reported
   long      every update rule, with and without segments, against the length of the sequence
   real      the recordings of the shared folder, where it exists
   pictures  images, depth and paths of a long sequence of each family
-  curve     the errors of a training run against the frames it has seen, extrapolated
-  targets   the targets and what was measured, from short, long and choose
+  curve     validation errors against training frames, extrapolated
+  targets   the targets and the measured values, from short, long and choose
 
 Each part prints its tables and writes PART.md, PART.json and its pictures into --out, so that
-parts can run side by side; targets only reads what the others left there. Where the pages show
-less than is printed, the rest is in PART.details.md.
-`python -m benchmark.accuracy.docs` puts PART.md into the documentation.
+parts can run in parallel; targets only reads what the others wrote. PART.details.md contains
+the tables that are printed but not shown in the documentation.
+`python -m benchmark.accuracy.docs` copies PART.md into the documentation.
 
 Examples:
   python -m benchmark.accuracy --part short
@@ -41,14 +41,14 @@ import time
 from benchmark.accuracy import (
     curve,
     frame_rates,
-    long_films,
+    long_sequences,
     pictures,
     recordings,
-    short_films,
+    short_sequences,
     targets,
 )
 from benchmark.accuracy.estimates import default_method
-from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
@@ -61,11 +61,11 @@ from ttt3r_ros.model.predictor import (
 from ttt3r_ros.tools.options import positive_float, positive_int
 
 OUT = Path('runs/accuracy')
-PARTS: dict[str, Callable[[Bench], Report]] = {
-    'short': short_films.measure,
+PARTS: dict[str, Callable[[Experiment], Report]] = {
+    'short': short_sequences.measure,
     'choose': frame_rates.choose,
     'rates': frame_rates.measure,
-    'long': long_films.measure,
+    'long': long_sequences.measure,
     'real': recordings.measure,
     'pictures': pictures.measure,
     'curve': curve.measure,
@@ -75,7 +75,7 @@ QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, '
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure the parts that are asked for."""
+    """Measure the chosen parts, and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     if arguments.quick:
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             network, info = load_network(path, device, precision)
         shipped = default_method(network, info)
         with output_folder(arguments.out) as out:
-            bench = Bench(
+            experiment = Experiment(
                 network,
                 _weights(info),
                 shipped,
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 out,
             )
             for part in parts:
-                _measure(part, bench, words, info.name if info else RANDOM_CHECKPOINT)
+                _measure(part, experiment, words, info.name if info else RANDOM_CHECKPOINT)
     except UserError as error:
         print(f'accuracy: error: {error}', file=sys.stderr)
         return 1
@@ -122,61 +122,74 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('--checkpoint', default='', help='file or name; "random" shows the path of the data')
+    add('--checkpoint', default='', help='file or name; "random": random weights, as a test')
     add('--part', choices=[*PARTS, 'all'], default='all')
     add('--out', type=Path, default=OUT, help='folder (default: %(default)s)')
     add(
         '--families',
         type=_families,
         default='SML',
-        help='letters; twice the sequences of one that stands twice',
+        help='letters; a repeated letter gets that many times the sequences',
     )
     add(
         '--sequences',
         type=positive_int,
-        help=f'of each family and each kind of path (default: {short_films.FILMS} short ones, '
-        f'{long_films.FILMS} long ones, {frame_rates.FILMS} at several rates)',
+        help='of each family and kind of path '
+        f'(default: {short_sequences.SEQUENCES} short ones, '
+        f'{long_sequences.SEQUENCES} long ones, {frame_rates.SEQUENCES} at several rates)',
     )
     add('--lengths', type=_length, nargs='+', default=[100, 200, 500], metavar='FRAMES')
     add('--intervals', type=positive_int, nargs='+', default=[3, 10], metavar='FRAMES')
     add('--rate', type=positive_float, default=15.0, help='Hz of short and long sequences')
-    add('--seconds', type=positive_float, default=10.0, help='of the sequences of the part rates')
-    add('--frames', type=positive_int, default=1_000_000, help='of a recording, at most')
+    add(
+        '--seconds',
+        type=positive_float,
+        default=10.0,
+        help='of a sequence of the part rates',
+    )
+    add(
+        '--frames',
+        type=positive_int,
+        default=1_000_000,
+        help='of a recording, at most',
+    )
     shared = Path(os.environ.get('TTT3R_SHARED', Path(__file__).parents[3] / 'shared'))
-    add('--shared', type=Path, default=shared, help='folder that holds data/ with recordings')
+    add('--shared', type=Path, default=shared, help='folder that contains data/ with recordings')
     add('--log', type=Path, help='log.jsonl of the training run, for the part curve')
     add('--device', default='auto', help='auto, cpu or cuda')
-    add('--quick', action='store_true', help='hardly any sequences: shows that it works')
+    add('--quick', action='store_true', help='a few short sequences, as a test')
     return parser
 
 
 def _families(text: str) -> str:
     if not text or set(text) - set('SML'):
-        raise argparse.ArgumentTypeError(f'{text!r}: give some of the letters S, M, L')
+        raise argparse.ArgumentTypeError(f'{text!r}: expected letters of S, M, L')
     return text
 
 
 def _length(text: str) -> int:
     frames = positive_int(text)
-    if frames < long_films.LEAST_FRAMES:
-        raise argparse.ArgumentTypeError(f'a path has at least {long_films.LEAST_FRAMES} frames')
+    if frames < long_sequences.LEAST_FRAMES:
+        raise argparse.ArgumentTypeError(
+            f'a path has at least {long_sequences.LEAST_FRAMES} frames'
+        )
     return frames
 
 
 def _weights(info: CheckpointInfo | None) -> str:
-    """Give the hash of the tensors, which stays when what is said about them changes."""
+    """Return the hash of the tensors, which does not change with the metadata."""
     return info.metadata.get('tensors_sha256') or info.sha256 if info else RANDOM_CHECKPOINT
 
 
-def _measure(part: str, bench: Bench, words: list[str], name: str) -> None:
-    """Run one part; print and write what it found."""
+def _measure(part: str, experiment: Experiment, words: list[str], name: str) -> None:
+    """Run one part; print and write its report."""
     begin = time.monotonic()
-    report = PARTS[part](bench)
+    report = PARTS[part](experiment)
     seconds = time.monotonic() - begin
     if not report.tables and not report.pictures:
         return
     command = shlex.join(['python', '-m', 'benchmark.accuracy', *words])
-    head = f'`{command}`\n\nCheckpoint {name}, tensors {bench.weights[:12]}.\n'
+    head = f'`{command}`\n\nCheckpoint {name}, tensors {experiment.weights[:12]}.\n'
     pictures = [f'![{caption}]({file})\n' for file, caption in report.pictures.items()]
     text = '\n'.join([head, *(table.markdown() for table in report.tables), *pictures])
     details = '\n'.join([head, *(table.markdown() for table in report.details)])
@@ -185,7 +198,7 @@ def _measure(part: str, bench: Bench, words: list[str], name: str) -> None:
         'command': command,
         'part': part,
         'checkpoint': name,
-        'weights': bench.weights,
+        'weights': experiment.weights,
         'seconds': round(seconds, 1),
         'records': [record.to_json() for record in report.records],
     }
@@ -193,7 +206,7 @@ def _measure(part: str, bench: Bench, words: list[str], name: str) -> None:
     if report.details:
         contents['details.md'] = details
     for suffix, content in contents.items():
-        with atomic_file(bench.out / f'{part}.{suffix}') as file:
+        with atomic_file(experiment.out / f'{part}.{suffix}') as file:
             file.write(content.encode())
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Paths that need no recurrent state: what the network has to be better than."""
+"""Baselines without a recurrent state, which the network is compared with."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ REPROJECTION_PIXELS = 1.5
 
 def constant_pose(frames: int) -> Array:
     """
-    Say that the camera never moves.
+    Return the path of a camera that does not move.
 
-    :param frames: how many.
+    :param frames: number of poses.
     :returns: (frames, 4, 4) world_T_camera.
     """
     return np.tile(np.eye(4), (frames, 1, 1))
@@ -30,11 +30,11 @@ def constant_pose(frames: int) -> Array:
 
 def constant_velocity(first_motion: Array, frames: int) -> Array:
     """
-    Go on as in the first step.
+    Return the path of a camera that repeats its first motion.
 
-    :param first_motion: (4, 4), of the camera from frame 0 to frame 1, seen from frame 0.
-    :param frames: how many.
-    :returns: (frames, 4, 4) world_T_camera.
+    :param first_motion: (4, 4) camera0_T_camera1, metres.
+    :param frames: number of poses.
+    :returns: (frames, 4, 4) world_T_camera, the world being the first camera.
     """
     return _chained([first_motion] * (frames - 1))
 
@@ -43,11 +43,11 @@ def classical(rgb: Pixels, depth: NDArray[np.floating], intrinsics: CameraIntrin
     """
     Track SIFT features from image to image and solve each motion by PnP with RANSAC.
 
-    A motion that too few features agree on is taken to be none. Unlike the network it is told
-    the intrinsics.
+    A motion with too few inliers is replaced by the identity. Unlike the network, this baseline
+    knows the intrinsics.
 
     :param rgb: (T, H, W, 3) uint8.
-    :param depth: (T, H, W) metres along z, of anybody; 0 is unknown.
+    :param depth: (T, H, W) metres along z, true or predicted; 0 is unknown.
     :param intrinsics: of all images; its distortion none, plumb_bob or rational_polynomial.
     :returns: (T, 4, 4) world_T_camera, the world being the first camera.
     """
@@ -67,7 +67,7 @@ Features = tuple[Array, Array32]
 
 
 def _features(sift: cv2.SIFT, grey: Pixels) -> Features:
-    """Find (N, 2) pixels and (N, 128) descriptors."""
+    """Detect features: (N, 2) pixels and (N, 128) descriptors."""
     points, descriptors = sift.detectAndCompute(grey, None)
     if not points:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
@@ -79,7 +79,7 @@ def _features(sift: cv2.SIFT, grey: Pixels) -> Features:
 def _motion(
     before: Features, after: Features, depth: NDArray[np.floating], intrinsics: CameraIntrinsics
 ) -> Array:
-    """Give (4, 4) the pose of the camera after, seen from the camera before."""
+    """Return (4, 4) before_T_after of the two cameras, metres."""
     old, new = _matched(before, after)
     column, row = np.round(old).astype(int).T
     z = depth[row, column].astype(np.float64)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Every way to write the state, on many films at once.
+Estimates by every update rule, for many sequences in one batch.
 
-What a Tracker makes of each film alone, with less work: an image is encoded once for all
-rules and segments; segments begin with a fresh state, so those of a film are clips of one batch;
-and their first image is written fully by every rule, so it is decoded once.
+The result is that of a Tracker for each sequence, with less computation: an image is encoded once
+for all rules and segments; segments begin with the initial state, so the segments of a sequence
+are clips of one batch; every rule writes the first image with gain 1, so it is decoded once.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
-from benchmark.accuracy.films import Film
+from benchmark.accuracy.sequences import ImageSequence
 from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, transform
-from ttt3r_ros.model import Network, Outputs
+from ttt3r_ros.model import HeadSelection, Network
 from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import TrackingSettings
@@ -34,47 +34,48 @@ BATCH = 16  # clips that are decoded together: more do not fit into the caches o
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedFilms:
+class EncodedSequences:
     """
-    Films of one size and length, and what the encoder made of them.
+    F sequences of one image size and length T, with their image tokens.
 
-    tokens: (F, T, N, E) of a height x width grid.
+    tokens: (F, T, N, E), N = height * width tokens of E channels.
     """
 
-    films: list[Film]
+    sequences: list[ImageSequence]
     tokens: Tensor
     height: int
     width: int
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, network: Network, films: list[Film]) -> EncodedFilms:
-        """Encode every image of some films."""
+    def of(cls, network: Network, sequences: list[ImageSequence]) -> EncodedSequences:
+        """Encode every image of the sequences, all of one image size and length."""
         device = next(network.parameters()).device
-        images = torch.from_numpy(np.concatenate([film.rgb for film in films]))
+        images = torch.from_numpy(np.concatenate([sequence.rgb for sequence in sequences]))
         parts = []
         for pixels in images.split(BATCH):
             parts.append(network.encode(normalised(pixels.to(device))))
-        tokens = torch.cat([part.tokens for part in parts]).unflatten(0, (len(films), -1))
-        return cls(films, tokens, parts[0].height, parts[0].width)
+        tokens = torch.cat([part.tokens for part in parts]).unflatten(0, (len(sequences), -1))
+        return cls(sequences, tokens, parts[0].height, parts[0].width)
 
-    def every(self, step: int) -> EncodedFilms:
-        """Keep every step-th image: the same paths at a lower rate."""
-        films = [film.every(step) for film in self.films]
-        return replace(self, films=films, tokens=self.tokens[:, ::step])
+    def every(self, step: int) -> EncodedSequences:
+        """Return every step-th image: the same paths at a lower rate."""
+        sequences = [sequence.every(step) for sequence in self.sequences]
+        return replace(self, sequences=sequences, tokens=self.tokens[:, ::step])
 
     def __len__(self) -> int:
-        """Count the images of one film."""
+        """Return the number of images of one sequence."""
         return self.tokens.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ClipPredictions:
     """
-    What the network says about C clips of L images; zeros where it was not asked.
+    The predictions for C clips of L images; zeros where nothing was predicted.
 
-    poses: (C, L, 4, 4) world_T_camera, each clip in a world of its own. points: (C, L, H, W, 3)
-    float32 metres. confidence: (C, L, H, W) float32. gains: (C, L) mean of the state tokens.
+    poses: (C, L, 4, 4) world_T_camera, the world of a clip being its first camera. points:
+    (C, L, H, W, 3) float32, metres, camera frame. confidence: (C, L, H, W) float32. gains: (C, L)
+    mean gain of the state tokens.
     """
 
     poses: Array
@@ -83,8 +84,8 @@ class Told:
     gains: Array
 
     @classmethod
-    def empty(cls, clips: int, images: int, height: int, width: int) -> Told:
-        """Make room; pages that nothing is written to cost nothing."""
+    def empty(cls, clips: int, images: int, height: int, width: int) -> ClipPredictions:
+        """Return zeros; memory pages that are never written are not allocated."""
         shape = clips, images, height, width
         return cls(
             np.zeros((clips, images, 4, 4)),
@@ -93,85 +94,88 @@ class Told:
             np.zeros((clips, images)),
         )
 
-    def of_clips(self, clips: slice) -> Told:
-        """Give what was told about some clips."""
-        return Told(
+    def of_clips(self, clips: slice) -> ClipPredictions:
+        """Return the predictions for a range of clips."""
+        return ClipPredictions(
             self.poses[clips], self.points[clips], self.confidence[clips], self.gains[clips]
         )
 
 
-def run_films(
+def run_sequences(
     network: Network,
-    encoded: EncodedFilms,
+    encoded: EncodedSequences,
     methods: Sequence[Method],
     progress: tqdm,
     with_points: Collection[Method] = (),
 ) -> dict[str, list[Estimate]]:
     """
-    Say what the mapper would say about each film by each method.
+    Estimate each sequence by each method, as the mapper would.
 
-    :param progress: gets a unit for each decoding, see `decodings`.
-    :param with_points: methods whose points are wanted; those of others are empty.
-    :returns: for each method's name an estimate of each film.
+    :param progress: advanced by one for each decoding, see `decodings`.
+    :param with_points: methods whose estimates contain points; those of others are empty.
+    :returns: by the name of the method, one estimate for each sequence.
     """
     estimates: dict[str, list[Estimate]] = {method.name: [] for method in methods}
     for interval in dict.fromkeys(method.interval for method in methods):
         chosen = [method for method in methods if method.interval == interval]
-        cut = Cut(len(encoded), interval)
-        together = max(1, BATCH // len(cut.images))
-        for begin in range(0, len(encoded.films), together):
-            films = encoded.films[begin : begin + together]
-            part = replace(encoded, films=films, tokens=encoded.tokens[begin : begin + together])
-            wanted = {method.rule: cut.wanted(method in with_points) for method in chosen}
-            told = _decode(network, part, cut, wanted, progress)
+        layout = SegmentLayout(len(encoded), interval)
+        together = max(1, BATCH // len(layout.images))
+        for begin in range(0, len(encoded.sequences), together):
+            sequences = encoded.sequences[begin : begin + together]
+            part = replace(
+                encoded, sequences=sequences, tokens=encoded.tokens[begin : begin + together]
+            )
+            wanted = {method.rule: layout.wanted(method in with_points) for method in chosen}
+            predictions = _decode(network, part, layout, wanted, progress)
             for method in chosen:
                 estimates[method.name] += _estimates(
-                    told[method.rule], films, cut, network, method in with_points
+                    predictions[method.rule], sequences, layout, network, method in with_points
                 )
     return estimates
 
 
 def run_all(
     network: Network,
-    encoded: EncodedFilms,
+    encoded: EncodedSequences,
     methods: Sequence[Method],
     depth_by: Method,
     progress: tqdm,
 ) -> dict[str, list[Estimate]]:
     """
-    Say what each method and each baseline says about each film.
+    Estimate each sequence by each method and each baseline.
 
-    :param depth_by: one of the methods, whose depth the classical baseline gets.
-    :param progress: gets a unit for each decoding, see `decodings`.
-    :returns: for each name an estimate of each film.
+    :param depth_by: one of the methods; the classical baseline uses its depth.
+    :param progress: advanced by one for each decoding, see `decodings`.
+    :returns: by the name of the method or baseline, one estimate for each sequence.
     """
-    estimates = run_films(network, encoded, methods, progress, [depth_by])
-    of_films = [
-        baselines(film, estimate.points_camera[..., 2])
-        for film, estimate in zip(encoded.films, estimates[depth_by.name])
+    estimates = run_sequences(network, encoded, methods, progress, [depth_by])
+    of_sequences = [
+        baselines(sequence, estimate.points_camera[..., 2])
+        for sequence, estimate in zip(encoded.sequences, estimates[depth_by.name])
     ]
-    return estimates | {name: [said[name] for said in of_films] for name in BASELINES}
+    return estimates | {name: [said[name] for said in of_sequences] for name in BASELINES}
 
 
-def decodings(films: int, frames: int, methods: Sequence[Method]) -> int:
-    """Count how often `run_films` moves its progress on."""
-    clips = [Cut(frames, method.interval).images for method in methods]
-    return films * sum(len(images) * (len(images[0]) - 1) for images in clips)
+def decodings(sequences: int, frames: int, methods: Sequence[Method]) -> int:
+    """Return how often `run_sequences` advances its progress."""
+    clips = [SegmentLayout(frames, method.interval).images for method in methods]
+    return sequences * sum(len(images) * (len(images[0]) - 1) for images in clips)
 
 
-class Cut:
+class SegmentLayout:
     """
-    How a film is cut into segments of `interval` images (0: one segment without end).
+    The division of a sequence of T images into segments of `interval` images (0: one segment).
 
-    All but the first segment see the last image of the segment before again. Clips are of one
-    length: the first one ends with an image too many, the last one may repeat the film's last.
+    Each segment but the first begins with the last image of the previous segment. All clips have
+    the same length L: the first one ends with one image too many, the last one may repeat the
+    last image of the sequence.
 
-    images: (segments, L) image of each place of each clip. segment, place: (T,) where an image
-    is looked up.
+    images: (segments, L) index of the image at each place of each clip. segment, place: (T,)
+    indices of the clip and the place that each image is read from.
     """
 
     def __init__(self, frames: int, interval: int) -> None:
-        """Cut a film of so many frames."""
+        """Divide a sequence of so many frames."""
         length = min(interval or frames, frames)
         first = np.maximum(np.arange(0, frames, length) - 1, 0)
         self.images = np.minimum(first[:, None] + np.arange(length + 1), frames - 1)
@@ -181,9 +185,10 @@ class Cut:
 
     def wanted(self, every_image: bool) -> Mask:
         """
-        Say where points are needed: (segments, L).
+        Return where points are needed.
 
-        :param every_image: False for those alone that segments are joined by.
+        :param every_image: False for only the images that two segments share.
+        :returns: (segments, L) bool.
         """
         wanted = np.zeros(self.images.shape, np.bool_)
         wanted[1:, 0] = True
@@ -195,61 +200,64 @@ class Cut:
 @torch.inference_mode()
 def _decode(
     network: Network,
-    encoded: EncodedFilms,
-    cut: Cut,
+    encoded: EncodedSequences,
+    layout: SegmentLayout,
     wanted: dict[str, Mask],
     progress: tqdm,
-) -> dict[str, Told]:
+) -> dict[str, ClipPredictions]:
     """
-    Run all clips of some films by some rules.
+    Predict all clips of the sequences by each rule.
 
-    :param wanted: for each rule (segments, L), where its points are needed.
-    :returns: for each rule what it says about (films * segments) clips.
+    :param wanted: by rule, (segments, L) bool where its points are needed.
+    :returns: by rule, the predictions for sequences * segments clips.
     """
-    films, (segments, length) = len(encoded.films), cut.images.shape
-    film_of_clip = np.repeat(np.arange(films), segments)
-    images = np.tile(cut.images, (films, 1))
-    wanted = {rule: np.tile(mask, (films, 1)) for rule, mask in wanted.items()}
-    told = {rule: Told.empty(*images.shape, *encoded.films[0].rgb.shape[1:3]) for rule in wanted}
+    sequences, (segments, length) = len(encoded.sequences), layout.images.shape
+    sequence_of_clip = np.repeat(np.arange(sequences), segments)
+    images = np.tile(layout.images, (sequences, 1))
+    wanted = {rule: np.tile(mask, (sequences, 1)) for rule, mask in wanted.items()}
+    predictions = {
+        rule: ClipPredictions.empty(*images.shape, *encoded.sequences[0].rgb.shape[1:3])
+        for rule in wanted
+    }
     by_any_rule = np.any(list(wanted.values()), axis=0)
     for begin in range(0, len(images), BATCH):
         clips = slice(begin, begin + BATCH)
         count = len(images[clips])
 
         def tokens(place: int, clips: slice = clips) -> ImageTokens:
-            of_clips = encoded.tokens[film_of_clip[clips], images[clips, place]]
+            of_clips = encoded.tokens[sequence_of_clip[clips], images[clips, place]]
             return ImageTokens(of_clips, encoded.height, encoded.width)
 
         # The first image is written fully by every rule, and cut3r remembers nothing besides.
         decoded, gain, fresh = network.advance(
             tokens(0), network.initial_state(count), rule=RULES['cut3r'], write=True
         )
-        _note(network, decoded, gain, list(told.values()), clips, 0, by_any_rule)
+        _note(network, decoded, gain, list(predictions.values()), clips, 0, by_any_rule)
         for rule, needed in wanted.items():
             state = fresh
             for place in range(1, length):
                 decoded, gain, state = network.advance(
                     tokens(place), state, rule=RULES[rule], write=True
                 )
-                _note(network, decoded, gain, [told[rule]], clips, place, needed)
+                _note(network, decoded, gain, [predictions[rule]], clips, place, needed)
                 progress.update(count)
-    return told
+    return predictions
 
 
 def _note(
     network: Network,
     decoded: Decoded,
     gain: Tensor,
-    told: list[Told],
+    predictions: list[ClipPredictions],
     clips: slice,
     place: int,
     wanted: Mask,
 ) -> None:
-    """Run the heads on one image of some clips, the dense ones where they are wanted."""
-    pose = network.predict(decoded, gain, Outputs(points=False)).pose()
+    """Run the pose head on one image of a range of clips, the dense heads where wanted."""
+    pose = network.predict(decoded, gain, HeadSelection(points=False)).pose()
     translation, quaternion = (tensor.cpu().numpy().astype(np.float64) for tensor in pose)
     poses = transform(rotation_from_quaternion(quaternion), translation)
-    for each in told:
+    for each in predictions:
         each.poses[clips, place] = poses
         each.gains[clips, place] = gain.mean(dim=1).cpu().numpy()
     (chosen,) = np.nonzero(wanted[clips, place])
@@ -258,50 +266,62 @@ def _note(
     of_chosen = Decoded(
         decoded.levels.map(lambda level: level[chosen]), decoded.pose_token[chosen]
     )
-    dense = network.predict(of_chosen, gain[chosen], Outputs(pose=False)).points()
+    dense = network.predict(of_chosen, gain[chosen], HeadSelection(pose=False)).points()
     points, confidence = (tensor.float().cpu().numpy() for tensor in dense)
-    for each in told:
+    for each in predictions:
         each.points[clips.start + chosen, place] = points
         each.confidence[clips.start + chosen, place] = confidence
 
 
 def _estimates(
-    told: Told, films: list[Film], cut: Cut, network: Network, with_points: bool
+    predictions: ClipPredictions,
+    sequences: list[ImageSequence],
+    layout: SegmentLayout,
+    network: Network,
+    with_points: bool,
 ) -> list[Estimate]:
-    """Join the clips of each film."""
-    segments = len(cut.images)
+    """Return one estimate for each sequence, from its aligned segments."""
+    segments = len(layout.images)
     estimates = []
-    for number, film in enumerate(films):
-        of_film = told.of_clips(slice(number * segments, (number + 1) * segments))
-        chain = _chain(of_film, film, cut, network.architecture.patch_size**2)
+    for number, sequence in enumerate(sequences):
+        of_sequence = predictions.of_clips(slice(number * segments, (number + 1) * segments))
+        chain = _chain(of_sequence, sequence, layout, network.architecture.patch_size**2)
         poses = np.stack(
             [
-                chain[segment].track_T_world.pose(of_film.poses[segment, place])
-                for segment, place in zip(cut.segment, cut.place)
+                chain[segment].track_T_world.pose(of_sequence.poses[segment, place])
+                for segment, place in zip(layout.segment, layout.place)
             ]
         )
-        points = np.empty((len(film), 0), np.float16)
+        points = np.empty((len(sequence), 0), np.float16)
         if with_points:
             scales = np.array([segment.track_T_world.scale for segment in chain], np.float32)[
-                cut.segment
+                layout.segment
             ]
-            points = of_film.points[cut.segment, cut.place] * scales[:, None, None, None]
-        gains = of_film.gains[cut.segment, cut.place]
+            points = of_sequence.points[layout.segment, layout.place] * scales[:, None, None, None]
+        gains = of_sequence.gains[layout.segment, layout.place]
         estimates.append(Estimate(poses, points.astype(np.float16), gains))
     return estimates
 
 
-def _chain(told: Told, film: Film, cut: Cut, independent_pixels: int) -> list[Segment]:
-    """Join each segment to the one before as the mapper does."""
+def _chain(
+    predictions: ClipPredictions,
+    sequence: ImageSequence,
+    layout: SegmentLayout,
+    correlated_pixels: int,
+) -> list[Segment]:
+    """Align each segment with the previous one, as the mapper does."""
 
     def view(segment: int, place: int, image: int) -> View:
-        depth = told.points[segment, place, ..., 2]
-        confidence, pose = told.confidence[segment, place], told.poses[segment, place]
-        return View(film.rgb[image], depth, confidence, pose)
+        depth = predictions.points[segment, place, ..., 2]
+        confidence, pose = (
+            predictions.confidence[segment, place],
+            predictions.poses[segment, place],
+        )
+        return View(sequence.rgb[image], depth, confidence, pose)
 
     chain = [Segment(0, Similarity(IDENTITY))]
-    for image in cut.joints.tolist():
-        number, place = int(cut.segment[image]), int(cut.place[image])
+    for image in layout.joints.tolist():
+        number, place = int(layout.segment[image]), int(layout.place[image])
         before, after = view(number, place, image), view(number + 1, 0, image)
-        chain.append(next_segment(chain[-1], [before], [after], SEGMENT_SCALE, independent_pixels))
+        chain.append(next_segment(chain[-1], [before], [after], SEGMENT_SCALE, correlated_pixels))
     return chain

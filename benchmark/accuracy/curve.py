@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The errors of a training run against the frames it has seen, and where they are going."""
+"""Validation errors of a training run against its training frames, extrapolated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, IO
 import numpy as np
 
 from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure
-from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.setup import Experiment, Report
 from training.log import read_rows
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
@@ -38,21 +38,32 @@ class PowerLaw:
 
     @classmethod
     def fit(cls, frames: Array, errors: Array) -> PowerLaw:
-        """Fit to (N,) positive numbers, at least two."""
+        """
+        Fit the law to measurements.
+
+        :param frames: (N,) training frames, positive, N >= 2.
+        :param errors: (N,) positive errors.
+        """
         slope, intercept = np.polyfit(np.log(frames), np.log(errors), 1)
         return cls(float(np.exp(intercept)), float(-slope))
 
     def at(self, frames: Array) -> Array:
-        """Return the errors after (N,) frames."""
+        """
+        Return the predicted errors.
+
+        :param frames: (N,) training frames.
+        :returns: (N,) errors.
+        """
         return self.factor * frames**-self.exponent
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """
-    One error of one family at (N,) checks.
+    One error of one family at N validations.
 
-    begin: the first check from which on the network sees motion; the law is fitted from there.
+    begin: index of the first validation at which the network predicts motion; the law is fitted
+    from there on.
     """
 
     family: str
@@ -63,29 +74,29 @@ class Curve:
 
     @property
     def law(self) -> PowerLaw:
-        """Fit all checks after the breakthrough."""
+        """Return the law fitted to all validations from `begin` on."""
         return PowerLaw.fit(self.frames[self.begin :], self.errors[self.begin :])
 
     @property
     def surprise(self) -> float:
-        """Predict the last third from the two before it: median of the ratio to what came."""
+        """Return the median ratio of prediction to measurement, the last third from the rest."""
         frames, errors = self.frames[self.begin :], self.errors[self.begin :]
         known = 2 * len(frames) // 3
         law = PowerLaw.fit(frames[:known], errors[:known])
         return float(np.median(law.at(frames[known:]) / errors[known:]))
 
 
-def measure(bench: Bench) -> Report:
-    """Fit the log of the training, where one is given."""
-    if bench.log is None:
-        print('curve: skipped, --log names no log of a training run')
+def measure(experiment: Experiment) -> Report:
+    """Fit power laws to the log of a training run, where --log is set."""
+    if experiment.log is None:
+        print('curve: skipped, --log is not a log of a training run')
         return Report([])
-    rows = read_rows(bench.log, 'validation')
-    curves = [curve for family in bench.letters for curve in curves_of(rows, family)]
+    rows = read_rows(experiment.log, 'validation')
+    curves = [curve for family in experiment.letters for curve in curves_of(rows, family)]
     if not curves:
-        print(f'curve: skipped, {bench.log} has fewer than {LEAST_CHECKS} checks with motion')
+        print(f'curve: skipped, {experiment.log} has fewer than {LEAST_CHECKS} checks with motion')
         return Report([])
-    with atomic_file(bench.out / PICTURE) as file:
+    with atomic_file(experiment.out / PICTURE) as file:
         draw(file, curves)
     caption = 'Validation errors against training frames; dashed: fitted power laws'
     return Report([], pictures={PICTURE: caption}, details=[_table(curves)])
@@ -93,9 +104,9 @@ def measure(bench: Bench) -> Report:
 
 def curves_of(rows: Sequence[dict[str, Any]], family: str) -> list[Curve]:
     """
-    Read the curves of a family; none where the network has not seen motion for long enough.
+    Return the curves of a family; none where too few validations predict motion.
 
-    :param rows: of kind validation.
+    :param rows: log rows of kind validation.
     """
     rows = sorted((row for row in rows if row['family'] == family), key=lambda r: r['frames'])
     moving = [i for i, r in enumerate(rows) if r['rotation_deg'] <= MOVING * r['still_deg']]
@@ -135,7 +146,7 @@ def _table(curves: Sequence[Curve]) -> Table:
 
 def draw(file: IO[bytes], curves: Sequence[Curve]) -> None:
     """
-    Draw a panel for each error, with a line for each family.
+    Plot each error in a panel, with a line for each family.
 
     :param file: open for binary writing; gets a PNG.
     """

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Put what benchmark.accuracy found out into the documentation.
+Copy the results of benchmark.accuracy into the documentation.
 
-In docs/*.md everything between `<!-- accuracy: PART -->` and `<!-- end of PART -->` becomes the
-content of PART.md; its pictures go to docs/images. A part that was not measured stays as it is.
+In docs/*.md everything between `<!-- accuracy: PART -->` and `<!-- end of PART -->` is replaced by
+PART.md; its pictures are copied to docs/images. A part that was not measured is not changed.
 
 Example:
   python -m benchmark.accuracy.docs
@@ -31,7 +31,7 @@ PICTURE = re.compile(r'\]\((\w+\.png)\)')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rewrite the blocks of every page."""
+    """Rewrite the blocks of every page, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.accuracy.docs',
         description=__doc__,

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Errors of one film, and what many of them come to."""
+"""Errors of one sequence, and means over many sequences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.accuracy.films import Film
+from benchmark.accuracy.sequences import ImageSequence
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.evaluation.errors import (
     depth_errors,
@@ -27,11 +27,11 @@ from ttt3r_ros.geometry import transform_points
 @dataclass(frozen=True)
 class PathErrors:
     """
-    What is wrong with a path.
+    Errors of a path, root mean squares but for `path`.
 
-    path: length of the true one, metres. ate: of the positions after Sim(3). drift: of the
-    positions as they are, first camera on first camera, no scale. step, turn: of the motion
-    from image to image, metres and degrees, no scale. All but `path` are root mean squares.
+    path: length of the true path, metres. ate: of the positions after Sim(3) alignment, metres.
+    drift: of the positions with the first cameras aligned, without scale, metres. step, turn: of
+    the motion between consecutive images, metres and degrees, without scale.
     """
 
     path: float
@@ -45,8 +45,8 @@ class PathErrors:
         """
         Compare two paths.
 
-        :param estimate: (T, 4, 4) world_T_camera, at least three.
-        :param truth: (T, 4, 4), of the same images and in the same world.
+        :param estimate: (T, 4, 4) world_T_camera, metres, T >= 3.
+        :param truth: (T, 4, 4) world_T_camera of the same images, in the same world.
         """
         plain = evaluate_trajectory(estimate, truth, 'none')
         return cls(
@@ -61,11 +61,11 @@ class PathErrors:
 @dataclass(frozen=True)
 class SceneErrors:
     """
-    What is wrong with points.
+    Errors of points, NaN where the truth is unknown.
 
-    metric, scaled: mean absolute relative error of the depth, as it is and after one scale a
-    film. world: mean distance of the points from where they should be, in the world of the
-    first camera, over the mean depth. NaN where the truth is unknown.
+    metric, scaled: mean absolute relative error of the depth, without alignment and after one
+    scale per sequence. world: mean distance between predicted and true points in the world of the
+    first camera, divided by the mean depth.
     """
 
     metric: float
@@ -73,27 +73,29 @@ class SceneErrors:
     world: float
 
     @classmethod
-    def of(cls, points_camera: NDArray[np.floating], poses: Array, film: Film) -> SceneErrors:
+    def of(
+        cls, points_camera: NDArray[np.floating], poses: Array, sequence: ImageSequence
+    ) -> SceneErrors:
         """
         Compare points with the truth.
 
-        :param points_camera: (T, H, W, 3) metres, of any precision.
-        :param poses: (T, 4, 4) world_T_camera that take them to the world.
-        :param film: with the truth.
+        :param points_camera: (T, H, W, 3) metres, camera frame, of any precision.
+        :param poses: (T, 4, 4) world_T_camera, predicted.
+        :param sequence: the ground truth.
         """
-        truth = film.depth.astype(np.float32)
+        truth = sequence.depth.astype(np.float32)
         seen = truth.any(axis=(1, 2))
         points_camera = points_camera[seen].astype(np.float32)
         truth, poses = truth[seen], poses[seen]
         depth = points_camera[..., 2]
-        rays = film.intrinsics.without_distortion().rays()
+        rays = sequence.intrinsics.without_distortion().rays()
         distances = [
             np.linalg.norm(
                 transform_points(pose, points) - transform_points(true_pose, rays * z[..., None]),
                 axis=-1,
             )[z > 0]
             for points, pose, z, true_pose in zip(
-                points_camera, poses, truth, film.world_T_camera[seen]
+                points_camera, poses, truth, sequence.world_T_camera[seen]
             )
         ]
         known = truth[truth > 0]
@@ -108,13 +110,13 @@ class SceneErrors:
 @dataclass(frozen=True)
 class Record:
     """
-    One film, one method, one setting.
+    One sequence, one method, one setting.
 
-    setting: what varies within a part: frames of a long film, or its rate in Hz. gain: mean of
-    what was written of the state, NaN where there is none or nobody asked.
+    setting: the variable of the part: frames of a long sequence, or its rate in Hz. gain: mean
+    gain of the update rule, NaN where there is none or it was not recorded.
     """
 
-    film: str
+    sequence: str
     group: str
     kind: str
     method: str
@@ -126,18 +128,20 @@ class Record:
     @classmethod
     def about(
         cls,
-        film: Film,
+        sequence: ImageSequence,
         method: str,
         setting: float,
         path: PathErrors,
         scene: SceneErrors | None = None,
         gain: float = math.nan,
     ) -> Record:
-        """Label errors."""
-        return cls(film.name, film.group, film.kind, method, setting, path, scene, gain)
+        """Return the record of a sequence, a method and a setting."""
+        return cls(
+            sequence.name, sequence.group, sequence.kind, method, setting, path, scene, gain
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain values; what is not known is null."""
+        """Return the record as JSON values, null for NaN and None."""
         record = asdict(self)
         if self.scene is not None and not np.isfinite(self.scene.scaled):
             record['scene'] = None
@@ -147,31 +151,31 @@ class Record:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Record:
-        """Read what to_json gave."""
+        """Return the record that to_json wrote."""
         scene = record['scene'] and SceneErrors(**record['scene'])
         return cls(**{**record, 'path': PathErrors(**record['path']), 'scene': scene})
 
 
 class Mean(NamedTuple):
-    """A mean over films and its standard error, NaN where there is one film only."""
+    """A mean over sequences and its standard error, which is NaN for one sequence."""
 
     value: float
     error: float
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """Average over films."""
+    """Return the mean over sequences."""
     return ratio(values, [1.0] * len(values))
 
 
 def over_path(records: Sequence[Record]) -> Mean:
-    """Give the ATE as a fraction of the path."""
+    """Return the ATE as a fraction of the path."""
     return ratio([r.path.ate for r in records], [r.path.path for r in records])
 
 
 def ratio(parts: Sequence[float], wholes: Sequence[float]) -> Mean:
     """
-    Divide sums over films, so that a film in which little happens does not count for more.
+    Return the ratio of the sums over sequences, so that short paths do not dominate it.
 
     The standard error is that of the ratio estimator: W. G. Cochran, Sampling Techniques, 1977,
     equation 2.46.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ways to follow a film that are compared, and what they say."""
+"""The methods and baselines that are compared, and their estimates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.accuracy.baselines import classical, constant_pose, constant_velocity
-from benchmark.accuracy.films import Film
+from benchmark.accuracy.sequences import ImageSequence
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.model import Network, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointInfo
@@ -34,11 +34,11 @@ GIVEN = 'constant velocity is given the true first motion, features + PnP the in
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """
-    What is said about one film.
+    The estimate for one sequence of T images.
 
-    world_T_camera: (T, 4, 4), the world being about the first camera. points_camera:
-    (T, H, W, 3) float16 metres, as precise as the truth, or empty. gains: (T,) mean of the state
-    tokens, NaN where there is no state.
+    world_T_camera: (T, 4, 4), metres, the world being about the first camera. points_camera:
+    (T, H, W, 3) float16, the precision of the truth, metres, camera frame; or (T, 0). gains: (T,)
+    mean gain of the state tokens, NaN where there is no state.
     """
 
     world_T_camera: Array
@@ -47,7 +47,11 @@ class Estimate:
 
     @classmethod
     def of_path(cls, world_T_camera: Array) -> Estimate:
-        """Say nothing but a path."""
+        """
+        Return the estimate of a baseline: without points and gains.
+
+        :param world_T_camera: (T, 4, 4), metres.
+        """
         frames = len(world_T_camera)
         return cls(world_T_camera, np.empty((frames, 0), np.float16), np.full(frames, np.nan))
 
@@ -55,9 +59,9 @@ class Estimate:
 @dataclass(frozen=True)
 class Method:
     """
-    A way to write the state.
+    An update rule with a segment length.
 
-    rule: one of RULES. interval: frames of a segment, 0 for one segment without end.
+    rule: one of RULES. interval: frames of a segment, 0 for one segment.
     """
 
     rule: str
@@ -65,33 +69,34 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Give the method's name in tables."""
+        """Return the name of the method in tables."""
         return f'{self.rule}, segments of {self.interval}' if self.interval else self.rule
 
 
 def methods(intervals: Sequence[int]) -> list[Method]:
-    """List every rule without segments, then with segments of each interval."""
+    """Return every rule without segments, then with segments of each interval."""
     return [Method(rule, interval) for interval in (0, *intervals) for rule in RULES]
 
 
 def default_method(network: Network, info: CheckpointInfo | None) -> Method:
-    """Say what the product does with these weights unless it is told otherwise."""
+    """Return the method that the mapper uses for these weights by default."""
     settings = ModelSettings()
     scale = chosen_gain_scale(settings, info)
     rule = settings.update_rule + (f' x {scale:g}' if scale != 1 else '')
     return Method(rule, Predictor(network, info).advise(TrackingSettings()).reset_interval)
 
 
-def baselines(film: Film, depth: NDArray[np.floating]) -> dict[str, Estimate]:
+def baselines(sequence: ImageSequence, depth: NDArray[np.floating]) -> dict[str, Estimate]:
     """
-    Give the baselines' paths of a film.
+    Estimate a sequence by each baseline.
 
-    :param depth: (T, H, W) metres, for the classical one.
-    :returns: for each of BASELINES.
+    :param sequence: images, intrinsics and the true first motion.
+    :param depth: (T, H, W) metres along z, for the classical baseline.
+    :returns: the estimate of each of BASELINES.
     """
     paths = (
-        constant_pose(len(film)),
-        constant_velocity(film.world_T_camera[1], len(film)),
-        classical(film.rgb, depth, film.intrinsics),
+        constant_pose(len(sequence)),
+        constant_velocity(sequence.world_T_camera[1], len(sequence)),
+        classical(sequence.rgb, depth, sequence.intrinsics),
     )
     return dict(zip(BASELINES, map(Estimate.of_path, paths)))

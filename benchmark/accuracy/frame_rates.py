@@ -4,7 +4,7 @@
 """
 The same paths at several frame rates, by every update rule, with and without segments.
 
-On one set of paths methods are chosen, on another one they are reported.
+Methods are chosen on one set of paths and reported on another.
 """
 
 from __future__ import annotations
@@ -13,65 +13,76 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_all
+from benchmark.accuracy.batched_runs import decodings, EncodedSequences, run_all
 from benchmark.accuracy.errors import mean, over_path, PathErrors, Record
 from benchmark.accuracy.estimates import BASELINES, GIVEN, Method, RULES
-from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED
-from benchmark.accuracy.long_films import LEAST_FRAMES
-from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.long_sequences import LEAST_FRAMES
+from benchmark.accuracy.sequences import FIRST_CHOICE_SEED, FIRST_SEED
+from benchmark.accuracy.setup import Experiment, Report
 from benchmark.accuracy.tables import number, with_best
 from ttt3r_ros.bench.tables import Table
 
-FILMS = 2
+SEQUENCES = 2
 FULL_RATE_HZ = 30.0
 EVERY = (1, 2, 4, 15)  # 30, 15, 7.5 and 2 Hz
 
 
-def measure(bench: Bench) -> Report:
+def measure(experiment: Experiment) -> Report:
     """Report every method at every rate."""
-    records = _follow(bench, FIRST_SEED, 'rates')
-    shown = list(dict.fromkeys([bench.shipped, Method(bench.shipped.rule), Method('cut3r')]))
-    details = [_rate_table(records, bench, group, bench.methods) for group in bench.family_groups]
-    table = _rate_table(records, bench, bench.letters, shown)
+    records = _follow(experiment, FIRST_SEED, 'rates')
+    shown = list(
+        dict.fromkeys([experiment.shipped, Method(experiment.shipped.rule), Method('cut3r')])
+    )
+    details = [
+        _rate_table(records, experiment, group, experiment.methods)
+        for group in experiment.family_groups
+    ]
+    table = _rate_table(records, experiment, experiment.letters, shown)
     return Report([table], records, details=details)
 
 
-def choose(bench: Bench) -> Report:
-    """Choose segments and rules on paths that are for this alone."""
-    records = _follow(bench, FIRST_CHOICE_SEED, 'choose')
-    *details, table = [_interval_table(records, bench, group) for group in bench.family_groups]
+def choose(experiment: Experiment) -> Report:
+    """Choose rules and segment lengths on paths that are used for nothing else."""
+    records = _follow(experiment, FIRST_CHOICE_SEED, 'choose')
+    *details, table = [
+        _interval_table(records, experiment, group) for group in experiment.family_groups
+    ]
     return Report([table], records, details=details)
 
 
 def best_method(records: Sequence[Record], candidates: Sequence[Method]) -> Method:
-    """Give the method whose ATE is the smallest share of the path."""
+    """Return the method with the smallest ATE as a fraction of the path."""
     return min(
         candidates,
         key=lambda method: over_path([r for r in records if r.method == method.name]).value,
     )
 
 
-def _follow(bench: Bench, first_seed: int, name: str) -> list[Record]:
-    frames = round(bench.seconds * FULL_RATE_HZ)
+def _follow(experiment: Experiment, first_seed: int, name: str) -> list[Record]:
+    frames = round(experiment.seconds * FULL_RATE_HZ)
     steps = [step for step in EVERY if len(range(0, frames, step)) >= LEAST_FRAMES]
-    count = bench.count(FILMS)
-    total = sum(decodings(count, len(range(0, frames, step)), bench.methods) for step in steps)
+    count = experiment.count(SEQUENCES)
+    total = sum(
+        decodings(count, len(range(0, frames, step)), experiment.methods) for step in steps
+    )
     records: list[Record] = []
     with tqdm(total=total, desc=name, unit='frame') as progress:
-        for films in bench.groups(FILMS, frames, FULL_RATE_HZ, first_seed):
-            whole = EncodedFilms.of(bench.network, films)
+        for sequences in experiment.groups(SEQUENCES, frames, FULL_RATE_HZ, first_seed):
+            whole = EncodedSequences.of(experiment.network, sequences)
             for step in steps:
                 some = whole.every(step)
-                said = run_all(bench.network, some, bench.methods, bench.shipped, progress)
+                said = run_all(
+                    experiment.network, some, experiment.methods, experiment.shipped, progress
+                )
                 records += [
                     Record.about(
-                        film,
+                        sequence,
                         method,
                         FULL_RATE_HZ / step,
-                        PathErrors.of(one.world_T_camera, film.world_T_camera),
+                        PathErrors.of(one.world_T_camera, sequence.world_T_camera),
                     )
-                    for method, of_films in said.items()
-                    for film, one in zip(some.films, of_films)
+                    for method, of_sequences in said.items()
+                    for sequence, one in zip(some.sequences, of_sequences)
                 ]
     return records
 
@@ -85,7 +96,7 @@ def _rates(records: Sequence[Record]) -> list[float]:
 
 
 def _rate_table(
-    records: list[Record], bench: Bench, families: str, methods: Sequence[Method]
+    records: list[Record], experiment: Experiment, families: str, methods: Sequence[Method]
 ) -> Table:
     records = _of(records, families)
     names, rates = [*(m.name for m in methods), *BASELINES], _rates(records)
@@ -99,15 +110,16 @@ def _rate_table(
     lengths = [r.path.path for r in records if (r.method, r.setting) == (names[0], rates[0])]
     return Table(
         f'ATE [m] by frame rate, families {families}, the same {len(lengths)} paths of '
-        f'{bench.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error; {GIVEN}',
+        f'{experiment.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error; '
+        f'{GIVEN}',
         ['method', *(f'{rate:g} Hz' for rate in rates)],
         list(zip(*columns)),
     )
 
 
-def _interval_table(records: list[Record], bench: Bench, families: str) -> Table:
+def _interval_table(records: list[Record], experiment: Experiment, families: str) -> Table:
     records = _of(records, families)
-    intervals = (0, *bench.intervals)
+    intervals = (0, *experiment.intervals)
     rows = []
     for rule in RULES:
         errors = [
@@ -115,12 +127,12 @@ def _interval_table(records: list[Record], bench: Bench, families: str) -> Table
             for interval in intervals
         ]
         rows.append([rule, *with_best(errors, len(errors), 1, 100)])
-    overall = best_method(records, bench.methods)
+    overall = best_method(records, experiment.methods)
     return Table(
         f'ATE [% of path] by segment length, families {families}, mean of '
         f'{", ".join(f"{rate:g}" for rate in _rates(records))} Hz, '
-        f'{len({r.film for r in records})} paths on which nothing else is measured; least error: '
+        f'{len({r.sequence for r in records})} paths used for nothing else; least error: '
         f'{overall.name}',
-        ['rule', 'no segments', *(f'segments of {interval}' for interval in bench.intervals)],
+        ['rule', 'no segments', *(f'segments of {interval}' for interval in experiment.intervals)],
         rows,
     )

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures: images beside depth and paths from above; the error against the length."""
+"""Pictures: images with depth, paths seen from above, error against length."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
+from benchmark.accuracy.batched_runs import decodings, EncodedSequences, run_sequences
 from benchmark.accuracy.errors import mean, Record
 from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
-from benchmark.accuracy.films import Film, simulated
-from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.sequences import ImageSequence, simulated
+from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.evaluation.errors import evaluate_trajectory, EvaluationError
@@ -32,45 +32,47 @@ COLUMNS = 4
 FAR_PERCENTILE = 98
 
 
-def measure(bench: Bench) -> Report:
+def measure(experiment: Experiment) -> Report:
     """Draw a long sequence of each family: images, depth and paths."""
-    frames, pictures = bench.lengths[-1], {}
-    chosen = list(dict.fromkeys([bench.shipped, *WHOLE]))
-    total = decodings(len(bench.letters), frames, chosen)
+    frames, pictures = experiment.lengths[-1], {}
+    chosen = list(dict.fromkeys([experiment.shipped, *WHOLE]))
+    total = decodings(len(experiment.letters), frames, chosen)
     with tqdm(total=total, desc='pictures', unit='frame') as progress:
-        for family in bench.letters:
-            film = simulated(family, 'robot', 0, frames, bench.rate_hz, bench.fit)
-            encoded = EncodedFilms.of(bench.network, [film])
-            runs = run_films(bench.network, encoded, chosen, progress, chosen[:1])
+        for family in experiment.letters:
+            sequence = simulated(family, 'robot', 0, frames, experiment.rate_hz, experiment.fit)
+            encoded = EncodedSequences.of(experiment.network, [sequence])
+            runs = run_sequences(experiment.network, encoded, chosen, progress, chosen[:1])
             (first,) = runs[chosen[0].name]
-            said = {method: of_films[0] for method, of_films in runs.items()}
-            said[BASELINES[-1]] = baselines(film, first.points_camera[..., 2])[BASELINES[-1]]
-            title = f'Family {family}, robot, {frames} frames at {bench.rate_hz:g} Hz'
+            said = {method: of_sequences[0] for method, of_sequences in runs.items()}
+            said[BASELINES[-1]] = baselines(sequence, first.points_camera[..., 2])[BASELINES[-1]]
+            title = f'Family {family}, robot, {frames} frames at {experiment.rate_hz:g} Hz'
             picture = f'long_{family}.png'
-            with atomic_file(bench.out / picture) as file:
-                draw_film(file, title, film, said)
+            with atomic_file(experiment.out / picture) as file:
+                draw_sequence(file, title, sequence, said)
             pictures[picture] = title
     return Report([], pictures=pictures)
 
 
-def draw_film(file: IO[bytes], title: str, film: Film, said: dict[str, Estimate]) -> None:
+def draw_sequence(
+    file: IO[bytes], title: str, sequence: ImageSequence, said: dict[str, Estimate]
+) -> None:
     """
-    Draw some images with true and predicted depth, and the paths from above.
+    Draw some images with true and predicted depth, and the paths seen from above.
 
     :param file: open for binary writing; gets a PNG.
     :param title: one line.
-    :param film: with the truth.
-    :param said: by the name of the method; the first one gives the depth.
+    :param sequence: images and ground truth.
+    :param said: estimates by the name of the method; the depth of the first one is drawn.
     """
     figure = new_figure(13, 5.2)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.9, 1])[0]
     grid = left.subplots(3, COLUMNS, squeeze=False)
     points = next(iter(said.values())).points_camera
-    for column, i in enumerate(np.linspace(0, len(film) - 1, COLUMNS).round().astype(int)):
-        truth, depth = film.depth[i].astype(np.float32), points[i, ..., 2]
+    for column, i in enumerate(np.linspace(0, len(sequence) - 1, COLUMNS).round().astype(int)):
+        truth, depth = sequence.depth[i].astype(np.float32), points[i, ..., 2]
         far = np.percentile(truth, FAR_PERCENTILE)
-        grid[0, column].imshow(film.rgb[i])
+        grid[0, column].imshow(sequence.rgb[i])
         for row, values in ((1, truth), (2, depth)):
             grid[row, column].imshow(values, cmap='turbo', vmin=0, vmax=far)
         grid[0, column].set_title(f'frame {i}, depth to {far:.1f} m', fontsize=8)
@@ -79,7 +81,7 @@ def draw_film(file: IO[bytes], title: str, film: Film, said: dict[str, Estimate]
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    _draw_paths(right.subplots(), film.world_T_camera, said)
+    _draw_paths(right.subplots(), sequence.world_T_camera, said)
     save_figure(figure, file)
 
 
@@ -105,13 +107,13 @@ def _draw_paths(axes: Axes, truth: Array, said: dict[str, Estimate]) -> None:
 
 def draw_curves(file: IO[bytes], records: list[Record], rate_hz: float) -> None:
     """
-    Draw the ATE of every method against the number of frames.
+    Plot the ATE of every method against the number of frames.
 
-    A column a family, a row a length of the segments; the baselines are in each panel.
+    One column per family, one row per segment length; the baselines are in each panel.
 
     :param file: open for binary writing; gets a PNG.
     :param records: their settings are numbers of frames.
-    :param rate_hz: of the films.
+    :param rate_hz: of the sequences.
     """
     families = list(dict.fromkeys(record.group for record in records))
     names = list(dict.fromkeys(record.method for record in records))
@@ -134,7 +136,7 @@ def draw_curves(file: IO[bytes], records: list[Record], rate_hz: float) -> None:
 
 
 def _segments(name: str) -> str:
-    """Give what a method's name says about segments."""
+    """Return the part of a method name that describes the segments."""
     return name.partition(', ')[2]
 
 
@@ -147,7 +149,7 @@ def _curve(records: list[Record]) -> tuple[list[float], list[float]]:
 
 
 def _line_style(name: str) -> dict[str, object]:
-    """Give a rule its colour; baselines are grey."""
+    """Return the line style of a rule; baselines are grey."""
     if name in BASELINES:
         return {'color': '#868e96', 'lw': 1.2, 'ls': (':', '--', '-.')[BASELINES.index(name)]}
     number = list(RULES).index(name.split(',')[0])
@@ -155,14 +157,14 @@ def _line_style(name: str) -> dict[str, object]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Begin a figure of a size in inches."""
+    """Return a new figure; width and height are inches."""
     figure = Figure(figsize=(width, height), dpi=100, layout='constrained')
     FigureCanvasAgg(figure)
     return figure
 
 
 def lighten(axes: Axes) -> None:
-    """Leave out of a frame what nobody needs."""
+    """Remove ticks and spines that carry no information."""
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
 

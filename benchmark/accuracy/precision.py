@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What each fast option costs in accuracy, against strict float32.
+The accuracy of each fast option, relative to strict float32.
 
-Two questions, on films of the simulated world that training never saw. How far is one step off,
-begun from the very state that strict had? And what becomes of the path, each option living on
-its own states: its ATE over that of strict, in one segment without end and in the segments that
-the checkpoint advises?
+On simulated sequences that are not in the training data, two errors are measured. One: the error
+of a single step that starts from the state of the strict run. Two: the error of the whole path,
+each option with its own states, as the ATE divided by that of strict; in one segment, and in
+segments of the length that the checkpoint recommends.
 
-The option "float32, as published" is the same network in another order of summation. What it
-seems to cost is noise: a path feeds every rounding back into itself.
+The option "float32, as published" is the same network with another order of summation. Its
+difference from strict is the noise of the measurement, as a path feeds back every rounding error.
 
 Examples:
   python -m benchmark.accuracy.precision
@@ -36,7 +36,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.accuracy.errors import Mean, PathErrors, ratio
-from benchmark.accuracy.films import Film, PATHS, simulated
+from benchmark.accuracy.sequences import ImageSequence, PATHS, simulated
 from benchmark.accuracy.tables import number
 from benchmark.speed.slow_twin import published_network
 from ttt3r_ros.arrays import Array, Pixels
@@ -45,7 +45,7 @@ from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState, update_rule
+from ttt3r_ros.model import FramePrediction, HeadSelection, Network, RecurrentState, update_rule
 from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
@@ -77,11 +77,11 @@ STRICT = 'float32 strict'
 @dataclass(frozen=True)
 class StepErrors:
     """
-    How far one step is off, begun from strict's own state.
+    Errors of one step that starts from the state of the strict run.
 
-    translation: metres. rotation: degrees. points: median over the pixels of the distance, over
-    the distance of the point from the camera. gain: largest of all state tokens. tokens: root
-    mean square of the next state's.
+    translation: metres. rotation: degrees. points: median over the pixels of the distance between
+    the points, divided by their distance from the camera. gain: largest error of all state
+    tokens. tokens: root mean square error of the next state.
     """
 
     translation: float
@@ -96,7 +96,7 @@ class StepErrors:
         exact: tuple[FramePrediction, RecurrentState],
         rough: tuple[FramePrediction, RecurrentState],
     ) -> StepErrors:
-        """Compare two steps with points and pose."""
+        """Compare two steps that predicted points and pose."""
         (a, a_state), (b, b_state) = exact, rough
         (points, _), (rough_points, _) = a.points(), b.points()
         away = (points - rough_points).norm(dim=-1) / points.norm(dim=-1)
@@ -115,35 +115,36 @@ class StepErrors:
 @dataclass(frozen=True)
 class Found:
     """
-    What one option did to one film.
+    The errors of one option on one sequence.
 
-    ate: metres, by frames of a segment, 0 being one without end. steps: of each frame.
+    ate: metres, by frames of a segment, 0 for one segment. steps: one for each frame.
     """
 
     option: str
-    film: str
+    sequence: str
     ate: dict[int, float]
     steps: list[StepErrors]
 
 
 @torch.inference_mode()
 def compare_steps(
-    strict: Network, options: dict[str, Network], film: Film, progress: tqdm
+    strict: Network, options: dict[str, Network], sequence: ImageSequence, progress: tqdm
 ) -> dict[str, list[StepErrors]]:
     """
-    Let every option take each step from strict's state.
+    Compare each step of every option with strict, all from the state of the strict run.
 
-    :param progress: is moved on by one for each frame and network.
+    :param progress: advanced by one for each frame and network.
+    :returns: by option, the errors of each frame.
     """
     rule = update_rule(RULE)
     device = next(strict.parameters()).device
     state = strict.initial_state()
     errors: dict[str, list[StepErrors]] = {name: [] for name in options}
-    for rgb in film.rgb:
+    for rgb in sequence.rgb:
         image = _input(rgb).to(device)
-        exact = strict.step(image, state, rule=rule, outputs=Outputs())
+        exact = strict.step(image, state, rule=rule, outputs=HeadSelection())
         for name, network in options.items():
-            rough = network.step(image, state, rule=rule, outputs=Outputs())
+            rough = network.step(image, state, rule=rule, outputs=HeadSelection())
             errors[name].append(StepErrors.of(exact, rough))
         state = exact[1]
         progress.update(1 + len(options))
@@ -154,12 +155,14 @@ def _input(rgb: Pixels) -> Tensor:
     return normalised(torch.from_numpy(rgb)[None])
 
 
-def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> Array:
+def map_sequence(
+    network: Network, sequence: ImageSequence, interval: int, progress: tqdm
+) -> Array:
     """
-    Send a film through the product's own mapper.
+    Estimate a path with the mapper.
 
-    :param interval: frames of a segment, 0 for one without end.
-    :param progress: is moved on by one for each frame.
+    :param interval: frames of a segment, 0 for one segment.
+    :param progress: advanced by one for each frame.
     :returns: (T, 4, 4) world_T_camera.
     """
     device = next(network.parameters()).device
@@ -168,7 +171,7 @@ def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> Arr
     tracking = TrackingSettings(reset_interval=interval, max_speed=1e3, max_turn_rate=1e5)
     mapper = Mapper(predictor, MappingSettings(tracking))
     poses = []
-    for rgb, stamp_ns in zip(film.rgb, film.stamps_ns.tolist()):
+    for rgb, stamp_ns in zip(sequence.rgb, sequence.stamps_ns.tolist()):
         located = mapper.observe(Observation(rgb, stamp_ns))
         poses.append(located.tracked.track_T_camera)
         progress.update()
@@ -176,31 +179,31 @@ def map_film(network: Network, film: Film, interval: int, progress: tqdm) -> Arr
 
 
 def measure(
-    strict: Network, films: list[Film], intervals: list[int], progress: tqdm
+    strict: Network, sequences: list[ImageSequence], intervals: list[int], progress: tqdm
 ) -> list[Found]:
     """
-    Run strict and every option on every film.
+    Measure strict and every option on every sequence.
 
-    :param intervals: frames of a segment, 0 for one without end.
-    :param progress: is moved on by one for each frame, network and kind of run.
+    :param intervals: frames of a segment, 0 for one segment.
+    :param progress: advanced by one for each frame, network and kind of run.
     """
     options = {name: make(deepcopy(strict)).eval() for name, make in OPTIONS.items()}
     found = []
-    for film in films:
-        steps = {STRICT: [], **compare_steps(strict, options, film, progress)}
+    for sequence in sequences:
+        steps = {STRICT: [], **compare_steps(strict, options, sequence, progress)}
         for name, network in {STRICT: strict, **options}.items():
             ate = {
                 interval: PathErrors.of(
-                    map_film(network, film, interval, progress), film.world_T_camera
+                    map_sequence(network, sequence, interval, progress), sequence.world_T_camera
                 ).ate
                 for interval in intervals
             }
-            found.append(Found(name, film.name, ate, steps[name]))
+            found.append(Found(name, sequence.name, ate, steps[name]))
     return found
 
 
 def ate_ratio(found: list[Found], option: str, interval: int) -> Mean:
-    """Give the ATE of an option over that of strict, over all films, with its standard error."""
+    """Return the ATE of an option over that of strict, with its standard error."""
     mine, strict = (
         [f.ate[interval] for f in found if f.option == name] for name in (option, STRICT)
     )
@@ -209,9 +212,9 @@ def ate_ratio(found: list[Found], option: str, interval: int) -> Mean:
 
 def verdict(ratios: list[Mean]) -> str:
     """
-    Judge an option by its ATE ratios.
+    Return the verdict on an option by its ATE ratios.
 
-    :returns: whether it may be on by default, or that the films are too few to say.
+    :returns: whether it may be on by default, or that there are too few sequences to decide.
     """
     worst = max(ratios, key=lambda mean: mean.value)
     if worst.value <= 1 + MOST_COST:
@@ -223,9 +226,9 @@ def verdict(ratios: list[Mean]) -> str:
 
 def tables(found: list[Found], intervals: list[int], what: str) -> list[Table]:
     """
-    Write it down.
+    Return the tables of the single steps and of the paths.
 
-    :param what: was measured, for the captions.
+    :param what: the data, for the captions.
     """
     options = [name for name in OPTIONS if any(f.option == name for f in found)]
     rows = []
@@ -248,28 +251,37 @@ def tables(found: list[Found], intervals: list[int], what: str) -> list[Table]:
         rows.append([name, *cells, '-' if name == STRICT else verdict(ratios)])
     names = [f'segments of {i}' if i else 'one segment' for i in intervals]
     head = [f'{kind}, {name}' for name in names for kind in ('ATE [m]', 'ratio')]
-    films = len({f.film for f in found})
-    caption = f'{what}: the paths of {films} sequences; ratio to strict ± standard error'
+    sequences = len({f.sequence for f in found})
+    caption = f'{what}: the paths of {sequences} sequences; ratio to strict ± standard error'
     return [step_table, Table(caption, ['option', *head, 'verdict'], rows)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure and print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.accuracy.precision',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('--checkpoint', default='', help='file or name (default: the one that ships)')
-    add('--random', choices=PRESETS, default='', help='random weights: shows that it works')
+    add('--checkpoint', default='', help='file or name (default: the shipped checkpoint)')
+    add('--random', choices=PRESETS, default='', help='random weights, as a test')
     add(
-        '--frames', type=positive_int, default=500, metavar='N', help='of a sequence (default 500)'
+        '--frames',
+        type=positive_int,
+        default=500,
+        metavar='N',
+        help='of a sequence (default 500)',
     )
-    add('--sequences', type=positive_int, default=1, help='of each kind of path (default 1)')
+    add(
+        '--sequences',
+        type=positive_int,
+        default=1,
+        help='of each kind of path (default 1)',
+    )
     add('--families', nargs='+', choices=list(FAMILIES), default=['S', 'M'], help='(default S M)')
     add('--device', default='auto', help='auto, cpu or cuda')
-    add('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    add('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
     arguments = parser.parse_args(argv)
     settings = ModelSettings(checkpoint=arguments.checkpoint, device=arguments.device)
     choice = NetworkChoice(settings, arguments.random)
@@ -277,11 +289,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         strict, info = choice.load('strict')
         advised = Predictor(strict, info, device=choice.device).advise(TrackingSettings())
         intervals = sorted({0, advised.reset_interval})
-        films = _films(strict, arguments)
+        sequences = _sequences(strict, arguments)
         per_frame = (1 + len(OPTIONS)) * (1 + len(intervals))
-        total = len(films) * arguments.frames * per_frame
+        total = len(sequences) * arguments.frames * per_frame
         with tqdm(total=total, unit='step', mininterval=1.0) as progress:
-            found = measure(strict, films, intervals, progress)
+            found = measure(strict, sequences, intervals, progress)
     except UserError as error:
         print(f'precision: error: {error}', file=sys.stderr)
         return 1
@@ -294,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _films(network: Network, arguments: argparse.Namespace) -> list[Film]:
+def _sequences(network: Network, arguments: argparse.Namespace) -> list[ImageSequence]:
     fit = ImageFit.for_network(640, 480, network.architecture)
     return [
         simulated(family, kind, index, arguments.frames, RATE_HZ, fit)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every part of the measurement shares."""
+"""Options and test data that all parts share."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from pathlib import Path
 
 from benchmark.accuracy.errors import Record
 from benchmark.accuracy.estimates import Method, methods
-from benchmark.accuracy.films import Film, FIRST_SEED, PATHS, simulated
+from benchmark.accuracy.sequences import FIRST_SEED, ImageSequence, PATHS, simulated
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Network
 from ttt3r_ros.model.image_input import ImageFit
 
-IMAGES_AT_ONCE = 4000  # of a group of films; with what the network says of them, about 1 GB
+IMAGES_AT_ONCE = 4000  # of a group of sequences; with their predictions about 1 GB
 
 
 class OtherWeights(UserError):
-    """What was measured before was measured with other weights."""
+    """An earlier measurement was made with other weights."""
 
 
 @dataclass(frozen=True)
-class Bench:
+class Experiment:
     """
-    A network and how much it is measured on.
+    A network and the data that it is measured on.
 
-    weights: their hash. shipped: what the product does with them unless it is told otherwise.
-    families: letters; one that stands twice gets twice the sequences. sequences: of each letter
-    and each kind of path; None is the part's own number. lengths: frames of long films, rising.
-    intervals: frames of a segment. rate_hz: of short and long films. seconds: of the films at
-    several rates. frames: of a recording, at most. shared: folder of the recordings. log: of
-    the training. out: where records and pictures go.
+    weights: hash of the tensors. shipped: the default method for these weights. families:
+    letters; a repeated letter gets that many times the sequences. sequences: number for each
+    letter and kind of path, None for the default of the part. lengths: frames of long sequences,
+    ascending. intervals: frames of a segment. rate_hz: of short and long sequences. seconds:
+    duration of the sequences at several rates. frames: largest number of frames of a recording.
+    shared: folder of the recordings. log: of the training run. out: folder of the output.
     """
 
     network: Network
@@ -54,34 +54,34 @@ class Bench:
 
     @property
     def fit(self) -> ImageFit:
-        """Say which images suit the network: those of a 640x480 camera."""
+        """Return how images of 640x480 pixels are resized for the network."""
         return ImageFit.for_network(640, 480, self.network.architecture)
 
     @property
     def letters(self) -> str:
-        """Give each family once."""
+        """Return each family once."""
         return ''.join(dict.fromkeys(self.families))
 
     @property
     def family_groups(self) -> list[str]:
-        """Give the families that are shown together: the first one alone, then all."""
+        """Return the families of each table: the first one alone, then all."""
         return list(dict.fromkeys([self.letters[0], self.letters]))
 
     @property
     def methods(self) -> list[Method]:
-        """List all that are compared."""
+        """Return all methods that are compared."""
         return methods(self.intervals)
 
     def groups(
         self, count: int, frames: int, rate_hz: float, first_seed: int = FIRST_SEED
-    ) -> Iterator[list[Film]]:
+    ) -> Iterator[list[ImageSequence]]:
         """
-        Film what fits into memory at once, of one family.
+        Render the sequences of one family after another, in groups that fit into memory.
 
-        :param count: films of each kind where `sequences` does not say it.
-        :param frames: images of each film.
-        :param rate_hz: images a second.
-        :param first_seed: of the films.
+        :param count: sequences of each kind where `sequences` is None.
+        :param frames: images of each sequence.
+        :param rate_hz: images per second.
+        :param first_seed: seed of the first sequence.
         """
         together = max(1, IMAGES_AT_ONCE // frames)
         for family in self.letters:
@@ -94,14 +94,14 @@ class Bench:
                 ]
 
     def count(self, count: int) -> int:
-        """Count the films of all groups."""
+        """Return the number of sequences in all groups."""
         return len(self.families) * len(PATHS) * (self.sequences or count)
 
     def measured(self, part: str) -> list[Record]:
         """
-        Give the records that another part left in the folder; none where it has not run.
+        Return the records that another part wrote; none where it has not run.
 
-        :raises OtherWeights: when they are of other weights.
+        :raises OtherWeights: when they were measured with other weights.
         """
         path = self.out / f'{part}.json'
         if not path.exists():
@@ -110,7 +110,7 @@ class Bench:
         if content['weights'] != self.weights:
             raise OtherWeights(
                 f'{path} was measured with weights {content["weights"][:12]}, these are '
-                f'{self.weights[:12]}: measure the part {part} again or give another --out'
+                f'{self.weights[:12]}: measure the part {part} again or set another --out'
             )
         return [Record.from_json(record) for record in content['records']]
 
@@ -118,10 +118,10 @@ class Bench:
 @dataclass(frozen=True)
 class Report:
     """
-    What one part measured.
+    The results of one part.
 
-    tables: shown in the documentation. pictures: captions, by the name of the file; shown there
-    too. details: tables that are only printed and written beside the others.
+    tables: shown in the documentation. pictures: captions by file name, shown there too. details:
+    tables that are printed and written to PART.details.md only.
     """
 
     tables: list[Table]

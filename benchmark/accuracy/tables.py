@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Means as cells of tables."""
+"""Means as table cells."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from benchmark.accuracy.errors import Mean
 
 def number(mean: Mean, digits: int, factor: float = 1.0) -> str:
     """
-    Write a mean with its standard error.
+    Return a mean with its standard error as text.
 
-    :param digits: after the point.
-    :param factor: for the unit, 100 for per cent.
+    :param digits: digits after the point.
+    :param factor: conversion to the unit of the table, 100 for per cent.
     """
     if not math.isfinite(mean.value):
         return '-'
@@ -26,10 +26,11 @@ def number(mean: Mean, digits: int, factor: float = 1.0) -> str:
 
 def with_best(means: Sequence[Mean], compared: int, digits: int, factor: float = 1.0) -> list[str]:
     """
-    Write means, the lowest of those compared in bold.
+    Return means as text, the lowest in bold.
 
-    :param compared: how many of the first ones are compared.
-    :param factor: for the unit, 100 for per cent.
+    :param compared: number of leading means that are compared.
+    :param digits: digits after the point.
+    :param factor: conversion to the unit of the table, 100 for per cent.
     """
     texts = [number(mean, digits, factor) for mean in means]
     best = min(range(compared), key=lambda i: means[i].value)

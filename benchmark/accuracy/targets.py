@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The targets that were set before training, and the figures measured by the other parts."""
+"""The targets that were set before training, and the values measured by the other parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmark.accuracy.errors import mean, over_path, ratio, Record
 from benchmark.accuracy.frame_rates import best_method
-from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.bench.tables import Table
 
 RULE = 'cut3r'  # that the network was trained with from the start
@@ -20,25 +20,25 @@ STILL = 'constant pose'
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that the network shall reach: at most `wanted`."""
+    """A target: the measured value shall be at most `wanted`."""
 
     name: str
     wanted: float
     reached: float
 
     def row(self) -> list[str]:
-        """Give the cells of a table."""
+        """Return the cells of the table row."""
         verdict = 'yes' if self.reached <= self.wanted else 'no'
         return [self.name, f'{self.wanted:g}', f'{self.reached:.3g}', verdict]
 
 
-def measure(bench: Bench) -> Report:
-    """Compare; what needs a part that has not run is left out and named."""
-    short, long, choice = (bench.measured(part) for part in ('short', 'long', 'choose'))
+def measure(experiment: Experiment) -> Report:
+    """Compare with the targets; those of parts that have not run are skipped with a message."""
+    short, long, choice = (experiment.measured(part) for part in ('short', 'long', 'choose'))
     for part, records in (('short', short), ('long', long), ('choose', choice)):
         if not records:
-            print(f'targets: the part {part} is not in {bench.out}, its targets are left out')
-    targets = short_targets(short) + long_targets(long, choice, bench)
+            print(f'targets: the part {part} is not in {experiment.out}, its targets are left out')
+    targets = short_targets(short) + long_targets(long, choice, experiment)
     head = ['target', 'at most', 'measured', 'reached']
     caption = 'Targets; where a method was chosen, it was chosen on other paths'
     table = Table(caption, head, [target.row() for target in targets])
@@ -46,7 +46,7 @@ def measure(bench: Bench) -> Report:
 
 
 def short_targets(records: Sequence[Record]) -> list[Target]:
-    """Look at eight frames, by the rule that the network was trained with."""
+    """Return the targets for eight frames, by the rule that the network was trained with."""
     ours = [r for r in records if r.method == TRAINED_WITH]
     small = [r for r in ours if r.group == 'S']
     targets = []
@@ -69,24 +69,24 @@ def short_targets(records: Sequence[Record]) -> list[Target]:
 
 
 def long_targets(
-    records: Sequence[Record], choice: Sequence[Record], bench: Bench
+    records: Sequence[Record], choice: Sequence[Record], experiment: Experiment
 ) -> list[Target]:
-    """Look at the longest sequences, by the method that was chosen on other paths."""
+    """Return the targets for the longest sequences, by the method chosen on other paths."""
     if not records or not choice:
         return []
     longest = max(r.setting for r in records)
-    choice = [r for r in choice if r.setting == bench.rate_hz]
+    choice = [r for r in choice if r.setting == experiment.rate_hz]
     records = [r for r in records if r.setting == longest]
     targets = []
     small = [r for r in records if r.group == 'S']
     if small:
-        segmented = [method for method in bench.methods if method.interval]
+        segmented = [method for method in experiment.methods if method.interval]
         name = best_method([r for r in choice if r.group == 'S'], segmented).name
         reached = over_path([r for r in small if r.method == name]).value
         targets.append(Target(f'S, {longest:g} frames, {name}: ATE over path', 0.05, reached))
     drives = [r for r in records if (r.group, r.kind) == ('M', 'robot')]
     if drives:
-        whole = [method for method in bench.methods if not method.interval]
+        whole = [method for method in experiment.methods if not method.interval]
         before = [r for r in choice if (r.group, r.kind) == ('M', 'robot')]
         name = best_method(before, whole).name
         ates, cut3r = ([r.path.ate for r in drives if r.method == m] for m in (name, 'cut3r'))

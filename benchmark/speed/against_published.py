@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Compare the product's speed with that of the same network run the published way.
+Compare the speed of the network with that of the same network as published.
 
-Steps are taken in turns, fast, slow, fast, slow, so that whatever else the machine does meets
-both alike. Both get the same images, and each carries its own state. On a machine that other
-programs keep busy, --busy with OMP_NUM_THREADS=1 counts the time of the processor instead.
+Fast and slow steps alternate, so that other load on the machine affects both alike. Both get the
+same images, and each has its own state. On a machine with other load, --busy measures processor
+time instead; set OMP_NUM_THREADS=1 for it.
 
 Examples:
   python -m benchmark.speed.against_published
@@ -36,7 +36,7 @@ from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.memory import peak_resident, resident, restart_peak
 from ttt3r_ros.bench.network import NetworkChoice
-from ttt3r_ros.bench.run import film
+from ttt3r_ros.bench.run import render_images
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
@@ -52,10 +52,10 @@ WARM_UP = 1
 @dataclass(frozen=True)
 class Comparison:
     """
-    Steps taken in turns.
+    The times of alternating steps.
 
-    fast_ms, slow_ms: of each pair. growth_mb: what a step needs at most beyond what was there
-    before it, on the device.
+    fast_ms, slow_ms: milliseconds of each pair. growth_mb: peak memory of a step on the device,
+    less the memory that was allocated before the step.
     """
 
     fast_ms: list[float]
@@ -65,20 +65,20 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Give the median slow step over the median fast one."""
+        """Return the median time of the slow steps over that of the fast ones."""
         return float(np.median(self.slow_ms) / np.median(self.fast_ms))
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Give what half of the pairs' ratios lie between."""
+        """Return the quartiles of the ratio of each pair."""
         low, high = np.percentile(np.divide(self.slow_ms, self.fast_ms), [25, 75])
         return float(low), float(high)
 
     def table(self, what: str) -> Table:
         """
-        Write it down.
+        Return the table of the comparison.
 
-        :param what: was compared.
+        :param what: the network and the images, for the caption.
         """
         rows = [
             [name, f'{np.median(ms):.1f}', f'{np.percentile(ms, 99):.1f}', f'{growth:.0f}', ratio]
@@ -96,7 +96,7 @@ class Comparison:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain values."""
+        """Return the comparison as JSON values."""
         return asdict(self) | {'ratio': self.ratio, 'quartiles': self.quartiles}
 
 
@@ -107,12 +107,12 @@ def compare(
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
     """
-    Take steps in turns.
+    Time alternating fast and slow steps.
 
-    :param choice: of the network; its precision is that of the fast steps.
-    :param resolution: width and height of the camera's images.
-    :param pairs: how many are timed.
-    :param clock: gives seconds; time.process_time on a CPU that does other things too.
+    :param choice: the network; its precision is that of the fast steps.
+    :param resolution: width and height of the camera images, pixels.
+    :param pairs: number of timed pairs.
+    :param clock: returns seconds; time.process_time on a CPU with other load.
     """
     strict, info = choice.load('strict')
     twin = SlowTwin(strict)
@@ -120,7 +120,7 @@ def compare(
     rule = chosen_rule(choice.settings, info)
     recorder = step_recorder(choice.device)
     fast = Predictor(network, device=choice.device, rule=rule, recorder=recorder)
-    images = _fitted(film(*resolution), fast)
+    images = _fitted(render_images(*resolution), fast)
 
     def slow_step(image: Pixels, state: RecurrentState) -> tuple[Any, RecurrentState]:
         with published_arithmetic():
@@ -147,7 +147,7 @@ def compare(
 
 
 def _restart(device: torch.device) -> int:
-    """Begin to look for a peak of memory; give what is held now, bytes."""
+    """Restart the peak memory statistics; return the memory in use, bytes."""
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
@@ -156,7 +156,7 @@ def _restart(device: torch.device) -> int:
 
 
 def _peak(device: torch.device) -> int:
-    """Give the peak of memory since then, bytes."""
+    """Return the peak memory since `_restart`, bytes."""
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device)
     return peak_resident()
@@ -170,36 +170,36 @@ def _fitted(encoded: list[bytes], network: Predictor) -> list[Pixels]:
 
 
 def add_pairs(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a comparison in turns."""
+    """Add the options of a comparison of alternating steps."""
     add = parser.add_argument
     add('--random', choices=PRESETS, default='', help='random weights of these sizes')
     add('--resolution', type=image_size, default=(640, 480), metavar='WxH', help='(640x480)')
     add('--pairs', type=positive_int, default=50, metavar='N', help='(default 50)')
-    add('--busy', action='store_true', help='count processor time: other programs run too')
+    add('--busy', action='store_true', help='measure processor time (machine with other load)')
     add_settings(parser, ModelSettings)
 
 
 def read_pairs(arguments: argparse.Namespace) -> tuple[NetworkChoice, Callable[[], float]]:
     """
-    Read what add_pairs has added.
+    Read the options of add_pairs.
 
-    :returns: the network; the clock that gives seconds.
-    :raises UserError: when the clock does not fit the device.
+    :returns: the network; the clock, which returns seconds.
+    :raises UserError: when --busy is combined with a GPU.
     """
     choice = NetworkChoice(read_settings(arguments, ModelSettings), arguments.random)
     if arguments.busy and choice.device.type != 'cpu':
-        raise UserError('--busy counts the time of the processor: use it with --device cpu')
+        raise UserError('--busy measures processor time: use it with --device cpu')
     return choice, time.process_time if arguments.busy else time.perf_counter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare and print."""
+    """Compare and print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.speed.against_published',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
     add_pairs(parser)
     arguments = parser.parse_args(argv)
     try:

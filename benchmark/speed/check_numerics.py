@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Hold the network against recorded outputs of the published one.
+Compare the network with recorded outputs of the published implementation.
 
 Example: python -m benchmark.speed.check_numerics BUNDLE.npz
 """
@@ -26,8 +26,8 @@ from torch import Tensor
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import (
     FramePrediction,
+    HeadSelection,
     Network,
-    Outputs,
     RecurrentState,
     update_rule,
 )
@@ -79,11 +79,11 @@ class BundleError(UserError):
 @dataclass(frozen=True)
 class Run:
     """
-    What the published code was given, and what it made of that.
+    A recorded run of the published implementation.
 
-    images: (T, H, W, 3) u8 in the order of the frames. resets, writes: one flag per frame.
-    stored: names of the outputs that were kept, of the frames stored_frames. expected: what came
-    out, under the names of TOLERANCES.
+    images: (T, H, W, 3) uint8 in the order of the frames. resets, writes: one flag per frame.
+    stored: names of the outputs that were stored for the frames stored_frames. expected: the
+    recorded outputs by the names of TOLERANCES.
     """
 
     name: str
@@ -97,7 +97,12 @@ class Run:
 
     @classmethod
     def from_record(cls, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Run:
-        """Read one of the records called `runs`; a malformed one raises what Python raises."""
+        """
+        Read one of the records called `runs`; a malformed one raises what Python raises.
+
+        :param record: names of the arrays and settings of the run.
+        :param arrays: all arrays of the bundle by name; images (T, H, W, 3) uint8.
+        """
         name = record['name']
         frames, stored = record['frames'], record['stored']
         images = arrays[record['images']][frames]
@@ -122,7 +127,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A network and what the published code made of runs with its weights."""
+    """A network and recorded runs of the published implementation with its weights."""
 
     network: Network
     runs: list[Run]
@@ -132,7 +137,7 @@ class Bundle:
         """
         Read a bundle and build its network.
 
-        :raises BundleError: when the file is missing or something is missing from it.
+        :raises BundleError: when the file is missing or incomplete.
         """
         try:
             with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
@@ -158,12 +163,12 @@ class Bundle:
 @torch.inference_mode()
 def replay(network: Network, run: Run) -> dict[str, np.ndarray]:
     """
-    Run the network as a recorded run did.
+    Run the network on the images of a recorded run.
 
-    :returns: arrays under the names of TOLERANCES.
+    :returns: arrays by the names of TOLERANCES.
     """
     images = normalised(torch.from_numpy(run.images))
-    outputs = Outputs(
+    outputs = HeadSelection(
         world_points=any(name in WORLD_OUTPUTS for name in run.stored),
         rgb='rgb' in run.stored,
     )
@@ -191,22 +196,22 @@ def _record(
         'mems': torch.stack([state.memory for state in states]),
     }
     for name in run.stored:
-        kept = [getattr(predictions[i], STORED_FIELDS[name]) for i in run.stored_frames]
-        recorded[name] = torch.cat(kept)
+        stored = [getattr(predictions[i], STORED_FIELDS[name]) for i in run.stored_frames]
+        recorded[name] = torch.cat(stored)
     return {name: tensor.numpy() for name, tensor in recorded.items()}
 
 
 def _published_pose(prediction: FramePrediction) -> Tensor:
-    """Give (B, 7): translation, then the quaternion as w x y z."""
+    """Return (B, 7): translation, then the quaternion as w x y z."""
     translation, quaternion_xyzw = prediction.pose()
     return torch.cat([translation, quaternion_xyzw.roll(1, -1)], dim=-1)
 
 
 def compare(bundle: Bundle) -> list[tuple[str, str, float, float]]:
     """
-    Replay every run.
+    Replay every run and compare its outputs.
 
-    :returns: a row per run and output: run, output, worst absolute error, tolerance.
+    :returns: one row per run and output: run, output, worst absolute error, tolerance.
     """
     rows = []
     for run in bundle.runs:
@@ -218,7 +223,13 @@ def compare(bundle: Bundle) -> list[tuple[str, str, float, float]]:
 
 
 def worst_error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Give the worst absolute error; infinity where the arrays cannot be compared."""
+    """
+    Return the largest absolute difference.
+
+    :param ours: of any shape.
+    :param theirs: of the same shape.
+    :returns: infinity when the shapes differ or a value is not finite.
+    """
     if ours.shape != theirs.shape:
         return float('inf')
     worst = float(np.abs(ours.astype(np.float64) - theirs).max(initial=0.0))
@@ -226,7 +237,7 @@ def worst_error(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the worst error per run and output; 1 when one is beyond its tolerance."""
+    """Print the worst error per run and output; return 1 when one exceeds its tolerance."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.speed.check_numerics', description=__doc__.split('\n')[1]
     )

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Check everything that a GPU should do, in one run, and judge it by the goals for an H100.
+Check everything that runs on a GPU, and compare its speed with the goals for an H100.
 
-Equality of CPU and CUDA, in strict and in fast precision, and of recorded steps; the tests
-marked `gpu`; the bench tables of the published 512 network and of the checkpoint that ships; how
-many times faster than the published way; time and memory over a long run. No ROS is needed.
+Equality of CPU and CUDA in strict and fast precision, and of CUDA graphs; the tests marked `gpu`;
+the benchmark of the published 512 network and of the shipped checkpoint; the speed relative to
+the published implementation; time and memory over a long run. No ROS is needed.
 
-Exit code: 0 all passed, 1 something did not, 2 there is no GPU.
+Exit code: 0 all passed, 1 a check failed, 2 there is no GPU.
 
 Examples:
   python -m benchmark.speed.gpu_check
   python -m benchmark.speed.gpu_check --json gpu.json
-  python -m benchmark.speed.gpu_check --device cpu --quick      the code runs, no goal is judged
+  python -m benchmark.speed.gpu_check --device cpu --quick      a test without goals
 
 """
 
@@ -40,7 +40,7 @@ from ttt3r_ros.bench.run import measure
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.bench.timed_predictor import WHOLE
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model import Network, Outputs, update_rule
+from ttt3r_ros.model import HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.predictor import (
     choose_device,
@@ -70,10 +70,10 @@ EQUALITY_FRAMES = 5
 @dataclass(frozen=True)
 class Effort:
     """
-    How much is measured.
+    The extent of the measurement.
 
-    preset, resolution: of the large network. frames: of a bench run of it. long_frames: of the
-    run that shows constant cost. pairs: of fast and slow steps. seconds: of a run, at most.
+    preset, resolution: of the large network. frames: of its benchmark. long_frames: of the run
+    that tests for constant cost. pairs: of fast and slow steps. seconds: longest run.
     """
 
     preset: str
@@ -90,7 +90,7 @@ QUICK = Effort('tiny', (64, 48), 20, 120, 4, 30.0)
 
 @dataclass(frozen=True)
 class Goal:
-    """One judgement. passed: None where there is nothing to judge by."""
+    """One check with its result; passed is None where there is no limit to compare with."""
 
     name: str
     wanted: str
@@ -98,7 +98,7 @@ class Goal:
     passed: bool | None
 
     def row(self) -> list[str]:
-        """Give the cells of a table."""
+        """Return the cells of the table row."""
         verdict = {True: 'PASS', False: 'FAIL', None: 'not judged'}[self.passed]
         return [self.name, self.wanted, self.found, verdict]
 
@@ -106,14 +106,14 @@ class Goal:
 @torch.inference_mode()
 def largest_difference(network: Network, other: Network, images: Tensor) -> float:
     """
-    Run two networks side by side, each on its own states.
+    Run two networks on the same images, each with its own states.
 
     :param images: (T, 3, H, W) in [-1, 1].
-    :returns: the largest difference of any output or state, over the largest number in it.
+    :returns: largest difference of any output or state, over the largest value in that tensor.
     """
     rule, worst = update_rule('ttt3r'), 0.0
     a = network.architecture
-    outputs = Outputs(world_points=a.world_head, rgb=a.rgb_head)
+    outputs = HeadSelection(world_points=a.world_head, rgb=a.rgb_head)
     state, other_state = network.initial_state(), other.initial_state()
     device, other_device = (next(n.parameters()).device for n in (network, other))
     for image in images:
@@ -131,7 +131,7 @@ def largest_difference(network: Network, other: Network, images: Tensor) -> floa
 
 
 def equality(device: torch.device) -> list[Goal]:
-    """Compare the CPU with a device: every part of a tiny network, and what ships."""
+    """Compare the CPU with a device: every part of a tiny network, and the shipped one."""
     images = np.random.default_rng(0).uniform(-1, 1, (EQUALITY_FRAMES, 3, 160, 224))
     tensor = torch.from_numpy(images.astype(np.float32))
     goals = []
@@ -154,7 +154,7 @@ def equality(device: torch.device) -> list[Goal]:
 
 
 def graphs(device: torch.device) -> Goal:
-    """Compare steps replayed from a CUDA graph with the same steps, operation by operation."""
+    """Compare steps from a CUDA graph with the same steps, operation by operation."""
     network, info = load_network(resolve_checkpoint('small'), device, 'fast')
     recorder = step_recorder(device)
     plain = Predictor(network, info, device=device)
@@ -176,7 +176,7 @@ def graphs(device: torch.device) -> Goal:
 
 
 def run_gpu_tests() -> Goal:
-    """Run the tests that need a GPU, the renderer's among them."""
+    """Run the tests that need a GPU, including those of the renderer."""
     command = [sys.executable, '-m', 'pytest', '-q', '-m', 'gpu', 'test/model', 'test/simulation']
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines() or ['no output']
@@ -189,10 +189,10 @@ def run_gpu_tests() -> Goal:
 
 def check(device: torch.device, effort: Effort, record: dict[str, Any]) -> list[Goal]:
     """
-    Check and measure everything; prints tables on the way.
+    Check and measure everything, and print the tables.
 
-    :param effort: how much.
-    :param record: gets the numbers.
+    :param effort: the extent of the measurement.
+    :param record: dictionary that the numbers are added to.
     """
     on_gpu = device.type == 'cuda'
     goals = [*equality(device), graphs(device), run_gpu_tests()]
@@ -266,7 +266,7 @@ def _constant_goals(long: Measured, on_gpu: bool) -> list[Goal]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check, print, judge."""
+    """Check and print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.speed.gpu_check',
         description=__doc__,
@@ -274,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--device', default='cuda', help='default cuda')
     parser.add_argument('--quick', action='store_true', help='a tiny network and few frames')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
     arguments = parser.parse_args(argv)
     try:
         device = choose_device(arguments.device)

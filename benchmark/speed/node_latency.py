@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Show where each millisecond goes between the stamp of an image and the cloud of it.
+Measure the latency of each stage between the stamp of an image and the reception of its cloud.
 
-A camera and the mapping node run as processes of their own and talk over DDS; this process
-subscribes to ~/points. The camera stamps an image when it sends it, as a driver does that gets
-one. The node is the one that `ros2 launch` starts, with a stop-watch around the functions that an
-image goes through (benchmark/speed/timed_node.py). It maps a camera alone: no transform is waited
-for.
+A camera and the mapping node run as separate processes, connected by DDS; this process subscribes
+to ~/points. The camera stamps an image when it sends it, as a driver does. The node is the one
+that `ros2 launch` starts, with a timer around the functions that process an image
+(benchmark/speed/timed_node.py). It maps without TF, so it waits for no transform.
 
 Examples:
   python -m benchmark.speed.node_latency --seconds 20
   python -m benchmark.speed.node_latency --seconds 20 --calibrated --json latency.json
-  python -m benchmark.speed.node_latency --free 512   the published size, without cost
-  python -m benchmark.speed.node_latency --cameras 2  two nodes in two namespaces side by side
+  python -m benchmark.speed.node_latency --free 512   images of the published size, no network
+  python -m benchmark.speed.node_latency --cameras 2  two nodes in two namespaces
 
 """
 
@@ -53,7 +52,7 @@ from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tools.options import positive_float, positive_int
 from ttt3r_ros.units import NANOSECONDS
 
-FILM_FRAMES, FILM_RATE_HZ = 24, 5.0
+SEQUENCE_FRAMES, FILM_RATE_HZ = 24, 5.0
 WARM_UP_IMAGES = 10
 START_TIMEOUT_S = 60.0
 PERCENTILES = {'median': 50, '90 %': 90, '99 %': 99}
@@ -65,29 +64,30 @@ ARRIVAL = 'in through DDS'
 
 
 class LatencyError(UserError):
-    """Nothing can be measured."""
+    """The latency cannot be measured."""
 
 
 @dataclass
-class Ear:
+class CloudSubscriber:
     """
-    When clouds came: stamp -> monotonic seconds.
+    Records when clouds arrive.
 
-    topic: resolved. points: of the newest cloud.
+    topic: resolved name. arrivals: monotonic seconds by stamp, nanoseconds. points: number of
+    points of the newest cloud.
     """
 
     topic: str
-    came: dict[int, float] = field(default_factory=dict)
+    arrivals: dict[int, float] = field(default_factory=dict)
     points: int = 0
 
-    def hear(self, message: PointCloud2) -> None:
-        """Note a cloud."""
-        self.came[messages.nanoseconds(message.header.stamp)] = time.monotonic()
+    def on_cloud(self, message: PointCloud2) -> None:
+        """Record the arrival of a cloud."""
+        self.arrivals[messages.nanoseconds(message.header.stamp)] = time.monotonic()
         self.points = message.width
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure as the options say."""
+    """Measure and print, and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     try:
@@ -105,17 +105,29 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('--seconds', type=positive_float, default=20.0, help='measured (default: %(default)s)')
+    add(
+        '--seconds',
+        type=positive_float,
+        default=20.0,
+        help='measured (default: %(default)s)',
+    )
     add('--width', type=positive_int, default=640, help='of the images (default: %(default)s)')
     add('--height', type=positive_int, default=480, help='of the images (default: %(default)s)')
-    add('--rate', type=positive_float, default=5.0, help='images a second (default: %(default)s)')
-    add('--calibrated', action='store_true', help='with camera_info and a distorting lens')
-    add('--checkpoint', default='', help='file or name (default: the best that is here)')
+    add(
+        '--rate', type=positive_float, default=5.0, help='images per second (default: %(default)s)'
+    )
+    add('--calibrated', action='store_true', help='publish camera_info, with distortion')
+    add('--checkpoint', default='', help='file or name (default: the best one found)')
     add('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    add('--free', type=positive_int, metavar='SIZE', help='a network that costs nothing instead')
-    add('--cameras', type=positive_int, default=1, help='nodes side by side, each with a camera')
+    add(
+        '--free',
+        type=positive_int,
+        metavar='SIZE',
+        help='no network: longest side of the images',
+    )
+    add('--cameras', type=positive_int, default=1, help='number of nodes, each with a camera')
     add('--threads', type=positive_int, help='of each network (default: all cores but one)')
-    add('--json', type=Path, metavar='FILE', help='takes every number')
+    add('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
     return parser
 
 
@@ -128,62 +140,66 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     environment['OMP_NUM_THREADS'] = str(threads)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        np.save(folder / 'film.npy', _film(arguments.width, arguments.height))
+        np.save(folder / 'images.npy', _render(arguments.width, arguments.height))
         load = os.getloadavg()[0]
-        ears = _listen(arguments, folder, environment)
-        records = [json.loads(_records(folder, ear).read_text()) for ear in ears]
+        subscribers = _listen(arguments, folder, environment)
+        records = [
+            json.loads(_records(folder, subscriber).read_text()) for subscriber in subscribers
+        ]
     # Both clocks are slewed alike, so that their difference stays.
     offset_s = time.time() - time.monotonic()
     machine = f'{cores} cores, load {load:.1f} before, {threads} thread(s) for each network'
     camera = f'{arguments.width}x{arguments.height} at {arguments.rate:g} Hz'
     print(f'`{command}`\n\n{camera}, {machine}\n')
     results = []
-    for ear, images in zip(ears, records):
-        spans = _spans(images, ear, offset_s)
-        print(_table(f'{ear.topic}, {len(spans)} images', spans).markdown())
-        print(f'clouds of about {ear.points} points\n')
-        results.append({'topic': ear.topic, 'points': ear.points, 'images': spans})
+    for subscriber, images in zip(subscribers, records):
+        spans = _spans(images, subscriber, offset_s)
+        print(_table(f'{subscriber.topic}, {len(spans)} images', spans).markdown())
+        print(f'clouds of about {subscriber.points} points\n')
+        results.append({'topic': subscriber.topic, 'points': subscriber.points, 'images': spans})
     if arguments.json:
         content = {'command': command, 'machine': machine, 'cameras': results}
         with atomic_file(arguments.json) as file:
             file.write((json.dumps(content, indent=1) + '\n').encode())
 
 
-def _film(width: int, height: int) -> np.ndarray:
-    """Film a robot's way through a flat, (T, height, width, 3) uint8."""
+def _render(width: int, height: int) -> np.ndarray:
+    """Render the path of a robot through a flat, (T, height, width, 3) uint8."""
     world = build_world('S', 7)
-    path = robot_path(world, 7, FILM_FRAMES / FILM_RATE_HZ, FILM_RATE_HZ)
+    path = robot_path(world, 7, SEQUENCE_FRAMES / FILM_RATE_HZ, FILM_RATE_HZ)
     camera = CameraIntrinsics.from_field_of_view(width, height, FIELD_OF_VIEW)
     return render_clip(world, camera, path.world_T_camera)[0]
 
 
-def _records(folder: Path, ear: Ear) -> Path:
-    return folder / f'{ear.topic.split("/")[1]}.json'
+def _records(folder: Path, subscriber: CloudSubscriber) -> Path:
+    return folder / f'{subscriber.topic.split("/")[1]}.json'
 
 
-def _listen(arguments: argparse.Namespace, folder: Path, environment: dict[str, str]) -> list[Ear]:
-    """Run all processes as long as is measured; give what was heard."""
+def _listen(
+    arguments: argparse.Namespace, folder: Path, environment: dict[str, str]
+) -> list[CloudSubscriber]:
+    """Run all processes for the duration of the measurement; return the subscribers."""
     os.environ.update(environment)
     rclpy.init()
-    node, executor = Node('ear'), SingleThreadedExecutor()
+    node, executor = Node('cloud_subscriber'), SingleThreadedExecutor()
     executor.add_node(node)
-    ears = []
+    subscribers = []
     for number in range(arguments.cameras):
-        ears.append(Ear(f'/camera{number + 1}/ttt3r/points'))
+        subscribers.append(CloudSubscriber(f'/camera{number + 1}/ttt3r/points'))
         node.create_subscription(
-            PointCloud2, ears[-1].topic, ears[-1].hear, qos_profile_sensor_data
+            PointCloud2, subscribers[-1].topic, subscribers[-1].on_cloud, qos_profile_sensor_data
         )
     try:
         with NodeProcesses(environment) as nodes:
-            names = _start(nodes, arguments, folder, ears)
+            names = _start(nodes, arguments, folder, subscribers)
             begin = time.monotonic()
-            while any(len(ear.came) < WARM_UP_IMAGES for ear in ears):
+            while any(len(subscriber.arrivals) < WARM_UP_IMAGES for subscriber in subscribers):
                 executor.spin_once(timeout_sec=0.1)
                 nodes.ended(names[0])
                 if time.monotonic() - begin > START_TIMEOUT_S:
-                    raise LatencyError(f'no clouds came within {START_TIMEOUT_S:g} s')
-            for ear in ears:
-                ear.came.clear()
+                    raise LatencyError(f'no clouds arrived within {START_TIMEOUT_S:g} s')
+            for subscriber in subscribers:
+                subscriber.arrivals.clear()
             end = time.monotonic() + arguments.seconds
             while time.monotonic() < end:
                 executor.spin_once(timeout_sec=0.1)
@@ -193,13 +209,16 @@ def _listen(arguments: argparse.Namespace, folder: Path, environment: dict[str, 
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
-    return ears
+    return subscribers
 
 
 def _start(
-    nodes: NodeProcesses, arguments: argparse.Namespace, folder: Path, ears: list[Ear]
+    nodes: NodeProcesses,
+    arguments: argparse.Namespace,
+    folder: Path,
+    subscribers: list[CloudSubscriber],
 ) -> list[str]:
-    """Start a node and a camera for each ear; give the names of all."""
+    """Start a node and a camera for each subscriber; return the names of the processes."""
     mapping = {
         'base_frame': '',
         'odom_frame': '',
@@ -210,32 +229,32 @@ def _start(
     free = ['--free', str(arguments.free)] if arguments.free else []
     calibrated = ['--calibrated'] if arguments.calibrated else []
     names = []
-    for ear in ears:
-        namespace = {'__ns': f'/{ear.topic.split("/")[1]}'}
-        module = ['benchmark.speed.timed_node', str(_records(folder, ear)), *free]
-        nodes.start(f'node of {ear.topic}', mapping, namespace, module)
-        film, rate = str(folder / 'film.npy'), str(arguments.rate)
-        module = ['benchmark.speed.camera_process', film, rate, *calibrated]
-        nodes.start(f'camera of {ear.topic}', {}, namespace, module)
-        names += [f'camera of {ear.topic}', f'node of {ear.topic}']
+    for subscriber in subscribers:
+        namespace = {'__ns': f'/{subscriber.topic.split("/")[1]}'}
+        module = ['benchmark.speed.timed_node', str(_records(folder, subscriber)), *free]
+        nodes.start(f'node of {subscriber.topic}', mapping, namespace, module)
+        images, rate = str(folder / 'images.npy'), str(arguments.rate)
+        module = ['benchmark.speed.camera_process', images, rate, *calibrated]
+        nodes.start(f'camera of {subscriber.topic}', {}, namespace, module)
+        names += [f'camera of {subscriber.topic}', f'node of {subscriber.topic}']
     return names
 
 
 def _spans(
-    images: list[dict[str, Any]], ear: Ear, offset_s: float
+    images: list[dict[str, Any]], subscriber: CloudSubscriber, offset_s: float
 ) -> list[dict[str, list[float]]]:
     """
-    Cut the way of each image into stages that follow one another.
+    Divide the latency of each image into consecutive stages.
 
     :param images: the records of the node.
-    :param ear: heard the clouds.
-    :param offset_s: of the system's clock, in which stamps are, against the monotonic one.
-    :returns: for each image stage -> [milliseconds, those of CPU of the worker's thread].
+    :param subscriber: the arrivals of the clouds.
+    :param offset_s: system clock, which the stamps are in, less monotonic clock.
+    :returns: for each image, by stage: [milliseconds, CPU milliseconds of the worker thread].
     """
     spans = []
     for image in images:
-        came = ear.came.get(image['stamp_ns'])
-        if came is None:
+        arrival = subscriber.arrivals.get(image['stamp_ns'])
+        if arrival is None:
             continue
         before, after = (
             {stage: np.array(taken) for stage, taken in image[part].items()}
@@ -246,7 +265,7 @@ def _spans(
         stamp, published = image['stamp_ns'] / NANOSECONDS - offset_s, image['published']
         in_worker = np.array([published - image['begun'], image['cpu']])
         ahead, behind = (
-            np.array([seconds, 0.0]) for seconds in (image['begun'] - stamp, came - published)
+            np.array([seconds, 0.0]) for seconds in (image['begun'] - stamp, arrival - published)
         )
         own = ahead + in_worker - before['network']
         taken = {
@@ -262,7 +281,7 @@ def _spans(
         }
         spans.append({stage: (1e3 * seconds).tolist() for stage, seconds in taken.items()})
     if not spans:
-        raise LatencyError(f'no cloud of {ear.topic} was heard after the first ones')
+        raise LatencyError(f'no cloud of {subscriber.topic} arrived after the first ones')
     return spans
 
 

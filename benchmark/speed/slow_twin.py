@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The same network run the published way, from the description of what the reference does.
+The same network computed as published, written from a description of the reference.
 
-float32; attention as softmax(Q K^T) V with its logits in memory, and those of all decoder blocks
-kept until the next frame has replaced them; the gain from those logits; every head computed; 1x1
-convolutions behind the enlargement; weights of convolutions as torch lays them out; every output
-copied to the host by itself.
+float32; attention as softmax(Q K^T) V with its logits in memory, those of all decoder blocks until
+the next frame replaces them; the gain from those logits; every head; 1x1 convolutions after the
+upsampling; weights of convolutions in the default layout of torch; every output copied to the host
+separately.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import nn, Tensor
 from torch.nn.functional import interpolate
 
 from ttt3r_ros.arrays import Pixels
-from ttt3r_ros.model import FramePrediction, Network, Outputs, RecurrentState
+from ttt3r_ros.model import FramePrediction, HeadSelection, Network, RecurrentState
 from ttt3r_ros.model.attention import CrossAttention, join_heads, SelfAttention, split_heads
 from ttt3r_ros.model.heads import Fusion
 from ttt3r_ros.model.image_input import normalised
@@ -33,49 +33,60 @@ Logits = list[Tensor]
 
 
 class PublishedSelfAttention(nn.Module):
-    """Self-attention whose logits exist; the weights are those of the original."""
+    """Self-attention with its logits in memory; shares the weights of the original."""
 
-    def __init__(self, original: SelfAttention, kept: Logits | None) -> None:
+    def __init__(self, original: SelfAttention, stored_logits: Logits | None) -> None:
         """
-        Take over the weights.
+        Construct it with the weights of the original.
 
-        :param kept: takes the logits; None lets them go.
+        :param stored_logits: list that the logits are appended to, or None.
         """
         super().__init__()
         self.original = original
-        self.kept = kept
+        self.stored_logits = stored_logits
 
     def forward(self, x: Tensor, turn: Rotary | None) -> Tensor:
-        """Attend, as SelfAttention does."""
+        """
+        Compute self-attention, see SelfAttention.
+
+        :param x: (B, N, C) tokens.
+        :returns: (B, N, C).
+        """
         layer = self.original
         q, k, v = (split_heads(part, layer.heads) for part in layer.qkv(x).chunk(3, dim=-1))
         if turn is not None:
             half = torch.float16 if layer.half_rotation else torch.float32
             q, k = (rotate(part.to(half), turn).to(half).float() for part in (q, k))
         attended, logits = explicit_attention(q, k, v)
-        if self.kept is not None:
-            self.kept.append(logits)
+        if self.stored_logits is not None:
+            self.stored_logits.append(logits)
         y: Tensor = layer.proj(join_heads(attended))
         return y
 
 
 class PublishedCrossAttention(nn.Module):
-    """Cross-attention whose logits exist, and give the match; the weights are the original's."""
+    """Cross-attention with its logits in memory, which also give the match; shares the weights."""
 
-    def __init__(self, original: CrossAttention, kept: Logits | None) -> None:
+    def __init__(self, original: CrossAttention, stored_logits: Logits | None) -> None:
         """
-        Take over the weights.
+        Construct it with the weights of the original.
 
-        :param kept: takes the logits; None lets them go.
+        :param stored_logits: list that the logits are appended to, or None.
         """
         super().__init__()
         self.original = original
-        self.kept = kept
+        self.stored_logits = stored_logits
 
     def forward(
         self, x: Tensor, context: Tensor, x_turn: Rotary | None, context_turn: Rotary | None
     ) -> tuple[Tensor, Tensor]:
-        """Attend, as CrossAttention does."""
+        """
+        Compute cross-attention, see CrossAttention.
+
+        :param x: (B, S, C) tokens that attend.
+        :param context: (B, N, C) tokens that are attended to.
+        :returns: (B, S, C) attended tokens; (B, S) match.
+        """
         layer = self.original
         q = split_heads(layer.projq(x), layer.heads)
         k = split_heads(layer.projk(context), layer.heads)
@@ -83,21 +94,27 @@ class PublishedCrossAttention(nn.Module):
         if x_turn is not None and context_turn is not None:
             q, k = rotate(q, x_turn), rotate(k, context_turn)
         attended, logits = explicit_attention(q, k, v)
-        if self.kept is not None:
-            self.kept.append(logits)
+        if self.stored_logits is not None:
+            self.stored_logits.append(logits)
         return layer.proj(join_heads(attended)), logits.mean(dim=(1, 3))
 
 
 class PublishedFusion(nn.Module):
-    """A level of the dense head that enlarges first and convolves then."""
+    """A level of the dense head that upsamples before the 1x1 convolution."""
 
     def __init__(self, original: Fusion) -> None:
-        """Take over the weights."""
+        """Construct it with the weights of the original."""
         super().__init__()
         self.original = original
 
     def forward(self, x: Tensor, finer: Tensor | None) -> Tensor:
-        """Fuse, as Fusion does."""
+        """
+        Fuse two levels, see Fusion.
+
+        :param x: (B, C, h, w).
+        :param finer: (B, C, h, w) from the level before, or None.
+        :returns: (B, C, 2 h, 2 w).
+        """
         layer = self.original
         if finer is not None:
             x = x + layer.resConfUnit1(finer)
@@ -109,7 +126,7 @@ class PublishedFusion(nn.Module):
 
 def explicit_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """
-    Attend by the formula.
+    Compute attention by its formula.
 
     :param q: (B, heads, S, c).
     :param k: (B, heads, N, c).
@@ -120,18 +137,18 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]
     return logits.softmax(dim=-1) @ v, logits
 
 
-def published_network(network: Network, kept: Logits | None = None) -> Network:
+def published_network(network: Network, stored_logits: Logits | None = None) -> Network:
     """
-    Give a network that computes the same the published way, with the same weights.
+    Return a network with the same weights that computes as published.
 
     :param network: is not changed.
-    :param kept: takes the decoders' logits of each frame; None lets them go.
+    :param stored_logits: list that gets the decoders' logits of each frame, or None.
     """
     # The weights are shared, not copied, but for those of convolutions in the product's layout.
     shared = {id(parameter): parameter for parameter in network.parameters()}
     published = deepcopy(network, shared)
     for name, module in list(published.named_modules()):
-        of_decoders = kept if name.startswith('dec_blocks') else None
+        of_decoders = stored_logits if name.startswith('dec_blocks') else None
         if isinstance(module, SelfAttention):
             _replace(published, name, PublishedSelfAttention(module, of_decoders))
         elif isinstance(module, CrossAttention):
@@ -147,33 +164,33 @@ def published_network(network: Network, kept: Logits | None = None) -> Network:
 
 
 class SlowTwin:
-    """A network, run the published way."""
+    """A network that is run as published."""
 
     def __init__(self, network: Network, rule: UpdateRule = Ttt3r()) -> None:
         """
-        Share the weights of a network.
+        Construct the published version of a network.
 
-        :param network: strict; it is not changed.
+        :param network: in strict precision; it is not changed.
         """
         self.device = next(network.parameters()).device
         self._rule = rule
         self._logits: Logits = []
         self._network = published_network(network, self._logits)
         a = network.architecture
-        self._outputs = Outputs(world_points=a.world_head, rgb=a.rgb_head)
+        self._outputs = HeadSelection(world_points=a.world_head, rgb=a.rgb_head)
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:
-        """Give the state before the first frame of a segment."""
+        """Return the state before the first frame of a segment."""
         return self._network.initial_state()
 
     @torch.inference_mode()
     def step(self, rgb: Pixels, state: RecurrentState) -> tuple[FramePrediction, RecurrentState]:
         """
-        Take one fitted image.
+        Process one resized image.
 
         :param rgb: (h, w, 3) uint8.
-        :returns: everything that the network can tell, on the host, and the next state.
+        :returns: all outputs of the network, on the host, and the next state.
         """
         of_last_frame = list(self._logits)
         self._logits.clear()
@@ -189,7 +206,7 @@ class SlowTwin:
 
 @contextmanager
 def published_arithmetic() -> Iterator[None]:
-    """Let CUDA multiply float32 as TensorFloat-32 in the block, as the reference does."""
+    """Multiply float32 as TensorFloat-32 on CUDA within the block, as the reference does."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = True

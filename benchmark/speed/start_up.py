@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Show how long it takes from a start to the first result: of `ttt3r map`, and of the node.
+Measure the time from start to first result, of `ttt3r map` and of the node.
 
-Both are started as processes, as a user starts them, several times; the median is printed.
-Files that were read before come from memory. Of the node, a camera that shows a picture ten
-times a second is there already; without ROS 2 its table is left out.
+Both are started several times as processes, as a user starts them; the median is printed. Files
+are in the page cache. When the node starts, a camera already publishes ten images per second;
+without ROS 2 the table of the node is left out.
 
 Examples:
   python -m benchmark.speed.start_up
@@ -50,7 +50,7 @@ Times = dict[str, float]  # seconds since the start of a process, by what has ha
 
 
 class StartUpError(UserError):
-    """A process that is measured did not come to its result."""
+    """A measured process produced no result."""
 
 
 def picture(number: int) -> np.ndarray:
@@ -62,9 +62,9 @@ def picture(number: int) -> np.ndarray:
 # ---- ttt3r map
 
 
-def tell_steps(checkpoint: str) -> None:
+def print_steps(checkpoint: str) -> None:
     """
-    Take the steps of `ttt3r map` one by one, and print the moment after each.
+    Run the steps of `ttt3r map` one by one, and print the time after each.
 
     :param checkpoint: file or name.
     """
@@ -89,7 +89,7 @@ def tell_steps(checkpoint: str) -> None:
 
 def start_steps(checkpoint: str) -> Times:
     """
-    Start a process that takes these steps.
+    Measure the steps of `ttt3r map` in a new process.
 
     :param checkpoint: file or name.
     """
@@ -104,7 +104,7 @@ def start_steps(checkpoint: str) -> Times:
 
 def start_map(checkpoint: str) -> Times:
     """
-    Start `ttt3r map` on one picture; it writes the map, draws it and ends.
+    Measure `ttt3r map` on one image, until the process ends.
 
     :param checkpoint: file or name.
     """
@@ -128,7 +128,7 @@ def start_map(checkpoint: str) -> Times:
 
 def start_node(checkpoint: str) -> Times:
     """
-    Start the node beside a camera.
+    Measure the node with a running camera, until its first cloud.
 
     :param checkpoint: file or name.
     """
@@ -156,7 +156,7 @@ def start_node(checkpoint: str) -> Times:
         numbers = itertools.count()
 
         def show() -> None:
-            if camera.is_heard():
+            if camera.has_subscriber():
                 times.setdefault('subscribed to the camera', time.time() - begin)
                 camera.publish(camera.picture(picture(next(numbers)), None), time.time_ns())
 
@@ -179,7 +179,7 @@ def start_node(checkpoint: str) -> Times:
             executor.spin_once(timeout_sec=0.1)
             nodes.ended('mapping_node')
             if time.time() - begin > DEADLINE_S:
-                raise StartUpError(f'no cloud came within {DEADLINE_S:g} s')
+                raise StartUpError(f'no cloud arrived within {DEADLINE_S:g} s')
         node.destroy_node()
     return times
 
@@ -188,7 +188,7 @@ def start_node(checkpoint: str) -> Times:
 
 
 def medians(rounds: list[Times]) -> Times:
-    """Give the median of each moment, in their order."""
+    """Return the median of each time, in the same order."""
     names = {name: None for times in rounds for name in times}
     found = {
         name: float(np.median([times[name] for times in rounds if name in times]))
@@ -199,9 +199,9 @@ def medians(rounds: list[Times]) -> Times:
 
 def table(caption: str, times: Times) -> Table:
     """
-    Write moments down, and what lies between them.
+    Return a table of the times and their differences.
 
-    :param times: in their order.
+    :param times: ascending.
     """
     before, rows = 0.0, []
     for name, moment in times.items():
@@ -211,21 +211,21 @@ def table(caption: str, times: Times) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure and print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.speed.start_up',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--checkpoint', default='', help='default: the one that ships')
+    parser.add_argument('--checkpoint', default='', help='default: the shipped checkpoint')
     parser.add_argument('--rounds', type=positive_int, default=3, metavar='N', help='default 3')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
     parser.add_argument(CHILD, action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     checkpoint = arguments.checkpoint
     try:
         if arguments.child:
-            tell_steps(checkpoint)
+            print_steps(checkpoint)
             return 0
         measured: dict[str, Callable[[str], Times]] = {
             'ttt3r map, step by step': start_steps,

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The mapping node as it is, with a stop-watch around the functions that an image goes through."""
+"""The mapping node, with a timer around the functions that process an image."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PATCH = 16
 
 
 class FreePredictor:
-    """A network that costs nothing: the same wavy wall in every image, a step further each."""
+    """A predictor without a network: the same curved wall in every image, at constant motion."""
 
     patch = PATCH
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'free', '', ''
@@ -52,7 +52,7 @@ class FreePredictor:
 
     def __init__(self, image_size: int) -> None:
         """
-        Take images of a size.
+        Set the image size.
 
         :param image_size: longest side, pixels.
         """
@@ -72,11 +72,15 @@ class FreePredictor:
         return settings
 
     def initial_state(self) -> int:
-        """Give the number of images seen."""
+        """Return the state: the number of images so far."""
         return 0
 
     def step(self, rgb: np.ndarray, state: int, write: bool = True) -> tuple[HostPrediction, int]:
-        """Give the wall."""
+        """
+        Return the wall.
+
+        :param rgb: (h, w, 3) uint8; only its size is used.
+        """
         points, confidence = _wall(rgb.shape[1], rgb.shape[0])
         pose = np.eye(4)
         pose[0, 3] = 0.02 * state
@@ -116,16 +120,16 @@ def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
 
 class StopWatch:
     """
-    Time what happens to each image in the worker's thread.
+    Measures the stages of each image in the worker thread.
 
-    images: one record for each image of which a cloud was published. stamp_ns; arrived, begun and
-    published, in seconds of the monotonic clock; before, after: stage -> [seconds, seconds of CPU
-    of the thread] until the cloud was out and from then on; cpu: the latter of all stages and
-    what is between them, until the cloud was out.
+    images: one record for each image whose cloud was published, with stamp_ns; arrived, begun and
+    published: monotonic seconds; before, after: by stage, [seconds, CPU seconds of the thread]
+    until the cloud was published and after that; cpu: CPU seconds of the thread until the cloud
+    was published, including the code between the stages.
     """
 
     def __init__(self) -> None:
-        """Put a stop-watch around the functions; they stay so."""
+        """Wrap the functions of STAGES for the rest of the process."""
         self.images: list[dict[str, Any]] = []
         self._spent: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
         self._inner = [np.zeros(2)]
@@ -155,7 +159,7 @@ class StopWatch:
         return timed
 
     def _marked(self, publish: Callable[..., None]) -> Callable[..., None]:
-        """Note when the cloud is out."""
+        """Wrap a publisher function to record the time of the cloud."""
 
         def marked(publisher: LifecyclePublisher[Any], message: Any) -> None:
             publish(publisher, message)
@@ -167,7 +171,7 @@ class StopWatch:
         return marked
 
     def _recorded(self, process: Callable[..., None]) -> Callable[..., None]:
-        """Make a record of each image."""
+        """Wrap the processing of an image to write its record."""
 
         def recorded(pipeline: Pipeline, image: ReceivedImage) -> None:
             self._points = pipeline._outputs.points
@@ -187,15 +191,17 @@ class StopWatch:
 
 
 def _clocks() -> np.ndarray:
-    """Give the monotonic seconds, and those that the processor spent on this thread."""
+    """Return monotonic seconds and CPU seconds of this thread, (2,)."""
     return np.array([time.monotonic(), time.thread_time()])
 
 
 def main() -> int:
-    """Run the node until it is told to stop, then write what it took."""
+    """Run the node until a signal, then write the records; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('output', type=Path, help='takes the records, as JSON')
-    parser.add_argument('--free', type=int, metavar='SIZE', help='a network that costs nothing')
+    parser.add_argument('output', type=Path, help='JSON file for the records')
+    parser.add_argument(
+        '--free', type=int, metavar='SIZE', help='no network: longest side of the images'
+    )
     arguments, _ = parser.parse_known_args()
 
     def build_free(settings: Settings) -> Mapper:

@@ -4,9 +4,9 @@
 """
 Two cameras on one device: two steps of an image each, or one step of both images.
 
-Two nodes take the first way, each with a network of its own. A process that maps both could take
-the second: it would hold the weights once, and would have to wait for the later image. The two
-are timed in turns, so that whatever else the machine does meets both alike.
+Two nodes do the former, each with its own network. A process that maps both cameras could do the
+latter: it would load the weights once, and would have to wait for the later image. The steps
+alternate, so that other load on the machine affects both alike.
 
 Examples:
   python -m benchmark.speed.two_cameras
@@ -41,13 +41,13 @@ def compare(
     choice: NetworkChoice, resolution: tuple[int, int], pairs: int, clock: Callable[[], float]
 ) -> tuple[list[float], list[float]]:
     """
-    Take steps in turns; the first of each kind is not counted.
+    Time alternating steps, without the first of each kind.
 
-    :param choice: of the network.
-    :param resolution: width and height of the cameras' images.
-    :param pairs: how many are timed.
-    :param clock: gives seconds.
-    :returns: milliseconds of two steps of an image, and of one step of two.
+    :param choice: the network.
+    :param resolution: width and height of the camera images, pixels.
+    :param pairs: number of timed pairs.
+    :param clock: returns seconds.
+    :returns: milliseconds of two steps of one image, and of one step of two images.
     """
     network, info = choice.load()
     rule = chosen_rule(choice.settings, info)
@@ -83,7 +83,7 @@ def compare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare and print."""
+    """Compare and print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmark.speed.two_cameras',
         description=__doc__,

@@ -75,7 +75,7 @@ HEALTHY = Observed(
 
 
 def changed(thing, path, value):
-    """Give a thing with another value; `image.arrivals.count` names a part of a part."""
+    """Return a copy with one other value, for example of `image.arrivals.count`."""
     name, _, rest = path.partition('.')
     return replace(thing, **{name: changed(getattr(thing, name), rest, value) if rest else value})
 

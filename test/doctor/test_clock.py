@@ -12,8 +12,8 @@ from ttt3r_ros.doctor.observed import Clock
 @pytest.mark.parametrize(
     ('changes', 'seen', 'advice'),
     [
-        ({'node.use_sim_time': True}, 'nothing comes on /clock', 'use_sim_time:=false'),
-        ({'clock': Clock(('/bag', '/sim'), 100)}, '2 publishers', 'let only one run'),
+        ({'node.use_sim_time': True}, 'nothing is published on /clock', 'use_sim_time:=false'),
+        ({'clock': Clock(('/bag', '/sim'), 100)}, '2 publishers', 'stop all but one'),
         ({'image.arrivals.age_s': 3600.0}, '3600.000 s old', 'clocks'),
         ({'image.arrivals.age_s': -60.0}, '60.000 s ahead', 'clocks'),
         ({'image.arrivals.zero_stamps': 150}, '150 of 150 are 0', 'bad_stamps'),

@@ -24,12 +24,12 @@ CAMERA = Endpoint('/camera', IMAGE, 'BEST_EFFORT')
         ),
         (
             {'image.name': '/front/image_raw', 'image.subscribers': ()},
-            'is not heard by /ttt3r',
+            'has no subscriber in /ttt3r',
             'image_topic:=/front/image_raw',
         ),
         (
             {'image.subscribers': (Endpoint('/ttt3r', IMAGE, 'RELIABLE'),)},
-            '/camera offers BEST_EFFORT, /ttt3r asks for RELIABLE',
+            '/camera offers BEST_EFFORT, /ttt3r requests RELIABLE',
             'image_qos:=sensor_data',
         ),
         (
@@ -73,7 +73,7 @@ def test_images_that_are_lost_where_no_profile_is_set_say_so(find, profile):
         ('problem', 'K is zero', 'K is zero'),
         ('frame_id', 'left', "'left', the images are of 'optical'"),
         ('width', 320, 'for 320x480, the images have 640x480'),
-        ('publishers', (Endpoint('/camera', INFO, 'BEST_EFFORT'),), '/ttt3r asks for RELIABLE'),
+        ('publishers', (Endpoint('/camera', INFO, 'BEST_EFFORT'),), '/ttt3r requests RELIABLE'),
     ],
 )
 @pytest.mark.parametrize(('required', 'level'), [(False, Level.WARN), (True, Level.FAIL)])

@@ -91,7 +91,7 @@ def test_another_middleware_needs_no_shared_memory(healthy, profile):
     assert not list(middleware.judge_shared_memory(full, profile, observed))
 
 
-def test_a_segment_is_abandoned_when_nobody_holds_its_lock(tmp_path):
+def test_a_segment_is_abandoned_when_no_process_holds_its_lock(tmp_path):
     for name in ('fastdds_1', 'fastdds_2', 'fastdds_port7001'):
         (tmp_path / name).write_bytes(bytes(1000))
     for name in ('fastdds_1_el', 'fastdds_2_el'):

@@ -19,12 +19,12 @@ COSTMAP = Endpoint('/local_costmap', 'sensor_msgs/msg/PointCloud2', 'RELIABLE')
         ({'points.arrivals': Arrivals()}, 'none came on /ttt3r/points', 'above'),
         (
             {'points.subscribers': (COSTMAP,)},
-            '/ttt3r offers BEST_EFFORT, /local_costmap asks for RELIABLE',
+            '/ttt3r offers BEST_EFFORT, /local_costmap requests RELIABLE',
             'best effort',
         ),
         (
             {'map_cloud.subscribers': (COSTMAP,)},
-            '/local_costmap hears /ttt3r/map_cloud',
+            '/local_costmap subscribes to /ttt3r/map_cloud',
             'use /ttt3r/points',
         ),
         (
@@ -34,11 +34,11 @@ COSTMAP = Endpoint('/local_costmap', 'sensor_msgs/msg/PointCloud2', 'RELIABLE')
         ),
     ],
 )
-def test_outputs_that_do_not_reach_their_hearers_are_explained(find, changes, seen, advice):
+def test_outputs_that_do_not_reach_their_subscribers_are_explained(find, changes, seen, advice):
     find(changes, Level.FAIL, seen, advice)
 
 
-def test_points_that_nobody_hears_are_a_warning(judge, find):
+def test_points_without_a_subscriber_are_a_warning(judge, find):
     find({'points.subscribers': ()}, Level.WARN, 'nothing can be marked')
 
     assert Level.FAIL not in {one.level for one in judge({'points.subscribers': ()})}

@@ -16,9 +16,9 @@ EARTH = Link('earth', 'odom', False, ('/gps',), True, FRESH)
 @pytest.mark.parametrize(
     ('missing', 'seen', 'advice'),
     [
-        ('odom', "nobody publishes 'map' -> 'odom'", 'the mapping node sends it'),
-        ('base_link', "nobody publishes 'odom' -> 'base_link'", 'start the odometry'),
-        ('optical', "nobody publishes 'base_link' -> 'optical'", '--child-frame-id optical'),
+        ('odom', "no node publishes 'map' -> 'odom'", 'the mapping node sends it'),
+        ('base_link', "no node publishes 'odom' -> 'base_link'", 'start the odometry'),
+        ('optical', "no node publishes 'base_link' -> 'optical'", '--child-frame-id optical'),
     ],
 )
 def test_a_missing_link_is_named_with_who_should_send_it(find, healthy, missing, seen, advice):
@@ -40,7 +40,7 @@ def test_a_link_in_the_middle_is_named_by_its_two_ends(find, healthy):
     map_link, _, mount_link = healthy.links
     links = (map_link, Link('footprint', 'base_link', True, ('/urdf',)), mount_link)
 
-    found = find({'links': links}, Level.FAIL, "nobody publishes 'odom' -> 'footprint'")
+    found = find({'links': links}, Level.FAIL, "no node publishes 'odom' -> 'footprint'")
     assert "'base_link' hangs below 'footprint'" in found.seen
 
 
@@ -63,7 +63,7 @@ def test_a_frame_of_another_name_is_shown_beside_the_one_that_is_missing(find, h
         'links': (map_link, wheels_link, replace(mount_link, parent='base_footprint')),
     }
 
-    found = find(changes, Level.FAIL, "nobody publishes 'odom' -> 'base_footprint'", 'base_frame')
+    found = find(changes, Level.FAIL, "no node publishes 'odom' -> 'base_footprint'", 'base_frame')
     assert found.seen.endswith("'odom' has 'base_link'")
 
 
@@ -85,10 +85,10 @@ def test_a_second_author_of_a_link_is_named(find, healthy):
     map_link, *others = healthy.links
     links = (replace(map_link, authors=('/amcl', '/ttt3r')), *others)
 
-    find({'links': links}, Level.FAIL, "'map' -> 'odom' is sent by /amcl, /ttt3r", 'stop one')
+    find({'links': links}, Level.FAIL, "'map' -> 'odom' is published by /amcl, /ttt3r", 'stop one')
 
 
-def test_authors_that_are_only_possible_accuse_nobody(judge, healthy):
+def test_candidate_publishers_are_not_reported_as_a_fault(judge, healthy):
     links = tuple(
         replace(link, authors=('/ttt3r', '/wheels'), certain=False) for link in healthy.links
     )

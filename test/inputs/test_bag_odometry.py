@@ -67,7 +67,7 @@ def parts(pose):
 
 
 def tf(ns, parent, child, pose, quaternion=None):
-    """Make a TFMessage of one transform."""
+    """Create a TFMessage of one transform."""
     translation, rotation = parts(pose)
     moved = make(
         'geometry_msgs/msg/Transform',

@@ -39,7 +39,7 @@ def write_video(path, count, fps=10):
 
 
 def shown(frames):
-    """Tell which of the written images each frame shows."""
+    """Return which of the written images each frame shows."""
     return [round((f.rgb.mean() - 10) / 12) for f in frames]
 
 

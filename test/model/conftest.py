@@ -29,7 +29,7 @@ class Reference(NamedTuple):
 
 @pytest.fixture(scope='session')
 def make_network() -> MakeNetwork:
-    """Give a function that makes a network whose weights are all random, norms included."""
+    """Return a function that makes a network whose weights are all random, norms included."""
 
     def make(architecture: Architecture = TINY, seed: int = 0) -> Network:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -44,13 +44,13 @@ def make_network() -> MakeNetwork:
 
 @pytest.fixture(scope='session')
 def tiny_network(make_network: MakeNetwork) -> Network:
-    """Give a network of the tiny sizes; tests do not change it."""
+    """Return a network of the tiny sizes; tests do not change it."""
     return make_network()
 
 
 @pytest.fixture(scope='session')
 def reference(shared_data) -> Reference:
-    """Give the tiny network with the reference's weights, and what the reference recorded."""
+    """Return the tiny network with the reference's weights, and what the reference recorded."""
     with np.load(shared_data / 'reference' / 'tiny_ref.npz') as file:
         arrays = {
             name: torch.from_numpy(file[name])

@@ -22,7 +22,7 @@ def turns(count, heads):
 
 
 def heads_of(x, heads):
-    """Give (B, N, C) as a list of (B, N, C / heads), contiguous features each."""
+    """Return (B, N, C) as a list of (B, N, C / heads), contiguous features each."""
     size = x.shape[-1] // heads
     return [x[..., h * size : (h + 1) * size] for h in range(heads)]
 
@@ -128,7 +128,7 @@ class Sizes(TorchDispatchMode):
 
 
 def large_heads(dtype=torch.bfloat16):
-    """Give q, k and v as the layers do: two images, three heads, views of (B, N, C)."""
+    """Return q, k and v as the layers do: two images, three heads, views of (B, N, C)."""
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, count, 3, 48) for count in (260, 300, 300))
     return [x.to(dtype).transpose(1, 2) for x in (q, k, v)]

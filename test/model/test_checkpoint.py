@@ -42,7 +42,7 @@ TINY_CONFIG = (
 
 @pytest.fixture(scope='module')
 def tensors():
-    """Give the tensors of a tiny network under the published names, aliases included."""
+    """Return the tensors of a tiny network under the published names, aliases included."""
     torch.manual_seed(0)
     return with_aliases(Network(TINY).state_dict())
 

@@ -243,7 +243,7 @@ def test_stretching_takes_a_length_to_its_exponential_minus_one(length):
 
 @pytest.fixture
 def pose_head_giving():
-    """Give a pose head whose raw output is what is asked for."""
+    """Return a pose head whose raw output is what is asked for."""
 
     def make(raw):
         head = PoseHead(Architecture.tiny()).requires_grad_(False)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from ttt3r_ros.model import Architecture, layers, Outputs, update_rule
+from ttt3r_ros.model import Architecture, HeadSelection, layers, update_rule
 from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
 from ttt3r_ros.model.layers import (
     int8_kind,
@@ -26,19 +26,19 @@ from ttt3r_ros.model.layers import (
 
 CPU = torch.device('cpu')
 KINDS = (pytest.param(Int8Product, marks=pytest.mark.int8), Int8Storage)
-EVERYTHING = Outputs(world_points=True, rgb=True)
+EVERYTHING = HeadSelection(world_points=True, rgb=True)
 
 
 @pytest.fixture
 def asked_anew():
-    """Let the question whether this processor multiplies int8 be asked again."""
+    """Clear the cached answer whether this processor multiplies int8."""
     layers._multiplies_int8.cache_clear()
     yield
     layers._multiplies_int8.cache_clear()
 
 
 def relative_error(y, wanted):
-    """Give the error of every row over its length: (N,)."""
+    """Return the error of every row over its length: (N,)."""
     return (y.float() - wanted).norm(dim=-1) / wanted.norm(dim=-1)
 
 

@@ -29,7 +29,7 @@ RUNNABLE = ('strict', 'fast', pytest.param('int8', marks=pytest.mark.int8))
 
 
 def allocated_at_most(network, width, height):
-    """Give the peak of what torch allocates during the second step, bytes."""
+    """Return the peak of what torch allocates during the second step, bytes."""
     with torch.inference_mode():
         image = torch.rand(1, 3, height, width)
         _, state = network.step(image, network.initial_state())

@@ -15,12 +15,12 @@ from torch.nn.attention import sdpa_kernel, SDPBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ttt3r_ros.geometry import rotation_from_quaternion
-from ttt3r_ros.model import Architecture, FramePrediction, Network, Outputs, update_rule
+from ttt3r_ros.model import Architecture, FramePrediction, HeadSelection, Network, update_rule
 from ttt3r_ros.model.published.names import with_aliases
 from ttt3r_ros.model.rotary import rotary
 from ttt3r_ros.model.state_update import RULES
 
-EVERYTHING = Outputs(points=True, pose=True, world_points=True, rgb=True)
+EVERYTHING = HeadSelection(points=True, pose=True, world_points=True, rgb=True)
 
 
 def frames(count, batch_size=1, height=32, width=48, seed=0):
@@ -29,7 +29,7 @@ def frames(count, batch_size=1, height=32, width=48, seed=0):
 
 
 def run(network, images, state, **options):
-    """Give every frame's prediction and the state after the last."""
+    """Return every frame's prediction and the state after the last."""
     predictions = []
     for image in images:
         prediction, state = network.step(image, state, **options)
@@ -38,7 +38,7 @@ def run(network, images, state, **options):
 
 
 def computed(prediction):
-    """Give what was computed, by name."""
+    """Return what was computed, by name."""
     named = {field.name: getattr(prediction, field.name) for field in fields(FramePrediction)}
     return {name: tensor for name, tensor in named.items() if tensor is not None}
 
@@ -400,7 +400,7 @@ def test_images_of_every_grid_and_orientation_work(tiny_network, height, width):
 def test_every_variant_runs(make_network, changes):
     architecture = replace(Architecture.tiny(), **changes)
     network = make_network(architecture)
-    outputs = Outputs(world_points=architecture.world_head, rgb=architecture.rgb_head)
+    outputs = HeadSelection(world_points=architecture.world_head, rgb=architecture.rgb_head)
 
     predictions, state = run(network, frames(3), network.initial_state(), outputs=outputs)
 
@@ -444,7 +444,7 @@ class Shapes(TorchDispatchMode):
 
 
 def logits_among(shapes):
-    """Give the shapes that pair two sets of tokens: 211 of the state, 91 + 1 of the image, 13."""
+    """Return the shapes that pair two sets of tokens: 211 (state), 91 + 1 (image), 13."""
     counts = {211, 91, 92, 13}
     products = {a * b for a in counts for b in counts}
     return [
@@ -463,7 +463,7 @@ def test_attention_logits_never_exist(make_network, fused):
     _, state = network.step(images[0], network.initial_state())
 
     with Shapes() as shapes, sdpa_kernel(SDPBackend.FLASH_ATTENTION if fused else SDPBackend.MATH):
-        network.step(images[1], state, outputs=Outputs(world_points=True))
+        network.step(images[1], state, outputs=HeadSelection(world_points=True))
 
     # The plain kernel, which does store logits, shows that they would be seen.
     assert bool(logits_among(shapes.seen)) is not fused
@@ -472,15 +472,15 @@ def test_attention_logits_never_exist(make_network, fused):
 @pytest.mark.parametrize(
     ('outputs', 'modules'),
     [
-        (Outputs(), {'dpt_self', 'pose_head'}),
-        (Outputs(points=False), {'pose_head'}),
-        (Outputs(pose=False), {'dpt_self'}),
+        (HeadSelection(), {'dpt_self', 'pose_head'}),
+        (HeadSelection(points=False), {'pose_head'}),
+        (HeadSelection(pose=False), {'dpt_self'}),
         (
-            Outputs(False, False, world_points=True),
+            HeadSelection(False, False, world_points=True),
             {'dpt_cross', 'final_transform.0', 'final_transform.1'},
         ),
-        (Outputs(False, False, rgb=True), {'dpt_rgb'}),
-        (Outputs(False, False), set()),
+        (HeadSelection(False, False, rgb=True), {'dpt_rgb'}),
+        (HeadSelection(False, False), set()),
         (
             EVERYTHING,
             {
@@ -605,7 +605,7 @@ def test_a_frame_whose_sides_are_no_multiples_of_the_patch_is_refused():
         network.step(torch.zeros(1, 3, 40, 64), network.initial_state())
 
 
-@pytest.mark.parametrize('outputs', [Outputs(world_points=True), Outputs(rgb=True)])
+@pytest.mark.parametrize('outputs', [HeadSelection(world_points=True), HeadSelection(rgb=True)])
 def test_an_output_that_the_network_has_no_head_for_is_refused(outputs):
     bare = replace(Architecture.tiny(), world_head=False, rgb_head=False)
     network = Network(bare)

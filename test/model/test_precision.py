@@ -12,12 +12,12 @@ import re
 import pytest
 import torch
 
-from ttt3r_ros.model import Architecture, Outputs, update_rule
+from ttt3r_ros.model import Architecture, HeadSelection, update_rule
 from ttt3r_ros.model.blocks import DecoderBlock, EncoderBlock, ModulatedBlock
 from ttt3r_ros.model.layers import LayerNorm
 from ttt3r_ros.model.network import PatchEmbedding
 
-EVERYTHING = Outputs(world_points=True, rgb=True)
+EVERYTHING = HeadSelection(world_points=True, rgb=True)
 
 # The parameters that stay in float32; every other is a linear or convolution layer's.
 EXACT = re.compile(

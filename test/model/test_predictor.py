@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model import Architecture, FramePrediction, Network, Outputs, update_rule
+from ttt3r_ros.model import Architecture, FramePrediction, HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointError, CheckpointInfo, save_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import (
@@ -31,7 +31,7 @@ def photographs(count, height=32, width=48):
 
 
 def matrix_from_quaternion(x, y, z, w):
-    """Give the rotation of a quaternion by its textbook formula."""
+    """Return the rotation of a quaternion by its textbook formula."""
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -176,7 +176,9 @@ def test_a_network_gone_wrong_gives_nan_and_no_exception(make_network):
 
 def test_a_prediction_without_points_or_pose_is_the_callers_mistake(tiny_network):
     prediction, _ = tiny_network.step(
-        torch.zeros(1, 3, 32, 32), tiny_network.initial_state(), outputs=Outputs(points=False)
+        torch.zeros(1, 3, 32, 32),
+        tiny_network.initial_state(),
+        outputs=HeadSelection(points=False),
     )
 
     with pytest.raises(ValueError, match='points were not computed'):

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ttt3r_ros.model import Architecture, Network, Outputs, update_rule
+from ttt3r_ros.model import Architecture, HeadSelection, Network, update_rule
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.recorded_step import CudaGraphRecorder, MOST_RECORDINGS, RecordingRefused
 from ttt3r_ros.model.state_update import RULES
@@ -147,7 +147,7 @@ def test_a_step_asks_the_host_for_nothing(sizes, name):
     if sizes != 'tiny':
         network.use_bfloat16()
     state = network.initial_state()
-    outputs = Outputs(
+    outputs = HeadSelection(
         world_points=network.architecture.world_head, rgb=network.architecture.rgb_head
     )
 

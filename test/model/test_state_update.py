@@ -71,7 +71,7 @@ def run_rule(rule, proposed, match):
 
 
 def candidates(seed):
-    """Give a slow drift with jumps of single tokens, as a still and a moving camera would."""
+    """Return a slow drift with jumps of single tokens, as a still and a moving camera would."""
     rng = np.random.default_rng(seed)
     steps = 0.1 * rng.normal(size=(FRAMES, BATCH, TOKENS, WIDTH))
     steps[4, 0, 2] *= 30

@@ -61,7 +61,7 @@ def yaw_of(message: TransformStamped) -> float:
 
 @pytest.fixture
 def buffer() -> Buffer:
-    """Give odom -> base moving by 1 m and a quarter turn in 1 s, base -> camera fixed."""
+    """Return odom -> base moving by 1 m and a quarter turn in 1 s, base -> camera fixed."""
     buffer = Buffer()
     buffer.set_transform(placed('odom', 'base', 10.0), 'test')
     buffer.set_transform(placed('odom', 'base', 11.0, (1, 0, 0), np.pi / 2), 'test')
@@ -171,7 +171,7 @@ def test_clearing_leaves_what_is_static(buffer):
 
 @pytest.fixture
 def two_nodes(ros_domain):
-    """Give a node that talks, a node that listens, and `until(condition)` that spins both."""
+    """Return a node that talks, a node that listens, and `until(condition)` that spins both."""
     context = rclpy.Context()
     rclpy.init(context=context)
     talker = rclpy.create_node('talker', context=context)

@@ -16,7 +16,7 @@ from ttt3r_ros.tools.main import main
 
 @pytest.fixture
 def without_ros(monkeypatch):
-    """Let ROS be missing, and the checkpoint be there."""
+    """Simulate a machine without ROS and with the checkpoint."""
     monkeypatch.setitem(sys.modules, 'ttt3r_ros.doctor.probe', None)
     good = CheckpointFile('f.safetensors', 'a' * 64, 'Apache-2.0', 'small', 1)
     monkeypatch.setattr(machine, 'look_at_checkpoint', lambda model: good)

@@ -12,7 +12,7 @@ from ttt3r_ros.tools.main import main
 
 @pytest.fixture
 def paths(tmp_path):
-    """Make a true path, and an estimate of it at half the size with stamps 10 ms off."""
+    """Create a true path, and an estimate of it at half the size with stamps 10 ms off."""
     estimate, truth = tmp_path / 'estimate', tmp_path / 'truth'
     estimate.mkdir()
     truth.mkdir()

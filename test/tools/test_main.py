@@ -14,7 +14,7 @@ from ttt3r_ros.tools.main import COMMANDS, main
 
 @pytest.fixture
 def command(monkeypatch):
-    """Put a command of our own into the place of the one that would be imported."""
+    """Replace the imported module of a command by one of this test."""
 
     def install(run):
         module = types.SimpleNamespace(__doc__='A test.', add_arguments=lambda p: None, run=run)

@@ -42,7 +42,7 @@ SEQUENCES = (
 
 @pytest.fixture
 def images(tmp_path):
-    """Make a folder of five different images."""
+    """Create a folder of five different images."""
     folder = tmp_path / 'images'
     folder.mkdir()
     rng = np.random.default_rng(1)
@@ -355,7 +355,7 @@ def test_the_command_line_reports_errors_without_a_traceback(tmp_path):
 @pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_keeps_what_was_mapped(images, tmp_path, monkeypatch, number, code):
     mapped = []
-    add = mapping_run.Recording.add
+    add = mapping_run.RunRecord.add
 
     def add_and_interrupt(self, frame, latency_s):
         add(self, frame, latency_s)
@@ -364,7 +364,7 @@ def test_ctrl_c_keeps_what_was_mapped(images, tmp_path, monkeypatch, number, cod
             os.kill(os.getpid(), number)
             time.sleep(0.01)
 
-    monkeypatch.setattr(mapping_run.Recording, 'add', add_and_interrupt)
+    monkeypatch.setattr(mapping_run.RunRecord, 'add', add_and_interrupt)
 
     assert run_map(images, tmp_path / 'out') == code
 
@@ -436,7 +436,7 @@ def test_localizing_without_a_map_and_a_map_of_other_weights_are_refused(images,
 def test_a_start_pose_is_where_the_first_camera_stands(images, tmp_path):
     assert run_map(images, tmp_path / 'out', '--start-pose', '1.5', '-2', '90') == 0
 
-    pose = read_trajectory(tmp_path / 'out' / 'trajectory.txt').world_T_camera[0]
+    pose = read_trajectory(tmp_path / 'out' / 'trajectory.txt').poses[0]
     np.testing.assert_allclose(pose[:3, 3], [1.5, -2, 0], atol=1e-6)
     # The optical axis is ahead, which is y of the map after a quarter turn.
     np.testing.assert_allclose(pose[:3, 2], [0, 1, 0], atol=1e-6)
@@ -452,7 +452,7 @@ def test_the_odometry_of_a_bag_gives_the_map_its_place_and_is_named(tmp_path):
     for choice in ('auto', 'none'):
         out = tmp_path / choice
         assert run_map(source, out, '--odometry', choice, '--camera-height', '0.8') == 0
-        runs[choice] = summary_of(out), read_trajectory(out / 'trajectory.txt').world_T_camera[0]
+        runs[choice] = summary_of(out), read_trajectory(out / 'trajectory.txt').poses[0]
 
     assert runs['auto'][0]['odometry'].startswith('odometry: TF odom -> base_link')
     assert runs['auto'][1][2, 3] == pytest.approx(0.8, abs=1e-6)  # the camera on its robot

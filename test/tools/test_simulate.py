@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from ttt3r_ros.geometry import invert, rotation_about, rotation_from_quaternion, transform
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.settings import FilmSettings, knobs
+from ttt3r_ros.settings import knobs, SimulationSettings
 from ttt3r_ros.simulation.building import build_world, FAMILIES
 from ttt3r_ros.simulation.camera_path import body_T_camera, hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -27,21 +27,21 @@ SMALL = ('--seconds', '2', '--image-rate', '5', *SIZE)
 INTRINSICS = CameraIntrinsics.from_field_of_view(64, 48, 80.0)
 
 
-def film(output, *options):
+def run_simulate(output, *options):
     return main(['simulate', '--output', str(output), *SMALL, *options])
 
 
 @pytest.fixture(scope='module')
 def video(tmp_path_factory):
-    """Film a robot for two seconds."""
+    """Simulate a robot for two seconds."""
     folder = tmp_path_factory.mktemp('video') / 'drive'
-    assert film(folder, '--image-noise', '0', '--seed', '3') == 0
+    assert run_simulate(folder, '--image-noise', '0', '--seed', '3') == 0
     return folder
 
 
 @pytest.fixture(scope='module')
 def drive():
-    """Give the path and the views that the robot of `video` has."""
+    """Return the path and the views that the robot of `video` has."""
     world = build_world('S', 3)
     path = robot_path(world, 3, 2.0, 5.0, speed=0.6, camera_height=0.8, tilt=0.0)
     return path, *render_clip(world, INTRINSICS, path.world_T_camera, smooth=True)
@@ -51,7 +51,7 @@ def test_ground_truth_is_the_path_of_the_camera(video, drive):
     truth = read_trajectory(video / 'groundtruth.txt')
 
     np.testing.assert_array_equal(truth.stamps_ns, drive[0].stamps_ns)
-    np.testing.assert_allclose(truth.world_T_camera, drive[0].world_T_camera, atol=1e-7)
+    np.testing.assert_allclose(truth.poses, drive[0].world_T_camera, atol=1e-7)
 
 
 def test_the_video_shows_what_the_camera_saw(video, drive):
@@ -105,7 +105,7 @@ def pose_of(rotation, translation):
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_a_bag_holds_what_a_robot_publishes(tmp_path, drive, storage):
     options = ('--bag', '--storage', storage, '--image-noise', '0', '--seed', '3')
-    assert film(tmp_path / 'drive', *options) == 0
+    assert run_simulate(tmp_path / 'drive', *options) == 0
 
     messages = read_bag(tmp_path / 'drive' / 'bag')
 
@@ -140,10 +140,13 @@ def test_a_bag_holds_what_a_robot_publishes(tmp_path, drive, storage):
 
 def test_a_hand_held_bag_moves_as_its_ground_truth(tmp_path):
     assert (
-        film(tmp_path / 'walk', '--bag', '--path', 'hand', '--family', 'M', '--speed', '0.5') == 0
+        run_simulate(
+            tmp_path / 'walk', '--bag', '--path', 'hand', '--family', 'M', '--speed', '0.5'
+        )
+        == 0
     )
 
-    truth = read_trajectory(tmp_path / 'walk' / 'groundtruth.txt').world_T_camera
+    truth = read_trajectory(tmp_path / 'walk' / 'groundtruth.txt').poses
 
     expected = hand_path(build_world('M', 7), 7, 2.0, 5.0, speed=0.5).world_T_camera
     np.testing.assert_allclose(truth, expected, atol=1e-7)
@@ -162,8 +165,8 @@ def test_velocities_are_those_of_a_steady_curve():
     np.testing.assert_allclose(measured[1:], np.tile(expected, (19, 1)), atol=0.03)
 
 
-def test_a_seed_films_the_same_twice(tmp_path, video):
-    assert film(tmp_path / 'again', '--image-noise', '0', '--seed', '3') == 0
+def test_a_seed_always_gives_the_same_images(tmp_path, video):
+    assert run_simulate(tmp_path / 'again', '--image-noise', '0', '--seed', '3') == 0
 
     for name in ('groundtruth.txt', 'depth/000005.png', 'camera.json', 'timestamps.txt'):
         assert (tmp_path / 'again' / name).read_bytes() == (video / name).read_bytes()
@@ -172,7 +175,7 @@ def test_a_seed_films_the_same_twice(tmp_path, video):
 def test_a_folder_with_something_in_it_is_refused(tmp_path, capsys):
     (tmp_path / 'mine').write_text('precious')
 
-    assert film(tmp_path) == 1
+    assert run_simulate(tmp_path) == 1
 
     assert 'not an empty folder' in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ['mine']
@@ -185,20 +188,22 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, options):
 
     monkeypatch.setattr(simulate, 'render_clip', interrupted)
 
-    assert film(tmp_path / 'deep' / 'drive', *options) == 130
+    assert run_simulate(tmp_path / 'deep' / 'drive', *options) == 130
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_families_and_storages_that_may_be_chosen_are_those_that_there_are():
-    choices = {name: field.metadata['choices'] for name, field in knobs(FilmSettings).items()}
+    choices = {
+        name: field.metadata['choices'] for name, field in knobs(SimulationSettings).items()
+    }
 
     assert choices['family'] == tuple(FAMILIES)
     assert choices['storage'] == tuple(STORAGES)
 
 
 def test_a_tilt_in_degrees_turns_the_camera_by_so_much(tmp_path):
-    assert film(tmp_path / 'drive', '--bag', '--camera-tilt-degrees', '30') == 0
+    assert run_simulate(tmp_path / 'drive', '--bag', '--camera-tilt-degrees', '30') == 0
 
     mount = read_bag(tmp_path / 'drive' / 'bag')['/tf_static'][0].transforms[0].transform
     view = pose_of(mount.rotation, mount.translation)[:3, 2]  # of the camera, in base_link

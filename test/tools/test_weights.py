@@ -144,7 +144,7 @@ def wrong_length(request, body):
 
 
 def promise_too_much(request, body):
-    """Tell the right length, send less, and close."""
+    """Send the right length, then fewer bytes, and close."""
     ignore_range(request, body, len(body) // 2)
 
 
@@ -236,7 +236,7 @@ def test_a_redirect_is_followed_and_keeps_the_range(tmp_path, body):
 
 def test_a_new_run_goes_on_where_the_last_one_stopped(tmp_path, body):
     target = tmp_path / 'file.pth'
-    kept = pytest.raises(DownloadError, match='250000 bytes are kept')
+    kept = pytest.raises(DownloadError, match='250000 bytes are stored')
     with serving(body, cut_off_at(250_000), status(404)) as server, kept:
         download(remote_file(body, server.url), target, QUICK)
     assert not target.exists()
@@ -344,7 +344,7 @@ def pth(tmp_path, tensors):
 
 @pytest.fixture
 def published(monkeypatch, pth, tmp_path):
-    """Let 512 mean the tiny file, at a server of this test, fetched into a folder of its own."""
+    """Make 512 the tiny file, on a server of this test, fetched into a temporary folder."""
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     body = pth.read_bytes()
     with serving(body, serve) as server:
@@ -483,7 +483,7 @@ def test_convert_does_not_replace_its_own_input(pth, capsys):
 
     assert main(['weights', 'convert', str(converted), '--dtype', 'float16']) == 1
 
-    assert 'give another --output' in capsys.readouterr().err
+    assert 'set another --output' in capsys.readouterr().err
 
 
 def test_info_tells_what_the_file_is(pth, capsys):

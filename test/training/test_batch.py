@@ -17,7 +17,7 @@ CAMERA = CameraIntrinsics(64, 48, 40.0, 42.0, 30.0, 25.0)
 
 
 def wall_clip():
-    """Film a wall at z = 2 with a camera that moves and turns."""
+    """Render a wall at z = 2 with a camera that moves and turns."""
     poses = np.stack(
         [
             transform(rotation_about([0.1, 1.0, 0.2], 0.05 * t), [0.1 * t, -0.02 * t, 0.03 * t])

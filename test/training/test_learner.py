@@ -8,7 +8,7 @@ import io
 import pytest
 import torch
 
-from training.learner import compile_blocks, initialise, Learner, Untaught
+from training.learner import compile_blocks, DetachedGain, initialise, Learner
 from training.optimizer import Optimizer
 from ttt3r_ros.model import Architecture, Network, update_rule
 from ttt3r_ros.model.state_update import Candidate
@@ -25,51 +25,53 @@ def test_a_sequence_in_training_equals_the_same_frames_one_by_one(name):
         sequence = learner(images, rule, dense=[0, 2], memory_frames=2)
         state = learner.network.initial_state(2)
         for t in range(3):
-            told, state = learner.network.step(images[:, t], state, rule=rule)
+            predicted, state = learner.network.step(images[:, t], state, rule=rule)
             torch.testing.assert_close(
-                sequence.translation[:, t], told.translation, rtol=0, atol=1e-5
+                sequence.translation[:, t], predicted.translation, rtol=0, atol=1e-5
             )
             torch.testing.assert_close(
-                sequence.quaternion_xyzw[:, t], told.quaternion_xyzw, rtol=0, atol=1e-5
+                sequence.quaternion_xyzw[:, t], predicted.quaternion_xyzw, rtol=0, atol=1e-5
             )
             if t in (0, 2):
                 slot = t // 2
                 torch.testing.assert_close(
-                    sequence.points[:, slot], told.points_camera, rtol=0, atol=1e-5
+                    sequence.points[:, slot], predicted.points_camera, rtol=0, atol=1e-5
                 )
                 torch.testing.assert_close(
-                    sequence.confidence[:, slot], told.confidence, rtol=0, atol=1e-5
+                    sequence.confidence[:, slot], predicted.confidence, rtol=0, atol=1e-5
                 )
 
 
-def test_a_gate_is_lived_with_in_training_and_not_taught():
+def test_the_gain_of_a_rule_has_no_gradient_in_training():
     state, proposed = torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
     match = torch.tensor([[0.0, 3.0]], requires_grad=True)
     candidate = Candidate(state, proposed, match)
 
-    taught, _ = update_rule('ttt3r').gain(candidate, ())
-    untaught, _ = Untaught(update_rule('ttt3r')).gain(candidate, ())
+    attached, _ = update_rule('ttt3r').gain(candidate, ())
+    detached, _ = DetachedGain(update_rule('ttt3r')).gain(candidate, ())
 
-    torch.testing.assert_close(untaught, taught.detach(), rtol=0, atol=1e-5)
-    assert taught.requires_grad
-    assert not untaught.requires_grad
+    torch.testing.assert_close(detached, attached.detach(), rtol=0, atol=1e-5)
+    assert attached.requires_grad
+    assert not detached.requires_grad
 
 
-def test_the_mean_match_of_all_frames_but_the_first_can_be_taught():
+def test_the_mean_match_of_all_frames_but_the_first_has_a_gradient():
     torch.manual_seed(0)
     learner = Learner(Architecture.tiny())
     images = torch.rand(2, 3, 3, 48, 64) * 2 - 1
-    heard = Untaught(update_rule('ttt3r'))
+    detached = DetachedGain(update_rule('ttt3r'))
 
-    told = learner(images, update_rule('ttt3r'), dense=[0], memory_frames=8).match
-    told.backward()
+    predicted = learner(images, update_rule('ttt3r'), dense=[0], memory_frames=8).match
+    predicted.backward()
 
     with torch.no_grad():
         state = learner.network.initial_state(2)
         for t in range(3):
-            _, state = learner.network.step(images[:, t], state, rule=heard)
-    assert len(heard.matches) == 2
-    torch.testing.assert_close(told.detach(), torch.stack(heard.matches).mean(), rtol=0, atol=1e-5)
+            _, state = learner.network.step(images[:, t], state, rule=detached)
+    assert len(detached.matches) == 2
+    torch.testing.assert_close(
+        predicted.detach(), torch.stack(detached.matches).mean(), rtol=0, atol=1e-5
+    )
     for block in learner.network.dec_blocks_state:
         assert block.cross_attn.projk.bias.grad.abs().max() > 0
 
@@ -80,8 +82,8 @@ def test_no_gradient_goes_further_back_than_it_may():
 
     def gradient_at_first_image(memory_frames):
         images = (torch.rand(1, 4, 3, 32, 32) * 2 - 1).requires_grad_()
-        told = learner(images, update_rule('cut3r'), dense=[3], memory_frames=memory_frames)
-        told.translation[:, 3].sum().backward()
+        predicted = learner(images, update_rule('cut3r'), dense=[3], memory_frames=memory_frames)
+        predicted.translation[:, 3].sum().backward()
         return images.grad[:, 0].abs().max()
 
     assert gradient_at_first_image(memory_frames=4) > 0
@@ -94,15 +96,15 @@ def test_an_untrained_network_says_two_metres_and_no_motion():
     initialise(network)
 
     with torch.no_grad():
-        told, _ = network.step(torch.rand(1, 3, 96, 128) * 2 - 1, network.initial_state())
+        predicted, _ = network.step(torch.rand(1, 3, 96, 128) * 2 - 1, network.initial_state())
 
-    assert 1.0 < told.points_camera[..., 2].mean() < 4.0
-    assert told.translation.norm() < 0.3
-    assert told.quaternion_xyzw[0, 3] > 0.98
+    assert 1.0 < predicted.points_camera[..., 2].mean() < 4.0
+    assert predicted.translation.norm() < 0.3
+    assert predicted.quaternion_xyzw[0, 3] > 0.98
 
 
 def model_of_two_layers():
-    """Make a model with one matrix for each of the two optimizers."""
+    """Create a model with one matrix for each of the two optimizers."""
     model = torch.nn.Module()
     model.dec_blocks = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
     model.last = torch.nn.Linear(4, 4, bias=False)
@@ -172,8 +174,8 @@ def test_training_starts_with_a_gain_that_is_neither_open_nor_shut():
     with torch.no_grad():
         state = network.initial_state()
         for image in torch.rand(3, 1, 3, 96, 128) * 2 - 1:
-            told, state = network.step(image, state, rule=update_rule('ttt3r'))
-            gains.append(told.gain)
+            predicted, state = network.step(image, state, rule=update_rule('ttt3r'))
+            gains.append(predicted.gain)
 
     assert 0.2 < torch.stack(gains[1:]).mean() < 0.8
 
@@ -187,8 +189,10 @@ def test_compiled_blocks_compute_the_same_for_sequences_of_any_size():
     def gradients():
         found = []
         for images in inputs:
-            told = learner(images, rule, dense=[1], memory_frames=8)
-            (told.points.sum() + told.translation.sum() + told.flow.sum()).backward()
+            predicted = learner(images, rule, dense=[1], memory_frames=8)
+            (
+                predicted.points.sum() + predicted.translation.sum() + predicted.flow.sum()
+            ).backward()
             found.append([p.grad.clone() for p in learner.parameters() if p.grad is not None])
             learner.zero_grad()
         return found

@@ -41,7 +41,7 @@ def batch():
 
 @pytest.fixture
 def truth(batch):
-    """Give the prediction that is exactly right."""
+    """Return the prediction that is exactly right."""
     rotation = batch.first_T_camera[..., :3, :3].numpy().reshape(-1, 3, 3)
     quaternion = Rotation.from_matrix(rotation).as_quat().reshape(2, 3, 4).astype(np.float32)
     return SequencePrediction(

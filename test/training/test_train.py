@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.clips import ClipPool, ClipSettings, plan_shot, take, take_on_device
+from training.clips import ClipPool, ClipSettings, draw_clip_spec, render_on_cpu, render_on_cuda
 from training.presets import PRESETS
 from training.train import main
 from ttt3r_ros.model import update_rule
@@ -69,8 +69,8 @@ def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
     assert json.loads(info.metadata['validation'])['S']['depth_scaled'] > 0
     assert info.architecture.image_size == 96
     with torch.no_grad():
-        told, _ = network.step(torch.zeros(1, 3, 64, 96), network.initial_state())
-    assert torch.isfinite(told.points_camera).all()
+        predicted, _ = network.step(torch.zeros(1, 3, 64, 96), network.initial_state())
+    assert torch.isfinite(predicted.points_camera).all()
     assert not any('flow' in name for name in network.state_dict())
 
 
@@ -88,8 +88,10 @@ def test_images_that_are_no_whole_number_of_patches_are_refused(tmp_path, capsys
     assert 'multiples of 16' in capsys.readouterr().err
 
 
-def test_a_seed_gives_one_film():
-    first, again, other = (take(plan_shot('L', seed, SETTINGS)) for seed in (5, 5, 6))
+def test_a_seed_always_gives_the_same_clip():
+    first, again, other = (
+        render_on_cpu(draw_clip_spec('L', seed, SETTINGS)) for seed in (5, 5, 6)
+    )
 
     assert torch.equal(first.rgb, again.rgb)
     np.testing.assert_array_equal(first.world_T_camera, again.world_T_camera)
@@ -103,14 +105,14 @@ def test_the_pool_stays_bounded_and_renews_itself():
 
     assert len(pool.clips) == 3
     assert all(len(clip.rgb) == 3 for batch in drawn for clip in batch)
-    # 120 frames drawn at one use each: ten films of 12 frames were made, of which 3 are kept.
+    # 120 frames drawn at one use each: ten clips of 12 frames were made, of which 3 are kept.
     assert pool.frames_rendered == pytest.approx(120, abs=12)
 
 
 @pytest.mark.gpu
-def test_films_taken_on_the_device_are_those_of_the_cpu_and_stay_there():
-    shot = plan_shot('L', 5, SETTINGS)
-    expected, clip = take(shot), take_on_device(shot)
+def test_clips_rendered_on_the_gpu_equal_those_of_the_cpu_and_stay_on_the_gpu():
+    spec = draw_clip_spec('L', 5, SETTINGS)
+    expected, clip = render_on_cpu(spec), render_on_cuda(spec)
 
     assert clip.rgb.device.type == clip.depth.device.type == 'cuda'
     apart = (clip.rgb.cpu().int() - expected.rgb.int()).abs()

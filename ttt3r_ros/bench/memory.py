@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much memory this process holds, in bytes."""
+"""The resident memory of this process, in bytes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _RESET_PEAK = '5'
 
 
 def resident() -> int:
-    """Give what is resident now; where the system does not tell, the most that ever was."""
+    """Return the resident memory; on systems without /proc, its peak since the start."""
     return _status('VmRSS')
 
 
 def peak_resident() -> int:
-    """Give the most that was resident since restart_peak, or since the start."""
+    """Return the peak resident memory since restart_peak, or since the start."""
     return _status('VmHWM')
 
 
 def restart_peak() -> None:
-    """Let the peak begin anew, where the system can (Linux)."""
+    """Reset the peak, where the system supports it (Linux)."""
     with suppress(OSError):
         _CLEAR_REFS.write_text(_RESET_PEAK)
 

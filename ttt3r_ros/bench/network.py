@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The network that is measured, its operations, and the rate that this machine could reach."""
+"""The measured network, its operation count, and the peak rate of this machine."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from ttt3r_ros.settings import ModelSettings
 @dataclass(frozen=True)
 class NetworkChoice:
     """
-    Which network is measured, and how it computes.
+    The network to measure.
 
-    settings: of the network. preset: of Architecture, for random weights; empty for those of
-    the checkpoint.
+    settings: checkpoint, device and precision. preset: of Architecture, for random weights; empty
+    for the checkpoint.
     """
 
     settings: ModelSettings
@@ -45,19 +45,20 @@ class NetworkChoice:
 
     @property
     def device(self) -> torch.device:
-        """Give the device it runs on."""
+        """Return the device that the settings choose."""
         return choose_device(self.settings.device)
 
     @property
     def precision(self) -> str:
-        """Give strict, fast or int8."""
+        """Return the precision that the settings choose: strict, fast or int8."""
         return choose_precision(self.settings.precision, self.device)
 
     def load(self, precision: str = '') -> tuple[Network, CheckpointInfo | None]:
         """
-        Load it, or make it.
+        Load the network, or construct it with random weights.
 
-        :param precision: strict, fast or int8; empty for its own.
+        :param precision: strict, fast or int8; empty for that of the settings.
+        :returns: the network; its checkpoint, None for random weights.
         :raises UserError: when the device or the checkpoint cannot be used.
         """
         precision = precision or self.precision
@@ -67,7 +68,7 @@ class NetworkChoice:
         return load_network(resolve_checkpoint(self.settings.checkpoint), self.device, precision)
 
     def timed(self) -> TimedPredictor:
-        """Load it into a predictor that notes times."""
+        """Load the network into a predictor that measures times."""
         network, info = self.load()
         rule = chosen_rule(self.settings, info)
         return TimedPredictor(
@@ -75,7 +76,7 @@ class NetworkChoice:
         )
 
     def __str__(self) -> str:
-        """Say which it is, in words."""
+        """Return a description for captions."""
         weights = f'{self.preset}, random weights' if self.preset else 'checkpoint '
         if not self.preset:
             weights += resolve_checkpoint(self.settings.checkpoint).stem
@@ -89,9 +90,9 @@ class NetworkChoice:
 
 def random_weights(architecture: Architecture, device: torch.device, precision: str) -> Network:
     """
-    Make a network of any size at once: fixed random weights, in its precision from the start.
+    Construct a network with fixed random weights, directly on the device and in the precision.
 
-    :param device: where it shall be.
+    :param device: device of the weights.
     :param precision: strict, fast or int8.
     """
     with torch.device('meta'):
@@ -115,10 +116,11 @@ def count_gflop(architecture: Architecture, width: int, height: int) -> float:
     """
     Count the floating-point operations of one step with points and pose, attention included.
 
-    On the meta device: nothing is computed.
+    Counted on the meta device, without computing anything.
 
-    :param width: of the fitted image.
-    :param height: of the fitted image.
+    :param width: of the resized image, pixels.
+    :param height: of the resized image, pixels.
+    :returns: 1e9 operations, multiplications and additions counted separately.
     """
     with torch.device('meta'):
         network = Network(architecture).eval()
@@ -129,15 +131,15 @@ def count_gflop(architecture: Architecture, width: int, height: int) -> float:
 
 
 class MatrixProduct:
-    """The rate of a large matrix product, the best of all rounds."""
+    """Measures the rate of a large matrix product, the best of all rounds."""
 
     def __init__(self, device: torch.device, precision: str) -> None:
         """
-        Prepare it; nothing is kept between rounds.
+        Choose the data type; the matrices are allocated in each round.
 
-        :param device: where it is multiplied.
-        :param precision: what is multiplied: float32, bfloat16, or int8 where a network of
-            int8 weights multiplies int8.
+        :param device: device of the product.
+        :param precision: strict: float32; fast: bfloat16; int8: int8 where the device multiplies
+            int8, else bfloat16.
         """
         self._dtype = torch.float32 if precision == 'strict' else torch.bfloat16
         self._multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.mm
@@ -148,7 +150,7 @@ class MatrixProduct:
         self._best_s = float('inf')
 
     def round(self) -> None:
-        """Multiply some times."""
+        """Run one round of products."""
         sides = (self._side, self._side)
         a, b = (torch.randn(sides, device=self._device).to(self._dtype) for _ in range(2))
         for _ in range(10):
@@ -162,5 +164,5 @@ class MatrixProduct:
 
     @property
     def gflops(self) -> float:
-        """Give the rate, 1e9 operations a second."""
+        """Return the best rate so far, 1e9 operations per second."""
         return 2 * self._side**3 / self._best_s / 1e9

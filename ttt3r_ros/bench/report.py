@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a measurement found out, as tables and as plain values."""
+"""The results of a measurement, as tables and as JSON values."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ MEANING = {
     DECODE: 'decode (JPEG)',
     MAPPER: 'mapper (resize, checks, focal length)',
     MESSAGE: 'message (PointCloud2)',
-    WHOLE: 'network, upload to download, as the product runs it',
+    WHOLE: 'network, upload to download, as in the node',
     FRAME: 'whole frame',
 }
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Milliseconds: median, and what 99 of 100 stay within."""
+    """Median and 99th percentile, milliseconds."""
 
     median: float
     p99: float
 
     @classmethod
     def of(cls, milliseconds: list[float]) -> Spread:
-        """Summarise; needs a number."""
+        """Return the summary of at least one number."""
         return cls(*np.percentile(milliseconds, [50, 99]).tolist())
 
 
 @dataclass(frozen=True)
 class Cost:
     """
-    What it costs at a frame of the run.
+    Time and memory at a frame of the run.
 
     network_ms, frame_ms: medians of up to 100 frames before it. voxels: of the map.
     resident_mb: of the process. device_mb: allocated on the device, or None.
@@ -58,9 +58,9 @@ class Cost:
 @dataclass(frozen=True)
 class Fork:
     """
-    Steps from a young and from an old state, taken in turns.
+    Alternating steps from an early and from a late state.
 
-    steps: from each. frames: seen by each. milliseconds: medians.
+    steps: number from each state. frames: number before each state. milliseconds: medians.
     """
 
     steps: int
@@ -69,13 +69,13 @@ class Fork:
 
     @property
     def ratio(self) -> float:
-        """Give old over young."""
+        """Return the time from the late state over that from the early state."""
         return self.milliseconds[1] / self.milliseconds[0]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Mebibytes: what the process held before the network, then at most; the same on CUDA."""
+    """Mebibytes of the process before the network was loaded, and the peak; same for CUDA."""
 
     before_mb: float
     peak_mb: float
@@ -83,14 +83,14 @@ class Memory:
 
     @property
     def growth_mb(self) -> float:
-        """Give what network and mapping added to the process."""
+        """Return the memory that network and mapping added to the process."""
         return self.peak_mb - self.before_mb
 
 
 @dataclass(frozen=True)
 class Measured:
     """
-    What one run found out.
+    The results of one run.
 
     stages: by stage, WHOLE and FRAME included. gflop: of one step of the network. peak_gflops:
     of a matrix product in the network's precision, in the same run.
@@ -110,11 +110,11 @@ class Measured:
 
     @property
     def part_of_peak(self) -> float:
-        """Give the network's rate over that of the matrix product."""
+        """Return the rate of the network over that of the matrix product."""
         return self.gflop / self.stages[WHOLE].median * 1e3 / self.peak_gflops
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain values."""
+        """Return the results as JSON values."""
         record = asdict(self) | {'part_of_peak': self.part_of_peak}
         record['memory']['growth_mb'] = self.memory.growth_mb
         if self.fork:
@@ -123,9 +123,9 @@ class Measured:
 
     def tables(self, what: str) -> list[Table]:
         """
-        Write it down.
+        Return the results as tables.
 
-        :param what: was measured, for the captions.
+        :param what: the network, for the captions.
         """
         return [self._stage_table(what), self._totals(), self._cost_table()]
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One measurement of the mapper: images of a simulated world in, milliseconds and bytes out."""
+"""One measurement of the mapper on images of a simulated world: time and memory."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import TrackerState
 from ttt3r_ros.units import NANOSECONDS
 
-FILM_FRAMES = 40
-FILM_SEED = 7
+SEQUENCE_FRAMES = 40
+SEQUENCE_SEED = 7
 RATE_HZ = 15.0
 FIELD_OF_VIEW = 70.0
 JPEG_QUALITY = 90
@@ -60,17 +60,17 @@ FORK_AT = 100  # frames after which a state is young
 FORK_STEPS = 40
 
 
-def film(width: int, height: int, frames: int = FILM_FRAMES) -> list[bytes]:
+def render_images(width: int, height: int, frames: int = SEQUENCE_FRAMES) -> list[bytes]:
     """
-    Film a simulated world there and back again, so that it can be repeated without a jump.
+    Render a path through a simulated world, forwards and backwards, to be repeated without a jump.
 
-    :param width: of the images, pixels.
+    :param width: pixels.
     :param height: pixels.
-    :param frames: of the way there.
+    :param frames: number of images in one direction.
     :returns: JPEG files.
     """
-    world = build_world('S', FILM_SEED)
-    path = robot_path(world, FILM_SEED, frames / RATE_HZ, RATE_HZ)
+    world = build_world('S', SEQUENCE_SEED)
+    path = robot_path(world, SEQUENCE_SEED, frames / RATE_HZ, RATE_HZ)
     camera = CameraIntrinsics.from_field_of_view(width, height, FIELD_OF_VIEW)
     rgb, _ = render_clip(world, camera, path.world_T_camera[:frames])
     quality = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
@@ -79,7 +79,7 @@ def film(width: int, height: int, frames: int = FILM_FRAMES) -> list[bytes]:
 
 
 class BenchRun:
-    """Send a film through the product's own mapper, frame after frame, and note times."""
+    """Maps a sequence with the mapper, frame by frame, and measures times."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class BenchRun:
         product: MatrixProduct,
     ) -> None:
         """
-        Prepare.
+        Construct the mapper.
 
-        :param settings: of the mapper, as advised by the checkpoint.
-        :param images: JPEG files, repeated for ever.
-        :param product: to measure the network by.
+        :param settings: of the mapper, after those of the checkpoint were applied.
+        :param images: JPEG files, repeated without end.
+        :param product: the matrix product that the network is compared with.
         """
         self._predictor = predictor
         self._images = images
@@ -113,12 +113,12 @@ class BenchRun:
         self, frames: int, seconds: float, before: int, progress: Callable[[], object]
     ) -> Measured:
         """
-        Measure.
+        Run the measurement.
 
-        :param frames: at most, from 1.
-        :param seconds: no frame begins after so long, but for the first few.
-        :param before: bytes that were resident before the network was.
-        :param progress: is called after each frame.
+        :param frames: largest number of frames, at least 1.
+        :param seconds: time limit; the first few frames are always mapped.
+        :param before: resident memory before the network was loaded, bytes.
+        :param progress: called after each frame.
         """
         for _ in range(WARM_UP_FRAMES):
             self._frame()
@@ -165,7 +165,7 @@ class BenchRun:
         )
 
     def _frame(self) -> None:
-        """Map the next image, and note what each part took."""
+        """Map the next image, and record the time of each part."""
         predictor, around, mapper = self._predictor, self._around, self._mapper
         stamp_ns = round(self._frames / RATE_HZ * NANOSECONDS)
         moments, network = [time.perf_counter()], [self._network_ms()]
@@ -196,7 +196,7 @@ class BenchRun:
             around[FRAME].append((moments[-1] - moments[0]) * 1e3)
 
     def _network_ms(self) -> float:
-        """Return what all steps of the network have taken until now, milliseconds."""
+        """Return the time of all network steps so far, milliseconds."""
         return sum(sum(self._predictor.times[name]) for name in (WHOLE, *STAGES))
 
     def _cost(self) -> Cost:
@@ -219,7 +219,7 @@ class BenchRun:
         return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == 'cuda' else None
 
     def _fork(self, young: TrackerState) -> Fork:
-        """Step from both states in turns: whatever else the machine does meets both alike."""
+        """Alternate steps from both states, so that other load affects both alike."""
         old = self._mapper.state
         image = old.views[-1].image
         self._predictor.staged = False
@@ -237,7 +237,7 @@ class BenchRun:
 
 
 def message_maker(bounds: MapSettings) -> Callable[[Pointmap], object] | None:
-    """Return what builds the cloud that the node would publish; None where there is no ROS 2."""
+    """Return the function that builds the cloud message; None without ROS 2."""
     if find_spec('rclpy') is None:
         return None
     from ttt3r_ros.node import messages
@@ -262,13 +262,13 @@ def measure(
     """
     Load a network and measure it.
 
-    :param choice: of the network.
-    :param settings: of the mapper; what they leave to the checkpoint is asked of it.
-    :param resolution: width and height of the images.
-    :param frames: at most.
-    :param seconds: at most, about.
+    :param choice: the network.
+    :param settings: of the mapper; automatic ones are taken from the checkpoint.
+    :param resolution: width and height of the images, pixels.
+    :param frames: largest number of frames.
+    :param seconds: time limit, approximate.
     """
-    images = film(*resolution)
+    images = render_images(*resolution)
     product = MatrixProduct(choice.device, choice.precision)
     product.round()
     before = resident()

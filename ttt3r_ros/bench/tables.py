@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """A caption above a head and rows of as many cells."""
+    """A table with a caption, a head and rows of as many cells."""
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """Write it; columns are aligned for people who read the source, numbers to the right."""
+        """Return the table as Markdown with aligned columns, numbers to the right."""
         widths = [max(map(len, column)) for column in zip(self.head, *self.rows)]
         rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
         lines = [_line(row, widths) for row in (self.head, rule, *self.rows)]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A predictor that notes how long each stage of the network takes."""
+"""A predictor that measures the time of each stage of the network."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from ttt3r_ros.arrays import Pixels
-from ttt3r_ros.model import Network, Outputs, RecurrentState
+from ttt3r_ros.model import HeadSelection, Network, RecurrentState
 from ttt3r_ros.model.checkpoint import CheckpointInfo
 from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host
-from ttt3r_ros.model.recorded_step import Recorder
+from ttt3r_ros.model.recorded_step import StepRecorder
 from ttt3r_ros.model.state_update import UpdateRule
 
 MEMORY = 'memory'
@@ -25,19 +25,19 @@ STAGES = ('upload', 'encoder', 'decoders', MEMORY, 'heads', 'download')
 WHOLE = 'network'
 
 
-class Clock:
-    """Moments on the host or, without waiting for it, on the stream of a CUDA device."""
+class DeviceTimer:
+    """Time stamps on the host, or on the stream of a CUDA device without synchronization."""
 
     def __init__(self, device: torch.device) -> None:
         """
-        Choose.
+        Choose the source of time stamps.
 
-        :param device: where the network runs.
+        :param device: device of the network.
         """
         self._has_stream = device.type == 'cuda'
 
     def now(self) -> Any:
-        """Give this moment."""
+        """Return a time stamp, for `milliseconds`."""
         if not self._has_stream:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -46,7 +46,7 @@ class Clock:
 
     def milliseconds(self, begin: Any, end: Any) -> float:
         """
-        Give the time between two moments; waits for the second one.
+        Return the time between two time stamps; waits until the second is reached.
 
         :param begin: from now().
         :param end: from now(), later.
@@ -61,8 +61,8 @@ class TimedPredictor(Predictor):
     """
     A predictor whose steps are timed: as a whole, or stage by stage while `staged`.
 
-    times: milliseconds of each step by stage, WHOLE being the product's own step. The memory
-    of the poses runs within the decoders' stage and is taken out of it by hooks.
+    times: milliseconds of each step by stage, WHOLE being the step of Predictor. Hooks measure
+    the pose memory, which runs within the decoders, as a separate stage.
     """
 
     def __init__(
@@ -72,19 +72,19 @@ class TimedPredictor(Predictor):
         *,
         device: torch.device,
         rule: UpdateRule,
-        recorder: Recorder | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         """
-        Take over a network, as Predictor does.
+        Construct the predictor, see Predictor.
 
         :param network: on `device`, in its precision.
-        :param checkpoint: where the weights came from; None for random ones.
+        :param checkpoint: origin of the weights, None for random ones.
         :param recorder: as for Predictor; stages are always run one operation at a time.
         """
         super().__init__(network, checkpoint, device=device, rule=rule, recorder=recorder)
         self.staged = False
         self.times: defaultdict[str, list[float]] = defaultdict(list)
-        self._clock = Clock(device)
+        self._timer = DeviceTimer(device)
         self._memory_moments: list[Any] = []
         if self.architecture.pose_memory:
             memory = network.pose_retriever
@@ -94,16 +94,16 @@ class TimedPredictor(Predictor):
 
     def _note(self, part: nn.Module, *_: Any) -> None:
         if self.staged:
-            self._memory_moments.append(self._clock.now())
+            self._memory_moments.append(self._timer.now())
 
     def step(
         self, rgb: Pixels, state: RecurrentState, write: bool = True
     ) -> tuple[HostPrediction, RecurrentState]:
         """
-        Take one fitted image, and note how long it took.
+        Process one resized image, and record the time.
 
         :param rgb: (h, w, 3) uint8.
-        :param state: is not changed.
+        :param state: of the frame before; it is not changed.
         :param write: as for Predictor.
         """
         if self.staged:
@@ -117,7 +117,7 @@ class TimedPredictor(Predictor):
     def _step_by_stages(
         self, rgb: Pixels, state: RecurrentState, write: bool
     ) -> tuple[HostPrediction, RecurrentState]:
-        network, now = self._network, self._clock.now
+        network, now = self._network, self._timer.now
         self._memory_moments.clear()
         moments = [now()]
         image = self.upload(rgb)
@@ -126,14 +126,14 @@ class TimedPredictor(Predictor):
         moments.append(now())
         decoded, gain, state = network.advance(encoded, state, rule=self._rule, write=write)
         moments.append(now())
-        prediction = network.predict(decoded, gain, Outputs())
+        prediction = network.predict(decoded, gain, HeadSelection())
         moments.append(now())
         on_host = to_host(prediction)
         moments.append(now())
 
-        spans = [self._clock.milliseconds(a, b) for a, b in itertools.pairwise(moments)]
+        spans = [self._timer.milliseconds(a, b) for a, b in itertools.pairwise(moments)]
         pairs = zip(self._memory_moments[::2], self._memory_moments[1::2])
-        memory = sum(self._clock.milliseconds(a, b) for a, b in pairs)
+        memory = sum(self._timer.milliseconds(a, b) for a, b in pairs)
         upload, encoder, advance, heads, download = spans
         for stage, milliseconds in zip(
             STAGES, (upload, encoder, advance - memory, memory, heads, download)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the time of the node and the stamps of its images fit."""
+"""Checks of the clock of the node and of the stamps of its images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OLD_STAMP_S = 1.0
 
 def judge_clock(observed: Observed) -> Finding:
     """
-    Judge whether the node and its clock fit.
+    Check use_sim_time and /clock.
 
-    :param observed: by the probe.
+    :param observed: the observed system.
     """
     clock, node = observed.clock, observed.node
     simulated = node is not None and node.use_sim_time
@@ -24,17 +24,17 @@ def judge_clock(observed: Observed) -> Finding:
             return ok('clock', "the system's; nothing on /clock")
         return fail(
             'clock',
-            'use_sim_time is true, but nothing comes on /clock',
+            'use_sim_time is true, but nothing is published on /clock',
             'play the bag with --clock, or set use_sim_time:=false',
         )
     seen = f'/clock from {listed(clock.publishers)}'
     if len(clock.publishers) > 1:
-        return fail('clock', f'{seen}: {len(clock.publishers)} publishers', 'let only one run')
+        return fail('clock', f'{seen}: {len(clock.publishers)} publishers', 'stop all but one')
     if clock.went_back:
         return warn(
             'clock',
             f'{seen} went back {clock.went_back} time(s)',
-            'a bag that loops: the map starts anew each time',
+            'a bag that loops: the map is cleared each time',
         )
     if node is not None and not simulated:
         return warn(
@@ -47,10 +47,10 @@ def judge_clock(observed: Observed) -> Finding:
 
 def judge_stamps(arrivals: Arrivals, observed: Observed) -> Finding:
     """
-    Judge stamps against the clock of the node.
+    Compare stamps with the clock of the node.
 
-    :param arrivals: of stamped messages.
-    :param observed: by the probe.
+    :param arrivals: statistics of the stamped messages.
+    :param observed: the observed system.
     """
     simulated, settings = observed.follows_clock, observed.settings
     age_s = arrivals.clock_age_s if simulated else arrivals.age_s
@@ -60,7 +60,7 @@ def judge_stamps(arrivals: Arrivals, observed: Observed) -> Finding:
         return bad(
             'stamps',
             f'{arrivals.zero_stamps} of {arrivals.count} are 0',
-            'let the camera stamp its images, or set inputs.bad_stamps to restamp',
+            'configure the camera driver to stamp its images, or set inputs.bad_stamps to restamp',
         )
     if age_s is None:
         return fail('stamps', 'cannot be compared: no /clock', 'see clock')
@@ -77,7 +77,7 @@ def judge_stamps(arrivals: Arrivals, observed: Observed) -> Finding:
         return bad(
             'stamps',
             f'{seen}, inputs.stamp_tolerance is {tolerance_s:g} s',
-            'set the clocks of both machines (chrony, ptp), or set inputs.bad_stamps to restamp',
+            'synchronize the clocks (chrony, ptp), or set inputs.bad_stamps to restamp',
         )
     if arrivals.disordered:
         return warn(

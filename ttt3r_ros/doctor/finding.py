@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the doctor says about one thing."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class Level(Enum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = 'OK'
     WARN = 'WARN'
@@ -20,7 +20,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: about what, what was seen, and what to do (empty where nothing is)."""
+    """A subject, what was observed, and the advice, which is empty where nothing is wrong."""
 
     level: Level
     subject: str
@@ -29,24 +29,24 @@ class Finding:
 
 
 def ok(subject: str, seen: str) -> Finding:
-    """Find that something is as it should be."""
+    """Return a finding that reports the expected state."""
     return Finding(Level.OK, subject, seen)
 
 
 def warn(subject: str, seen: str, advice: str) -> Finding:
-    """Find something that may be wrong."""
+    """Return a finding that reports a possible fault."""
     return Finding(Level.WARN, subject, seen, advice)
 
 
 def fail(subject: str, seen: str, advice: str) -> Finding:
-    """Find something that is wrong."""
+    """Return a finding that reports a fault."""
     return Finding(Level.FAIL, subject, seen, advice)
 
 
 def listed(names: Iterable[str]) -> str:
     """
-    Put names into words.
+    Return names as a phrase, for example `a, b and c`.
 
-    :param names: may be none.
+    :param names: may be empty.
     """
-    return ', '.join(names) or 'nobody'
+    return ', '.join(names) or 'none'

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether images and their calibration come to the node."""
+"""Checks that images and their calibration reach the node."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MISSING_PART = 0.2
 
 def judge_image(observed: Observed, profile: Profile) -> Iterator[Finding]:
     """
-    Judge whether images come to the node, in good order.
+    Check whether images reach the node, complete and at the expected rate.
 
-    :param observed: by the probe.
-    :param profile: of Fast DDS.
+    :param observed: the observed system.
+    :param profile: the Fast DDS profile of this process.
     """
     image = observed.image
     yield from _judge_image_ends(observed)
@@ -70,7 +70,7 @@ def _judge_image_ends(observed: Observed) -> Iterator[Finding]:
     if observed.node is not None and not own:
         yield fail(
             'image topic',
-            f'{image.name} from {ends} is not heard by {name}',
+            f'{image.name} from {ends} has no subscriber in {name}',
             f'start the node with image_topic:={image.name.removesuffix("/compressed")}'
             + (' image_transport:=compressed' if image.name.endswith('/compressed') else ''),
         )
@@ -84,15 +84,15 @@ def _judge_image_ends(observed: Observed) -> Iterator[Finding]:
     elif len(image.publishers) > 1:
         yield warn('image topic', f'{image.name} from {ends}', 'one camera is mapped: stop others')
     else:
-        heard = f' to {name} ({own[0].reliability})' if own else ''
-        yield ok('image topic', f'{image.name} from {ends}{heard}')
+        received = f' to {name} ({own[0].reliability})' if own else ''
+        yield ok('image topic', f'{image.name} from {ends}{received}')
 
 
 def judge_camera_info(observed: Observed) -> Finding:
     """
-    Judge the calibration.
+    Check the calibration of the camera.
 
-    :param observed: by the probe.
+    :param observed: the observed system.
     """
     info, image, subject = observed.camera_info, observed.image, 'camera_info'
     required = observed.settings.inputs.require_camera_info
@@ -107,7 +107,7 @@ def judge_camera_info(observed: Observed) -> Finding:
     if reasons := own_mismatches(info, observed.name):
         return bad(subject, '; '.join(reasons), f'set image_qos:=sensor_data{otherwise}')
     if not info.arrivals.count:
-        return bad(subject, f'none came on {info.name}', f'does the camera send it?{otherwise}')
+        return bad(subject, f'none came on {info.name}', f'does the camera publish it?{otherwise}')
     if info.problem:
         return bad(subject, info.problem, f'calibrate the camera{otherwise}')
     if image.arrivals.count and info.frame_id != image.frame_id:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What this machine has for the node: a device, a checkpoint, a place for maps."""
+"""Checks of this machine: device, checkpoint, and disk space for maps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FREE_FAIL, FREE_WARN = 100 * 2**20, 2 * 2**30
 
 @dataclass(frozen=True)
 class Device:
-    """Where the network would run here; error: why it cannot, or empty. Memory in bytes."""
+    """The device of the network, memory in bytes; error: why it cannot be used, or empty."""
 
     torch: str
     name: str = 'cpu'
@@ -34,10 +34,10 @@ class Device:
 @dataclass(frozen=True)
 class CheckpointFile:
     """
-    The checkpoint that would be used.
+    The checkpoint that the settings choose.
 
-    note: what its maker wants every user to know, or empty. error: why it cannot be used, or
-    empty.
+    note: from the metadata, a message of its author to users, or empty. error: why it cannot be
+    used, or empty.
     """
 
     path: str = ''
@@ -51,7 +51,7 @@ class CheckpointFile:
 
 @dataclass(frozen=True)
 class Disk:
-    """The folder of the maps; free in bytes."""
+    """The folder of the maps; free space in bytes."""
 
     folder: Path
     free: int
@@ -63,9 +63,9 @@ class Disk:
 
 def look_at_device(model: ModelSettings) -> Device:
     """
-    Look at where the network would run.
+    Inspect the device of the network on this machine.
 
-    :param model: says where it should.
+    :param model: the model settings.
     """
     import torch
 
@@ -89,15 +89,15 @@ def look_at_device(model: ModelSettings) -> Device:
 
 def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     """
-    Look at the weights that would be used.
+    Inspect the checkpoint on this machine.
 
-    :param model: names them.
+    :param model: the model settings.
     """
     from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
     from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
 
     if model.checkpoint == RANDOM_CHECKPOINT:
-        return CheckpointFile(error='random weights, a map of nothing: set model.checkpoint')
+        return CheckpointFile(error='random weights, the map is meaningless: set model.checkpoint')
     try:
         path = resolve_checkpoint(model.checkpoint)
         info = open_checkpoint(path).info
@@ -115,9 +115,9 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
 
 def look_at_disk(settings: NodeSettings) -> Disk:
     """
-    Look at the place for maps.
+    Inspect the folder of the maps.
 
-    :param settings: name it.
+    :param settings: the node settings.
     """
     folder = Path(settings.map_directory).expanduser()
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -130,10 +130,10 @@ def look_at_disk(settings: NodeSettings) -> Disk:
 
 def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
     """
-    Judge where the network would run.
+    Check the device of the network and its memory.
 
     :param device: of this machine.
-    :param checkpoint: needs memory.
+    :param checkpoint: whose size is compared with the memory.
     """
     if device.error:
         return fail('device', device.error, '')  # says what to do itself
@@ -144,7 +144,9 @@ def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
         )
         if device.free < checkpoint.size:
             return fail(
-                'device', seen, f'the checkpoint has {checkpoint.size / 2**30:.1f} GB: make room'
+                'device',
+                seen,
+                f'the checkpoint has {checkpoint.size / 2**30:.1f} GB: free some memory',
             )
         return ok('device', seen)
     seen = f'cpu with {device.cores} core(s), torch {device.torch}'
@@ -159,9 +161,9 @@ def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
 
 def judge_checkpoint(checkpoint: CheckpointFile) -> Finding:
     """
-    Judge the weights.
+    Check the checkpoint.
 
-    :param checkpoint: that would be used.
+    :param checkpoint: that the settings choose.
     """
     if checkpoint.error:
         return fail('checkpoint', checkpoint.error, '')  # says what to do itself
@@ -174,7 +176,7 @@ def judge_checkpoint(checkpoint: CheckpointFile) -> Finding:
 
 def judge_disk(disk: Disk) -> Finding:
     """
-    Judge the place for maps.
+    Check the folder of the maps.
 
     :param disk: of map_directory.
     """
@@ -182,7 +184,7 @@ def judge_disk(disk: Disk) -> Finding:
     if not disk.writable:
         return fail('disk', f'{seen}, cannot be written', 'change its owner, or map_directory')
     if disk.free < FREE_FAIL:
-        return fail('disk', seen, 'make room: maps cannot be saved')
+        return fail('disk', seen, 'free some space: maps cannot be saved')
     if disk.free < FREE_WARN:
-        return warn('disk', seen, 'make room for maps')
+        return warn('disk', seen, 'free some space for maps')
     return ok('disk', seen)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the node is there, and what it says itself."""
+"""Checks of the mapping node: its presence, lifecycle state and diagnostics."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ttt3r_ros.doctor.observed import Observed
 
 def judge_node(observed: Observed) -> Iterator[Finding]:
     """
-    Judge whether the node is there, and what it says itself.
+    Check whether the node runs, and report its state and diagnostics.
 
-    :param observed: by the probe.
+    :param observed: the observed system.
     """
     name, node = observed.name, observed.node
     if node is None:

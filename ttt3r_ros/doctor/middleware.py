@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the nodes can meet at all: domain, discovery, and Fast DDS with large messages."""
+"""Checks of the middleware: domain, discovery, and Fast DDS with large messages."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 @dataclass(frozen=True)
 class Profile:
     """
-    The profile of Fast DDS that the variable names.
+    The Fast DDS profile that the environment variable names.
 
-    segment_size: in bytes, or None where the file has none. shipped: the one that comes with us.
+    segment_size: bytes, or None where the file sets none. shipped: path of the profile of this
+    package.
     """
 
     variable: str
@@ -47,10 +48,10 @@ class Profile:
 
 def judge_middleware(observed: Observed, environment: Mapping[str, str]) -> Iterator[Finding]:
     """
-    Judge how the nodes find each other.
+    Check the domain and the discovery of nodes.
 
-    :param observed: by the probe.
-    :param environment: variables of this process.
+    :param observed: the observed system.
+    :param environment: environment variables of this process.
     """
     yield ok('middleware', observed.middleware)
     domain = f'ROS_DOMAIN_ID {observed.domain}, {len(observed.nodes)} other node(s)'
@@ -64,7 +65,7 @@ def judge_middleware(observed: Observed, environment: Mapping[str, str]) -> Iter
         yield fail(
             'domain',
             f'ROS_DOMAIN_ID {observed.domain}, no other node is there',
-            'set the same ROS_DOMAIN_ID here and there, and start the camera and the node',
+            'set the same ROS_DOMAIN_ID for all processes, and start the camera and the node',
         )
     else:
         yield ok('domain', domain)
@@ -96,7 +97,7 @@ def _judge_range(environment: Mapping[str, str]) -> Finding:
 
 
 def look_at_profile() -> Profile:
-    """Look at the profile of Fast DDS that processes with this environment take."""
+    """Return the Fast DDS profile that processes with this environment use."""
     variable = profile_variable()
     name = os.environ.get(variable, '')
     shipped = str(config_file('fastdds_large_messages.xml'))
@@ -109,10 +110,10 @@ def look_at_profile() -> Profile:
 
 def judge_profile(profile: Profile, observed: Observed | None) -> Finding:
     """
-    Judge whether large messages get through Fast DDS.
+    Check whether large messages pass Fast DDS.
 
-    :param profile: as this process sees it.
-    :param observed: by the probe; the size of the images is known from it.
+    :param profile: the Fast DDS profile of this process.
+    :param observed: the observed system, for the size of the images; None where there is none.
     """
     subject = 'large messages'
     if observed is not None and 'fastrtps' not in observed.middleware:
@@ -133,8 +134,9 @@ def judge_profile(profile: Profile, observed: Observed | None) -> Finding:
         return ok(
             subject, f'{profile.path}, shared memory of {profile.segment_size / 2**20:.0f} MB'
         )
-    said = 'no segment_size' if profile.segment_size is None else f'{profile.segment_size} bytes'
-    return warn(subject, f'{profile.path} gives shared memory {said}', advice)
+    size = profile.segment_size
+    found = 'no segment_size' if size is None else f'a segment_size of {size} bytes'
+    return warn(subject, f'{profile.path} sets {found}', advice)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class SharedMemory:
     """
     The shared memory of this machine, in bytes.
 
-    abandoned: held by segments of Fast DDS whose process was killed, until somebody removes them.
+    abandoned: bytes of Fast DDS segments whose process was killed.
     """
 
     size: int
@@ -152,9 +154,10 @@ class SharedMemory:
 
 def look_at_shared_memory(folder: Path = SHARED_MEMORY) -> SharedMemory | None:
     """
-    Look at the shared memory; None where there is no such folder.
+    Inspect the shared memory.
 
-    :param folder: that the system keeps it in.
+    :param folder: the mount point of shared memory.
+    :returns: None where there is no such folder.
     """
     if not folder.is_dir():
         return None
@@ -165,11 +168,11 @@ def look_at_shared_memory(folder: Path = SHARED_MEMORY) -> SharedMemory | None:
 
 def abandoned_segments(folder: Path = SHARED_MEMORY) -> list[Path]:
     """
-    Find the segments of Fast DDS that no process holds any more.
+    Return the Fast DDS segments whose process has ended.
 
-    A process holds the lock `NAME_el` of each of its segments as long as it lives.
+    A process holds the lock `NAME_el` of each of its segments until it ends.
 
-    :param folder: that the system keeps shared memory in.
+    :param folder: the mount point of shared memory.
     """
     return [
         segment
@@ -191,22 +194,22 @@ def judge_shared_memory(
     memory: SharedMemory | None, profile: Profile, observed: Observed
 ) -> Iterator[Finding]:
     """
-    Judge whether the next process finds room for its segment; nothing to say without Fast DDS.
+    Check whether the shared memory suffices for another process; yields nothing without Fast DDS.
 
-    :param memory: of this machine.
-    :param profile: as this process sees it.
-    :param observed: by the probe.
+    :param memory: of this machine, None where there is none.
+    :param profile: the Fast DDS profile of this process.
+    :param observed: the observed system.
     """
     if memory is None or 'fastrtps' not in observed.middleware:
         return
     subject, needed = 'shared memory', profile.segment_size or SMALL_SEGMENT
     said = f'{memory.free / 2**20:.0f} of {memory.size / 2**20:.0f} MB free in {SHARED_MEMORY}'
-    clean = 'free what they hold with `fastdds shm clean`'
+    clean = 'free it with `fastdds shm clean`'
     if memory.free < needed:
         yield warn(
             subject,
-            f'{said}, a node wants {needed / 2**20:.0f}: large images may be lost',
-            clean if memory.abandoned else 'give the container more: `docker run --shm-size=1g`',
+            f'{said}, a node needs {needed / 2**20:.0f}: large images may be lost',
+            clean if memory.abandoned else 'increase it: `docker run --shm-size=1g`',
         )
     elif memory.abandoned > MUCH_ABANDONED:
         held = memory.abandoned / 2**20

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a probe saw of a running system, as plain data: no ROS is needed to read it."""
+"""The observation of a running system as plain data, which needs no ROS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Endpoint:
     """
     A publisher or a subscriber.
 
-    node: its full name. kind: of the messages, `sensor_msgs/msg/Image`. reliability:
+    node: full name. kind: type of the messages, for example `sensor_msgs/msg/Image`. reliability:
     BEST_EFFORT or RELIABLE. durability: VOLATILE or TRANSIENT_LOCAL.
     """
 
@@ -28,12 +28,12 @@ class Endpoint:
 @dataclass(frozen=True)
 class Arrivals:
     """
-    What came of a stream of stamped messages.
+    Statistics of the received messages of a topic.
 
-    count: of messages. rate_hz: 0 for fewer than two. age_s: median of the stamps at arrival, by
-    the system's clock. clock_age_s: the same by /clock, or None without one. zero_stamps: so
-    many were 0. disordered: so many were not newer than the one before. missing: part of the
-    messages, 0 to 1, that the gaps between stamps tell of.
+    count: number of messages. rate_hz: 0 for fewer than two. age_s: median age of the stamps at
+    arrival, by the system clock. clock_age_s: the same by /clock, None without one. zero_stamps:
+    number of stamps that are 0. disordered: number of stamps that are not newer than the previous
+    one. missing: fraction of missing messages, 0 to 1, from the gaps between stamps.
     """
 
     count: int = 0
@@ -48,7 +48,7 @@ class Arrivals:
 @dataclass(frozen=True)
 class Topic:
     """
-    A topic and what came on it.
+    A topic, its endpoints and the received messages.
 
     frame_id, width, height, encoding, size (bytes): of the newest message, where it has them.
     problem: why the newest message cannot be used, or empty.
@@ -71,8 +71,8 @@ class Link:
     """
     A transform of TF.
 
-    authors: the nodes that sent it. certain: or else those that may have, for the messages do not
-    tell in every distribution.
+    authors: the nodes that published it. certain: False where authors are only candidates, as
+    some ROS distributions do not report the publisher of a message.
     """
 
     parent: str
@@ -85,7 +85,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Clock:
-    """What came on /clock; went_back: so many times."""
+    """The publishers of /clock; went_back: how often time decreased."""
 
     publishers: tuple[str, ...] = ()
     count: int = 0
@@ -94,7 +94,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class ObservationSource:
-    """How a layer of a costmap uses a cloud, in the words of Nav2's parameters; metres."""
+    """How a costmap layer uses a cloud, by the names of Nav2's parameters; metres."""
 
     costmap: str
     layer: str
@@ -109,10 +109,10 @@ class ObservationSource:
 @dataclass(frozen=True)
 class MappingNodeSeen:
     """
-    The mapping node as seen from outside.
+    The mapping node as observed through its topics and services.
 
-    state: of its lifecycle, or empty when it does not answer. report: what its diagnostics say.
-    answers: whether the settings are its own; they are the defaults else.
+    state: lifecycle state, or empty when the service does not answer. report: its diagnostics.
+    answers: whether its parameter services answer; otherwise the settings are the defaults.
     """
 
     state: str = 'active'
@@ -126,12 +126,12 @@ class MappingNodeSeen:
 @dataclass(frozen=True)
 class Observed:
     """
-    All that was seen.
+    The observed system.
 
-    name: of the mapping node. node: None when there is none. nodes: the full names of the others.
-    wanted_topic: of the images, as the user gave it, or empty. image_topics: those of others that
-    carry images. sources: of costmaps, that use the points. middleware: as rclpy names it.
-    domain: ROS_DOMAIN_ID.
+    name: of the mapping node. node: None when it does not run. nodes: full names of the other
+    nodes. wanted_topic: topic of the images as the user named it, or empty. image_topics: topics
+    of other nodes with images. sources: costmap sources that use the points. middleware: the name
+    that rclpy reports. domain: ROS_DOMAIN_ID.
     """
 
     name: str
@@ -155,10 +155,10 @@ class Observed:
 
     @property
     def settings(self) -> NodeSettings:
-        """Give the settings of the node; the defaults where there is none."""
+        """Return the settings of the node; the defaults where it does not run."""
         return NodeSettings() if self.node is None else self.node.settings
 
     @property
     def follows_clock(self) -> bool:
-        """Tell whether the ages of stamps count by /clock."""
+        """Return whether the ages of stamps are measured by /clock."""
         return self.clock.count > 0 if self.node is None else self.node.use_sim_time

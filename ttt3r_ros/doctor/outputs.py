@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether what comes out is heard, and what costmaps do with it."""
+"""Checks of the outputs of the node: their subscribers, and the costmaps that use them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TAKE_OURS = 'take config/nav2_costmap.yaml'
 
 def judge_points(observed: Observed) -> Iterator[Finding]:
     """
-    Judge whether the points come, and whether costmaps can use them.
+    Check whether the points are published, and whether costmaps can use them.
 
-    :param observed: by the probe.
+    :param observed: the observed system.
     """
     points = observed.points
     if observed.node is None:
@@ -34,31 +34,31 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
         if (why := mismatch(publisher, subscriber))
     ]
     if reasons:
-        yield fail('costmap', '; '.join(reasons), f'let it hear {points.name} as best effort')
+        yield fail('costmap', '; '.join(reasons), f'subscribe to {points.name} as best effort')
     elif wrong := [e.node for e in observed.map_cloud.subscribers if 'costmap' in e.node]:
         yield fail(
             'costmap',
-            f'{listed(wrong)} hears {observed.map_cloud.name}',
+            f'{listed(wrong)} subscribes to {observed.map_cloud.name}',
             f'use {points.name}: the rays of a map begin at its origin, so nothing is marked',
         )
     elif not points.subscribers:
         yield warn(
             'costmap',
-            f'nobody hears {points.name}: nothing can be marked',
-            'for Nav2 take config/nav2_costmap.yaml',
+            f'{points.name} has no subscriber: nothing can be marked',
+            'for Nav2 use config/nav2_costmap.yaml',
         )
     else:
-        hearers = sorted({end.node for end in points.subscribers})
-        yield ok('costmap', f'{points.name} is heard by {listed(hearers)}')
+        subscribers = sorted({end.node for end in points.subscribers})
+        yield ok('costmap', f'{points.name} is received by {listed(subscribers)}')
     for costmap in sorted({source.costmap for source in observed.sources}):
         yield from _judge_sources([one for one in observed.sources if one.costmap == costmap])
 
 
 def judge_grid(observed: Observed) -> Iterator[Finding]:
     """
-    Judge who draws the plan of the floor: one at most.
+    Check that the map topic has at most one publisher.
 
-    :param observed: by the probe.
+    :param observed: the observed system.
     """
     authors = [end.node for end in observed.grid.publishers]
     if observed.name in authors and len(authors) > 1:
@@ -71,7 +71,7 @@ def judge_grid(observed: Observed) -> Iterator[Finding]:
 
 
 def _judge_sources(sources: list[ObservationSource]) -> Iterator[Finding]:
-    """Judge what one costmap does with the points; one source may mark and another clear."""
+    """Check the sources of one costmap; one source may mark and another one clear."""
     idle = {source: found for source in sources if (found := _find_idle(source))}
     if len(idle) == len(sources):
         yield from idle.values()
@@ -84,7 +84,7 @@ def _judge_sources(sources: list[ObservationSource]) -> Iterator[Finding]:
 
 
 def _find_idle(source: ObservationSource) -> Finding | None:
-    """Find that a source marks nothing; None when it marks."""
+    """Return why a source marks nothing; None when it marks."""
     low, high = source.min_obstacle_height, source.max_obstacle_height
     if not (source.enabled and source.marking):
         which = 'marking' if source.enabled else 'the layer'

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Look at a running system from outside, as `ttt3r doctor` does; what is seen is not judged."""
+"""Observation of a running system through ROS 2, for `ttt3r doctor`; without judgement."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ CAMERA_INFO, TF = 'sensor_msgs/msg/CameraInfo', 'tf2_msgs/msg/TFMessage'
 
 
 class ProbeError(UserError):
-    """ROS 2 is installed, but nothing can be seen through it."""
+    """ROS 2 is installed, but cannot be used."""
 
 
 def observe(name: str, image_topic: str, seconds: float) -> Observed:
     """
-    Look and listen.
+    Observe the nodes, topics and transforms of a running system.
 
     :param name: full name of the mapping node, which its own topics begin with.
-    :param image_topic: where images are expected; empty: where the node hears them.
-    :param seconds: to listen, after the others have been discovered.
+    :param image_topic: topic of the images; empty: the one that the node subscribes to.
+    :param seconds: duration of the observation, after the discovery of other nodes.
     :raises ProbeError: when ROS 2 does not start.
     """
     context = rclpy.Context()
@@ -89,7 +89,7 @@ def observe(name: str, image_topic: str, seconds: float) -> Observed:
 
 
 class _Stream:
-    """Take note of stamped messages."""
+    """Collects the arrivals of stamped messages."""
 
     def __init__(self, probe: _Probe) -> None:
         self._probe = probe
@@ -129,7 +129,7 @@ class _Stream:
 
 
 class _Probe:
-    """One look at a system; used once."""
+    """One observation of a system; used once."""
 
     def __init__(self, node: Node, executor: SingleThreadedExecutor, name: str) -> None:
         self._node, self._executor, self._name = node, executor, name
@@ -145,10 +145,10 @@ class _Probe:
     def observe(self, image_topic: str, seconds: float) -> Observed:
         self._spin_until(lambda: self._name in self._nodes(), DISCOVERY_S)
         seen = self._look_at_node()
-        heard = self._heard_topics()
-        image = image_topic or heard.get(IMAGE) or heard.get(COMPRESSED) or self._beside('image')
+        own = self._topics_by_kind()
+        image = image_topic or own.get(IMAGE) or own.get(COMPRESSED) or self._beside('image')
         beside_image = f'{image.removesuffix("/compressed").rpartition("/")[0]}/camera_info'
-        info = heard.get(CAMERA_INFO) or beside_image
+        info = own.get(CAMERA_INFO) or beside_image
         tf, tf_static = self._tf_topics()
         images, infos, points = (_Stream(self) for _ in range(3))
         kind = CompressedImage if self._is_compressed(image) else Image
@@ -195,17 +195,17 @@ class _Probe:
         return held
 
     def _nodes(self) -> set[str]:
-        """Name the others."""
+        """Return the full names of the other nodes."""
         names = self._node.get_node_names_and_namespaces()
         full = {f'{namespace.rstrip("/")}/{name}' for name, namespace in names}
         return full - {self._node.get_fully_qualified_name()}
 
     def _beside(self, name: str) -> str:
-        """Give the name of a topic that the node would hear without remaps."""
+        """Return the name that a topic of the node has without remaps."""
         return f'{self._namespace}/{name}'
 
     def _subscriptions(self) -> dict[str, list[str]]:
-        """Give the topics that the node hears, with their kinds."""
+        """Return the topics that the node subscribes to, with their types."""
         if self._name not in self._nodes():
             return {}
         return dict(
@@ -214,8 +214,8 @@ class _Probe:
             )
         )
 
-    def _heard_topics(self) -> dict[str, str]:
-        """Give a topic for each kind that the node hears."""
+    def _topics_by_kind(self) -> dict[str, str]:
+        """Return a subscribed topic of the node for each message type."""
         return {kind: topic for topic, kinds in self._subscriptions().items() for kind in kinds}
 
     def _tf_topics(self) -> tuple[str, str]:
@@ -276,7 +276,7 @@ class _Probe:
         )
 
     def _parameters(self, node: str, names: list[str]) -> dict[str, Any]:
-        """Give parameters of a node; none at all when it does not answer for each of them."""
+        """Return parameters of a node; none unless it answers for all of them."""
         request = GetParameters.Request(names=names)
         answer = self._ask(GetParameters, f'{node}/get_parameters', request)
         if answer is None or len(answer.values) != len(names):
@@ -284,10 +284,10 @@ class _Probe:
         return dict(zip(names, map(parameter_value_to_python, answer.values)))
 
     def _observation_sources(self, topic: str) -> tuple[ObservationSource, ...]:
-        """Ask the costmaps that hear a topic what they do with it."""
+        """Return how the costmaps that subscribe to a topic use it."""
         sources: list[ObservationSource] = []
-        hearers = {end.node for end in self._topic(topic).subscribers if 'costmap' in end.node}
-        for costmap in sorted(hearers):
+        subscribers = {end.node for end in self._topic(topic).subscribers if 'costmap' in end.node}
+        for costmap in sorted(subscribers):
             request = ListParameters.Request()
             listed = self._ask(ListParameters, f'{costmap}/list_parameters', request)
             if listed is not None:
@@ -296,7 +296,7 @@ class _Probe:
         return tuple(sources)
 
     def _ask(self, kind: Any, service: str, request: Any) -> Any:
-        """Call a service; gives None when nobody answers."""
+        """Call a service and return its response, or None without an answer."""
         client: Any = self._node.create_client(kind, service)
         try:
             if not self._spin_until(client.service_is_ready, ANSWER_S):
@@ -352,11 +352,11 @@ def observation_sources(
     costmap: str, values: Mapping[str, Any], topic: str
 ) -> list[ObservationSource]:
     """
-    Find in the parameters of a costmap how it uses a topic.
+    Return how a costmap uses a topic, from its parameters.
 
-    :param costmap: name of its node.
-    :param values: all its parameters, `LAYER.SOURCE.topic` and so on.
-    :param topic: resolved.
+    :param costmap: name of the costmap node.
+    :param values: all its parameters by name, for example `LAYER.SOURCE.topic`.
+    :param topic: resolved name.
     """
     sources = []
     for key, value in values.items():
@@ -391,7 +391,7 @@ def _endpoint(info: TopicEndpointInfo) -> Endpoint:
 
 
 def _problem(message: Any) -> str:
-    """Say why a calibration cannot be used; empty for all else."""
+    """Return why a calibration cannot be used; empty for other messages."""
     if not isinstance(message, CameraInfo):
         return ''
     try:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the two ends of a topic meet."""
+"""Checks whether a publisher and a subscriber match."""
 
 from __future__ import annotations
 
@@ -10,40 +10,39 @@ from ttt3r_ros.doctor.observed import Endpoint, Topic
 
 def mismatch(publisher: Endpoint, subscriber: Endpoint) -> str:
     """
-    Say why two ends of a topic do not meet; empty when they do.
+    Return why a publisher and a subscriber of one topic do not match.
 
-    :param publisher: one end.
-    :param subscriber: the other end.
+    :returns: one sentence, empty when they match.
     """
     if publisher.kind != subscriber.kind:
         return (
-            f'{publisher.node} sends {publisher.kind}, {subscriber.node} hears {subscriber.kind}'
+            f'{publisher.node} sends {publisher.kind}, {subscriber.node} expects {subscriber.kind}'
         )
     offered, wanted = publisher.reliability, subscriber.reliability
     if (offered, wanted) == ('BEST_EFFORT', 'RELIABLE'):
-        return f'{publisher.node} offers BEST_EFFORT, {subscriber.node} asks for RELIABLE'
+        return f'{publisher.node} offers BEST_EFFORT, {subscriber.node} requests RELIABLE'
     offered, wanted = publisher.durability, subscriber.durability
     if (offered, wanted) == ('VOLATILE', 'TRANSIENT_LOCAL'):
-        return f'{publisher.node} offers VOLATILE, {subscriber.node} asks for TRANSIENT_LOCAL'
+        return f'{publisher.node} offers VOLATILE, {subscriber.node} requests TRANSIENT_LOCAL'
     return ''
 
 
 def own_ends(topic: Topic, name: str) -> list[Endpoint]:
     """
-    Give the subscribers of a node.
+    Return the subscribers of a topic in one node.
 
-    :param topic: as observed.
-    :param name: of the node.
+    :param topic: the observed topic.
+    :param name: full name of the node.
     """
     return [end for end in topic.subscribers if end.node == name]
 
 
 def own_mismatches(topic: Topic, name: str) -> list[str]:
     """
-    Say why a node does not hear publishers of a topic that it subscribes to.
+    Return why publishers of a topic do not match the subscribers in one node.
 
-    :param topic: as observed.
-    :param name: of the node.
+    :param topic: the observed topic.
+    :param name: full name of the node.
     """
     pairs = [(one, other) for one in topic.publishers for other in own_ends(topic, name)]
     return [why for why in (mismatch(*pair) for pair in pairs) if why]

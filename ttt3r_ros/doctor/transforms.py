@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether TF leads from the map to the camera, link by link."""
+"""Checks of the TF tree from the map frame to the camera, link by link."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ STOPPED_S = 1.0
 
 def judge_tf(observed: Observed) -> Iterator[Finding]:
     """
-    Judge the way from the map to the camera, link by link.
+    Check each transform between the map frame and the camera.
 
-    :param observed: by the probe.
+    :param observed: the observed system.
     """
     for topic in (observed.tf, observed.tf_static):
         if reasons := own_mismatches(topic, observed.name):
-            yield fail('TF', '; '.join(reasons), f'let the publisher of {topic.name} be reliable')
+            yield fail('TF', '; '.join(reasons), f'make the publisher of {topic.name} be reliable')
     parents: dict[str, list[Link]] = {}
     for link in observed.links:
         parents.setdefault(link.child, []).append(link)
@@ -34,7 +34,7 @@ def judge_tf(observed: Observed) -> Iterator[Finding]:
     camera = settings.camera_optical_frame or observed.image.frame_id
     if not camera:
         yield warn(
-            'TF', 'the frame of the camera is unknown without an image', 'make images come first'
+            'TF', 'the frame of the camera is unknown without an image', 'fix the images first'
         )
     frames = (settings.map_frame, settings.odom_frame, settings.base_frame, camera)
     chain = [frame for frame in frames if frame]
@@ -44,7 +44,7 @@ def judge_tf(observed: Observed) -> Iterator[Finding]:
 
 
 def _judge_parents(links: list[Link]) -> Iterator[Finding]:
-    """Judge all that is said about one frame."""
+    """Check the transforms of one frame: one parent and one publisher."""
     child = links[0].child
     if len({link.parent for link in links}) > 1:
         said = ' and '.join(f'{link.parent!r} (by {_by(link)})' for link in links)
@@ -52,14 +52,14 @@ def _judge_parents(links: list[Link]) -> Iterator[Finding]:
     elif all(link.certain for link in links):
         authors = sorted({author for link in links for author in link.authors})
         if len(authors) > 1:
-            seen = f'{links[0].parent!r} -> {child!r} is sent by {listed(authors)}'
+            seen = f'{links[0].parent!r} -> {child!r} is published by {listed(authors)}'
             yield fail('TF', seen, 'stop one of them')
 
 
 def _judge_link(
     observed: Observed, parent_of: Mapping[str, Link], upper: str, lower: str
 ) -> Finding:
-    """Follow the parents of a frame up to another one."""
+    """Check the chain of parents from one frame to another."""
     walked: list[Link] = []
     frame = lower
     while frame != upper and frame in parent_of and len(walked) <= len(parent_of):
@@ -80,8 +80,8 @@ def _judge_link(
 
 
 def _missing(observed: Observed, upper: str, lower: str, top: str) -> Finding:
-    """Name the link that is missing, and who should send it."""
-    gap = f'nobody publishes {upper!r} -> {top!r}'
+    """Return a finding for a missing transform, and the node that should publish it."""
+    gap = f'no node publishes {upper!r} -> {top!r}'
     if top != lower:
         gap += f' ({lower!r} hangs below {top!r})'
     children = sorted({link.child for link in observed.links if link.parent == upper})

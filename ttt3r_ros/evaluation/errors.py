@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How far a trajectory and depth images are from the truth: numbers in, numbers out."""
+"""Errors of trajectories and depth images against ground truth."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class EvaluationError(UserError):
 @dataclass(frozen=True)
 class Similarity:
     """
-    The motion p_truth = scale * rotation @ p_estimate + translation.
+    The similarity p_truth = scale * rotation @ p_estimate + translation.
 
-    scale: > 0. rotation: (3, 3). translation: (3,), metres of the truth.
+    scale: > 0. rotation: (3, 3). translation: (3,), metres in the frame of the truth.
     """
 
     scale: float
@@ -38,10 +38,10 @@ class Similarity:
 
     def apply(self, poses: Array) -> Array:
         """
-        Move poses of the estimate into the frame of the truth.
+        Transform poses of the estimate into the frame of the truth.
 
-        :param poses: (N, 4, 4).
-        :returns: (N, 4, 4); rotations stay rotations, the scale acts on positions.
+        :param poses: (N, 4, 4), metres.
+        :returns: (N, 4, 4), metres; rotations stay rotations, the scale acts on positions.
         """
         positions = self.scale * poses[:, :3, 3] @ self.rotation.T + self.translation
         return transform(self.rotation @ poses[:, :3, :3], positions)
@@ -49,7 +49,7 @@ class Similarity:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Root mean square, mean, median and largest of some errors."""
+    """Root mean square, mean, median and maximum of errors."""
 
     rmse: float
     mean: float
@@ -59,7 +59,7 @@ class Statistics:
     @classmethod
     def of(cls, errors: Array) -> Statistics:
         """
-        Summarise errors.
+        Return the statistics of errors.
 
         :param errors: (N,), at least one.
         """
@@ -74,11 +74,11 @@ class Statistics:
 @dataclass(frozen=True)
 class TrajectoryErrors:
     """
-    What separates an estimate from the truth after alignment.
+    Errors of a trajectory after alignment.
 
-    alignment: the motion that was applied. aligned: (N, 4, 4) poses after it. position_errors:
+    alignment: the similarity that was applied. aligned: (N, 4, 4) aligned poses. position_errors:
     (N,) metres. ate: of the positions, metres. rpe_translation: metres, rpe_rotation: degrees,
-    over `delta` frames. path lengths: metres, the estimate's before alignment.
+    over `delta` frames. path lengths: metres, that of the estimate before alignment.
     """
 
     alignment: Similarity
@@ -100,7 +100,7 @@ def associate(
 
     :param estimate_ns: (N,) nanoseconds, rising.
     :param truth_ns: (M,) nanoseconds, rising.
-    :param max_difference_ns: pairs that are farther apart are dropped.
+    :param max_difference_ns: largest difference of a pair, nanoseconds.
     :returns: indices into the estimate and into the truth, (K,) each, rising.
     """
     if not (len(estimate_ns) and len(truth_ns)):
@@ -120,15 +120,15 @@ def associate(
 
 def align(estimate: Array, truth: Array, kind: str) -> Similarity:
     """
-    Find the motion that brings positions closest to the truth (least squares).
+    Compute the similarity that aligns positions with the truth (least squares).
 
     Source: S. Umeyama, Least-squares estimation of transformation parameters between two point
     patterns, PAMI 13(4), 1991, equations 40 to 42.
 
-    :param estimate: (N, 3) positions.
-    :param truth: (N, 3) positions of the same moments.
-    :param kind: one of ALIGNMENTS; only sim3 looks for a scale.
-    :raises EvaluationError: when there is no motion that a scale could be read from.
+    :param estimate: (N, 3) positions, metres.
+    :param truth: (N, 3) positions at the same times, metres.
+    :param kind: one of ALIGNMENTS; only sim3 estimates a scale.
+    :raises EvaluationError: when positions do not move, or not alike, so no scale is defined.
     """
     if kind == 'none':
         return Similarity(1.0, np.eye(3), np.zeros(3))
@@ -161,13 +161,13 @@ def evaluate_trajectory(
     estimate: Array, truth: Array, alignment: str = 'sim3', delta: int = 1
 ) -> TrajectoryErrors:
     """
-    Compare poses of the same moments.
+    Compute the errors of poses at the same times.
 
     The relative pose error (Sturm et al., IROS 2012) is taken over all pairs (i, i + delta),
-    after alignment: its translation knows the aligned scale, its rotation needs no alignment.
+    after alignment: its translation uses the aligned scale, its rotation needs no alignment.
 
-    :param estimate: (N, 4, 4) world_T_camera, in any world.
-    :param truth: (N, 4, 4) world_T_camera of the truth.
+    :param estimate: (N, 4, 4) world_T_camera, metres, in any world.
+    :param truth: (N, 4, 4) world_T_camera, metres.
     :param alignment: one of ALIGNMENTS.
     :param delta: frames between the two poses of a pair, at least 1.
     :raises EvaluationError: when there are too few poses or no motion to align.
@@ -197,10 +197,10 @@ def evaluate_trajectory(
 
 def position_error(estimate: Array, truth: Array) -> float:
     """
-    Give the ATE after Sim(3), of an estimate without motion too: it lies amid the truth then.
+    Return the ATE after Sim(3) alignment; an estimate without motion is put at the mean position.
 
-    :param estimate: (N, 4, 4) world_T_camera, in any world.
-    :param truth: (N, 4, 4) world_T_camera of the truth.
+    :param estimate: (N, 4, 4) world_T_camera, metres, in any world.
+    :param truth: (N, 4, 4) world_T_camera, metres.
     :returns: root mean square, metres.
     """
     try:
@@ -212,20 +212,20 @@ def position_error(estimate: Array, truth: Array) -> float:
 
 def relative_motion(poses: Array, delta: int) -> Array:
     """
-    Give the motion of the camera over `delta` frames, seen from its earlier pose.
+    Return the motion over `delta` frames in the frame of the earlier pose.
 
-    :param poses: (N, 4, 4).
+    :param poses: (N, 4, 4), metres.
     :param delta: frames, at least 1.
-    :returns: (N - delta, 4, 4).
+    :returns: (N - delta, 4, 4), metres.
     """
     return invert(poses[:-delta]) @ poses[delta:]
 
 
 def path_length(poses: Array) -> float:
     """
-    Sum the steps between poses.
+    Return the sum of the distances between consecutive poses.
 
-    :param poses: (N, 4, 4).
+    :param poses: (N, 4, 4), metres.
     :returns: metres.
     """
     return float(np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).sum())
@@ -234,11 +234,11 @@ def path_length(poses: Array) -> float:
 @dataclass(frozen=True)
 class DepthErrors:
     """
-    Two usual numbers of depth.
+    The usual error measures of depth.
 
-    abs_rel: mean of |estimate - truth| / truth. delta_1_25: share of the pixels where the
+    abs_rel: mean of |estimate - truth| / truth. delta_1_25: fraction of the pixels where the
     larger of estimate / truth and truth / estimate is below 1.25. scale: factor that was
-    applied to the estimate. pixels: how many were compared.
+    applied to the estimate. pixels: number of compared pixels.
     """
 
     abs_rel: float
@@ -251,11 +251,11 @@ def comparable_pixels(
     estimate: NDArray[np.floating], truth: NDArray[np.floating]
 ) -> tuple[Array, Array]:
     """
-    Take the pixels where both depths are known: finite and above 0.
+    Return the pixels where both depths are known: finite and above 0.
 
     :param estimate: (H, W) metres.
     :param truth: (H, W) metres.
-    :returns: (N,) each.
+    :returns: (N,) metres, of the estimate and of the truth.
     :raises EvaluationError: when the sizes differ.
     """
     if estimate.shape != truth.shape:
@@ -268,7 +268,7 @@ def comparable_pixels(
 
 def median_scale(estimate: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
     """
-    Give the factor that makes most of an estimate right: the median of truth / estimate.
+    Return the factor that aligns an estimate with the truth: the median of truth / estimate.
 
     :param estimate: (H, W) metres.
     :param truth: (H, W) metres.

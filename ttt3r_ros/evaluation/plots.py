@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A picture of an estimated path beside the true one, and of the error over time."""
+"""Plots of an estimated and a true path, and of the error over time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ TRUTH, ESTIMATE = '#404040', '#d1495b'
 
 def draw_errors(file: IO[bytes], errors: TrajectoryErrors, truth: Trajectory) -> None:
     """
-    Draw both paths in the plane of the most motion, and the position error over time.
+    Plot both paths in the plane of the most motion, and the position error over time.
 
     :param file: open for binary writing; gets a PNG.
     :param errors: of the estimate.
-    :param truth: the poses that it was compared with.
+    :param truth: the N poses of the comparison.
     """
     figure = Figure(figsize=(11, 5), dpi=110, layout='constrained')
     FigureCanvasAgg(figure)
     path_axes, error_axes = figure.subplots(1, 2)
 
-    true_positions = truth.world_T_camera[:, :3, 3]
+    true_positions = truth.poses[:, :3, 3]
     positions = errors.aligned[:, :3, 3]
     across, up = sorted(np.argsort(np.ptp(true_positions, axis=0), kind='stable')[1:])
     path_axes.plot(true_positions[:, across], true_positions[:, up], color=TRUTH, lw=2.2)
@@ -54,11 +54,11 @@ def draw_errors(file: IO[bytes], errors: TrajectoryErrors, truth: Trajectory) ->
 
 def draw_position_errors(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None:
     """
-    Draw the position error over time.
+    Plot the position error over time.
 
-    :param axes: to draw on.
+    :param axes: axes of the plot.
     :param errors: of the estimate.
-    :param truth: the poses that it was compared with.
+    :param truth: the N poses of the comparison.
     """
     seconds = (truth.stamps_ns - truth.stamps_ns[0]) / NANOSECONDS
     axes.fill_between(seconds, errors.position_errors, color=ESTIMATE, alpha=0.2, lw=0)

@@ -49,7 +49,7 @@ DAMAGE = (
 
 class BagSource:
     """
-    The images of one topic of a bag, with the calibration recorded beside it.
+    The images of one topic of a bag, with the recorded calibration.
 
     topic: of the images. compressed: whether they are CompressedImages.
 
@@ -64,10 +64,10 @@ class BagSource:
         """
         Find the images in a bag.
 
-        :param path: a bag's folder, or one of its files.
-        :param topic: of the images; empty when there is only one.
-        :param with_intrinsics: whether to look for the CameraInfo.
-        :raises InputError: when the bag cannot be read or the topic is not clear.
+        :param path: the folder of a bag, or one of its files.
+        :param topic: of the images; empty when the bag has only one.
+        :param with_intrinsics: whether to read the CameraInfo.
+        :raises InputError: when the bag cannot be read, or has no such topic or several.
         """
         self._path = path
         self._types = get_typestore(Stores.LATEST)
@@ -90,7 +90,7 @@ class BagSource:
         """
         Read the bag from its beginning.
 
-        :param step: take every step-th image.
+        :param step: read every step-th image.
         """
         expected = 0
         why = 'missing'
@@ -188,9 +188,5 @@ def _rgb(message: Any, message_type: str) -> Pixels:
 
 
 def one_line(error: Exception) -> str:
-    """
-    Say what happened without line breaks.
-
-    :param error: whose text may have some, or be empty.
-    """
+    """Return the text of an error without line breaks, or its type where it has no text."""
     return ' '.join(str(error).split()) or type(error).__name__

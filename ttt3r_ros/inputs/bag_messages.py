@@ -21,7 +21,8 @@ class RecordedTopic:
     """
     A topic of a bag.
 
-    type_name: like sensor_msgs/msg/Image. latched: late subscribers got its last messages.
+    type_name: for example sensor_msgs/msg/Image. latched: whether late subscribers received its
+    last messages.
     """
 
     name: str
@@ -34,9 +35,9 @@ class BagMessages:
 
     def __init__(self, path: Path) -> None:
         """
-        Look what is in a bag.
+        Read the topics of a bag.
 
-        :param path: a bag's folder, or one of its files.
+        :param path: the folder of a bag, or one of its files.
         :raises InputError: when it cannot be read.
         """
         self._path = path
@@ -51,8 +52,8 @@ class BagMessages:
         """
         Read the bag from its beginning.
 
-        :param names: of the topics that are wanted.
-        :returns: of each message the time of its recording in nanoseconds, its topic and its
+        :param names: of the topics to read.
+        :returns: for each message its time of recording in nanoseconds, its topic and its
             serialised form.
         :raises InputError: where the bag is damaged.
         """

@@ -33,7 +33,7 @@ class BagOdometry:
     """
     The odometry of one robot in a bag.
 
-    summary: in one sentence, which it is. odom, base, camera: names of frames of the tree; for
+    summary: one sentence about its source. odom, base, camera: names of frames of the tree; for
     an Odometry topic odom is the topic.
     """
 
@@ -99,7 +99,7 @@ class _Search:
         self._base = choice.base_frame.lstrip('/') or camera
 
     def find(self, wanted: str) -> BagOdometry:
-        """Return what was asked for."""
+        """Return the chosen odometry."""
         if not self._camera:
             raise OdometryMissing('the images have no frame_id')
         return self._any() if wanted == AUTO else self._of_topic(wanted)
@@ -161,6 +161,6 @@ class _Search:
 
 
 def _listed(names: list[str]) -> str:
-    """Join names, not too many of them."""
+    """Return names as a phrase, shortened when there are many."""
     rest = len(names) - MOST_LISTED
     return ', '.join(sorted(names)[:MOST_LISTED]) + (f' and {rest} more' if rest > 0 else '')

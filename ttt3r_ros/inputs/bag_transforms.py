@@ -33,9 +33,9 @@ Names = tuple[str, str, str]  # topic, parent, child
 @dataclass(frozen=True, eq=False)
 class RecordedMotion:
     """
-    What a bag holds of the motion of its frames.
+    The transforms and odometry of a bag.
 
-    transforms: the links of its TF. odometry: those of its Odometry topics. trouble: what of it
+    transforms: the links of its TF. odometry: those of its Odometry topics. trouble: what
     could not be read, as the end of a sentence; empty when nothing.
     """
 
@@ -52,7 +52,7 @@ class RecordedMotion:
         the one that shares most of its beginning. Within it a moving link replaces a static one
         of the same two frames.
 
-        :param near: name of a topic of the robot that is meant.
+        :param near: name of a topic of the robot to choose.
         """
         namespaces: dict[str, str] = {}
         chosen: dict[tuple[str, str], Link] = {}
@@ -111,7 +111,7 @@ class _Links:
         self._poses = 0
 
     def add(self, connection: Connection, recorded_ns: int, message: Any) -> None:
-        """Take the poses of a message."""
+        """Add the poses of a message."""
         for header, child, pose in _poses(connection.msgtype, message):
             names = connection.topic, header.frame_id.lstrip('/'), child.lstrip('/')
             length = math.hypot(*pose[3:])
@@ -137,13 +137,13 @@ class _Links:
         return tuple(self._moved(ODOMETRY))
 
     def _moved(self, kind: str) -> Iterator[Link]:
-        """Make links of the poses, one after the other, so that few are held twice."""
+        """Yield links one after the other, so that few poses are in memory twice."""
         recorders = self._moving[kind]
         for names in list(recorders):
             yield Link(*names, recorders.pop(names).series())
 
     def _record(self, recorder: PoseRecorder, stamp_ns: int, pose: list[float]) -> None:
-        """Add a pose, and make room when too many are held."""
+        """Add a pose, and halve the longest series when there are too many."""
         self._poses -= len(recorder)
         recorder.add(stamp_ns, pose)
         self._poses += len(recorder)

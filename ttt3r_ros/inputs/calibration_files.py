@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Calibrations as files and CameraInfo messages hold them."""
+"""Reads calibrations from files and CameraInfo fields."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_intrinsics(path: Path) -> CameraIntrinsics | None:
     Read a camera.json, or the YAML of ROS' camera_calibration or of `ros2 topic echo`.
 
     :param path: the file.
-    :returns: the intrinsics, or None where the file says that they are unknown.
-    :raises CalibrationError: when it cannot be read or misses something.
+    :returns: the intrinsics, or None where the file marks them as unknown.
+    :raises CalibrationError: when it cannot be read or is incomplete.
     """
     record = _read_record(path)
     try:
@@ -35,9 +35,9 @@ def read_intrinsics(path: Path) -> CameraIntrinsics | None:
 
 def read_mount(path: Path) -> Array | None:
     """
-    Read where a camera is on its robot.
+    Read the pose of a camera on its robot.
 
-    :param path: a camera.json; its base_T_camera holds the four rows of a matrix.
+    :param path: a camera.json; its base_T_camera contains the four rows of a matrix.
     :returns: (4, 4) base_T_camera, metres, or None where the file has none.
     :raises CalibrationError: when it cannot be read or is no rigid transform.
     """
@@ -106,7 +106,7 @@ def intrinsics_from_camera_info(
     width: int, height: int, model: str, d: Sequence[float], k: Sequence[float]
 ) -> CameraIntrinsics | None:
     """
-    Take over the fields of a sensor_msgs/CameraInfo.
+    Return the intrinsics of the fields of a sensor_msgs/CameraInfo.
 
     :param width: pixels.
     :param height: pixels.
@@ -114,7 +114,7 @@ def intrinsics_from_camera_info(
     :param d: distortion coefficients.
     :param k: the 9 values of the camera matrix, row by row.
     :returns: the intrinsics, or None when the camera is not calibrated (a zero matrix).
-    :raises CalibrationError: when the numbers make no camera.
+    :raises CalibrationError: when the numbers are not those of a camera.
     """
     if len(k) != 9:
         raise CalibrationError(f'a camera matrix has 9 values, not {len(k)}')

@@ -33,9 +33,9 @@ class ImageFolderSource:
         intrinsics: CameraIntrinsics | None = None,
     ) -> None:
         """
-        Take some files.
+        Construct the source.
 
-        :param folder: for people.
+        :param folder: for messages.
         :param files: the images, in order.
         :param stamps_ns: nanoseconds, one for each file.
         :param intrinsics: of all images.
@@ -50,7 +50,7 @@ class ImageFolderSource:
         """
         Read one file after the other.
 
-        :param step: take every step-th image.
+        :param step: read every step-th image.
         """
         for index in range(0, len(self._files), step):
             path = self._files[index]
@@ -65,10 +65,10 @@ class ImageFolderSource:
 
 def image_files(folder: Path) -> list[Path]:
     """
-    List the images of a folder in natural order.
+    Return the images of a folder in natural order.
 
-    :param folder: is searched, its subfolders are not.
-    :raises InputError: when there is none.
+    :param folder: the folder; subfolders are not searched.
+    :raises InputError: when it contains no image.
     """
     files = [
         path

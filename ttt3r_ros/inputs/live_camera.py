@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A camera that is plugged in: the newest image wins."""
+"""A camera of this computer; only the newest image is used."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PATIENCE_S = 5.0
 
 class CameraSource:
     """
-    The images of a camera, for as long as it gives some.
+    The images of a camera, until it stops.
 
-    A thread takes every image as it comes and keeps only the newest, so the camera's own
-    queue never delays the map.
+    A thread reads every image and stores only the newest, so that the queue of the camera driver
+    does not delay the map.
     """
 
     live = True
@@ -41,10 +41,10 @@ class CameraSource:
         """
         Open a camera.
 
-        :param number: as the system counts them, from 0.
-        :param fps: images a second to ask it for.
-        :param intrinsics: of its images.
-        :raises InputError: when there is no such camera or it gives no image.
+        :param number: index of the camera in the system, from 0.
+        :param fps: images per second that are requested from it, None for its default.
+        :param intrinsics: of its images, or None.
+        :raises InputError: when there is no such camera or it delivers no image.
         """
         self.name = f'camera {number}'
         self.intrinsics = intrinsics
@@ -63,9 +63,9 @@ class CameraSource:
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
-        Wait for images until the camera is silent for some seconds.
+        Read images until the camera has delivered none for some seconds.
 
-        :param step: take every step-th image that the camera gives.
+        :param step: use every step-th image of the camera.
         """
         grabber = threading.Thread(target=self._grab, args=(step,), name='camera', daemon=True)
         grabber.start()

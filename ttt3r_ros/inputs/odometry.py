@@ -20,9 +20,9 @@ AUTO, NONE = 'auto', 'none'
 @dataclass(frozen=True)
 class OdometryChoice:
     """
-    Which odometry comes with the images.
+    Which odometry is read with the images.
 
-    wanted: `auto` for what the input has, `none`, or the name of a topic of a bag: of TF or of
+    wanted: `auto` for that of the input, `none`, or the name of a topic of a bag: of TF or of
     Odometry. odom_frame: the frame that the odometry is measured in. base_frame: the frame that
     moves in it; empty: the camera itself.
     """
@@ -37,9 +37,9 @@ WITHOUT_ODOMETRY = OdometryChoice(NONE)
 
 class Odometry(Protocol):
     """
-    Where the robot is and where the camera is on it.
+    The pose of the robot and the pose of the camera on it.
 
-    summary: in one sentence, which odometry it is, or why there is none.
+    summary: one sentence about the source of the odometry, or why there is none.
     """
 
     @property
@@ -50,7 +50,7 @@ class Odometry(Protocol):
         Return the mount of the camera.
 
         :param stamp_ns: nanoseconds.
-        :returns: (4, 4), metres; None where the camera is the base, or alone.
+        :returns: (4, 4) base_T_camera, metres; None where the camera is the base, or alone.
         :raises TransformMissing: when it is not known at this time.
         """
         ...
@@ -60,7 +60,7 @@ class Odometry(Protocol):
         Return what the odometry measured.
 
         :param stamp_ns: nanoseconds.
-        :returns: (4, 4), metres; None where there is no odometry at all.
+        :returns: (4, 4) odom_T_base, metres; None without odometry.
         :raises TransformMissing: when it is not known at this time.
         """
         ...
@@ -69,9 +69,9 @@ class Odometry(Protocol):
 @dataclass(frozen=True)
 class NoOdometry:
     """
-    A camera of which no odometry is known.
+    A source without odometry.
 
-    summary: in one sentence, why.
+    summary: one sentence about the reason.
     """
 
     summary: str
@@ -95,16 +95,16 @@ class SourceWithOdometry:
     """
     The images of a source, each with the odometry and the mount at its stamp.
 
-    An image at whose stamp only the odometry is missing comes without it. One at whose stamp
-    the mount is missing becomes a BadFrame: its place on the robot is unknown.
+    An image without odometry at its stamp is passed on without it. An image without the mount at
+    its stamp becomes a BadFrame, as its pose on the robot is unknown.
     """
 
     def __init__(self, source: ImageSource, odometry: Odometry) -> None:
         """
-        Join the two.
+        Construct the source.
 
-        :param source: its images have no odometry yet.
-        :param odometry: of the same clock.
+        :param source: images without odometry.
+        :param odometry: with stamps of the same clock.
         """
         self.name = source.name
         self.length = source.length
@@ -119,7 +119,7 @@ class SourceWithOdometry:
         """
         Read the images of the source.
 
-        :param step: take every step-th image.
+        :param step: read every step-th image.
         """
         self.images_without_odometry = 0
         with closing(self._source.frames(step)) as frames:

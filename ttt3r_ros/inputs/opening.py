@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find out what kind of input somebody named."""
+"""Opens an input by its name."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def open_source(
 
     :param name: a path, or the number of a camera.
     :param topic: of the images in a bag; empty when there is only one.
-    :param fps: images a second: of a folder, of a video in place of its clock, of a camera.
-    :param with_intrinsics: whether to use a calibration that lies in the input.
-    :param odometry: that comes with the images; bags and sequences may have one.
-    :raises InputError: when it is none of these, or cannot be read, or lacks the odometry of a
-        topic that was asked for.
+    :param fps: images per second: of a folder, of a video in place of its clock, of a camera.
+    :param with_intrinsics: whether to use the calibration in the input.
+    :param odometry: which odometry to read with the images; bags and sequences may have one.
+    :raises InputError: when it is none of these, cannot be read, or does not contain the chosen
+        odometry topic.
     """
     path = Path(name)
     camera = re.fullmatch(r'(?:/dev/video)?([0-9]+)', name)
@@ -73,9 +73,9 @@ def open_source(
 
 def is_bag(path: Path) -> bool:
     """
-    Tell whether a path is a rosbag2, or a file of one.
+    Return whether a path is a rosbag2, or a file of one.
 
-    :param path: may be anything.
+    :param path: any path.
     """
     return path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file()
 

@@ -26,8 +26,8 @@ class PoseSeries:
     The poses of one frame in another over time.
 
     Between two stamps at most 1.5 s apart a pose is interpolated: linearly in the translation,
-    by slerp in the rotation; where a robot turns, that is at most speed * turn rate * step^2 / 8
-    off. Before the first stamp, after the last and in longer gaps the nearest pose holds for
+    by slerp in the rotation; while a robot turns, the error is at most speed * turn rate * step^2
+    / 8. Before the first stamp, after the last and in longer gaps the nearest pose holds for
     0.1 s, and beyond that there is none.
     """
 
@@ -74,21 +74,21 @@ class PoseRecorder:
     """Collects the poses of a series, 64 bytes each."""
 
     def __init__(self) -> None:
-        """Begin without a pose."""
+        """Construct an empty series."""
         self._stamps_ns = array('q')
         self._rows = array('d')
         self._stride = 1
         self._seen = 0
 
     def __len__(self) -> int:
-        """Return the number of poses held."""
+        """Return the number of stored poses."""
         return len(self._stamps_ns)
 
     def add(self, stamp_ns: int, pose: Sequence[float]) -> None:
         """
         Add a pose.
 
-        :param stamp_ns: nanoseconds, later or earlier than those before.
+        :param stamp_ns: nanoseconds, in any order.
         :param pose: (7,) x y z in metres, unit quaternion x y z w.
         """
         if self._seen % self._stride == 0:
@@ -97,7 +97,7 @@ class PoseRecorder:
         self._seen += 1
 
     def halve(self) -> None:
-        """Drop every second pose, of those to come too."""
+        """Remove every second pose, and later add only every second one."""
         rows = np.frombuffer(self._rows).reshape(-1, 7)[::2]
         self._rows = array('d', rows.tobytes())
         self._stamps_ns = self._stamps_ns[::2]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A generator that works in a thread of its own, a little ahead."""
+"""A generator that runs ahead in a separate thread."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Item = TypeVar('Item')
 
 
 class ReadAhead(Generic[Item]):
-    """Hold the next few items of a generator ready."""
+    """Prepares the next few items of a generator."""
 
     def __init__(self, items: Generator[Item, None, None], depth: int) -> None:
         """
         Start the thread.
 
-        :param items: used by that thread only.
-        :param depth: how many are held ready.
+        :param items: the generator, which only that thread uses.
+        :param depth: largest number of prepared items.
         """
         self._items = items
         self._depth = depth
@@ -35,19 +35,19 @@ class ReadAhead(Generic[Item]):
 
     def is_ready(self, timeout_s: float) -> bool:
         """
-        Tell whether `next` would answer at once.
+        Return whether `next` would return at once.
 
-        :param timeout_s: how long to wait for it.
+        :param timeout_s: time to wait for it, seconds.
         """
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._ready) or self._ended, timeout_s)
 
     def next(self) -> Item | None:
         """
-        Give the next item; waits for it.
+        Wait for the next item and return it.
 
         :returns: the item, or None after the last one.
-        :raises Exception: what the generator raised in place of an item.
+        :raises Exception: the exception of the generator.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._ready or self._ended)
@@ -59,7 +59,7 @@ class ReadAhead(Generic[Item]):
         return None
 
     def close(self) -> None:
-        """End the thread after what it does now."""
+        """End the thread after its current item."""
         with self._changed:
             self._closing = True
             self._changed.notify()

@@ -4,9 +4,9 @@
 """
 Recorded sequences: a folder with timestamps.txt beside video.mp4 or frames/.
 
-timestamps.txt holds `frame_index seconds` lines, camera.json the intrinsics if known. It is
-the layout that `ttt3r simulate` writes. odometry.txt, where there is one, holds odom_T_base in
-the TUM format, and camera.json may hold base_T_camera.
+timestamps.txt contains `frame_index seconds` lines, camera.json the intrinsics if known. It is
+the layout that `ttt3r simulate` writes. The optional odometry.txt contains odom_T_base in the TUM
+format, and camera.json may contain base_T_camera.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text
 
 def is_sequence(folder: Path) -> bool:
     """
-    Tell whether a folder has the layout of a sequence.
+    Return whether a folder has the layout of a sequence.
 
-    :param folder: exists.
+    :param folder: an existing folder.
     """
     has_images = (folder / 'video.mp4').is_file() or (folder / 'frames').is_dir()
     return has_images and (folder / 'timestamps.txt').is_file()
@@ -38,9 +38,9 @@ def is_sequence(folder: Path) -> bool:
 
 def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | ImageFolderSource:
     """
-    Open a sequence with its own times and, where known, intrinsics.
+    Open a sequence with its stamps and, where known, intrinsics.
 
-    :param folder: is_sequence.
+    :param folder: a folder for which is_sequence is true.
     :param with_intrinsics: whether to read camera.json.
     :raises InputError: when a file of it is damaged.
     """
@@ -62,7 +62,7 @@ class SequenceOdometry:
     """
     The odometry of a sequence.
 
-    summary: in one sentence, which it is. mount: (4, 4) base_T_camera, metres. poses:
+    summary: one sentence about its source. mount: (4, 4) base_T_camera, metres. poses:
     odom_T_base over time.
     """
 
@@ -98,7 +98,7 @@ def read_odometry(folder: Path) -> SequenceOdometry | NoOdometry:
     """
     Read odometry.txt, and the mount from camera.json.
 
-    :param folder: is_sequence.
+    :param folder: a folder for which is_sequence is true.
     :returns: the odometry; that of the camera's body (x forward, y left, z up) where camera.json
         has no base_T_camera.
     :raises UserError: when a file is damaged.
@@ -107,7 +107,7 @@ def read_odometry(folder: Path) -> SequenceOdometry | NoOdometry:
     if not path.is_file():
         return NoOdometry(f'no odometry: {folder} has no odometry.txt')
     measured = read_trajectory(path)
-    odom_T_base = measured.world_T_camera
+    odom_T_base = measured.poses
     rotations = quaternion_from_rotation(odom_T_base[:, :3, :3])
     poses = PoseSeries(measured.stamps_ns, odom_T_base[:, :3, 3], rotations)
     mount = read_mount(camera) if camera.is_file() else None
@@ -122,11 +122,11 @@ def _index(path: Path, position: int) -> int:
 
 def read_stamps(path: Path) -> dict[int, int]:
     """
-    Read the times of a sequence.
+    Read the stamps of a sequence.
 
     :param path: timestamps.txt.
-    :returns: nanoseconds of each frame index.
-    :raises InputError: naming the line that is wrong.
+    :returns: nanoseconds by frame index.
+    :raises InputError: naming the wrong line.
     """
     stamps: dict[int, int] = {}
     try:

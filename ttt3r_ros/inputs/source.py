@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every source of images offers."""
+"""The protocol of image sources, and their frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 
 
 class InputError(UserError):
-    """What was given as input cannot be read."""
+    """An input cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +23,10 @@ class InputFrame:
     """
     One image.
 
-    index: its place in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
-    base_T_camera: (4, 4) where the camera is on the robot, metres; None where the camera is
-    alone or is the base itself. odom_T_base: (4, 4) what the odometry measured at stamp_ns,
-    metres; None where it did not.
+    index: position in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
+    base_T_camera: (4, 4) pose of the camera on the robot, metres; None where the camera is
+    alone or is the base itself. odom_T_base: (4, 4) pose that the odometry measured at stamp_ns,
+    metres; None where it measured none.
     """
 
     index: int
@@ -41,7 +41,7 @@ class BadFrame:
     """
     Images that could not be read.
 
-    reason: which and why, in one line. count: how many.
+    reason: which images and why, in one line. count: number of images.
     """
 
     reason: str
@@ -50,11 +50,11 @@ class BadFrame:
 
 def missing_frames(first: int, end: int, step: int, why: str) -> Iterator[BadFrame]:
     """
-    Report a gap in a source as one, unless no image of it was wanted.
+    Yield one BadFrame for a gap in a source, unless no image of it was to be read.
 
-    :param first: index of the first image that is missing.
-    :param end: index of the next that is there.
-    :param step: every step-th image is wanted.
+    :param first: index of the first missing image.
+    :param end: index of the next image that exists.
+    :param step: every step-th image is read.
     :param why: the end of the sentence that begins with the images.
     """
     count = len(range(-(-first // step) * step, end, step))
@@ -65,12 +65,12 @@ def missing_frames(first: int, end: int, step: int, why: str) -> Iterator[BadFra
 
 class ImageSource(Protocol):
     """
-    A source, checked when it is made, so that most mistakes show before long work begins.
+    A source of images, checked by its constructor, so that most errors show before long work.
 
-    name: for people. length: images in it, or None when nobody knows. intrinsics: of all its
-    images, or None. live: whether it never ends by itself. odometry: in one sentence, which one
-    comes with the images, or why none does. images_without_odometry: of those read so far, how
-    many it does not cover; 0 where there is none at all.
+    name: for messages. length: number of images, or None when unknown. intrinsics: of all images,
+    or None. live: whether it has no end. odometry: one sentence about the odometry of the images,
+    or why there is none. images_without_odometry: number of images read so far that it does not
+    cover; 0 without odometry.
     """
 
     @property
@@ -88,8 +88,8 @@ class ImageSource(Protocol):
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
-        Read the images once; closing the iterator early is fine.
+        Read the images once; the iterator may be closed early.
 
-        :param step: take every step-th image, at least 1.
+        :param step: read every step-th image, at least 1.
         """
         ...

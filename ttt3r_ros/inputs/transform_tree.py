@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The transforms between the frames of a robot, all of a recording at hand."""
+"""The transforms between the frames of a robot, for a complete recording."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ttt3r_ros.trajectory import seconds_text
 
 
 class TransformMissing(InputError):
-    """There is no transform between two frames, or none at the time that was asked for."""
+    """There is no transform between two frames, or none at the requested time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class TransformTree:
 
     def look_up(self, target: str, source: str, stamp_ns: int) -> Array:
         """
-        Return where a frame is in another at a time.
+        Return the pose of a frame in another at a time.
 
         Each link between them is interpolated on its own, at most across 1.5 s, or holds its
         nearest pose for 0.1 s (PoseSeries).

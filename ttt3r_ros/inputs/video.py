@@ -53,10 +53,10 @@ class VideoSource:
         Open a video.
 
         :param path: the file.
-        :param fps: images a second, in place of the clock of the video.
-        :param stamps_ns: nanoseconds of each image index.
+        :param fps: images per second, in place of the clock of the video.
+        :param stamps_ns: nanoseconds by image index.
         :param intrinsics: of all images.
-        :raises InputError: when it holds no image that can be decoded.
+        :raises InputError: when it contains no image that can be decoded.
         """
         self._path = path
         self._fps = fps
@@ -76,7 +76,7 @@ class VideoSource:
         """
         Decode the video from its beginning.
 
-        :param step: take every step-th image.
+        :param step: read every step-th image.
         """
         capture = _open(self._path)
         try:

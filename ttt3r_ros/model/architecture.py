@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every size of the network, in one place."""
+"""The sizes of networks, and the presets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRESETS = ('published_512', 'published_224', 'base', 'small', 'tiny')
 
 
 class ArchitectureError(UserError):
-    """The sizes of a network do not fit together."""
+    """The sizes of a network are inconsistent."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """
-        Refuse sizes that do not fit together.
+        Check that the sizes are consistent.
 
         :raises ArchitectureError: naming the sizes.
         """
@@ -80,12 +80,13 @@ class Architecture:
 
     def check_ray_encoder(self) -> None:
         """
-        Refuse ray maps where this network cannot take them.
+        Check that the network can encode ray maps.
 
-        Asked when the first one comes: published networks have 16 heads there whatever the
-        width, and images never meet them.
+        Called for the first ray map only: published networks have 16 heads in that encoder for
+        any width, and images do not use it.
 
-        :raises ArchitectureError: when there is no encoder for them, or its heads do not fit.
+        :raises ArchitectureError: when there is no encoder for them, or its heads do not divide
+            the width.
         """
         if not self.ray_encoder:
             raise ArchitectureError('this network has no ray-map encoder')
@@ -93,7 +94,7 @@ class Architecture:
 
     @property
     def stem_stride(self) -> int:
-        """Give the factor by which the stem makes the image smaller."""
+        """Return the factor by which the stem reduces the resolution."""
         return int(2 ** len(self.stem_widths))
 
     @property
@@ -103,12 +104,12 @@ class Architecture:
 
     @classmethod
     def published_512(cls) -> Architecture:
-        """Give the sizes of cut3r_512_dpt_4_64."""
+        """Return the sizes of cut3r_512_dpt_4_64."""
         return cls()
 
     @classmethod
     def published_224(cls) -> Architecture:
-        """Give the sizes of cut3r_224_linear_4."""
+        """Return the sizes of cut3r_224_linear_4."""
         return cls(image_size=224, square_crop=True, head='linear')
 
     @classmethod
@@ -172,7 +173,7 @@ class Architecture:
 
     @classmethod
     def tiny(cls) -> Architecture:
-        """Give sizes for tests: every part exists, nothing is large."""
+        """Return small sizes for tests, with every optional part."""
         return cls(
             image_size=64,
             encoder_width=64,
@@ -191,13 +192,13 @@ class Architecture:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """Give plain values, fit for JSON."""
+        """Return the sizes as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Architecture:
         """
-        Read what to_record gave.
+        Return the sizes that to_record wrote.
 
         :raises ArchitectureError: on an unknown name or a value of a wrong kind.
         """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Self- and cross-attention: the logits of all heads never exist in memory."""
+"""Self- and cross-attention that never store the logits of all heads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LARGE_HEAD = 2**16
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
-    Give every query the mean of the values, weighted by the softmax of its scaled logits.
+    Return for each query the mean of the values, weighted by the softmax of its scaled logits.
 
     :param q: (B, heads, S, c).
     :param k: (B, heads, N, c).
@@ -35,7 +35,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def _attend_head_by_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
-    Attend as `attend` does, with the logits of one head at a time: they stay in the cache.
+    Compute `attend` with the logits of one head at a time, which fit into the cache.
 
     On CPUs the fused kernel multiplies bfloat16 at less than half the rate of plain products.
     """
@@ -51,12 +51,22 @@ def _attend_head_by_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """Take (B, N, C) to (B, heads, N, C / heads)."""
+    """
+    Split the channels into heads.
+
+    :param x: (B, N, C).
+    :returns: (B, heads, N, C / heads).
+    """
     return torch.unflatten(x, -1, (heads, -1)).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:
-    """Take (B, heads, N, C / heads) to (B, N, C)."""
+    """
+    Concatenate the channels of the heads.
+
+    :param x: (B, heads, N, C / heads).
+    :returns: (B, N, C).
+    """
     return x.transpose(1, 2).flatten(2)
 
 
@@ -69,7 +79,7 @@ class SelfAttention(nn.Module):
     """
 
     def __init__(self, width: int, heads: int, half_rotation: bool = False) -> None:
-        """Make it for `width` channels."""
+        """Construct the layer for `width` channels."""
         super().__init__()
         self.heads = heads
         self.half_rotation = half_rotation
@@ -78,7 +88,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, turn: Rotary | None) -> Tensor:
         """
-        Attend.
+        Compute the attention between the tokens.
 
         :param x: (B, N, C).
         :param turn: rotation of the N tokens, or None for attention without positions.
@@ -101,7 +111,7 @@ class CrossAttention(nn.Module):
     """Tokens attend to a context of other tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Make it for `width` channels on both sides."""
+        """Construct the layer for `width` channels of tokens and context."""
         super().__init__()
         self.heads = heads
         self.projq = Linear(width, width)
@@ -113,7 +123,7 @@ class CrossAttention(nn.Module):
         self, x: Tensor, context: Tensor, x_turn: Rotary | None, context_turn: Rotary | None
     ) -> tuple[Tensor, Tensor]:
         """
-        Let every token attend to the whole context.
+        Compute the attention of the tokens to the context.
 
         :param x: (B, S, C).
         :param context: (B, N, C).

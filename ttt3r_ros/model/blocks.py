@@ -18,7 +18,7 @@ class EncoderBlock(nn.Module):
     def __init__(
         self, width: int, heads: int, mlp_ratio: int, half_rotation: bool = False
     ) -> None:
-        """Make it for `width` channels."""
+        """Construct the block for `width` channels."""
         super().__init__()
         self.norm1 = LayerNorm(width)
         self.attn = SelfAttention(width, heads, half_rotation)
@@ -26,7 +26,13 @@ class EncoderBlock(nn.Module):
         self.mlp = Mlp(width, mlp_ratio * width)
 
     def forward(self, x: Tensor, turn: Rotary) -> Tensor:
-        """Map (B, N, C) to (B, N, C)."""
+        """
+        Update the tokens.
+
+        :param x: (B, N, C).
+        :param turn: rotation of the N tokens.
+        :returns: (B, N, C).
+        """
         x = x + self.attn(self.norm1(x), turn)
         x = x + self.mlp(self.norm2(x))
         return x
@@ -36,7 +42,7 @@ class DecoderBlock(nn.Module):
     """Self-attention, cross-attention to a context, then an MLP."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
-        """Make it for `width` channels on both sides."""
+        """Construct the block for `width` channels of tokens and context."""
         super().__init__()
         self.norm1 = LayerNorm(width)
         self.attn = SelfAttention(width, heads)
@@ -57,7 +63,7 @@ class DecoderBlock(nn.Module):
         Update x from itself and from the context.
 
         :param x: (B, S, C).
-        :param context: (B, N, C), not normalised: the block does it.
+        :param context: (B, N, C), not normalised.
         :param x_turn: rotation of the S tokens, or None for a block without positions.
         :param context_turn: rotation of the N tokens, or None.
         :returns: (B, S, C); (B, S) mean cross-attention logit, see CrossAttention.
@@ -74,13 +80,19 @@ class ModulatedNorm(nn.Module):
     """A layer norm whose scale and shift depend on a condition."""
 
     def __init__(self, width: int) -> None:
-        """Make it for `width` channels of both."""
+        """Construct the norm for `width` channels of tokens and condition."""
         super().__init__()
         self.norm = LayerNorm(width)
         self.mlp = nn.Sequential(nn.SiLU(), Linear(width, 2 * width))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise x (B, N, C) under a condition (B, C)."""
+        """
+        Normalise tokens, with scale and shift from a condition.
+
+        :param x: (B, N, C).
+        :param condition: (B, C).
+        :returns: (B, N, C).
+        """
         shift, scale = self.mlp(condition)[:, None].float().chunk(2, dim=-1)
         y: Tensor = self.norm(x) * (1 + scale) + shift
         return y
@@ -90,7 +102,7 @@ class ModulatedBlock(nn.Module):
     """An encoder block under a condition: the pose token."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
-        """Make it for `width` channels."""
+        """Construct the block for `width` channels."""
         super().__init__()
         self.norm1 = ModulatedNorm(width)
         self.attn = SelfAttention(width, heads)
@@ -98,7 +110,14 @@ class ModulatedBlock(nn.Module):
         self.mlp = Mlp(width, mlp_ratio * width)
 
     def forward(self, x: Tensor, condition: Tensor, turn: Rotary) -> Tensor:
-        """Map x (B, N, C) under a condition (B, C) to (B, N, C)."""
+        """
+        Update the tokens, given a condition.
+
+        :param x: (B, N, C).
+        :param condition: (B, C).
+        :param turn: rotation of the N tokens.
+        :returns: (B, N, C).
+        """
         x = x + self.attn(self.norm1(x, condition), turn)
         x = x + self.mlp(self.norm2(x, condition))
         return x

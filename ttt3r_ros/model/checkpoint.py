@@ -46,7 +46,7 @@ _SHIPPED = Path(__file__).parents[1] / 'weights' / 'small.safetensors'
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """Where a network came from. The hash of the file is computed when first asked for."""
+    """The origin of a network. The hash of the file is computed at the first access."""
 
     name: str
     path: Path
@@ -69,7 +69,7 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An open checkpoint: its tensors lie in the memory-mapped file, as stored."""
+    """An open checkpoint; its tensors are in the memory-mapped file, as stored."""
 
     info: CheckpointInfo
     tensors: dict[str, Tensor]
@@ -77,12 +77,12 @@ class Checkpoint:
 
 def resolve_checkpoint(name_or_path: str) -> Path:
     """
-    Find the file that a name or a path means.
+    Return the file of a checkpoint name or path.
 
     :param name_or_path: empty or 'small' for the file that ships with the package, '512' or
         '224' for a published one that was fetched, otherwise a path.
     :returns: an existing file.
-    :raises CheckpointError: when there is none, saying how to get it.
+    :raises CheckpointError: when it does not exist, with the command to fetch it.
     """
     if name_or_path in ('', 'small'):
         if not _SHIPPED.is_file():
@@ -115,13 +115,13 @@ def load_network(
     Build the network of a checkpoint, ready to run.
 
     :param path: a .safetensors or .pth file.
-    :param device: where the network shall be.
+    :param device: device of the network.
     :param precision: 'strict' for float32 throughout, 'fast' for bfloat16 in the layers that
-        bear it, 'int8' for int8 weights in those of them that are linear; what the file stores
-        is converted, tensor by tensor.
-    :returns: the network in evaluation mode, and where it came from.
+        tolerate it, 'int8' for int8 weights in the linear ones of them; the stored tensors are
+        converted one by one.
+    :returns: the network in evaluation mode, and its origin.
     :raises CheckpointError: when the file is damaged or does not fit the network.
-    :raises PrecisionError: when the device cannot multiply so.
+    :raises PrecisionError: when the device does not support the precision.
     """
     checkpoint = _read(Path(path))
     check_recorded_hash(checkpoint)
@@ -144,7 +144,7 @@ def load_network(
 
 def read_info(path: Path) -> CheckpointInfo:
     """
-    Read what a checkpoint is, without its numbers.
+    Read the metadata of a checkpoint, without its tensors.
 
     :param path: a .safetensors file of ours, or a published .pth file.
     :raises CheckpointError: when it is no checkpoint.
@@ -154,7 +154,7 @@ def read_info(path: Path) -> CheckpointInfo:
 
 def open_checkpoint(path: Path) -> Checkpoint:
     """
-    Open a checkpoint and check that it holds just the tensors of its network.
+    Open a checkpoint and check that it contains exactly the tensors of its network.
 
     :param path: a .safetensors file of ours, or a published .pth file.
     :returns: the tensors under the names of Network.state_dict, memory-mapped.
@@ -175,11 +175,11 @@ def save_checkpoint(
     """
     Write a checkpoint; the file appears complete or not at all.
 
-    :param path: where to, ending in .safetensors.
-    :param network: a network, or its tensors under the published names.
+    :param path: of the file, ending in .safetensors.
+    :param network: a network, or its tensors by the names of Network.state_dict.
     :param architecture: its sizes.
-    :param metadata: what else the file shall say about itself, as strings.
-    :param dtype: how numbers are stored: float32, bfloat16 or float16.
+    :param metadata: further metadata of the file.
+    :param dtype: of the stored tensors: float32, bfloat16 or float16.
     :raises CheckpointError: when a number is not finite in dtype, or the file cannot be written.
     """
     if path.suffix != '.safetensors':
@@ -213,8 +213,10 @@ def save_checkpoint(
 
 def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
-    Refuse tensors that hold a NaN or an infinity.
+    Check that tensors contain neither NaN nor infinity.
 
+    :param path: of their file, for error messages.
+    :param tensors: by name, of any shape.
     :raises CheckpointError: naming the first one.
     """
     for name, tensor in tensors.items():
@@ -225,10 +227,10 @@ def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def check_recorded_hash(checkpoint: Checkpoint) -> bool:
     """
-    Compare the tensors with the SHA-256 that their file records.
+    Compare the tensors with the SHA-256 in the metadata of their file.
 
-    :returns: whether it records one.
-    :raises CheckpointError: when it is another.
+    :returns: whether the metadata contain one.
+    :raises CheckpointError: when it differs.
     """
     recorded = checkpoint.info.metadata.get('tensors_sha256')
     if recorded is None:
@@ -243,7 +245,7 @@ def check_recorded_hash(checkpoint: Checkpoint) -> bool:
 
 def hash_file(path: Path) -> str:
     """
-    Give the SHA-256 of a file, in hexadecimal.
+    Return the SHA-256 of a file, in hexadecimal.
 
     :raises CheckpointError: when it cannot be read.
     """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From decoded tokens to points, confidence, colours and the camera pose."""
+"""The heads: decoded tokens to points, confidence, colours and the camera pose."""
 
 from __future__ import annotations
 
@@ -54,13 +54,18 @@ class ResidualUnit(nn.Module):
     """Two 3x3 convolutions around a skip."""
 
     def __init__(self, width: int) -> None:
-        """Make it for `width` channels."""
+        """Construct it for `width` channels."""
         super().__init__()
         self.conv1 = Conv2d(width, width, 3, padding=1)
         self.conv2 = Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C, H, W)."""
+        """
+        Apply the unit.
+
+        :param x: (B, C, H, W).
+        :returns: (B, C, H, W).
+        """
         y: Tensor = x + self.conv2(self.conv1(x.relu()).relu())
         return y
 
@@ -69,14 +74,20 @@ class Fusion(nn.Module):
     """Add a finer level to a coarser one and double the resolution."""
 
     def __init__(self, width: int) -> None:
-        """Make it for `width` channels."""
+        """Construct it for `width` channels."""
         super().__init__()
         self.out_conv = Conv2d(width, width, 1)
         self.resConfUnit1 = ResidualUnit(width)
         self.resConfUnit2 = ResidualUnit(width)
 
     def forward(self, x: Tensor, finer: Tensor | None) -> Tensor:
-        """Map (B, C, H, W), and a finer level of the same size, to (B, C, 2 H, 2 W)."""
+        """
+        Fuse two levels.
+
+        :param x: (B, C, H, W).
+        :param finer: (B, C, H, W), or None for the coarsest level.
+        :returns: (B, C, 2 H, 2 W).
+        """
         if finer is not None:
             x = x + self.resConfUnit1(finer)
         # A 1x1 convolution commutes with the enlargement, whose weights sum to one, so it runs
@@ -86,10 +97,10 @@ class Fusion(nn.Module):
 
 
 class Scratch(nn.Module):
-    """The convolutions of a DPT head behind its four levels, under their published names."""
+    """The convolutions of a DPT head after its four levels, under their published names."""
 
     def __init__(self, width: int, level_widths: tuple[int, ...]) -> None:
-        """Make it for `width` channels."""
+        """Construct it for `width` channels."""
         super().__init__()
         for level, level_width in enumerate(level_widths, start=1):
             layer = Conv2d(level_width, width, 3, padding=1, bias=False)
@@ -118,7 +129,12 @@ class Enlarge(nn.Module):
     """Double the resolution; it has no weights."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C, 2 H, 2 W)."""
+        """
+        Interpolate bilinearly.
+
+        :param x: (B, C, H, W).
+        :returns: (B, C, 2 H, 2 W).
+        """
         return interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)
 
 
@@ -126,7 +142,7 @@ class DptHead(nn.Module):
     """Dense prediction from four levels of tokens (DPT, arXiv 2103.13413)."""
 
     def __init__(self, architecture: Architecture, channels: int) -> None:
-        """Make it for an architecture and a number of output channels."""
+        """Construct it for an architecture and a number of output channels."""
         super().__init__()
         a, b, c, d = architecture.dpt_layer_widths
         encoder, decoder = architecture.encoder_width, architecture.decoder_width
@@ -150,7 +166,7 @@ class DptHead(nn.Module):
 
     def forward(self, levels: Levels) -> Tensor:
         """
-        Predict for every pixel.
+        Predict a value for every pixel.
 
         :returns: (B, channels, H, W) float32, H and W 16 times the token grid.
         """
@@ -168,14 +184,14 @@ class LinearHead(Mlp):
     """Dense prediction from the last tokens alone, a patch of pixels per token."""
 
     def __init__(self, architecture: Architecture, channels: int) -> None:
-        """Make it for an architecture and a number of output channels."""
+        """Construct it for an architecture and a number of output channels."""
         patch, width = architecture.patch_size, architecture.decoder_width
         super().__init__(width, architecture.mlp_ratio * width, channels * patch**2)
         self.patch = patch
 
     def forward(self, levels: Levels) -> Tensor:  # type: ignore[override]
         """
-        Predict for every pixel.
+        Predict a value for every pixel.
 
         :returns: (B, channels, H, W) float32, H and W `patch` times the token grid.
         """
@@ -188,7 +204,7 @@ class PoseHead(nn.Module):
     """The camera pose from the pose token."""
 
     def __init__(self, architecture: Architecture) -> None:
-        """Make it for an architecture."""
+        """Construct it for an architecture."""
         super().__init__()
         width = architecture.decoder_width
         self.mlp = Mlp(width, architecture.mlp_ratio * width, 7)
@@ -209,9 +225,10 @@ class PoseHead(nn.Module):
 
 def stretch(vectors: Tensor) -> Tensor:
     """
-    Take vectors of length r to length expm1(r), so that far and near weigh alike.
+    Scale vectors of length r to length expm1(r), as the network predicts logarithmic lengths.
 
     :param vectors: (..., 3) float32.
+    :returns: (..., 3) float32.
     """
     # torch.linalg.vector_norm over three neighbouring numbers is a hundred times slower. The
     # floor lies under the root, where the gradient of a root without it is infinite at zero.
@@ -220,10 +237,10 @@ def stretch(vectors: Tensor) -> Tensor:
 
 
 class Heads(nn.Module):
-    """All heads of one network, each run only when its output is asked for."""
+    """All heads of one network; each runs only when its output is requested."""
 
     def __init__(self, architecture: Architecture) -> None:
-        """Make those that the architecture has."""
+        """Construct the heads of the architecture."""
         super().__init__()
         self.kind = architecture.head
         names = {

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How an image of any size becomes one that the network takes, and back to its pixels."""
+"""Resize and crop of images for the network, and the map back to original pixels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ttt3r_ros.model.resize import Resize, resize_on_host
 
 
 class BadImage(UserError):
-    """An array is no image that can be used."""
+    """An array is not a usable image."""
 
 
 def check_image(rgb: Pixels) -> None:
     """
-    Refuse what is not an 8 bit colour image.
+    Check that an array is an 8 bit colour image.
 
-    :param rgb: anything; good is (H, W, 3) uint8, not empty.
-    :raises BadImage: saying what came.
+    :param rgb: (H, W, 3) uint8, not empty.
+    :raises BadImage: naming the shape and type of other arrays.
     """
     if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8:
         kind = rgb.dtype if isinstance(rgb, np.ndarray) else type(rgb).__name__
@@ -38,7 +38,7 @@ def check_image(rgb: Pixels) -> None:
 
 def normalised(pixels: Tensor) -> Tensor:
     """
-    Return fitted images as the network takes them.
+    Return resized images as input of the network.
 
     :param pixels: (..., h, w, 3) uint8.
     :returns: (..., 3, h, w) float32 in [-1, 1].
@@ -52,7 +52,8 @@ class ImageFit:
     One resize and one centred crop, the same for every image of a size.
 
     original, resized: (width, height) before and after the resize. left, top: first column
-    and row of the resized image that are kept. width, height: of the fitted image. All pixels.
+    and row of the crop of the resized image. width, height: of the crop, the fitted image. All
+    in pixels.
     """
 
     original: tuple[int, int]
@@ -67,18 +68,18 @@ class ImageFit:
         cls, width: int, height: int, size: int, patch: int, square_crop: bool = False
     ) -> ImageFit:
         """
-        Decide the resize and the crop, as the published models were fed.
+        Choose the resize and the crop as for the published models.
 
         Usually the longest side becomes `size` and both sides are cropped to multiples of the
-        patch; what would be square is cropped to 4:3. Models of square images (the published
-        224) get their short side resized and the middle cut out.
+        patch; a square image is cropped to 4:3. For models of square images (the published
+        224) the short side is resized to `size` and the centre is cropped.
 
         :param width: of the original image, pixels.
         :param height: of the original image, pixels.
         :param size: side of the images that the model was trained with, pixels.
         :param patch: side of a patch, pixels.
         :param square_crop: whether the model takes square images only.
-        :raises BadImage: when no whole patch would be left, or the image is a mere line.
+        :raises BadImage: when the crop would contain no patch, or a side has one pixel.
         """
         if width < 1 or height < 1:
             raise BadImage(f'image size {width}x{height} is empty')
@@ -102,19 +103,19 @@ class ImageFit:
     @classmethod
     def for_network(cls, width: int, height: int, architecture: Architecture) -> ImageFit:
         """
-        Decide the resize and the crop for images that a network takes, see for_image.
+        Choose the resize and the crop for a network, see for_image.
 
         :param width: of the original image, pixels.
         :param height: of the original image, pixels.
         :param architecture: of the network.
-        :raises BadImage: when no whole patch would be left, or the image is a mere line.
+        :raises BadImage: when the crop would contain no patch, or a side has one pixel.
         """
         a = architecture
         return cls.for_image(width, height, a.image_size, a.patch_size, a.square_crop)
 
     @property
     def scale(self) -> float:
-        """Give the original pixels per fitted pixel, along the longest side."""
+        """Return original pixels per fitted pixel, along the longest side."""
         return max(self.original) / max(self.resized)
 
     def apply(self, rgb: Pixels, resize: Resize = resize_on_host) -> Pixels:
@@ -122,9 +123,9 @@ class ImageFit:
         Resize and crop an image.
 
         :param rgb: (H, W, 3) uint8 of the original size.
-        :param resize: how; a predictor's own is made for its device.
+        :param resize: the resize function; that of a predictor runs on its device.
         :returns: (h, w, 3) uint8 of the fitted size, a copy in C order.
-        :raises BadImage: when the image has another size or kind.
+        :raises BadImage: when the image has another size or type.
         """
         check_image(rgb)
         if rgb.shape[1::-1] != self.original:
@@ -141,7 +142,7 @@ class ImageFit:
         self, u: NDArray[np.floating], v: NDArray[np.floating]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """
-        Take pixels of the fitted image to the original one; centres are at integers.
+        Map pixels of the fitted image to the original image; pixel centres are at integers.
 
         :param u: columns, pixels of the fitted image, any shape.
         :param v: rows, of the same shape.
@@ -152,10 +153,10 @@ class ImageFit:
 
     def intrinsics(self, camera: CameraIntrinsics) -> CameraIntrinsics:
         """
-        Give the intrinsics of the fitted image.
+        Return the intrinsics of the fitted image.
 
         :param camera: intrinsics of the original image.
-        :raises CalibrationError: when they belong to another image size.
+        :raises CalibrationError: when they are for another image size.
         """
         if (camera.width, camera.height) != self.original:
             raise CalibrationError(

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Linear and convolution layers that work in the precision of their own weights.
+Linear and convolution layers that compute in the precision of their weights.
 
-Whoever casts a layer's weights chooses its arithmetic; norms and the residual stream stay in
-float32, because float32 + bfloat16 is float32. In strict precision every cast is a no-op.
-Linear layers with int8 weights are modules of their own, which stand in for bfloat16 ones.
+The dtype of the weights of a layer determines its arithmetic; norms and the residual stream stay
+in float32, because float32 + bfloat16 is float32. In strict precision every cast is a no-op.
+Linear layers with int8 weights are separate modules, which replace bfloat16 ones.
 """
 
 from __future__ import annotations
@@ -24,14 +24,19 @@ CACHED_NUMBERS = 2**18
 
 
 class PrecisionError(UserError):
-    """The precision asked for does not exist on this machine."""
+    """The chosen precision is not supported on this machine."""
 
 
 class Linear(nn.Linear):
-    """A linear layer that takes its input to the precision of its weights."""
+    """A linear layer that casts its input to the dtype of its weights."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in) to (..., out)."""
+        """
+        Apply the layer.
+
+        :param x: (..., in).
+        :returns: (..., out), in the dtype of the weights.
+        """
         return nn.functional.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
@@ -39,8 +44,8 @@ class Int8Linear(nn.Module):
     """
     A linear layer that stores its weights as int8, with a float32 scale for each output.
 
-    What comes out is bfloat16, so that it can stand where a bfloat16 layer stood. Its kinds store
-    the same and differ in how they multiply.
+    The output is bfloat16, as of the bfloat16 layer that it replaces. The subclasses store the
+    same and differ in the multiplication.
     """
 
     weight: Tensor
@@ -48,7 +53,7 @@ class Int8Linear(nn.Module):
     bias: Tensor
 
     def __init__(self, linear: nn.Linear) -> None:
-        """Round the weights of a layer; it is not changed."""
+        """Round the weights of a layer, which is not changed."""
         super().__init__()
         weight, scale = rounded_to_int8(linear.weight.detach())
         self.register_buffer('weight', weight)
@@ -60,11 +65,16 @@ class Int8Product(Int8Linear):
     """
     Rounds its input to int8 too, with a scale for each token, and multiplies int8 by int8.
 
-    What is lost is about what rounding the weights loses. For CPUs with int8 instructions.
+    The error is about that of rounding the weights. For CPUs with int8 instructions.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in) to (..., out) bfloat16."""
+        """
+        Apply the layer.
+
+        :param x: (..., in).
+        :returns: (..., out) bfloat16.
+        """
         rows, scale = rounded_to_int8(x.flatten(0, -2))
         product = torch._int_mm(rows, self.weight.t())
         y = torch.empty_like(product, dtype=torch.bfloat16)
@@ -78,7 +88,12 @@ class Int8Storage(Int8Linear):
     """Multiplies in bfloat16: half the memory of bfloat16 weights, and about their speed."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in) to (..., out) bfloat16."""
+        """
+        Apply the layer.
+
+        :param x: (..., in).
+        :returns: (..., out) bfloat16.
+        """
         # Written with out=, the scaled weights are rounded once and never exist in float32.
         weight = torch.empty_like(self.weight, dtype=torch.bfloat16)
         torch.mul(self.weight, self.scale[:, None], out=weight)
@@ -88,7 +103,7 @@ class Int8Storage(Int8Linear):
 
 def rounded_to_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
     """
-    Round every row to whole numbers of its own scale.
+    Round every row to integer multiples of its own scale.
 
     :param rows: (N, C) floating-point numbers.
     :returns: (N, C) int8, -127 to 127; (N,) float32 scale, so that row = int8 * scale. On the
@@ -112,19 +127,19 @@ def rounded_to_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def strips_of(rows: Tensor, width: int) -> tuple[Tensor, ...]:
     """
-    Cut rows into strips that stay in the cache while several operations pass over them.
+    Split rows into strips that fit into the cache for several operations.
 
     :param rows: (N, ...).
-    :param width: numbers in a row of the widest tensor that is cut alike.
+    :param width: numbers per row of the widest tensor that is split alike.
     """
     return torch.split(rows, max(CACHED_NUMBERS // width, 1))
 
 
 def int8_kind(device: torch.device) -> type[Int8Linear]:
     """
-    Choose how int8 weights are multiplied on a device.
+    Return the class of int8 layers for a device.
 
-    :raises PrecisionError: when this processor, or this torch, cannot do it.
+    :raises PrecisionError: when this processor, or this version of torch, does not support int8.
     """
     if device.type == 'cuda':
         return Int8Storage
@@ -138,7 +153,7 @@ def int8_kind(device: torch.device) -> type[Int8Linear]:
 
 @cache
 def _multiplies_int8() -> bool:
-    """Try whether products of int8 exist, and do not saturate as they do without VNNI."""
+    """Return whether int8 products work, and do not saturate as they do without VNNI."""
     largest = torch.full((32, 64), INT8_MOST, dtype=torch.int8, device='cpu')
     try:
         product = torch._int_mm(largest, largest.t())
@@ -148,18 +163,28 @@ def _multiplies_int8() -> bool:
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution that takes its input to the precision of its weights."""
+    """A convolution that casts its input to the dtype of its weights."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in, H, W) to (B, out, H', W')."""
+        """
+        Apply the layer.
+
+        :param x: (B, in, H, W).
+        :returns: (B, out, H', W').
+        """
         return super().forward(x.to(self.weight.dtype))
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution that takes its input to the precision of its weights."""
+    """A transposed convolution that casts its input to the dtype of its weights."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Map (B, in, H, W) to (B, out, H', W')."""
+        """
+        Apply the layer.
+
+        :param x: (B, in, H, W).
+        :returns: (B, out, H', W').
+        """
         return super().forward(x.to(self.weight.dtype), output_size)
 
 
@@ -167,11 +192,16 @@ class LayerNorm(nn.LayerNorm):
     """A float32 layer norm."""
 
     def __init__(self, width: int) -> None:
-        """Make an affine norm over the last dimension."""
+        """Construct an affine norm over the last dimension."""
         super().__init__(width, eps=NORM_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (..., width) in float32."""
+        """
+        Normalise in float32.
+
+        :param x: (..., width).
+        :returns: (..., width) float32.
+        """
         return super().forward(x.float())
 
 
@@ -179,22 +209,27 @@ class Mlp(nn.Module):
     """Two linear layers with the exact GELU between them."""
 
     def __init__(self, width: int, hidden: int, out: int | None = None) -> None:
-        """Make it from `width` over `hidden` to `out` (default: `width`) channels."""
+        """Construct it for `width` input, `hidden` and `out` (default: `width`) channels."""
         super().__init__()
         self.fc1 = Linear(width, hidden)
         self.fc2 = Linear(hidden, width if out is None else out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., width) to (..., out)."""
+        """
+        Apply both layers.
+
+        :param x: (..., width).
+        :returns: (..., out).
+        """
         y: Tensor = self.fc2(nn.functional.gelu(self.fc1(x)))
         return y
 
 
 def normal(*shape: int, deviation: float = 1.0) -> Tensor:
     """
-    Draw what parameters start from; on the meta device, which has no numbers, only the shape.
+    Return normally distributed initial values; on the meta device an empty tensor.
 
-    There torch would load its whole compiler to draw them: seconds of every start.
+    On the meta device torch.randn would import the compiler of torch, which takes seconds.
     """
     empty = torch.empty(shape)
     return empty if empty.is_meta else deviation * torch.randn(shape)

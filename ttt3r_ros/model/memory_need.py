@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much memory a network will take on its device, told before it is loaded."""
+"""Estimate of the memory of a network on its device, before it is loaded."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class MemoryNeed:
     """
     Bytes on one device.
 
-    weights: of the network. step: what one frame needs beside them, at most. libraries: of the
-    device itself. free: there now, None where the system does not tell.
+    weights: of the network. step: peak of one frame, without the weights. libraries: of the
+    device itself. free: free memory now, None where unknown.
     """
 
     device: str
@@ -44,16 +44,16 @@ class MemoryNeed:
 
     @property
     def total(self) -> int:
-        """Give all of it."""
+        """Return the sum."""
         return self.weights + self.step + self.libraries
 
     @property
     def fits(self) -> bool:
-        """Tell whether so much is free, as far as that is known."""
+        """Return whether the sum is free, or the free memory is unknown."""
         return self.free is None or self.total <= self.free
 
     def __str__(self) -> str:
-        """Say it in one sentence; where it does not fit, with the ways out."""
+        """Return one sentence, with the options to reduce the need where it does not fit."""
         parts = f'weights {_mega(self.weights)}, a frame {_mega(self.step)}'
         if self.libraries:
             parts += f', CUDA {_mega(self.libraries)}'
@@ -71,9 +71,9 @@ class MemoryNeed:
 
 def expected_memory(settings: ModelSettings) -> MemoryNeed:
     """
-    Estimate what settings will take, from the checkpoint's sizes alone.
+    Estimate the memory for settings, from the sizes of the checkpoint.
 
-    :param settings: of the network; images are taken to be 4:3.
+    :param settings: of the network; images are assumed to be 4:3.
     :raises UserError: when the device or the checkpoint cannot be used.
     """
     device = choose_device(settings.device)
@@ -90,10 +90,10 @@ def memory_need(
     architecture: Architecture, precision: str, device: torch.device, width: int, height: int
 ) -> MemoryNeed:
     """
-    Estimate what a network will take.
+    Estimate the memory of a network.
 
     :param precision: strict, fast or int8.
-    :param device: where it will run.
+    :param device: device of the network.
     :param width: of the fitted images.
     :param height: of the fitted images.
     """
@@ -109,7 +109,7 @@ def memory_need(
 
 def weight_bytes(architecture: Architecture, precision: str) -> int:
     """
-    Count what the weights take, without making them.
+    Count the bytes of the weights, without allocating them.
 
     :param precision: strict, fast or int8.
     """
@@ -124,9 +124,9 @@ def weight_bytes(architecture: Architecture, precision: str) -> int:
 
 def step_bytes(architecture: Architecture, precision: str, width: int, height: int) -> int:
     """
-    Estimate what one step with points and pose needs at most, beside weights and state.
+    Estimate the peak of one step with points and pose, without weights and state.
 
-    The widest place is the end of a dense head, the MLP of a block or that of the pose memory.
+    The peak is the end of a dense head, the MLP of a block or that of the pose memory.
 
     :param precision: strict, fast or int8.
     :param width: of the fitted image.
@@ -160,9 +160,9 @@ def step_bytes(architecture: Architecture, precision: str, width: int, height: i
 
 def free_bytes(device: torch.device) -> int | None:
     """
-    Give what is free on a device now.
+    Return the free memory of a device.
 
-    :returns: None where the system does not tell.
+    :returns: bytes, None where unknown.
     """
     if device.type == 'cuda':
         return int(torch.cuda.mem_get_info(device)[0])

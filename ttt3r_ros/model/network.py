@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-CUT3R (arXiv 2501.12387): one image and a recurrent state in, points and a new state out.
+CUT3R (arXiv 2501.12387): predicts points from an image and a state, and the next state.
 
 Parameters carry their published names, so a published checkpoint loads as it is.
 """
@@ -36,7 +36,7 @@ RAY_CHANNELS = 6
 
 
 @dataclass(frozen=True)
-class Outputs:
+class HeadSelection:
     """Which heads to run."""
 
     points: bool = True
@@ -48,10 +48,10 @@ class Outputs:
 @dataclass(frozen=True)
 class FramePrediction:
     """
-    What one frame told. Fields of heads that did not run are None.
+    The prediction for one frame. Fields of heads that did not run are None.
 
-    gain: (B, S) what was written of each state token, 0 to 1.
-    points_camera: (B, H, W, 3) metres, this camera; confidence: (B, H, W) > 1.
+    gain: (B, S) gain of the update of each state token, 0 to 1.
+    points_camera: (B, H, W, 3) metres, camera frame; confidence: (B, H, W) > 1.
     translation: (B, 3) metres and quaternion_xyzw: (B, 4): world_T_camera, the world being the
     first camera of the segment. points_world, confidence_world: the same in the world.
     rgb: (B, H, W, 3) in (-1, 1).
@@ -88,7 +88,7 @@ class FramePrediction:
 
 
 class ImageTokens(NamedTuple):
-    """What the encoder made of one frame: (B, N, E) tokens of a height x width grid."""
+    """The encoded frame: (B, N, E) tokens of a height x width grid."""
 
     tokens: Tensor
     height: int
@@ -96,17 +96,17 @@ class ImageTokens(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What the decoders made of one frame: the levels for the heads and the pose token (B, D)."""
+    """The decoded frame: the levels for the heads and the pose token (B, D)."""
 
     levels: Levels
     pose_token: Tensor
 
 
 class PatchEmbedding(nn.Module):
-    """Pixels to tokens: one strided convolution, behind an optional convolutional stem."""
+    """Pixels to tokens: an optional convolutional stem, then one strided convolution."""
 
     def __init__(self, architecture: Architecture, channels: int) -> None:
-        """Make it for an architecture and a number of input channels."""
+        """Construct it for an architecture and a number of input channels."""
         super().__init__()
         stem: list[nn.Module] = []
         for width in architecture.stem_widths:
@@ -117,16 +117,20 @@ class PatchEmbedding(nn.Module):
         self.proj = Conv2d(channels, architecture.encoder_width, patch, stride=patch)
 
     def forward(self, pixels: Tensor) -> ImageTokens:
-        """Map (B, channels, H, W) to tokens, row by row."""
+        """
+        Embed the patches, row by row.
+
+        :param pixels: (B, channels, H, W).
+        """
         grid = self.proj(self.stem(pixels)).float()
         return ImageTokens(grid.flatten(2).transpose(1, 2), *grid.shape[2:])
 
 
 class Network(nn.Module):
-    """The whole network. It keeps nothing between calls: the state goes in and comes out."""
+    """The whole network. It has no state between calls: the state is passed in and returned."""
 
     def __init__(self, architecture: Architecture) -> None:
-        """Make it with random weights."""
+        """Construct it with random weights."""
         super().__init__()
         a = self.architecture = architecture
         self.patch_embed = PatchEmbedding(a, IMAGE_CHANNELS)
@@ -166,7 +170,7 @@ class Network(nn.Module):
         self.downstream_head = Heads(a)
 
     def initial_state(self, batch_size: int = 1) -> RecurrentState:
-        """Give the state before the first frame of a segment."""
+        """Return the state before the first frame of a segment."""
         tokens = self.decoder_embed_state(self.register_tokens.weight[None]).float()
         if self.architecture.pose_memory:
             memory = self.pose_retriever.mem
@@ -181,19 +185,19 @@ class Network(nn.Module):
         *,
         ray_map: Tensor | None = None,
         rule: UpdateRule = Ttt3r(),
-        outputs: Outputs = Outputs(),
+        outputs: HeadSelection = HeadSelection(),
         write: bool = True,
     ) -> tuple[FramePrediction, RecurrentState]:
         """
-        Take one frame.
+        Process one frame.
 
         :param image: (B, 3, H, W) float32 in [-1, 1], H and W multiples of the patch size; or
             None for a frame that is only a ray map: it is predicted and not written.
         :param state: of the same batch size; it is not changed.
         :param ray_map: (B, 6, H, W) float32, or None.
-        :param rule: how the frame is written into the state.
+        :param rule: update rule of the state.
         :param outputs: which heads to run.
-        :param write: False leaves the state tokens and the memory as they are.
+        :param write: False: do not update the state tokens and the memory.
         :returns: the prediction, which does not depend on `write`, and the next state.
         """
         encoded = self.encode(image, ray_map)
@@ -204,7 +208,7 @@ class Network(nn.Module):
 
     def encode(self, image: Tensor | None, ray_map: Tensor | None = None) -> ImageTokens:
         """
-        Encode a frame alone, without any state.
+        Encode a frame, without a state.
 
         :param image: (B, 3, H, W) in [-1, 1], or None.
         :param ray_map: (B, 6, H, W), or None.
@@ -229,9 +233,9 @@ class Network(nn.Module):
         self, encoded: ImageTokens, state: RecurrentState, *, rule: UpdateRule, write: bool
     ) -> tuple[Decoded, Tensor, RecurrentState]:
         """
-        Let an encoded frame and the state read each other.
+        Decode an encoded frame with the state, and update the state.
 
-        :returns: the decoded frame, (B, S) the gain that was written, and the next state.
+        :returns: the decoded frame, (B, S) the gain of the update, and the next state.
         """
         look = encoded.tokens.mean(dim=1, keepdim=True)
         pose_query = self._pose_query(look, state)
@@ -252,13 +256,13 @@ class Network(nn.Module):
             memory = self.pose_retriever.write(look, decoded.pose_token[:, None], memory)
         return decoded, gain, replace(seen, tokens=tokens, memory=memory, rule_memory=rule_memory)
 
-    def predict(self, decoded: Decoded, gain: Tensor, outputs: Outputs) -> FramePrediction:
+    def predict(self, decoded: Decoded, gain: Tensor, outputs: HeadSelection) -> FramePrediction:
         """
-        Run the heads that are asked for.
+        Run the requested heads.
 
         :param decoded: from advance.
         :param gain: (B, S) from advance.
-        :raises ValueError: when the network has not such a head.
+        :raises ValueError: when the network does not have such a head.
         """
         a = self.architecture
         if (outputs.world_points and not a.world_head) or (outputs.rgb and not a.rgb_head):
@@ -287,8 +291,8 @@ class Network(nn.Module):
         Choose the arithmetic of the layers, in place.
 
         :param precision: strict, fast or int8.
-        :param device: where the network will run.
-        :raises PrecisionError: when the device cannot multiply so.
+        :param device: device of the network.
+        :raises PrecisionError: when the device does not support the precision.
         """
         if precision == 'int8':
             self.use_int8(int8_kind(device))
@@ -303,7 +307,7 @@ class Network(nn.Module):
 
     def use_bfloat16(self) -> Network:
         """
-        Let the layers that bear it work in bfloat16, in place.
+        Convert the layers that tolerate it to bfloat16, in place.
 
         Norms, the residual streams, the state, rotations, the gain, the pose head and the last
         layer of every dense head stay in float32.
@@ -317,11 +321,11 @@ class Network(nn.Module):
 
     def use_int8(self, kind: type[Int8Linear]) -> Network:
         """
-        Let the linear layers that bear it hold int8 weights, in place, one after the other.
+        Convert the linear layers that tolerate it to int8 weights, in place, one by one.
 
-        All else becomes what use_bfloat16 makes of it: convolutions work in bfloat16.
+        All other layers are as after use_bfloat16: convolutions are in bfloat16.
 
-        :param kind: how they multiply; `int8_kind` chooses it for a device.
+        :param kind: class of the int8 layers; `int8_kind` chooses it for a device.
         """
         exact = self._exact_layers()
         for parent in list(self.modules()):
@@ -331,7 +335,7 @@ class Network(nn.Module):
         return self.use_bfloat16()
 
     def _exact_layers(self) -> set[nn.Module]:
-        """Give the layers that compute in float32 in every precision."""
+        """Return the layers that compute in float32 in every precision."""
         heads = self.downstream_head
         exact: set[nn.Module] = set(heads.pose_head.modules())
         exact |= {head.head[-1] for head in heads.modules() if isinstance(head, DptHead)}
@@ -373,7 +377,7 @@ class Network(nn.Module):
         self, encoded: ImageTokens, pose_query: Tensor, state_tokens: Tensor
     ) -> tuple[Decoded, Tensor, Tensor]:
         """
-        Run both decoders in lock-step, each reading the other's previous layer.
+        Run both decoders in parallel; each layer attends to the previous layer of the other.
 
         :returns: the decoded frame; (B, S, D) proposed state; (B, S) match.
         """
@@ -410,7 +414,7 @@ class Network(nn.Module):
         return Decoded(levels, last[:, 0]), self.dec_norm_state(s), match
 
     def _state_positions(self, device: torch.device) -> Tensor:
-        """Lay the state tokens out on a nearly square grid of even width: (S, 2)."""
+        """Return positions of the state tokens on a nearly square grid of even width: (S, 2)."""
         count = self.architecture.state_tokens
         width = int(count**0.5)
         width += width % 2

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The pose memory: remembers poses under the look of the whole image."""
+"""The pose memory: stores pose tokens by the appearance of the whole image."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ttt3r_ros.model.layers import Linear, normal
 
 
 class PoseMemory(nn.Module):
-    """Rows of (image look, pose token) pairs, read and written by attention."""
+    """Rows of (image appearance, pose token) pairs, read and written by attention."""
 
     def __init__(self, architecture: Architecture) -> None:
-        """Make it for an architecture."""
+        """Construct it for an architecture."""
         super().__init__()
         width = architecture.decoder_width
         self.width = width
@@ -36,7 +36,7 @@ class PoseMemory(nn.Module):
 
     def read(self, look: Tensor, memory: Tensor) -> Tensor:
         """
-        Recall a pose token by the look of an image.
+        Read a pose token by the appearance of an image.
 
         :param look: (B, 1, E) mean of the image's encoder tokens.
         :param memory: (B, M, 2 D).
@@ -50,7 +50,7 @@ class PoseMemory(nn.Module):
 
     def write(self, look: Tensor, pose_token: Tensor, memory: Tensor) -> Tensor:
         """
-        Give the memory after this image.
+        Return the memory after this image.
 
         :param look: (B, 1, E) mean of the image's encoder tokens.
         :param pose_token: (B, 1, D) decoded pose token.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The network as the mapper sees it: numpy in, numpy out, on one device in one precision."""
+"""The network with numpy input and output, on one device in one precision."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ttt3r_ros.model.checkpoint import (
     resolve_checkpoint,
 )
 from ttt3r_ros.model.image_input import ImageFit, normalised
-from ttt3r_ros.model.network import FramePrediction, Network, Outputs
+from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
     RecordedStep,
-    Recorder,
     RecordingRefused,
+    StepRecorder,
 )
 from ttt3r_ros.model.resize import DeviceResize, Resize, resize_on_host
 from ttt3r_ros.model.state import RecurrentState
@@ -45,17 +45,17 @@ GAIN_ADVICE = 'gain_scale'  # and the name of the rule: gain_scale.ttt3r
 
 
 class DeviceError(UserError):
-    """The device asked for does not exist or cannot be used."""
+    """The chosen device does not exist or cannot be used."""
 
 
 @dataclass(frozen=True)
 class HostPrediction:
     """
-    What one frame told, on the host.
+    The prediction for one frame, on the host.
 
     points_camera: (h, w, 3) float32 metres, camera frame. confidence: (h, w) float32 > 1.
     world_T_camera: (4, 4) float64, the world being the first camera of the segment; all NaN
-    where the network gave no finite pose. gain_mean: over the state tokens, 0 to 1.
+    where the network predicted no finite pose. gain_mean: over the state tokens, 0 to 1.
     """
 
     points_camera: Array32
@@ -65,7 +65,7 @@ class HostPrediction:
 
 
 class Predictor:
-    """A network on a device, with the rule by which its state is written."""
+    """A network on a device, with the update rule of its state."""
 
     def __init__(
         self,
@@ -74,13 +74,14 @@ class Predictor:
         *,
         device: torch.device = torch.device('cpu'),
         rule: UpdateRule = update_rule('ttt3r'),
-        recorder: Recorder | None = None,
+        recorder: StepRecorder | None = None,
     ) -> None:
         """
-        Take over a network that is on `device` and in its precision already.
+        Construct the predictor of a network.
 
-        :param checkpoint: where the weights came from; None for random ones.
-        :param recorder: records a step, to be replayed; None runs its operations one by one.
+        :param network: on `device`, in its precision.
+        :param checkpoint: origin of the weights, None for random ones.
+        :param recorder: records a step, to be replayed; None: run its operations one by one.
         """
         self._network = network.eval()
         self._rule = rule
@@ -91,17 +92,17 @@ class Predictor:
 
     @property
     def architecture(self) -> Architecture:
-        """Give the network's sizes."""
+        """Return the sizes of the network."""
         return self._network.architecture
 
     @property
     def recorded(self) -> bool:
-        """Tell whether steps are recorded and replayed."""
+        """Return whether steps are recorded and replayed."""
         return self._recorded is not None
 
     @property
     def patch(self) -> int:
-        """Give the number that both sides of an image must be multiples of."""
+        """Return the patch size, pixels; both sides of an image are multiples of it."""
         return self.architecture.patch_size
 
     def fit(self, width: int, height: int) -> ImageFit:
@@ -116,20 +117,20 @@ class Predictor:
 
     @property
     def checkpoint_name(self) -> str:
-        """Name the weights."""
+        """Return the name of the weights."""
         return RANDOM_CHECKPOINT if self.checkpoint is None else self.checkpoint.name
 
     @property
     def checkpoint_note(self) -> str:
-        """Give what its maker wants every user to know, mostly nothing."""
+        """Return the message of its author to users, mostly empty."""
         return '' if self.checkpoint is None else self.checkpoint.metadata.get('note', '')
 
     def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """
-        Fill in what the settings leave to the maker of the checkpoint.
+        Return the settings with automatic values replaced by those of the checkpoint.
 
-        :param settings: of the mapper; what they say themselves stays.
-        :raises CheckpointError: when the checkpoint's advice is no number of frames.
+        :param settings: of the tracker; other values are not changed.
+        :raises CheckpointError: when the value in the checkpoint is not a number of frames.
         """
         if settings.reset_interval >= 0:
             return settings
@@ -140,15 +141,15 @@ class Predictor:
 
     @property
     def checkpoint_sha256(self) -> str:
-        """Give the hash of the weights' file, empty for random ones."""
+        """Return the hash of the file of the weights, empty for random ones."""
         return '' if self.checkpoint is None else self.checkpoint.sha256
 
     def warm_up(self, width: int, height: int) -> None:
         """
-        Record the steps of a segment now, not when its first images come; else do nothing.
+        Record the steps of a segment before its first image, where steps are recorded.
 
-        :param width: of the images that are expected, pixels.
-        :param height: pixels.
+        :param width: of the expected images, pixels.
+        :param height: of the expected images, pixels.
         """
         if self._recorded is None:
             return
@@ -159,7 +160,7 @@ class Predictor:
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:
-        """Give the state before the first frame of a segment."""
+        """Return the state before the first frame of a segment."""
         return self._network.initial_state()
 
     @torch.inference_mode()
@@ -167,11 +168,11 @@ class Predictor:
         self, rgb: Pixels, state: RecurrentState, write: bool = True
     ) -> tuple[HostPrediction, RecurrentState]:
         """
-        Take one fitted image.
+        Process one fitted image.
 
         :param rgb: (h, w, 3) uint8, both sides multiples of `patch`.
         :param state: from initial_state or from the last step; it is not changed.
-        :param write: False leaves what the network remembers as it is.
+        :param write: False: do not update the state tokens and the memory.
         """
         height, width = rgb.shape[:2]
         if self._recorded is not None:
@@ -187,7 +188,7 @@ class Predictor:
 
     def upload(self, rgb: Pixels) -> Tensor:
         """
-        Bring one fitted image to the device, as the network takes it.
+        Copy one fitted image to the device, as input of the network.
 
         :param rgb: (h, w, 3) uint8.
         :returns: (1, 3, h, w) float32 in [-1, 1].
@@ -200,16 +201,16 @@ class Predictor:
     def _step(
         self, pixels: Tensor, state: RecurrentState, write: bool
     ) -> tuple[Tensor, RecurrentState]:
-        """Do all that is done on the device."""
+        """Run all operations on the device."""
         prediction, state = self._network.step(
-            normalised(pixels[None]), state, rule=self._rule, outputs=Outputs(), write=write
+            normalised(pixels[None]), state, rule=self._rule, outputs=HeadSelection(), write=write
         )
         return _packed(prediction), state
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:
     """
-    Bring a prediction of one image with points and pose to the host, in one copy.
+    Copy the prediction of one image with points and pose to the host, in one transfer.
 
     :raises ValueError: when the points or the pose were not computed.
     """
@@ -218,7 +219,7 @@ def to_host(prediction: FramePrediction) -> HostPrediction:
 
 
 def _packed(prediction: FramePrediction) -> Tensor:
-    """Put all that the host needs into one vector."""
+    """Return everything that the host needs in one vector."""
     numbers = [tensor.flatten() for tensor in (*prediction.points(), *prediction.pose())]
     return torch.cat([*numbers, prediction.gain.mean()[None]])
 
@@ -242,7 +243,7 @@ def _pose_matrix(pose: Array) -> Array:
 
 def choose_device(name: str) -> torch.device:
     """
-    Turn a setting into a device that exists.
+    Return the device of a setting.
 
     :param name: auto, cpu, cuda or cuda:N.
     :raises DeviceError: when it does not exist.
@@ -264,10 +265,10 @@ def choose_device(name: str) -> torch.device:
 
 def choose_precision(name: str, device: torch.device) -> str:
     """
-    Turn a setting into strict, fast or int8.
+    Return the precision of a setting: strict, fast or int8.
 
     :param name: auto, strict, fast or int8.
-    :param device: where the network will run.
+    :param device: device of the network.
     """
     if name != 'auto':
         return name
@@ -277,17 +278,17 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def chosen_rule(settings: ModelSettings, info: CheckpointInfo | None) -> UpdateRule:
-    """Make the update rule of the settings, see `chosen_gain_scale`."""
+    """Return the update rule of the settings, see `chosen_gain_scale`."""
     return update_rule(settings.update_rule, chosen_gain_scale(settings, info))
 
 
 def chosen_gain_scale(settings: ModelSettings, info: CheckpointInfo | None) -> float:
     """
-    Give the factor on the gain of the update rule.
+    Return the factor on the gain of the update rule.
 
-    :param settings: decide it, unless they leave it to the maker of the checkpoint.
-    :param info: of the checkpoint; None for random weights.
-    :raises CheckpointError: when its advice is no factor.
+    :param settings: a negative gain scale chooses that of the checkpoint.
+    :param info: of the checkpoint, None for random weights.
+    :raises CheckpointError: when the value in the checkpoint is not a factor.
     """
     if settings.gain_scale >= 0:
         return settings.gain_scale
@@ -305,10 +306,10 @@ def chosen_gain_scale(settings: ModelSettings, info: CheckpointInfo | None) -> f
 
 def load_predictor(settings: ModelSettings) -> Predictor:
     """
-    Load a checkpoint as the settings say.
+    Load the checkpoint of the settings.
 
-    The name `random` gives a small network with fixed random weights: it shows the path of
-    the data, not a map.
+    The name `random` returns a tiny network with fixed random weights, for tests without a
+    checkpoint; its map is meaningless.
 
     :raises UserError: when the device or the checkpoint cannot be used.
     """
@@ -323,18 +324,18 @@ def load_predictor(settings: ModelSettings) -> Predictor:
     return Predictor(network, info, device=device, rule=rule, recorder=recorder)
 
 
-def step_recorder(device: torch.device) -> Recorder | None:
+def step_recorder(device: torch.device) -> StepRecorder | None:
     """
-    Give what records the steps of a device.
+    Return the step recorder of a device.
 
-    :param device: where the network runs.
-    :returns: None on a CPU, which is not kept waiting by launches.
+    :param device: device of the network.
+    :returns: None on a CPU, which has no launch overhead.
     """
     return CudaGraphRecorder() if device.type == 'cuda' else None
 
 
 def random_network(device: torch.device, precision: str) -> Network:
-    """Make a tiny network with fixed random weights."""
+    """Return a tiny network with fixed random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # the CPU's alone, which alone is forked
         network = Network(Architecture.tiny()).to(device)

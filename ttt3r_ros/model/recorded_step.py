@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-A step that is recorded once and replayed for every frame: on CUDA, one launch a frame.
+A step that is recorded once and replayed for every frame: on CUDA, one launch per frame.
 
 A step of the published network launches about 1500 kernels, each of which costs the host more
-time than the device. A CUDA graph holds them all. It reads and writes buffers that never move,
-so images and states are copied in and out of them on the device; images and outputs cross to
-the host through pinned memory, and the host waits once a frame, for the outputs.
+time than the device. A CUDA graph contains all of them. It reads and writes fixed buffers, so
+images and states are copied in and out of them on the device; images and outputs are transferred
+through pinned memory, and the host waits once per frame, for the outputs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WARM_UP_RUNS = 3
 
 # (pixels (h, w, 3) uint8 on the device, state, write) -> (P,) float32 of outputs, next state.
 Step = Callable[[Tensor, RecurrentState, bool], tuple[Tensor, RecurrentState]]
-Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+StepRecorder = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class RecordingRefused(Exception):
@@ -36,7 +36,7 @@ class RecordingRefused(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """What one recording is good for: Python branches on these, and a graph has no branches."""
+    """The key of a recording: Python branches on these values, and a graph has no branches."""
 
     height: int
     width: int
@@ -49,16 +49,16 @@ class CudaGraphRecorder:
     """Records CUDA graphs that share the memory of their intermediate values."""
 
     def __init__(self) -> None:
-        """Prepare the memory."""
+        """Create the shared memory pool."""
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
         """
-        Record.
+        Record a function.
 
-        :param run: works on fixed tensors only, and never waits for the device.
-        :returns: repeats it.
-        :raises RecordingRefused: where that is not so, or the driver is too old.
+        :param run: uses fixed tensors only, and does not synchronize with the device.
+        :returns: a function that replays it.
+        :raises RecordingRefused: when it does synchronize, or the driver is too old.
         """
         graph = torch.cuda.CUDAGraph()
         side = torch.cuda.Stream()
@@ -80,35 +80,35 @@ class CudaGraphRecorder:
 
 
 class RecordedStep:
-    """A step with the meaning of the original: states stay values, nothing is shared."""
+    """A step with the results of the original; states are copies, not shared buffers."""
 
-    def __init__(self, step: Step, recorder: Recorder) -> None:
+    def __init__(self, step: Step, recorder: StepRecorder) -> None:
         """
-        Record nothing yet.
+        Construct it; steps are recorded at their first call.
 
-        :param step: what is recorded.
-        :param recorder: how.
+        :param step: the step to record.
+        :param recorder: records it.
         """
         self._step, self._recorder = step, recorder
-        self._recordings: OrderedDict[Kind, _Recording] = OrderedDict()
+        self._recordings: OrderedDict[Kind, _RecordedGraph] = OrderedDict()
 
     def __call__(
         self, rgb: Pixels, state: RecurrentState, write: bool
     ) -> tuple[Array32, RecurrentState]:
         """
-        Take one image.
+        Process one image.
 
-        :param rgb: (h, w, 3), on the host.
+        :param rgb: (h, w, 3) uint8, on the host.
         :param state: on the device; it is not changed.
-        :param write: False leaves what the network remembers as it is.
-        :returns: (P,) what the step put out, on the host; the next state.
+        :param write: False: do not update the state tokens and the memory.
+        :returns: (P,) output of the step, on the host; the next state.
         :raises RecordingRefused: by the recorder.
         """
         height, width = rgb.shape[:2]
         kind = Kind(height, width, state.fresh, len(state.rule_memory), write)
         with torch.cuda.device_of(state.tokens):
             if kind not in self._recordings:
-                recording = _Recording(self._step, self._recorder, kind, state)
+                recording = _RecordedGraph(self._step, self._recorder, kind, state)
                 self._recordings[kind] = recording
                 if len(self._recordings) > MOST_RECORDINGS:
                     self._recordings.popitem(last=False)
@@ -116,10 +116,12 @@ class RecordedStep:
             return self._recordings[kind].play(rgb, state)
 
 
-class _Recording:
+class _RecordedGraph:
     """One kind of step, with the buffers that it reads and writes."""
 
-    def __init__(self, step: Step, recorder: Recorder, kind: Kind, state: RecurrentState) -> None:
+    def __init__(
+        self, step: Step, recorder: StepRecorder, kind: Kind, state: RecurrentState
+    ) -> None:
         device = state.tokens.device
         pinned = device.type == 'cuda'
         shape = (kind.height, kind.width, 3)

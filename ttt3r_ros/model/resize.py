@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Resize images as the published models were fed: Pillow's filters, on the host or on a device.
+Resize images as for the published models: the filters of Pillow, on the host or on a device.
 
-Pillow lets each output pixel be a weighted sum along the row, rounds it to 8 bit, and does the
-same along the column. As two products with matrices of those weights that is a device's work.
-Which comes first depends on Pillow's version and on the shape (columns, for tall images in 13):
-a picture of noise tells.
+Pillow computes each output pixel as a weighted sum along the row, rounds it to 8 bit, and does the
+same along the column. On a device these are two products with matrices of the weights. Which one
+is first depends on the version of Pillow and on the shape (columns, for tall images in 13); it is
+determined by resizing an image of noise.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def resize_on_host(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     """
     Resize as Pillow does: Lanczos to shrink, bicubic to enlarge.
 
-    Where torch shrinks faster a few pixels differ by one level, hardly any by two.
+    Where torch is used, as it is faster, some pixels differ by one level, few by two.
 
-    :param rgb: (H, W, 3).
-    :param size: width and height wanted, pixels.
+    :param rgb: (H, W, 3) uint8.
+    :param size: new width and height, pixels.
     :returns: (height, width, 3).
     """
     if TORCH_SHRINKS_FASTER and _shrinks(rgb, size) and _torch_agrees(rgb.shape[:2], size):
@@ -56,8 +56,8 @@ def resize_with_pillow(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     """
     Resize with Pillow itself.
 
-    :param rgb: (H, W, 3).
-    :param size: width and height wanted, pixels.
+    :param rgb: (H, W, 3) uint8.
+    :param size: new width and height, pixels.
     :returns: (height, width, 3).
     """
     smooth = Image.Resampling.LANCZOS if _shrinks(rgb, size) else Image.Resampling.BICUBIC
@@ -72,7 +72,7 @@ def _shrink_with_torch(rgb: Pixels, size: tuple[int, int]) -> Pixels:
 
 @lru_cache(maxsize=8)
 def _torch_agrees(before: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Tell whether this Pillow, too, begins with the rows; else levels differ by ten."""
+    """Return whether this Pillow begins with the rows, too; otherwise levels differ by ten."""
     noise = _noise(before)
     apart = _shrink_with_torch(noise, size).astype(int) - resize_with_pillow(noise, size)
     return int(np.abs(apart).max()) <= 2
@@ -83,51 +83,51 @@ def _noise(shape: tuple[int, int]) -> Pixels:
 
 
 class DeviceResize:
-    """The same on a device, where it takes next to no time; a few pixels differ by one level."""
+    """The resize of Pillow on a device, much faster; some pixels differ by one level."""
 
     def __init__(self, device: torch.device) -> None:
         """
-        Prepare.
+        Construct the resize function.
 
-        :param device: where images are resized.
+        :param device: device of the computation.
         """
         self._device = device
-        self._plan = lru_cache(maxsize=8)(self._make_plan)
+        self._weights = lru_cache(maxsize=8)(self._make_weights)
 
     @torch.inference_mode()
     def __call__(self, rgb: Pixels, size: tuple[int, int]) -> Pixels:
         """
         Resize.
 
-        :param rgb: (H, W, 3).
-        :param size: width and height wanted, pixels.
+        :param rgb: (H, W, 3) uint8.
+        :param size: new width and height, pixels.
         :returns: (height, width, 3).
         """
-        return self._resize(rgb, self._plan(rgb.shape[:2], size))
+        return self._resize(rgb, self._weights(rgb.shape[:2], size))
 
-    def _make_plan(self, before: tuple[int, int], size: tuple[int, int]) -> _Plan:
+    def _make_weights(self, before: tuple[int, int], size: tuple[int, int]) -> _Weights:
         noise = _noise(before)
         smooth = lanczos if _shrinks(noise, size) else bicubic
         across, down = (
             torch.from_numpy(filter_weights(*sides, smooth).astype(np.float32)).to(self._device)
             for sides in ((before[1], size[0]), (before[0], size[1]))
         )
-        plans = [_Plan(across, down, rows_first) for rows_first in (True, False)]
+        both = [_Weights(across, down, rows_first) for rows_first in (True, False)]
         wanted = resize_with_pillow(noise, size).astype(int)
-        return min(plans, key=lambda p: int(np.abs(self._resize(noise, p) - wanted).sum()))
+        return min(both, key=lambda p: int(np.abs(self._resize(noise, p) - wanted).sum()))
 
-    def _resize(self, rgb: Pixels, plan: _Plan) -> Pixels:
+    def _resize(self, rgb: Pixels, weights: _Weights) -> Pixels:
         planes = torch.from_numpy(rgb).to(self._device).movedim(-1, 0).float()
-        if plan.rows_first:
-            image = _rounded(plan.down @ _rounded(planes @ plan.across.T))
+        if weights.rows_first:
+            image = _rounded(weights.down @ _rounded(planes @ weights.across.T))
         else:
-            image = _rounded(_rounded(plan.down @ planes) @ plan.across.T)
+            image = _rounded(_rounded(weights.down @ planes) @ weights.across.T)
         resized: Pixels = image.movedim(0, -1).to(torch.uint8).cpu().numpy()
         return np.ascontiguousarray(resized)
 
 
-class _Plan(NamedTuple):
-    """Weights along rows, (width, W), and along columns, (height, H), and what comes first."""
+class _Weights(NamedTuple):
+    """Weights along rows, (width, W), and along columns, (height, H), and which is first."""
 
     across: Tensor
     down: Tensor
@@ -143,12 +143,20 @@ def _rounded(values: Tensor) -> Tensor:
 
 
 def lanczos(x: Array) -> Array:
-    """Give Lanczos' filter: sinc, windowed by its own wider copy."""
+    """
+    Return the Lanczos filter: sinc, windowed by a wider sinc.
+
+    :param x: distances, pixels, of any shape.
+    """
     return np.where(np.abs(x) < LANCZOS_LOBES, np.sinc(x) * np.sinc(x / LANCZOS_LOBES), 0.0)
 
 
 def bicubic(x: Array) -> Array:
-    """Give the cubic convolution filter (Keys 1981)."""
+    """
+    Return the cubic convolution filter (Keys 1981).
+
+    :param x: distances, pixels, of any shape.
+    """
     x, a = np.abs(x), BICUBIC_SHARPNESS
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
     far = a * (x**3 - 5 * x**2 + 8 * x - 4)
@@ -157,7 +165,7 @@ def bicubic(x: Array) -> Array:
 
 def filter_weights(before: int, after: int, smooth: Callable[[Array], Array]) -> Array:
     """
-    Give what each pixel of a line counts in each pixel of the resized line.
+    Return the weight of each pixel of a line in each pixel of the resized line.
 
     :param before: pixels of the line.
     :param after: pixels of the resized line.

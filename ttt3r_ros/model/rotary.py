@@ -15,9 +15,9 @@ POSE_TOKEN_POSITION = -1
 
 class Rotary(NamedTuple):
     """
-    By what each token's features turn: (N, head width) float32 each.
+    The rotation of the features of each token: (N, head width) float32 each.
 
-    cos: of every feature. sin: of the partner's, with the sign that it comes in with.
+    cos: factor of the feature itself. sin: signed factor of its partner.
     """
 
     cos: Tensor
@@ -26,7 +26,7 @@ class Rotary(NamedTuple):
 
 def grid_positions(height: int, width: int, device: torch.device | None = None) -> Tensor:
     """
-    Give the positions of a grid of tokens, row by row.
+    Return the positions of a grid of tokens, row by row.
 
     :returns: (height * width, 2) int64, row and column.
     """
@@ -37,12 +37,12 @@ def grid_positions(height: int, width: int, device: torch.device | None = None) 
 
 def rotary(positions: Tensor, head_width: int, base: float) -> Rotary:
     """
-    Give the turn of every token.
+    Return the rotation of every token.
 
-    In closed form, so that positions may be negative: the pose token sits at (-1, -1).
+    In closed form, as positions may be negative: the pose token is at (-1, -1).
 
     :param positions: (N, 2) row and column.
-    :param head_width: features per head, a multiple of 4: the first half turns with the row,
+    :param head_width: features per head, a multiple of 4: the first half rotates with the row,
         the second with the column, and within each half feature i pairs with i + quarter.
     :param base: wavelength base.
     """
@@ -58,7 +58,7 @@ def rotary(positions: Tensor, head_width: int, base: float) -> Rotary:
 
 def rotate(features: Tensor, turn: Rotary) -> Tensor:
     """
-    Turn each token's features by its position, in float32.
+    Rotate the features of each token by its position, in float32.
 
     :param features: (..., N, head width).
     :returns: the same shape, float32.

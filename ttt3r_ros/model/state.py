@@ -17,11 +17,11 @@ from ttt3r_ros.model.state_update import RuleMemory
 @dataclass(frozen=True)
 class RecurrentState:
     """
-    All that the network carries from frame to frame; nothing writes into its tensors.
+    Everything that the network carries from frame to frame; its tensors are never modified.
 
     tokens: (B, S, D) float32 state tokens. memory: (B, M, V) float32 pose memory (no rows where
-    the network has none). rule_memory: what the update rule remembers, empty before the first
-    frame. frames_seen: frames since the segment began, those not written included.
+    the network has none). rule_memory: memory of the update rule, empty before the first
+    frame. frames_seen: frames since the start of the segment, including those not written.
     """
 
     tokens: Tensor
@@ -31,19 +31,19 @@ class RecurrentState:
 
     @property
     def fresh(self) -> bool:
-        """Tell whether the next frame is the first of a segment."""
+        """Return whether the next frame is the first of a segment."""
         return self.frames_seen == 0
 
     def clone(self) -> RecurrentState:
-        """Copy every tensor, into memory of its own."""
+        """Return a copy of every tensor."""
         return self._each(lambda tensor: tensor.clone(memory_format=torch.contiguous_format))
 
     def to(self, device: torch.device | str) -> RecurrentState:
-        """Move every tensor to a device."""
+        """Return the state on a device."""
         return self._each(lambda tensor: tensor.to(device))
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Give named copies of the tensors, fit for a safetensors file."""
+        """Return named copies of the tensors, for a safetensors file."""
         copy = self.clone()
         named = {f'rule_memory.{i}': tensor for i, tensor in enumerate(copy.rule_memory)}
         counter = torch.tensor(self.frames_seen)
@@ -51,7 +51,11 @@ class RecurrentState:
 
     @classmethod
     def from_tensors(cls, named: dict[str, Tensor]) -> RecurrentState:
-        """Read what to_tensors gave."""
+        """
+        Return the state of named tensors.
+
+        :param named: by the names of to_tensors, with the shapes of the fields.
+        """
         count = sum(name.startswith('rule_memory.') for name in named)
         return cls(
             named['tokens'],

@@ -5,7 +5,7 @@
 How a frame's candidate state is written into the carried state.
 
 Every rule is one gain per state token: state + gain * (candidate - state). Sources: CUT3R
-(arXiv 2501.12387) writes fully; TTT3R (arXiv 2509.26645) by the match of state and image;
+(arXiv 2501.12387) has gain 1; TTT3R (arXiv 2509.26645) by the match of state and image;
 FILT3R (arXiv 2603.18493) by a scalar Kalman filter per token.
 """
 
@@ -30,9 +30,9 @@ class UnknownRule(UserError):
 @dataclass(frozen=True)
 class Candidate:
     """
-    What a rule may look at.
+    The inputs of an update rule.
 
-    state: (B, S, D) the carried tokens. proposed: (B, S, D) the decoder's new tokens.
+    state: (B, S, D) the state tokens so far. proposed: (B, S, D) the new tokens of the decoder.
     match: (B, S) attention logit averaged over layers, heads and image tokens.
     """
 
@@ -42,61 +42,61 @@ class Candidate:
 
 
 class UpdateRule(Protocol):
-    """One way of choosing the gain; it keeps what it must remember in tensors it returns."""
+    """Computes the gain; its memory is passed in and returned."""
 
     def start(self, proposed: Tensor) -> RuleMemory:
         """
-        Give the memory after the first frame of a segment, which is always written fully.
+        Return the memory after the first frame of a segment, which is written with gain 1.
 
-        :param proposed: (B, S, D) the tokens that frame wrote.
+        :param proposed: (B, S, D) tokens of the first frame.
         """
         ...
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
         """
-        Give the gain of a later frame.
+        Return the gain of a later frame.
 
-        :returns: (B, S) in [0, 1]; the rule's next memory.
+        :returns: (B, S) in [0, 1]; the next memory.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Cut3r:
-    """Write fully."""
+    """CUT3R: gain 1."""
 
     def start(self, proposed: Tensor) -> RuleMemory:
-        """Remember nothing."""
+        """Return an empty memory."""
         return ()
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
-        """Give 1."""
+        """Return 1 for every token."""
         return torch.ones_like(candidate.match), ()
 
 
 @dataclass(frozen=True)
 class Ttt3r:
-    """Write by how well each state token matches the image."""
+    """TTT3R: the gain follows from the match between state token and image."""
 
     def start(self, proposed: Tensor) -> RuleMemory:
-        """Remember nothing."""
+        """Return an empty memory."""
         return ()
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
-        """Give the logistic function of the match."""
+        """Return the logistic function of the match."""
         return candidate.match.sigmoid(), ()
 
 
 @dataclass(frozen=True)
 class Brake:
-    """TTT3R's gain, less where a token goes on in the direction of its last step."""
+    """TTT3R's gain, reduced where a token continues in the direction of its last step."""
 
     def start(self, proposed: Tensor) -> RuleMemory:
-        """Remember no direction: its cosine with anything is 0, the brake then one half."""
+        """Return no direction, (B, S, D) zeros: the cosine is 0 and the brake one half."""
         return (torch.zeros_like(proposed),)
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
-        """Give the match's gain times the logistic function of the negative cosine."""
+        """Return TTT3R's gain times the logistic function of the negative cosine."""
         direction = candidate.proposed - candidate.state
         cosine = torch.cosine_similarity(direction, memory[0], dim=-1)
         return candidate.match.sigmoid() * (-cosine).sigmoid(), (direction,)
@@ -114,12 +114,12 @@ class Filt3r:
     first_variance: float = 1.5
 
     def start(self, proposed: Tensor) -> RuleMemory:
-        """Remember the candidate, the first variance and no average yet (0)."""
+        """Return the candidate, the first variance and an average of 0."""
         variance = torch.full_like(proposed[..., 0], self.first_variance)
         return proposed, variance, torch.zeros_like(variance[:, :1])
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
-        """Give the Kalman gain for an observation of unit variance."""
+        """Return the Kalman gain for an observation of unit variance."""
         previous, variance, average = memory
         change = (candidate.proposed - previous).norm(dim=-1)  # (B, S)
         mean_change = change.mean(dim=1, keepdim=True)
@@ -135,17 +135,17 @@ class Filt3r:
 
 @dataclass(frozen=True)
 class Scaled:
-    """Another rule's gain times a constant."""
+    """The gain of another rule times a constant."""
 
     rule: UpdateRule
     factor: float
 
     def start(self, proposed: Tensor) -> RuleMemory:
-        """Remember what the other rule remembers."""
+        """Return the initial memory of the other rule."""
         return self.rule.start(proposed)
 
     def gain(self, candidate: Candidate, memory: RuleMemory) -> tuple[Tensor, RuleMemory]:
-        """Give the other rule's gain times the factor."""
+        """Return the gain of the other rule times the factor."""
         gain, memory = self.rule.gain(candidate, memory)
         return self.factor * gain, memory
 
@@ -160,11 +160,11 @@ RULES: dict[str, Callable[[], UpdateRule]] = {
 
 def update_rule(name: str, gain_scale: float = 1.0) -> UpdateRule:
     """
-    Make the update rule of a name.
+    Return the update rule of a name.
 
     :param name: one of RULES.
-    :param gain_scale: factor on its gain; 1 leaves it as published.
-    :raises UnknownRule: naming those that exist.
+    :param gain_scale: factor on its gain, 1 as published.
+    :raises UnknownRule: listing the names that exist.
     """
     if name not in RULES:
         raise UnknownRule(f'unknown update rule {name!r}: choose one of {", ".join(RULES)}')

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The topics on which a camera driver speaks."""
+"""The topics of a camera driver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JPEG_QUALITY = 90
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """The messages of one image, without stamps; None for a topic that nobody hears."""
+    """The messages of one image, without stamps; None for a topic without a subscriber."""
 
     raw: Image | None
     compressed: CompressedImage | None
@@ -29,15 +29,15 @@ class Picture:
 
 
 class CameraTopics:
-    """Publish image, image/compressed and, where it is known, camera_info."""
+    """Publishes image, image/compressed and, where the calibration is known, camera_info."""
 
     def __init__(self, node: Node, frame: str, calibrated: bool) -> None:
         """
-        Advertise.
+        Create the publishers.
 
-        :param node: publishes.
+        :param node: node of the publishers.
         :param frame: name of the optical frame.
-        :param calibrated: whether there will be a calibration; else nobody is to wait for it.
+        :param calibrated: whether to advertise camera_info, which the mapping node waits for.
         """
         self._frame = frame
         self._raw = node.create_publisher(Image, 'image', RELIABLE)
@@ -46,17 +46,17 @@ class CameraTopics:
         if calibrated:
             self._info = node.create_publisher(CameraInfo, 'camera_info', RELIABLE)
 
-    def is_heard(self) -> bool:
-        """Tell whether somebody subscribes to the images."""
+    def has_subscriber(self) -> bool:
+        """Return whether the images have a subscriber."""
         publishers = self._raw, self._compressed
         return any(publisher.get_subscription_count() for publisher in publishers)
 
     def picture(self, rgb: Pixels, intrinsics: CameraIntrinsics | None) -> Picture:
         """
-        Make the messages that somebody wants.
+        Return the messages of the topics that have a subscriber.
 
         :param rgb: (H, W, 3) uint8.
-        :param intrinsics: of the image, where they are known.
+        :param intrinsics: of the image, None where they are unknown.
         """
         header = Header(frame_id=self._frame)
         raw = compressed = info = None
@@ -72,8 +72,8 @@ class CameraTopics:
         """
         Publish the messages of one image, the calibration first.
 
-        :param picture: its messages.
-        :param stamp_ns: their stamp.
+        :param picture: the messages.
+        :param stamp_ns: their stamp, nanoseconds.
         """
         stamp = messages.time_message(stamp_ns)
         for publisher, message in (

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A recording as topics: a video, images, a sequence or a rosbag2, without rosbag2 itself."""
+"""Publishes a recording: a video, images, a sequence or a rosbag2; needs no rosbag2."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 
 
 class ImagePlayer:
-    """Play images, with their calibration and the true poses where they are known."""
+    """Plays images, with their calibration and true poses where they are known."""
 
     def __init__(self, node: Node, settings: PlayerSettings) -> None:
         """
         Open the recording.
 
-        :param node: publishes.
+        :param node: node of the publishers.
         :param settings: of the player.
         :raises UserError: when it cannot be read.
         """
@@ -57,7 +57,7 @@ class ImagePlayer:
             )
         calibrated = self._source.intrinsics is not None
         self._camera = CameraTopics(node, settings.camera_optical_frame, calibrated)
-        self.is_heard = self._camera.is_heard
+        self.has_subscriber = self._camera.has_subscriber
         self._truth: Trajectory | None = None
         self.truth_publisher: Publisher[PoseStamped] | None = None
         if (Path(settings.input) / TRUTH_FILE).is_file():
@@ -65,7 +65,7 @@ class ImagePlayer:
             self.truth_publisher = node.create_publisher(PoseStamped, 'ground_truth', 100)
 
     def items(self) -> Generator[Item, None, None]:
-        """Give the images and the true poses in the order of their times."""
+        """Yield the images and the true poses in the order of their times."""
         with closing(self._images()) as images:
             yield from heapq.merge(images, self._poses(), key=lambda item: item.time_ns)
 
@@ -74,10 +74,10 @@ class ImagePlayer:
         with closing(self._source.frames(1)) as frames:
             for frame in frames:
                 if isinstance(frame, BadFrame):
-                    self._node.get_logger().warning(f'left out: {frame.reason}')
+                    self._node.get_logger().warning(f'skipped: {frame.reason}')
                 elif newest_ns is not None and frame.stamp_ns <= newest_ns:
                     self._node.get_logger().warning(
-                        f'left out: image {frame.index}: its time is not after the last one'
+                        f'skipped: image {frame.index}: its time is not after the last one'
                     )
                 else:
                     newest_ns = frame.stamp_ns
@@ -94,7 +94,7 @@ class ImagePlayer:
     def _poses(self) -> Generator[Item, None, None]:
         truth, publisher = self._truth, self.truth_publisher
         if truth is not None and publisher is not None:
-            for time_ns, pose in zip(truth.stamps_ns.tolist(), truth.world_T_camera):
+            for time_ns, pose in zip(truth.stamps_ns.tolist(), truth.poses):
                 yield Item(time_ns, functools.partial(_publish_pose, publisher, pose))
 
 
@@ -105,15 +105,15 @@ def _publish_pose(publisher: Publisher[PoseStamped], world_T_base: Array, stamp_
 
 
 class BagPlayer:
-    """Play every topic of a bag as it was recorded; nothing is decoded."""
+    """Plays every topic of a bag as recorded, without decoding messages."""
 
     def __init__(self, node: Node, settings: PlayerSettings) -> None:
         """
         Open the bag.
 
-        :param node: publishes; its remaps rename the topics.
+        :param node: node of the publishers; its remaps rename the topics.
         :param settings: of the player.
-        :raises UserError: when it cannot be read, or holds nothing that can be published.
+        :raises UserError: when it cannot be read, or contains no message of an installed type.
         """
         if settings.loop_time == 'continue' or not settings.publish_clock:
             raise InputError(
@@ -133,7 +133,7 @@ class BagPlayer:
                 continue
             if kind is None:
                 node.get_logger().warning(
-                    f'left out: {topic.name}, because {topic.type_name} is not installed'
+                    f'skipped: {topic.name}, because {topic.type_name} is not installed'
                 )
                 continue
             qos = MANY_LATCHED if topic.latched else MANY
@@ -142,15 +142,15 @@ class BagPlayer:
             if topic.type_name in IMAGE_TYPES:
                 self._images.append(publisher)
         if not self._publishers:
-            raise InputError(f'{settings.input} holds no message that can be published here')
+            raise InputError(f'{settings.input} contains no message of an installed type')
 
-    def is_heard(self) -> bool:
-        """Tell whether somebody subscribes to images; true without any."""
+    def has_subscriber(self) -> bool:
+        """Return whether the images have a subscriber; true for a bag without images."""
         counts = [publisher.get_subscription_count() for publisher in self._images]
         return any(counts) or not counts
 
     def items(self) -> Generator[Item, None, None]:
-        """Give the messages in the order in which they were recorded."""
+        """Yield the messages in the order in which they were recorded."""
         for time_ns, name, data in self._bag.messages(self._publishers.keys()):
             yield Item(time_ns, functools.partial(self._publish, name, data))
 
@@ -163,10 +163,10 @@ def first_seconds(
     items: Callable[[], Generator[Item, None, None]], seconds: float
 ) -> Generator[Item, None, None]:
     """
-    Give the beginning of a recording.
+    Yield the first items of a recording.
 
-    :param items: begins the recording.
-    :param seconds: of its own time; 0: all of it.
+    :param items: starts the recording from its beginning.
+    :param seconds: duration in the time of the recording; 0: all of it.
     """
     first_ns = None
     with closing(items()) as all_items:
@@ -179,9 +179,9 @@ def first_seconds(
 
 def message_class(type_name: str) -> type[Any] | None:
     """
-    Find the class of a message.
+    Return the class of a message type.
 
-    :param type_name: like sensor_msgs/msg/Image.
+    :param type_name: for example sensor_msgs/msg/Image.
     :returns: the class, or None when it is not installed.
     """
     parts = re.fullmatch(r'([a-z]\w*)/msg/([A-Z]\w*)', type_name)
@@ -194,7 +194,7 @@ def message_class(type_name: str) -> type[Any] | None:
 
 
 class DatasetPlayer(ReplayNode):
-    """Play a recording."""
+    """The node that plays a recording."""
 
     def __init__(self, **node_options: Any) -> None:
         """
@@ -207,19 +207,19 @@ class DatasetPlayer(ReplayNode):
         settings = declare_fixed(self, PlayerSettings)
         if not settings.input:
             raise InputError(
-                'nothing to play: give a video, a folder or a rosbag2 as the parameter input'
+                'nothing to play: set the parameter input to a video, a folder or a rosbag2'
             )
         kind = BagPlayer if is_bag(Path(settings.input)) else ImagePlayer
         player = kind(self, settings)
         items = functools.partial(first_seconds, player.items, settings.seconds)
-        self.replay = Replay(self, items, settings, player.is_heard, player.truth_publisher)
+        self.replay = Replay(self, items, settings, player.has_subscriber, player.truth_publisher)
 
 
 def main(args: list[str] | None = None) -> int:
     """
     Run the node until the recording ends.
 
-    :param args: of the command line, for ROS.
+    :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
     return run_replay(DatasetPlayer, NAME, args)

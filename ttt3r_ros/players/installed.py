@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find the files that lie beside the code."""
+"""Finds the files that are installed with the code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ttt3r_ros.errors import UserError
 
 def config_file(name: str) -> Path:
     """
-    Find a file of the folder config, in a checkout or an installation.
+    Return the path of a file of the folder config, in a checkout or an installation.
 
-    :param name: of the file.
-    :raises UserError: when it is nowhere.
+    :param name: file name.
+    :raises UserError: when it does not exist.
     """
     checkout = Path(__file__).resolve().parents[2]
     prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(':')), sys.prefix]

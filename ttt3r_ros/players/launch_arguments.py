@@ -32,8 +32,8 @@ class LaunchArgument:
     """
     An argument of a launch file.
 
-    default: None where a value must be given. choices: the only values; empty where any is
-    allowed. parameter: that it sets, else empty. knob: of that parameter.
+    default: None where the user must set a value. choices: the allowed values; empty where any is
+    allowed. parameter: name of the parameter that it sets, or empty. knob: of that parameter.
     """
 
     name: str
@@ -56,7 +56,7 @@ class LaunchArgument:
         """
         Return the value of the parameter.
 
-        :param text: as typed.
+        :param text: the text of the argument.
         :raises SettingsError: when it is not allowed.
         """
         assert self.knob is not None
@@ -74,7 +74,7 @@ def of_knob(room: type[Checked], name: str) -> LaunchArgument:
     """
     Return the argument that sets a parameter and has its default.
 
-    :param room: the settings to which the knob belongs.
+    :param room: the settings class with the field.
     :param name: of the field.
     """
     field = own_knob(room, name)
@@ -91,9 +91,9 @@ def of_knob(room: type[Checked], name: str) -> LaunchArgument:
 
 def over_file(room: type[Checked], name: str) -> LaunchArgument:
     """
-    Return the argument that sets a parameter when it is given, and else leaves it to a file.
+    Return the argument that sets a parameter unless it is empty; then the file applies.
 
-    :param room: the settings to which the knob belongs.
+    :param room: the settings class with the field.
     :param name: of the field.
     """
     argument = of_knob(room, name)
@@ -104,10 +104,10 @@ def over_file(room: type[Checked], name: str) -> LaunchArgument:
 
 def parameters(arguments: Iterable[LaunchArgument], given: Mapping[str, str]) -> dict[str, Any]:
     """
-    Return the parameters that arguments set.
+    Return the parameters that launch arguments set.
 
-    :param arguments: of the launch file; those without a parameter are left out.
-    :param given: text of each argument by name; an empty one sets nothing.
+    :param arguments: of the launch file; those without a parameter are skipped.
+    :param given: text of each argument by name; an empty text sets nothing.
     :returns: values by name of the parameter.
     :raises SettingsError: when a value is not allowed.
     """
@@ -120,7 +120,7 @@ def parameters(arguments: Iterable[LaunchArgument], given: Mapping[str, str]) ->
 
 def is_true(text: str) -> bool:
     """
-    Return whether an argument with two values is true.
+    Return the value of a Boolean argument.
 
     :param text: one of BOOLEANS.
     """
@@ -128,7 +128,7 @@ def is_true(text: str) -> bool:
 
 
 def switch(name: str, default: str, description: str) -> LaunchArgument:
-    """Return an argument that is true or false and sets no parameter of ours."""
+    """Return a Boolean argument that sets no parameter of this package."""
     return LaunchArgument(name, default, description, BOOLEANS)
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""ROS 2 nodes as processes that end with the program that started them."""
+"""ROS 2 nodes as child processes, which end with the program that started them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ RCLPY_OF_KILTED = 9
 
 
 class ProcessError(UserError):
-    """A process that is needed has ended."""
+    """A child process has ended unexpectedly."""
 
 
 def private_ros(domain: int) -> dict[str, str]:
     """
-    Give an environment for nodes that only meet each other, on this machine.
+    Return an environment whose nodes discover only each other, on this machine.
 
     :param domain: ROS_DOMAIN_ID.
     """
@@ -56,25 +56,25 @@ def private_ros(domain: int) -> dict[str, str]:
 
 
 def profile_variable() -> str:
-    """Name the variable by which the ROS 2 that is installed finds the profile of Fast DDS."""
+    """Return the name of the variable that the installed ROS 2 reads the Fast DDS profile from."""
     rclpy_major = int(metadata.version('rclpy').partition('.')[0])
     return PROFILES[rclpy_major >= RCLPY_OF_KILTED]
 
 
 class NodeProcesses:
-    """Start nodes; at the end of the block none is left."""
+    """Starts nodes; a context manager that ends all of them on exit."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """
-        Begin with none.
+        Set the environment of the nodes.
 
-        :param environment: of all of them.
+        :param environment: environment variables of all nodes.
         """
         self._environment = environment
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> NodeProcesses:
-        """Begin."""
+        """Return this object."""
         return self
 
     def __exit__(
@@ -83,7 +83,7 @@ class NodeProcesses:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End those that still run."""
+        """End the nodes that still run."""
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
@@ -102,10 +102,10 @@ class NodeProcesses:
         """
         Start a node.
 
-        :param name: by which it is asked for again; one of NODES unless a module is given.
-        :param parameters: by name.
-        :param remaps: from names of topics to others.
-        :param module: another module, and its own options.
+        :param name: name for the other functions; one of NODES unless `module` is set.
+        :param parameters: parameter values by name.
+        :param remaps: new topic names by topic name.
+        :param module: another Python module to run, followed by its options.
         """
         options = [f'{key}:={json.dumps(value)}' for key, value in parameters.items()]
         renamed = [f'{old}:={new}' for old, new in (remaps or {}).items()]
@@ -123,10 +123,10 @@ class NodeProcesses:
 
     def ended(self, name: str) -> bool:
         """
-        Tell whether a node has ended well.
+        Return whether a node has ended with exit code 0.
 
-        :param name: as started.
-        :raises ProcessError: when it, or another one, has ended badly or too early.
+        :param name: as for start().
+        :raises ProcessError: when it ended with another code, or another node has ended.
         """
         for other, process in self._processes.items():
             code = process.poll()
@@ -136,10 +136,10 @@ class NodeProcesses:
 
     def stop(self, name: str) -> None:
         """
-        Ask a node to end, and wait for it.
+        Interrupt a node, and wait until it has ended.
 
-        :param name: as started.
-        :raises ProcessError: when it ends badly, or not at all.
+        :param name: as for start().
+        :raises ProcessError: when it ends with an error, or not in time.
         """
         process = self._processes.pop(name)
         process.send_signal(signal.SIGINT)

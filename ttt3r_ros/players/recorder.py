@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Record what the mapping node says, beside the truth, into files; report live on the way."""
+"""Records the outputs of the mapping node and the true poses into files, and logs progress."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ MAP, SUMMARY = 'map.ply', 'recording.json'
 
 
 class PoseLog:
-    """Poses over time; when time jumps back only the new ones stay."""
+    """Poses over time; a jump back in time clears them."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Construct an empty log."""
         self._stamps_ns = array('q')
         self._matrices = array('d')
 
     def __len__(self) -> int:
-        """Give the number of poses."""
+        """Return the number of poses."""
         return len(self._stamps_ns)
 
     def add(self, stamp_ns: int, pose: Pose) -> None:
         """
-        Take a pose; one of the same time as the last is left out.
+        Append a pose; one with the stamp of the last pose is ignored.
 
-        :param stamp_ns: its time.
-        :param pose: finite.
-        :raises ValueError: when it is not.
+        :param stamp_ns: nanoseconds.
+        :param pose: the pose message.
+        :raises ValueError: when it is not finite.
         """
         matrix = messages.matrix_from_pose(pose)
         if self._stamps_ns and stamp_ns <= self._stamps_ns[-1]:
@@ -75,17 +75,17 @@ class PoseLog:
         self._matrices.extend(matrix.ravel())
 
     def trajectory(self) -> Trajectory:
-        """Give the poses so far."""
+        """Return the poses so far."""
         poses = np.array(self._matrices).reshape(-1, 4, 4)
         return Trajectory(np.array(self._stamps_ns, dtype=np.int64), poses)
 
 
 class Recorder(Node):
-    """Hear the poses, the map, the truth and the diagnostics; see `write`."""
+    """Subscribes to poses, map, true poses and diagnostics; `write` saves them."""
 
     def __init__(self, **node_options: Any) -> None:
         """
-        Subscribe.
+        Create the subscriptions.
 
         :param node_options: of rclpy's Node.
         :raises UserError: when a parameter is wrong or the folder cannot be written.
@@ -106,14 +106,14 @@ class Recorder(Node):
         self._estimate, self._truth = PoseLog(), PoseLog()
         self._cloud: PointCloud2 | None = None
         self._grid: OccupancyGrid | None = None
-        self._state = 'nothing heard from the mapping node'
+        self._state = 'no diagnostics of the mapping node'
         self._arrivals_s, self._latencies_s = array('d'), array('d')
         self._reported = 0
         self._reported_s = time.monotonic()
         self._is_ready = False
         self._ready = self.create_publisher(Empty, RECORDER_READY, LATCHED)
         # The diagnostics last: DDS announces subscriptions in order, so a mapping node whose
-        # diagnostics are heard knows of the others, too.
+        # diagnostics are received knows of the others, too.
         for kind, topic, callback, qos in (
             (PoseWithCovarianceStamped, 'ttt3r/pose', self._on_pose, 10),
             (PointCloud2, 'ttt3r/map_cloud', self._on_cloud, LATCHED),
@@ -145,26 +145,26 @@ class Recorder(Node):
         for status in message.status:
             if status.name.endswith(': mapping'):
                 self._state = status.message
-                self._tell_ready(status)
+                self._announce_ready(status)
 
-    def _tell_ready(self, status: DiagnosticStatus) -> None:
-        """Say once that nothing is missed any more: the network is there, or will not be."""
+    def _announce_ready(self, status: DiagnosticStatus) -> None:
+        """Log once that the mapping node is ready, or has failed."""
         loaded = any(value.key == 'checkpoint' and value.value for value in status.values)
         if not self._is_ready and (loaded or status.level == DiagnosticStatus.ERROR):
             self._is_ready = True
             self._ready.publish(Empty())
 
     def _report(self) -> None:
-        """Say how it went since the last report."""
+        """Log rate, latency and number of points since the last report."""
         now = time.monotonic()
         count = len(self._arrivals_s) - self._reported
         rate = count / (now - self._reported_s)
-        said = f'{rate:.1f} images mapped a second'
+        report = f'{rate:.1f} images mapped per second'
         if count:
             latencies_ms = 1e3 * np.array(self._latencies_s[-count:])
-            said += f', latency {np.median(latencies_ms):.0f} ms (max {latencies_ms.max():.0f})'
+            report += f', latency {np.median(latencies_ms):.0f} ms (max {latencies_ms.max():.0f})'
         points = 0 if self._cloud is None else self._cloud.width
-        self.get_logger().info(f'{said}, map {points} points, {self._state}')
+        self.get_logger().info(f'{report}, map {points} points, {self._state}')
         self._reported += count
         self._reported_s = now
 
@@ -194,7 +194,7 @@ class Recorder(Node):
             file.write((json.dumps(self.summary(), indent=2) + '\n').encode())
 
     def summary(self) -> dict[str, Any]:
-        """Give the numbers of the recording."""
+        """Return the numbers of the recording, for recording.json."""
         summary: dict[str, Any] = {'images_mapped': len(self._arrivals_s), 'state': self._state}
         if len(self._arrivals_s) > 1:
             seconds = self._arrivals_s[-1] - self._arrivals_s[0]
@@ -208,9 +208,9 @@ class Recorder(Node):
 
 def main(args: list[str] | None = None) -> int:
     """
-    Record until the node is told to stop, then write.
+    Record until a signal, then write the files.
 
-    :param args: of the command line, for ROS.
+    :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
     rclpy.init(args=args)

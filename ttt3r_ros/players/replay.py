@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Publish what is recorded or simulated, each thing at its time."""
+"""Publishes recorded or simulated items, each at its time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TOLERATED_DELAY_S = 0.02
 # Slowness is reported after every so much lost time.
 REPORTED_DELAY_S = 5.0
 
-# Latched, by a recorder that hears the mapping node.
+# Latched; published by a recorder that is connected to the mapping node.
 RECORDER_READY = 'recorder/ready'
 
 DELIVERY = Duration(seconds=1)
@@ -56,8 +56,8 @@ class Item:
     """
     Something to publish.
 
-    time_ns: when, in the time of the recording; never falls. publish: is called at that time
-    with the stamp of its messages.
+    time_ns: nanoseconds in the time of the recording; never decreases. publish: called at that
+    time with the stamp of the messages, nanoseconds.
     """
 
     time_ns: int
@@ -65,15 +65,15 @@ class Item:
 
 
 class Stopped(Exception):
-    """The node is asked to end."""
+    """The node has been requested to end."""
 
 
 class Replay:
     """
-    Publish items in a thread of its own, and /clock with them.
+    Publishes items and /clock in a separate thread.
 
-    Time passes at the chosen rate; where the items come slower it stands still and waits, so
-    that nothing is lost and the stamps stay true to each other.
+    Time advances at the chosen rate. When the items are produced more slowly, it pauses, so that
+    no item is lost and the intervals between stamps are preserved.
     """
 
     def __init__(
@@ -81,21 +81,21 @@ class Replay:
         node: Node,
         items: Callable[[], Generator[Item, None, None]],
         settings: ReplaySettings,
-        is_heard: Callable[[], bool],
+        has_subscriber: Callable[[], bool],
         truth: Publisher[PoseStamped] | None,
     ) -> None:
         """
-        Prepare.
+        Construct the replay; `start` begins it.
 
-        :param node: publishes.
-        :param items: begins the recording; at each loop again.
-        :param settings: how time passes.
-        :param is_heard: tells whether somebody subscribes to the images.
-        :param truth: publishes the true poses, where they are known; a recorder hears them.
+        :param node: node of the publishers.
+        :param items: starts the recording from its beginning; called again for each loop.
+        :param settings: rate, loop and stamps.
+        :param has_subscriber: returns whether the images have a subscriber.
+        :param truth: publisher of the true poses, which a recorder subscribes to, or None.
         """
         self.done: Future[None] = Future()
         self._node, self._items, self._settings = node, items, settings
-        self._is_heard, self._truth = is_heard, truth
+        self._has_subscriber, self._truth = has_subscriber, truth
         self._recorder_ready, self._patience_s = threading.Event(), settings.wait_for_recorder
         if settings.wait_for_recorder:
             node.create_subscription(
@@ -112,11 +112,11 @@ class Replay:
         self._thread = threading.Thread(target=self._run, name='replay')
 
     def start(self) -> None:
-        """Begin; `done` has a result at the end, or the exception that was the end."""
+        """Start the thread; at the end `done` has a result or an exception."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """End the thread."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -125,7 +125,7 @@ class Replay:
         try:
             self._play()
             while self._settings.loop:
-                self._node.get_logger().info('the end: begins again')
+                self._node.get_logger().info('end of the recording, starting again')
                 self._play()
             for publisher in self._node.publishers:
                 publisher.wait_for_all_acked(DELIVERY)
@@ -140,14 +140,14 @@ class Replay:
             self.done.set_result(None)
 
     def _play(self) -> None:
-        """Play all items once."""
+        """Publish all items once."""
         first_ns = self._first_ns()
         self._shift_ns = max(self._shift_ns, EARLIEST_NS - first_ns)
-        self._wait_for_hearers(first_ns)
+        self._wait_for_subscribers(first_ns)
         before_ns = last_ns = first_ns
         with closing(ReadAhead(self._items(), AHEAD)) as ahead:
             item = self._next(ahead)
-            self._let_time_run(first_ns)
+            self._run_time(first_ns)
             while item is not None:
                 self._wait_until(item.time_ns)
                 item.publish(self._stamp_ns(item.time_ns))
@@ -158,56 +158,56 @@ class Replay:
             self._shift_ns += last_ns - first_ns + max(1, last_ns - before_ns)
 
     def _first_ns(self) -> int:
-        """Look when the recording begins; what is made ahead has to know who subscribes."""
+        """Return the time of the first item; items prepared later depend on the subscribers."""
         with closing(self._items()) as items:
             for item in items:
                 return item.time_ns
         raise UserError('there is nothing to play')
 
     def _next(self, ahead: ReadAhead[Item]) -> Item | None:
-        """Give the next item, None after the last one; wait for it."""
+        """Wait for the next item and return it; None after the last one."""
         while not ahead.is_ready(POLL_S):
             self._check_stopping()
         return ahead.next()
 
-    def _wait_for_hearers(self, time_ns: int) -> None:
-        self._let_time_run(time_ns)
-        while self._settings.wait_for_subscriber and not self._is_heard():
-            self._let_stand_still(time_ns)
+    def _wait_for_subscribers(self, time_ns: int) -> None:
+        self._run_time(time_ns)
+        while self._settings.wait_for_subscriber and not self._has_subscriber():
+            self._hold_time(time_ns)
         patience_s, self._patience_s = self._patience_s, 0.0  # in later loops no more
         end = time.monotonic() + patience_s
         while patience_s and not self._is_recorded():
             if time.monotonic() > end:
                 self._node.get_logger().warning(
-                    f'no recorder was ready within {patience_s:g} s: begins without'
+                    f'no recorder was ready within {patience_s:g} s: starting without'
                 )
                 return
-            self._let_stand_still(time_ns)
+            self._hold_time(time_ns)
 
     def _is_recorded(self) -> bool:
-        heard = self._truth is None or self._truth.get_subscription_count() > 0
-        return heard and self._recorder_ready.is_set()
+        subscribed = self._truth is None or self._truth.get_subscription_count() > 0
+        return subscribed and self._recorder_ready.is_set()
 
     # ---- time
 
-    def _let_time_run(self, time_ns: int) -> None:
-        """Let it be time_ns now."""
+    def _run_time(self, time_ns: int) -> None:
+        """Set the time of the recording to time_ns, and let it advance."""
         self._anchor_ns = time_ns
         self._anchor_s = time.monotonic()
         self._anchor_wall_ns: int = self._wall.now().nanoseconds
 
-    def _let_stand_still(self, time_ns: int) -> None:
-        """Let it be time_ns a while longer."""
+    def _hold_time(self, time_ns: int) -> None:
+        """Hold the time of the recording at time_ns for one period."""
         self._publish_clock(time_ns)
         self._sleep(POLL_S)
 
     def _time_ns(self) -> int:
-        """Give the time of the recording."""
+        """Return the time of the recording, nanoseconds."""
         passed_s = time.monotonic() - self._anchor_s
         return self._anchor_ns + round(passed_s * self._settings.rate * NANOSECONDS)
 
     def _stamp_ns(self, time_ns: int) -> int:
-        """Give the stamp of what is due at a time of the recording."""
+        """Return the stamp for a time of the recording, nanoseconds."""
         if self._clock is not None:
             return time_ns + self._shift_ns
         return self._anchor_wall_ns + round((time_ns - self._anchor_ns) / self._settings.rate)
@@ -219,7 +219,7 @@ class Replay:
             self._sleep(min(left_s, CLOCK_PERIOD_S))
         late_s = (now_ns - time_ns) / NANOSECONDS / self._settings.rate
         if late_s > TOLERATED_DELAY_S:
-            self._let_time_run(time_ns)
+            self._run_time(time_ns)
             self._report_delay(late_s)
         self._check_stopping()
         self._publish_clock(time_ns, due=True)
@@ -228,8 +228,8 @@ class Replay:
         self._delay_s += late_s
         if self._delay_s > REPORTED_DELAY_S:
             self._node.get_logger().warning(
-                f'too slow for the rate {self._settings.rate:g}: time stood still for '
-                f'{self._delay_s:.1f} s in all, so that nothing is lost'
+                f'too slow for the rate {self._settings.rate:g}: paused for '
+                f'{self._delay_s:.1f} s in total, so that no item is lost'
             )
             self._delay_s = 0.0
 
@@ -256,11 +256,11 @@ class ReplayNode(Node):
 
 def run_replay(make_node: Callable[[], ReplayNode], name: str, args: list[str] | None) -> int:
     """
-    Run a node with a `replay` until that ends or the node is told to stop.
+    Run a node with a `replay` until the replay ends or a signal arrives.
 
-    :param make_node: makes it.
+    :param make_node: constructs the node.
     :param name: of the node, for messages.
-    :param args: of the command line, for ROS.
+    :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
     rclpy.init(args=args)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A robot with a camera that drives through the simulated world, as a ROS 2 node."""
+"""A ROS 2 node that simulates a robot with a camera."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ POSITION_DEVIATION, ROTATION_DEVIATION = 0.05, 0.03
 
 class SimulatedRobot(ReplayNode):
     """
-    Drive, film, and say where the wheels believe to be and where the robot truly is.
+    Drives through the simulated world; publishes images, wheel odometry and true poses.
 
-    Images are rendered ahead of their time, and only while somebody subscribes to them.
+    Images are rendered ahead of time, and only while they have a subscriber.
     """
 
     def __init__(self, **node_options: Any) -> None:
         """
-        Build the world and plan the way.
+        Build the world and plan the path.
 
         :param node_options: of rclpy's Node.
         :raises UserError: when a parameter is wrong.
@@ -83,18 +83,18 @@ class SimulatedRobot(ReplayNode):
         )
         self._static_broadcaster = StaticTransformBroadcaster(self)
         self._static_broadcaster.sendTransform(mount)
-        self.replay = Replay(self, self._items, settings, self._camera.is_heard, self._truth)
+        self.replay = Replay(self, self._items, settings, self._camera.has_subscriber, self._truth)
 
     def _items(self) -> Generator[Item, None, None]:
-        """Give every moment of the drive; the image is rendered here, ahead of its time."""
+        """Yield every time step of the drive; renders its image, ahead of time."""
         self._last = None
         for moment, time_ns in enumerate(self._times_ns):
             picture = None
-            if moment % self._settings.odometry_per_image == 0 and self._camera.is_heard():
-                picture = self._camera.picture(self._film(moment), self._intrinsics)
+            if moment % self._settings.odometry_per_image == 0 and self._camera.has_subscriber():
+                picture = self._camera.picture(self._render(moment), self._intrinsics)
             yield Item(time_ns, functools.partial(self._publish, moment, picture))
 
-    def _film(self, moment: int) -> Pixels:
+    def _render(self, moment: int) -> Pixels:
         rgb, _ = render(
             self._world,
             self._intrinsics,
@@ -106,7 +106,7 @@ class SimulatedRobot(ReplayNode):
         return rgb
 
     def _publish(self, moment: int, picture: Picture | None, stamp_ns: int) -> None:
-        """Publish a moment: where the robot is first, so that it is known when the image comes."""
+        """Publish a time step, the transforms before the image that needs them."""
         self._broadcaster.sendTransform(
             messages.transform_message(
                 self._odom_T_base[moment],
@@ -148,7 +148,7 @@ def main(args: list[str] | None = None) -> int:
     """
     Run the node until the drive ends.
 
-    :param args: of the command line, for ROS.
+    :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
     return run_replay(SimulatedRobot, NAME, args)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Write what a robot with one camera publishes into a rosbag2, without ROS."""
+"""Writes the topics of a robot with one camera into a rosbag2, without ROS."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class BagFile:
         self, folder: Path, storage: str, intrinsics: CameraIntrinsics, base_T_camera: Array
     ) -> None:
         """
-        Prepare a bag; it is written within a `with` block.
+        Construct the bag; it is open within a `with` block.
 
-        :param folder: made by the block, must not exist.
+        :param folder: created by the block, must not exist.
         :param storage: one of STORAGES.
         :param intrinsics: of all images.
-        :param base_T_camera: (4, 4).
+        :param base_T_camera: (4, 4), metres.
         """
         self._types = get_typestore(Stores.ROS2_HUMBLE)
         self._writer = Writer(folder, version=8, storage_plugin=STORAGES[storage])
@@ -68,12 +68,12 @@ class BagFile:
 
     def write(self, stamp_ns: int, rgb: Pixels, odom_T_base: Array, velocity: Array) -> None:
         """
-        Write all messages of one moment.
+        Write all messages of one time step.
 
         :param stamp_ns: nanoseconds.
-        :param rgb: (H, W, 3).
-        :param odom_T_base: (4, 4), as measured.
-        :param velocity: (6,) metres and radians a second in the base frame, as measured.
+        :param rgb: (H, W, 3) uint8.
+        :param odom_T_base: (4, 4) measured pose, metres.
+        :param velocity: (6,) measured twist in the base frame, metres and radians per second.
         """
         if not self._connections:
             static = self._transform(stamp_ns, BASE, CAMERA, self._base_T_camera)
@@ -169,7 +169,7 @@ class BagFile:
         return self._make('geometry_msgs/msg/Vector3', x=x, y=y, z=z)
 
     def _position(self, pose: Array) -> tuple[Any, Any]:
-        """Give the Point and the Quaternion of a pose."""
+        """Return the Point and the Quaternion of a pose."""
         x, y, z = (float(value) for value in pose[:3, 3])
         qx, qy, qz, qw = (float(value) for value in quaternion_from_rotation(pose[:3, :3]))
         point = self._make('geometry_msgs/msg/Point', x=x, y=y, z=z)
@@ -190,7 +190,7 @@ class BagFile:
 
 
 def _quality(static: bool) -> Qos:
-    """Ask for reliable delivery; static transforms are kept for those who come late."""
+    """Return reliable QoS; transient local for static transforms, for late subscribers."""
     return Qos(
         history=QosHistory.KEEP_LAST,
         depth=1 if static else 10,

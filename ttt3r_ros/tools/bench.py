@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Measure how fast this machine maps: each stage, memory, and the cost over a long run."""
+"""Measure the speed of mapping on this machine: stages, memory, and the cost of a long run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ttt3r_ros.tools.options import (
 )
 
 EXAMPLES = """examples:
-  ttt3r bench                                the checkpoint that ships, as it is used here
+  ttt3r bench                                the shipped checkpoint with automatic settings
   ttt3r bench --precision fast --json bench.json
   ttt3r bench --random published_512 --resolution 512x288 --precision fast --seconds 60
   ttt3r bench --long --resolution 128x96     does frame 10,000 cost what frame 100 costs?
@@ -37,9 +37,9 @@ PRESETS = ('published_512', 'published_224', 'base', 'small', 'tiny')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    Declare the options.
+    Add the options of the command.
 
-    :param parser: takes them.
+    :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
     add = parser.add_argument
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=image_size,
         default=(640, 480),
         metavar='WxH',
-        help="of the camera's images (default 640x480); the network's own follows from it",
+        help='of the camera images (default 640x480), from which that of the network follows',
     )
     add('--frames', type=positive_int, metavar='N', help=f'at most (default {FRAMES})')
     add(
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'of measuring, at most (default {SECONDS:g})',
     )
     add('--long', action='store_true', help=f'{LONG_FRAMES} frames, however long they take')
-    add('--json', type=Path, metavar='FILE', help='write the numbers here too')
+    add('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
     add_settings(parser, ModelSettings)
     add_settings(parser, MappingSettings)
 
@@ -69,12 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     Measure and print.
 
     :param arguments: the parsed options.
-    :returns: 0.
+    :returns: exit status 0.
     """
     model = read_settings(arguments, ModelSettings)
     mapping = read_settings(arguments, MappingSettings)
     if arguments.random and model.checkpoint:
-        raise UserError('give --random or --checkpoint, not both')
+        raise UserError('use --random or --checkpoint, not both')
 
     # Here, not at the top: all that may be wrong above is told before torch is loaded.
     import torch

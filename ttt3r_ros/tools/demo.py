@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Let a simulated robot, or a recording, be mapped live on ROS 2."""
+"""Map a simulated robot, or a recording, live on ROS 2."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ EXAMPLES = """examples:
   ttt3r demo --input drive.mp4 --seconds 20
   ttt3r demo --input bag/ --topic /camera/image_raw
 
-starts the simulated robot (or the player), the mapping node and a recorder as processes that
-talk over DDS, reports rate and latency, ends by itself and leaves in the output folder
-  preview.png      the map from above with the path; beside the true one where it is known
+starts the simulated robot (or the player), the mapping node and a recorder as processes connected
+by DDS, prints rate and latency, and writes into the output folder at the end
+  preview.png      the map from above with the path, and the true path where it is known
   trajectory.txt   stamp tx ty tz qx qy qz qw of each image (TUM format)
-  groundtruth.txt  the same of the truth, where it is known
+  groundtruth.txt  the true poses, where they are known
   map.ply          points with colour and confidence, metres, x forward, y left, z up
-  map.pgm, .yaml   what is free, occupied and unknown, for Nav2's map_server (robot only)
+  map.pgm, .yaml   occupancy grid for Nav2's map_server (robot only)
   recording.json   number of images, rate and latency
 
 --seconds ends a recording early, too; the other options of the drive are the robot's. Ctrl-C
-ends the demo early and keeps what there is."""
+ends the demo early and writes the files."""
 
 POLL_S = 0.1
 
@@ -61,8 +61,8 @@ SETTLE_S = 2.0
 # The mapping node need not warn while the source starts, or when it has ended.
 PATIENCE_S = 8.0
 
-# The source begins when the recorder hears the mapping node, whose network is loaded first; the
-# largest one is, from a slow disk, in less than this.
+# The source begins when the recorder is connected to the mapping node, which loads its network
+# first: the largest one, from a slow disk, takes less than this.
 READY_TIMEOUT_S = 120.0
 
 # Poses of the estimate and of the truth of the same image have the same stamp.
@@ -71,20 +71,20 @@ SAME_MOMENT_NS = 1_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    Declare the options.
+    Add the options of the command.
 
-    :param parser: takes them.
+    :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
     add_option(parser, PlayerSettings, 'input')
-    parser.add_argument('--topic', default='', help='of the images, where a bag has several')
+    parser.add_argument('--topic', default='', help='topic of the images, where a bag has several')
     add_option(parser, RecorderSettings, 'output')
     parser.add_argument(
         '--domain',
         type=int,
         default=1 + os.getpid() % 100,
         metavar='N',
-        help='ROS_DOMAIN_ID of the demo (default: one of its own)',
+        help='ROS_DOMAIN_ID of the demo (default: a separate one)',
     )
     add_settings(parser, DriveSettings)
     add_settings(parser, ModelSettings)
@@ -92,10 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Run the demo and judge its recording.
+    Run the demo and evaluate its recording.
 
     :param arguments: the parsed options.
-    :returns: 0, or 130 when Ctrl-C cut it short.
+    :returns: exit status 0, or 130 after Ctrl-C.
     """
     if find_spec('rclpy') is None:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     drive = read_settings(arguments, DriveSettings)
     player = _player(arguments) if arguments.input else None
     environment = private_ros(arguments.domain)
-    # A core is left to whoever films or reads; a network that fights for it takes far longer.
+    # One core is left for rendering or reading; a network that competes for it is far slower.
     environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) - 1)))
     with output_folder(Path(arguments.output)) as folder, stop_on_signal() as stop:
         print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare_simulation() -> None:
-    """Compile the simulated world before any node runs, which would warn that no image comes."""
+    """Compile the simulation before the nodes run, so that they do not report missing images."""
     # Here, not at the top: they load numba.
     from ttt3r_ros.simulation.building import build_world
     from ttt3r_ros.simulation.renderer import compile_renderer
@@ -147,7 +147,7 @@ def _player(
     arguments: argparse.Namespace,
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     """
-    Say how a recording is played and mapped; its mistakes show before anything starts.
+    Return how a recording is played and mapped; wrong options fail before a node starts.
 
     :returns: parameters and remaps of the mapping node, parameters of the player.
     """
@@ -167,7 +167,7 @@ def _player(
 
 
 def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:
-    """Wait until the source has ended, and for its last image."""
+    """Wait until the source has ended and its last image was mapped."""
     while not stop.signal_number and not nodes.ended(source):
         time.sleep(POLL_S)
     if not nodes.ended(source):
@@ -178,20 +178,22 @@ def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:
 
 def judge(folder: Path) -> None:
     """
-    Print what came out of a demo, and draw it.
+    Print the results of a demo, and write preview.png.
 
-    :param folder: what the recorder wrote; takes the picture.
+    :param folder: the output folder, with the files of the recorder.
     :raises UserError: when nothing was mapped.
     """
     summary = json.loads((folder / 'recording.json').read_text(encoding='utf-8'))
     count = summary['images_mapped']
     if not count:
-        raise UserError(f'no image was mapped; the mapping node said last: {summary["state"]}')
+        raise UserError(
+            f'no image was mapped; last diagnostics of the mapping node: {summary["state"]}'
+        )
     said = f'{count} images mapped'
     if 'rate_hz' in summary:
         latency = summary['latency_ms']
         said += (
-            f', {summary["rate_hz"]:.1f} a second, latency {latency["p50"]:.0f} ms '
+            f', {summary["rate_hz"]:.1f} per second, latency {latency["p50"]:.0f} ms '
             f'(99 %: {latency["p99"]:.0f})'
         )
     print(said)
@@ -202,22 +204,22 @@ def judge(folder: Path) -> None:
 
 
 def _compare(folder: Path, estimate: Trajectory) -> tuple[TrajectoryErrors, Trajectory] | None:
-    """Compare with the truth, where it is known, and print the errors."""
+    """Return and print the errors, where the truth is known."""
     if not (folder / 'groundtruth.txt').is_file():
         return None
     truth = read_trajectory(folder / 'groundtruth.txt')
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, SAME_MOMENT_NS)
-    matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
+    matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
     try:
         metric, scaled = (
-            evaluate_trajectory(estimate.world_T_camera[mine], matched.world_T_camera, kind)
+            evaluate_trajectory(estimate.poses[mine], matched.poses, kind)
             for kind in ('se3', 'sim3')
         )
     except EvaluationError as error:
         print(f'not compared with the truth: {error}')
         return None
     print(
-        f'ATE {metric.ate.rmse:.3f} m on a way of {metric.truth_path:.1f} m; '
+        f'ATE {metric.ate.rmse:.3f} m on a path of {metric.truth_path:.1f} m; '
         f'{scaled.ate.rmse:.3f} m after scaling by {scaled.alignment.scale:.3f}'
     )
     return metric, matched

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One picture of a demo: map and floor plan, the estimated path on the true one, the error."""
+"""The picture of a demo: map and occupancy grid, estimated and true path, error over time."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def draw_demo(
     :param file: open for binary writing; gets a PNG.
     :param title: one line.
     :param cloud: the map; may be empty.
-    :param plan: of the floor, where there is one.
+    :param plan: the occupancy grid, or None.
     :param estimate: in the frame of the map, at least one pose.
-    :param comparison: the errors and the true poses they belong to, where the truth is known.
-    :param voxel_size: of the map, metres.
+    :param comparison: the errors and the true poses, or None where the truth is unknown.
+    :param voxel_size: edge of a voxel, metres.
     """
     figure = Figure(figsize=(12.5, 6), dpi=110, layout='constrained')
     FigureCanvasAgg(figure)
@@ -55,7 +55,7 @@ def draw_demo(
         [['map', name] for name in beside] or [['map']],
         width_ratios=[1.4, 1] if beside else None,
     )
-    positions = estimate.world_T_camera[:, :3, 3]
+    positions = estimate.poses[:, :3, 3]
     draw_map(parts['map'], cloud, positions, voxel_size)
     if comparison is not None:
         errors, truth = comparison
@@ -70,9 +70,9 @@ def draw_demo(
 
 
 def _draw_truth(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None:
-    """Add the true path to the map, moved to where it fits best."""
+    """Draw the true path into the map, aligned with the estimate."""
     moved = errors.alignment
-    true_positions = truth.world_T_camera[:, :3, 3] - moved.translation
+    true_positions = truth.poses[:, :3, 3] - moved.translation
     in_map = true_positions @ moved.rotation / moved.scale
     halo = [withStroke(linewidth=3, foreground=HALO)]
     axes.plot(*in_map[:, :2].T, '--', color=TRUTH, lw=1.4, path_effects=halo, label='truth')
@@ -85,7 +85,7 @@ def _draw_truth(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None
 
 
 def _draw_plan(axes: Axes, plan: Occupancy, positions: Array) -> None:
-    """Draw what is free, occupied and unknown, with the path."""
+    """Draw the occupancy grid with the path."""
     rows, columns = plan.cells.shape
     extent = (
         plan.x,

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Depth as 16 bit PNG files, at the size of the images that it belongs to."""
+"""Writes depth as 16 bit PNG files, at the size of the original images."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class DepthFolder:
 
     def __init__(self, folder: Path) -> None:
         """
-        Make the folder, with a camera.json that holds the unit.
+        Create the folder, with the unit in its camera.json.
 
         :param folder: its parent exists.
-        :raises OutputError: when it cannot be made.
+        :raises OutputError: when it cannot be created.
         """
         self._folder = folder
         try:
@@ -42,8 +42,8 @@ class DepthFolder:
         Write the depth of one frame.
 
         :param index: of the frame in its source.
-        :param depth: (h, w) metres, of the fitted image.
-        :param fit: from the original image to the fitted one.
+        :param depth: (h, w) metres along z, of the resized image.
+        :param fit: between the original and the resized image.
         """
         encoded = cv2.imencode('.png', millimetres(original_size(depth, fit)))[1]
         with atomic_file(self._folder / f'{index:06d}.png') as file:
@@ -52,11 +52,11 @@ class DepthFolder:
 
 def original_size(depth: Array32, fit: ImageFit) -> Array32:
     """
-    Give the nearest depth of each pixel of the original image, 0 where it was cropped off.
+    Return the nearest depth of each pixel of the original image, 0 where it was cropped.
 
-    :param depth: (h, w) of the fitted image.
-    :param fit: from the original image to the fitted one.
-    :returns: (H, W) of the original image.
+    :param depth: (h, w) metres along z, of the resized image.
+    :param fit: between the original and the resized image.
+    :returns: (H, W) metres, of the original image.
     """
     sx, sy = (a / b for a, b in zip(fit.resized, fit.original))
     fitted_T_original = np.array(
@@ -69,9 +69,10 @@ def original_size(depth: Array32, fit: ImageFit) -> Array32:
 
 def millimetres(depth: Array32) -> NDArray[np.uint16]:
     """
-    Round to the values of the files; what does not fit in becomes 0, unknown.
+    Convert depth to the values of the files.
 
-    :param depth: metres.
+    :param depth: (H, W) metres.
+    :returns: (H, W) millimetres; 0, unknown, where the value is out of range.
     """
     scaled = np.nan_to_num(depth * PER_METRE, nan=0.0, posinf=0.0, neginf=0.0).round()
     return np.where((scaled > 0) & (scaled <= 65535), scaled, 0).astype(np.uint16)

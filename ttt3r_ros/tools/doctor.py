@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Say why no image arrives, or nothing is marked: what was seen, and what to do."""
+"""Check a running system: why images are missing, or obstacles are not marked."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from ttt3r_ros.settings import ModelSettings, NodeSettings
 from ttt3r_ros.tools.options import positive_float
 
 EXAMPLES = """examples:
-  ttt3r doctor                                  beside a running robot and mapping node
+  ttt3r doctor                                  with a running robot and mapping node
   ttt3r doctor --image-topic /camera/image_raw  where the images should come from
   ttt3r doctor --namespace /robot/ttt3r --seconds 10
   ttt3r doctor --json > report.json
 
 Run it with the environment of the mapping node: the same ROS_DOMAIN_ID and middleware. Each line
-is OK, WARN or FAIL; the exit code is 1 when one is FAIL. Without ROS 2 it looks at this machine
+is OK, WARN or FAIL; the exit code is 1 when one is FAIL. Without ROS 2 it checks this machine
 only."""
 
 SUBJECT_WIDTH = 16
@@ -43,9 +43,9 @@ SUBJECT_WIDTH = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    Declare the options.
+    Add the options of the command.
 
-    :param parser: takes them.
+    :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
     parser.add_argument(
@@ -58,24 +58,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--image-topic',
         default='',
         metavar='TOPIC',
-        help='where images are expected (default: where the node hears them)',
+        help='topic of the images (default: the one that the node subscribes to)',
     )
     parser.add_argument(
         '--seconds',
         type=positive_float,
         default=5.0,
         metavar='X',
-        help='how long to listen (default 5)',
+        help='duration of the observation (default 5)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of lines')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Look, judge and print.
+    Observe the system, check it and print the findings.
 
     :param arguments: the parsed options.
-    :returns: 1 when something failed, else 0.
+    :returns: exit status 1 when a check failed, else 0.
     """
     found = examine(_full(arguments.namespace), arguments.image_topic, arguments.seconds)
     failed = any(finding.level is Level.FAIL for finding in found)
@@ -89,11 +89,11 @@ def _full(name: str) -> str:
 
 def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
     """
-    Look at everything and judge it.
+    Run all checks.
 
     :param name: full name of the mapping node.
-    :param image_topic: or empty.
-    :param seconds: to listen.
+    :param image_topic: topic of the images; empty: the one that the node subscribes to.
+    :param seconds: duration of the observation.
     """
     observed, trouble = _observe(name, _full(image_topic) if image_topic else '', seconds)
     found = [] if trouble is None else [trouble]
@@ -112,11 +112,11 @@ def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
 
 def judge(observed: Observed, profile: Profile, memory: SharedMemory | None) -> Iterator[Finding]:
     """
-    Judge what the probe saw.
+    Check the observed system.
 
-    :param observed: by the probe.
-    :param profile: of Fast DDS.
-    :param memory: that the processes of this machine share.
+    :param observed: the observed system.
+    :param profile: the Fast DDS profile of this process.
+    :param memory: the shared memory of this machine, None where there is none.
     """
     yield from middleware.judge_middleware(observed, os.environ)
     yield middleware.judge_profile(profile, observed)
@@ -133,13 +133,13 @@ def judge(observed: Observed, profile: Profile, memory: SharedMemory | None) -> 
 def _observe(
     name: str, image_topic: str, seconds: float
 ) -> tuple[Observed | None, Finding | None]:
-    """Look through ROS 2, or say why that is not possible."""
+    """Return the observed system, or a finding about why ROS 2 cannot be used."""
     try:
         probe = importlib.import_module('ttt3r_ros.doctor.probe')
     except ImportError as error:
         return None, warn(
             'ROS 2',
-            f'cannot be imported ({error}): topics, TF and clock are not looked at',
+            f'cannot be imported ({error}): topics, TF and clock are not checked',
             'source the setup file of ROS 2, with the Python that it was built for',
         )
     try:
@@ -155,7 +155,7 @@ def _observe(
 
 def as_text(found: Iterable[Finding]) -> str:
     """
-    Put findings on a screen.
+    Return findings as lines of text.
 
     :param found: in their order.
     """
@@ -172,7 +172,7 @@ def as_text(found: Iterable[Finding]) -> str:
 
 def as_json(found: Iterable[Finding]) -> str:
     """
-    Put findings into JSON.
+    Return findings as JSON.
 
     :param found: in their order.
     """

@@ -4,9 +4,9 @@
 """
 Download one large file whose size and hash are known, from servers that may fail in any way.
 
-What arrived is kept in ``NAME.part`` and continued, by the next attempt, the next source or the
-next run; as the hash of the whole decides in the end, it does not matter which source a byte
-came from. huggingface_hub, gdown and pooch do not resume from one source to the next, and do not
+The received bytes are stored in ``NAME.part``; the next attempt, source or run continues there.
+The hash of the complete file is checked at the end, so that the parts may be from different
+sources. huggingface_hub, gdown and pooch do not resume from one source to the next, and do not
 retry a busy server or recognise a web page in place of a file.
 """
 
@@ -50,8 +50,8 @@ class Patience:
     """
     How long a source is tried.
 
-    timeout_seconds: without a byte. attempts: in a row that brought none. first_pause_seconds:
-    after the first of them; it doubles from one to the next.
+    timeout_seconds: longest time without a byte. attempts: largest number of consecutive attempts
+    without a byte. first_pause_seconds: pause after the first of them; it doubles each time.
     """
 
     timeout_seconds: float = 30.0
@@ -66,7 +66,7 @@ def partial_path(target: Path) -> Path:
 
 def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) -> None:
     """
-    Download a file; it appears complete and verified or not at all.
+    Download a file; the target appears complete and verified or not at all.
 
     :param remote: what to download and from where.
     :param target: where to write it, in a folder that exists.
@@ -85,22 +85,22 @@ def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) 
                 failures.append(f'{urlsplit(url).hostname}: {failure}')
     finally:
         partial.close()
-    kept = f'; {partial.size} bytes are kept, run it again to go on' if partial.size else ''
+    kept = f'; {partial.size} bytes are stored, run it again to continue' if partial.size else ''
     raise DownloadError(f'{remote.name} could not be downloaded ({"; ".join(failures)}){kept}')
 
 
 def _complete(url: str, partial: _Partial, patience: Patience) -> None:
-    """Complete the file from one source, without what was kept if that proves wrong."""
+    """Complete the file from one source; start again when the earlier bytes were wrong."""
     has_older_bytes = partial.size > 0
     _try_source(url, partial, patience)
     if has_older_bytes and not partial.is_right():
-        partial.note('what was kept from before is wrong; starting again')
+        partial.note('the bytes of an earlier run are wrong; starting again')
         partial.restart()
         _try_source(url, partial, patience)
 
 
 class _Partial:
-    """The bytes of a file that have arrived so far, and their hash."""
+    """The received bytes of a file, and their hash."""
 
     def __init__(self, path: Path, remote: RemoteFile) -> None:
         self.remote = remote
@@ -128,7 +128,7 @@ class _Partial:
         self._bar.update(self.size)
 
     def append(self, block: bytes) -> None:
-        """Add what came next."""
+        """Append received bytes."""
         try:
             self._file.write(block)
         except OSError as error:
@@ -149,7 +149,7 @@ class _Partial:
         self._bar.write(text)
 
     def is_right(self) -> bool:
-        """Return whether the hash is the wanted one."""
+        """Return whether the hash is the expected one."""
         return self._digest.hexdigest() == self.remote.sha256
 
     def finish(self, target: Path) -> None:
@@ -172,7 +172,7 @@ class _Partial:
             raise DownloadError(f'cannot write {target}: {error}') from None
 
     def close(self) -> None:
-        """Close the file and the bar; leave no empty file."""
+        """Close the file and the progress bar; remove an empty file."""
         self._bar.close()
         with suppress(OSError):  # a full disk was reported before
             self._file.close()
@@ -230,9 +230,9 @@ def _request(url: str, start: int, etag: str | None, timeout: float) -> HTTPResp
 
 def _check_offer(response: HTTPResponse, partial: _Partial) -> None:
     """
-    Look at the headers before a byte is taken; start again where the source ignores Range.
+    Check the headers before reading; start again where the source ignores Range.
 
-    :raises _SourceFailed: when it offers something else.
+    :raises _SourceFailed: when it offers another file.
     """
     if response.headers.get_content_type() == 'text/html':
         raise _SourceFailed('it sent a web page instead of the file (a quota may be used up)')
@@ -242,7 +242,7 @@ def _check_offer(response: HTTPResponse, partial: _Partial) -> None:
             r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '').strip()
         )
         if offered is None or int(offered[1]) != partial.size:
-            raise _SourceFailed('it sent another part of the file than it was asked for')
+            raise _SourceFailed('it sent another part of the file than requested')
         if offered[2] not in ('*', str(wanted)):
             raise _SourceFailed(f'its file has {offered[2]} bytes instead of {wanted}')
         return

@@ -35,15 +35,15 @@ EXAMPLES = """examples:
   ttt3r evaluate out sequence --align se3 --plot errors.png
   ttt3r evaluate out sequence --depth-estimate out/depth --depth-groundtruth sequence/depth
 
-prints ATE (position after alignment), RPE (motion over --delta frames) and, given depth,
-AbsRel and the share of pixels within 25 %, as they are and after one scale for all images."""
+prints ATE (position after alignment), RPE (motion over --delta frames) and, with depth, AbsRel
+and the fraction of pixels within 25 %, without alignment and after one scale for all images."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    Declare the options.
+    Add the options of the command.
 
-    :param parser: takes them.
+    :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
     parser.add_argument(
@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--align',
         choices=ALIGNMENTS,
         default='sim3',
-        help='what the estimate may be moved by: rotation, shift and scale (sim3), no scale '
-        '(se3), nothing (default: %(default)s)',
+        help='alignment of the estimate: rotation, translation and scale (sim3), without scale '
+        '(se3), or none (default: %(default)s)',
     )
     parser.add_argument(
         '--delta',
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         default=0.02,
         metavar='S',
-        help='most seconds between two stamps of one moment (default: %(default)s)',
+        help='largest difference of matched stamps (default: %(default)s)',
     )
     depth = parser.add_argument_group(
         'depth', 'folders of 16 bit PNG files of equal names; 0 means unknown'
@@ -85,24 +85,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar='X',
             help='PNG value of one metre (default: depth_scale_per_m of the camera.json there)',
         )
-    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw paths and errors')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers')
+    parser.add_argument(
+        '--plot', type=Path, metavar='FILE.png', help='PNG file for a plot of paths and errors'
+    )
+    parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Print the errors, and write them where asked.
+    Print the errors, and write the files of the options.
 
     :param arguments: the parsed options.
-    :returns: 0.
+    :returns: exit status 0.
     """
     estimate = read_trajectory(arguments.estimate, 'trajectory.txt')
     truth = read_trajectory(arguments.groundtruth, 'groundtruth.txt')
     max_difference_ns = round(arguments.max_difference * NANOSECONDS)
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
-    matched = Trajectory(truth.stamps_ns[theirs], truth.world_T_camera[theirs])
+    matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
     errors = evaluate_trajectory(
-        estimate.world_T_camera[mine], matched.world_T_camera, arguments.align, arguments.delta
+        estimate.poses[mine], matched.poses, arguments.align, arguments.delta
     )
     record = _record(errors, len(estimate.stamps_ns), len(mine), arguments.align)
     _print_trajectory(record)
@@ -162,7 +164,7 @@ def _print_depth(images: int, metric: DepthErrors, scaled: DepthErrors) -> None:
 
 
 def _compare_depth(arguments: argparse.Namespace) -> tuple[DepthErrors, DepthErrors, int]:
-    """Compare all images of equal names, as they are and after one scale for all of them."""
+    """Return the errors of all images of equal names, without and with one common scale."""
     if not (arguments.depth_estimate and arguments.depth_groundtruth):
         raise EvaluationError('depth needs both --depth-estimate and --depth-groundtruth')
     estimates = _depth_files(arguments.depth_estimate)
@@ -189,7 +191,7 @@ def _compare_depth(arguments: argparse.Namespace) -> tuple[DepthErrors, DepthErr
 
 
 def _mean_of(images: list[DepthErrors]) -> DepthErrors:
-    """Give every image with known pixels the same weight, as is usual."""
+    """Return the mean over images with known pixels, equally weighted, as is usual."""
     known = [errors for errors in images if errors.pixels]
     return DepthErrors(
         float(np.mean([errors.abs_rel for errors in known])),
@@ -206,7 +208,7 @@ def _depth_files(folder: Path) -> dict[str, Path]:
 
 
 def _depth_scale(folder: Path) -> float:
-    """Find the PNG value of one metre in the camera.json in or beside a folder."""
+    """Return the PNG value of one metre, from the camera.json in or beside a folder."""
     for path in (folder / 'camera.json', folder.resolve().parent / 'camera.json'):
         if path.is_file():
             try:
@@ -217,7 +219,7 @@ def _depth_scale(folder: Path) -> float:
                 ) from error
     raise EvaluationError(
         f'the unit of the depth in {folder} is unknown: put a camera.json with '
-        'depth_scale_per_m there, or give --depth-scale-estimate / --depth-scale-groundtruth'
+        'depth_scale_per_m there, or set --depth-scale-estimate / --depth-scale-groundtruth'
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The `ttt3r` command: it picks a command and imports only that one."""
+"""The `ttt3r` command, which imports only the chosen subcommand."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ttt3r_ros.errors import UserError
 COMMANDS = {
     'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
-    'demo': 'let a simulated robot, or a recording, be mapped live on ROS 2',
-    'doctor': 'say why no image arrives, or nothing is marked',
-    'simulate': 'film a procedural indoor world with exact depth and poses',
-    'bench': 'measure how fast this machine maps, stage by stage',
+    'demo': 'map a simulated robot, or a recording, live on ROS 2',
+    'doctor': 'check a running system: missing images, unmarked obstacles',
+    'simulate': 'render a procedural indoor world with exact depth and poses',
+    'bench': 'measure the speed of mapping on this machine, stage by stage',
     'weights': 'fetch, convert, show and verify checkpoints',
 }
 
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Run one command.
 
     :param argv: the words after `ttt3r`; by default those of the command line.
-    :returns: the exit code: 0 done, 1 the user can put it right, 130 interrupted; a wrong use
-        of the options leaves with 2.
+    :returns: the exit code: 0 success, 1 an error that the user can correct, 130 interrupted;
+        wrong options exit with 2.
     """
     for name, level in QUIET.items():
         os.environ.setdefault(name, level)
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _chosen_command(argv: list[str]) -> str:
-    """Read the first word; help, version and mistakes end the program here."""
+    """Return the command; --help, --version and unknown commands exit here."""
     parser = argparse.ArgumentParser(
         prog='ttt3r',
         description='One camera in, a metric map and a trajectory out.',

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Turn images into a map and a trajectory."""
+"""Compute a map and a trajectory from images."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ EXAMPLES = """examples:
   ttt3r map tuesday/ --output out --load-map house.ttt3r --localize --start-pose 1.5 0 90
 
 The odometry of a bag (TF odom -> base_link, else an Odometry topic) or a sequence (odometry.txt)
-gives the map its place and its metre.
+determines the pose and the scale of the map.
 
 writes into the output folder
   trajectory.txt  stamp tx ty tz qx qy qz qw of each frame (map_T_camera, TUM format)
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
-  preview.png     the map from above with the path, some frames beside their depth
-  map.pgm, .yaml  with --camera-height: what is free, occupied and unknown, for map_server
+  preview.png     the map from above with the path, some images with their depth
+  map.pgm, .yaml  with --camera-height: occupancy grid for map_server
 
-Ctrl-C ends the run after the current frame and writes everything it has; the exit code is
-then 130, or 0 for a camera, which has no other end."""
+Ctrl-C ends the run after the current frame and writes all files; the exit code is then 130, or
+0 for a camera, whose run has no other end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    Declare the options.
+    Add the options of the command.
 
-    :param parser: takes them.
+    :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
     parser.add_argument(
@@ -57,18 +57,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'or frames/), a rosbag2 or the number of a camera',
     )
     parser.add_argument(
-        '--output', type=Path, required=True, metavar='DIR', help='made if missing'
+        '--output',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='output folder, created if missing',
     )
-    parser.add_argument('--topic', default='', help='of the images, where a bag has several')
+    parser.add_argument('--topic', default='', help='topic of the images, where a bag has several')
     parser.add_argument(
         '--fps',
         type=positive_float,
         metavar='X',
-        help='images a second: of a folder (default 1), of a video in place of its clock, to ask '
-        'a camera for',
+        help='images per second: of a folder (default 1), of a video in place of its clock, '
+        'requested from a camera',
     )
     parser.add_argument(
-        '--frame-step', type=positive_int, default=1, metavar='N', help='take every N-th image'
+        '--frame-step', type=positive_int, default=1, metavar='N', help='read every N-th image'
     )
     parser.add_argument(
         '--max-frames', type=positive_int, metavar='N', help='stop after N mapped images'
@@ -85,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--odometry',
         default=AUTO,
         metavar='TOPIC',
-        help='auto (the default): what the input has; none; or a topic of TF or Odometry',
+        help='auto (the default): that of the input; none; or a topic of TF or Odometry',
     )
     odometry.add_argument('--odom-frame', default='odom', metavar='FRAME')
     odometry.add_argument(
@@ -100,9 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     saved = parser.add_argument_group('saved maps')
     saved.add_argument('--save-map', type=Path, metavar='FILE', help='written at the end')
-    saved.add_argument('--load-map', type=Path, metavar='FILE', help='goes on in this map')
+    saved.add_argument('--load-map', type=Path, metavar='FILE', help='map that is extended')
     saved.add_argument(
-        '--localize', action='store_true', help='follow the camera in the loaded map, unchanged'
+        '--localize',
+        action='store_true',
+        help='localize the camera in the loaded map, which is not changed',
     )
     parser.add_argument(
         '--depth',
@@ -119,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     Map the input and write the results.
 
     :param arguments: the parsed options.
-    :returns: 0, or 130 when Ctrl-C cut a recording short.
+    :returns: exit status 0, or 130 when Ctrl-C ended a recording early.
     """
     model_settings = read_settings(arguments, ModelSettings)
     mapping_settings = read_settings(arguments, MappingSettings)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One run of the mapper over a source of images, and the files that it leaves."""
+"""One run of the mapper over a source of images, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.preview import draw_preview
-from ttt3r_ros.tools.recording import Recording
+from ttt3r_ros.tools.run_record import RunRecord
 from ttt3r_ros.tools.stop import StopRequest
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.trajectory import write_trajectory
@@ -63,7 +63,7 @@ ASPECT_TOLERANCE = 0.01
 
 
 class MappingRun:
-    """From images to files; used once: map, write, report."""
+    """Maps a source of images and writes the files; used once: map, write, report."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class MappingRun:
         if self._predictor.checkpoint_note:
             print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
         self._mapper = Mapper(self._predictor, mapping_settings)
-        self._recording = Recording()
+        self._record = RunRecord()
         self._start_pose: Array | None = None
         self._odometry = ''
         self._skipped = 0
@@ -98,11 +98,11 @@ class MappingRun:
 
     def begin(self, saved: Path | None, follow_only: bool, start_pose: Array | None) -> None:
         """
-        Load a map, and place the robot in it.
+        Load a map, and set the pose of the robot in it.
 
-        :param saved: file of the map to go on in, or None.
-        :param follow_only: whether that map stays as it is.
-        :param start_pose: (4, 4) map_T_base at the first image, or None.
+        :param saved: file of the map to extend, or None.
+        :param follow_only: whether to localize in that map without changing it.
+        :param start_pose: (4, 4) map_T_base at the first image, metres, or None.
         :raises UserError: when the map cannot be used.
         """
         if saved is not None:
@@ -127,14 +127,14 @@ class MappingRun:
         stop: StopRequest,
     ) -> None:
         """
-        Map image after image; a bad one is skipped, counted and explained in one line.
+        Map the images; one that cannot be mapped is skipped, counted and reported in one line.
 
         :param source: of the images.
-        :param step: take every step-th image.
-        :param most_frames: end after so many mapped images, or None.
-        :param depth: takes the depth of each image, or None.
+        :param step: read every step-th image.
+        :param most_frames: largest number of mapped images, or None.
+        :param depth: folder for the depth of each image, or None.
         :param stop: ends the run after the current image.
-        :raises UserError: when no image at all could be mapped.
+        :raises UserError: when no image could be mapped.
         """
         total = None if source.length is None else math.ceil(source.length / step)
         if most_frames is not None:
@@ -153,11 +153,11 @@ class MappingRun:
                     break
                 self._take(item, depth)
                 progress.update(item.count if isinstance(item, BadFrame) else 1)
-                if len(self._recording) == most_frames:
+                if len(self._record) == most_frames:
                     break
         self._seconds = time.perf_counter() - began
         self._odometry = source.odometry
-        if not len(self._recording):
+        if not len(self._record):
             if stop.signal_number:
                 raise KeyboardInterrupt
             why = f'{self._skipped} skipped, the last: {self._last_reason}'
@@ -182,16 +182,16 @@ class MappingRun:
                 '--checkpoint, --precision int8 or --device cpu'
             ) from error
         except UserError as error:
-            if isinstance(error, CalibrationError) and not len(self._recording):
+            if isinstance(error, CalibrationError) and not len(self._record):
                 raise
             self._skip(f'image {item.index}: {error}')
             return
-        self._recording.add(located, time.perf_counter() - began)
+        self._record.add(located, time.perf_counter() - began)
         if depth is not None:
             depth.write(item.index, located.pointmap.depth, located.tracked.fit)
 
     def _observation(self, item: InputFrame, intrinsics: CameraIntrinsics | None) -> Observation:
-        if self._start_pose is not None and not len(self._recording):
+        if self._start_pose is not None and not len(self._record):
             # The base of a camera alone is its optical frame.
             alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY
             self._mapper.place_base(self._start_pose @ alone)
@@ -212,13 +212,13 @@ class MappingRun:
         """
         Write trajectory.txt, map.ply, preview.png and summary.json: all of them or none.
 
-        With them goes the plan of the floor, where it is known how high the camera is.
+        The occupancy grid is written too, where the height of the camera is known.
 
-        :param folder: exists.
-        :param input_name: for people.
-        :param stop: whether the run was cut short.
+        :param folder: an existing folder.
+        :param input_name: for the summary.
+        :param stop: whether the run was interrupted.
         """
-        trajectory = self._recording.trajectory()
+        trajectory = self._record.trajectory()
         cloud = self._mapper.map.voxels.points()
         summary = self.summary(input_name, bool(stop.signal_number))
         title = (
@@ -247,33 +247,33 @@ class MappingRun:
                 title,
                 cloud,
                 trajectory,
-                self._recording.samples,
+                self._record.samples,
                 self._mapper.settings.map.voxel_size,
             )
 
     def summary(self, input_name: str, interrupted: bool) -> dict[str, Any]:
         """
-        Give the numbers of the run; needs a frame.
+        Return the contents of summary.json, for at least one frame.
 
-        :param input_name: for people.
-        :param interrupted: whether the run was cut short.
+        :param input_name: name of the input.
+        :param interrupted: whether the run was interrupted.
         """
-        recording, trajectory = self._recording, self._recording.trajectory()
+        record, trajectory = self._record, self._record.trajectory()
         return {
             'input': input_name,
-            'frames': len(recording),
+            'frames': len(record),
             'skipped': self._skipped,
             'interrupted': interrupted,
             'seconds': round(self._seconds, 3),
-            'fps': round(len(recording) / self._seconds, 3),
-            'latency_ms': recording.latency_ms(),
+            'fps': round(len(record) / self._seconds, 3),
+            'latency_ms': record.latency_ms(),
             'peak_memory_mb': self._peak_memory_mb(),
-            'segments': recording.segments,
-            'path_m': path_length(trajectory.world_T_camera),
+            'segments': record.segments,
+            'path_m': path_length(trajectory.poses),
             'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / NANOSECONDS,
             'voxels': len(self._mapper.map.voxels),
             'odometry': self._odometry,
-            'focal_px': recording.focal_px(),
+            'focal_px': record.focal_px(),
             'focal_from': 'estimate' if self._calibration is None else 'calibration',
             'intrinsics': None if self._calibration is None else self._calibration.to_record(),
             'checkpoint': {
@@ -299,17 +299,17 @@ class MappingRun:
         return peak
 
     def report(self) -> str:
-        """Say in one line what came out."""
-        recording = self._recording
+        """Return the result in one line."""
+        record = self._record
         skipped = f', {self._skipped} skipped' if self._skipped else ''
         return (
-            f'{len(recording)} frames{skipped} in {self._seconds:.1f} s '
-            f'({len(recording) / self._seconds:.1f} fps), {len(self._mapper.map.voxels)} voxels'
+            f'{len(record)} frames{skipped} in {self._seconds:.1f} s '
+            f'({len(record) / self._seconds:.1f} fps), {len(self._mapper.map.voxels)} voxels'
         )
 
 
 def _read(source: ImageSource, step: int) -> Generator[InputFrame | BadFrame, None, None]:
-    """Read images; but for a camera, whose newest one counts, the next while one is mapped."""
+    """Read the next image while one is mapped; from a camera, the newest one afterwards."""
     frames = source.frames(step)
     if source.live:
         with closing(frames):
@@ -324,25 +324,25 @@ def intrinsics_for(
     calibration: CameraIntrinsics | None, width: int, height: int
 ) -> CameraIntrinsics | None:
     """
-    Fit a calibration to the size of an image; binned and scaled images keep their edges.
+    Return a calibration for the size of an image, which was binned or scaled as a whole.
 
-    :param calibration: or None.
+    :param calibration: of another image size, or None.
     :param width: of the image, pixels.
     :param height: of the image, pixels.
-    :raises CalibrationError: when the image has another shape, so it was cropped or turned.
+    :raises CalibrationError: when the aspect ratio differs: the image was cropped or rotated.
     """
     if calibration is None or (calibration.width, calibration.height) == (width, height):
         return calibration
     if abs(width * calibration.height / (height * calibration.width) - 1) > ASPECT_TOLERANCE:
         raise CalibrationError(
             f'the calibration is for {calibration.width}x{calibration.height}, the image is '
-            f'{width}x{height}: give one that fits with --intrinsics, or use --no-intrinsics'
+            f'{width}x{height}: set a matching one with --intrinsics, or use --no-intrinsics'
         )
     return calibration.resized(width, height)
 
 
 def versions() -> dict[str, str]:
-    """Name the versions that numbers may depend on."""
+    """Return the versions of the packages that the numbers may depend on."""
     try:
         own = metadata.version('ttt3r_ros')
     except metadata.PackageNotFoundError:  # run from a source tree

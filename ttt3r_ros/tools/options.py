@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Options of a command: the settings' dataclasses, numbers above 0, sizes of images."""
+"""Command line options: settings, positive numbers, image sizes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add_option(parser: argparse.ArgumentParser, room: type[Checked], name: str) 
     """
     Add the option of one knob.
 
-    :param room: the settings to which it belongs.
+    :param room: the settings class with the field.
     :param name: of the field.
     """
     _add(parser, room, own_knob(room, name))
@@ -49,8 +49,8 @@ def option_name(room: type[Checked], field: dataclasses.Field[Any]) -> str:
     """
     Return the option of a knob, like --voxel-size for map.voxel_size.
 
-    :param room: the settings to which it belongs.
-    :param field: made by `knob`.
+    :param room: the settings class with the field.
+    :param field: declared by `knob`.
     """
     return '--' + room.flat_name(field).replace('_', '-')
 
@@ -79,9 +79,9 @@ def _add(
 
 def explanation(field: dataclasses.Field[Any]) -> str:
     """
-    Put the sentence of a field, its unit, range and default into one line.
+    Return the description, unit, range and default of a setting, in one line.
 
-    :param field: made by `knob`.
+    :param field: declared by `knob`.
     """
     low, high, unit = (field.metadata[key] for key in ('low', 'high', 'unit'))
     default: Any = field.default
@@ -97,7 +97,7 @@ def explanation(field: dataclasses.Field[Any]) -> str:
 
 
 def _plain(value: str | float) -> str:
-    """Write a value without an exponent: 1000000 and not 1e+06."""
+    """Return a value as text without an exponent: 1000000 and not 1e+06."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str) else f'{value:.10f}'.rstrip('0').rstrip('.')
@@ -105,10 +105,10 @@ def _plain(value: str | float) -> str:
 
 def read_settings(arguments: argparse.Namespace, kind: type[Settings]) -> Settings:
     """
-    Return the settings that the options of a command give.
+    Return the settings of the options of a command.
 
-    :param arguments: parsed by a parser that add_settings prepared.
-    :param kind: of the settings.
+    :param arguments: from a parser that add_settings has extended.
+    :param kind: class of the settings.
     :raises SettingsError: when a value is not allowed, by the name of its option.
     """
     given = vars(arguments)
@@ -121,11 +121,11 @@ def read_settings(arguments: argparse.Namespace, kind: type[Settings]) -> Settin
 
 def positive_int(text: str) -> int:
     """
-    Read a whole number above 0, for argparse.
+    Parse a positive integer, for argparse.
 
-    :param text: as typed.
-    :raises ValueError: when it is no whole number.
-    :raises ArgumentTypeError: when it is too small.
+    :param text: the text of the option.
+    :raises ValueError: when it is no integer.
+    :raises ArgumentTypeError: when it is less than 1.
     """
     number = int(text)
     if number < 1:
@@ -135,9 +135,9 @@ def positive_int(text: str) -> int:
 
 def positive_float(text: str) -> float:
     """
-    Read a finite number above 0, for argparse.
+    Parse a positive finite number, for argparse.
 
-    :param text: as typed.
+    :param text: the text of the option.
     :raises ValueError: when it is no number.
     :raises ArgumentTypeError: when it is not above 0.
     """
@@ -149,9 +149,9 @@ def positive_float(text: str) -> float:
 
 def image_size(text: str) -> tuple[int, int]:
     """
-    Read a size like 320x240, for argparse.
+    Parse an image size such as 320x240, for argparse.
 
-    :param text: as typed.
+    :param text: the text of the option.
     :raises ArgumentTypeError: when it is no such size.
     """
     width, cross, height = text.partition('x')

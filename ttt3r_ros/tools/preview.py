@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One picture of a run: the map from above with the path, and frames beside their depth."""
+"""The picture of a run: the map from above with the path, and images with their depth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.mapping.voxels import VoxelCloud
-from ttt3r_ros.tools.recording import Sample
+from ttt3r_ros.tools.run_record import Sample
 from ttt3r_ros.trajectory import Trajectory
 
 PATH, HALO = '#e4002b', 'white'
@@ -49,7 +49,7 @@ def draw_preview(
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, width_ratios=[1.55, 1], squeeze=False)[0]
-    draw_map(left.subplots(), cloud, trajectory.world_T_camera[:, :3, 3], voxel_size)
+    draw_map(left.subplots(), cloud, trajectory.poses[:, :3, 3], voxel_size)
 
     chosen = np.linspace(0, len(samples) - 1, min(ROWS, len(samples))).round().astype(int)
     grid = right.subplots(ROWS, 2, squeeze=False)
@@ -68,9 +68,9 @@ def draw_map(axes: Axes, cloud: VoxelCloud, positions: Array, voxel_size: float)
     """
     Draw a map from above with a path.
 
-    :param axes: to draw on.
+    :param axes: axes of the drawing.
     :param cloud: the map; may be empty.
-    :param positions: (N, 3) of the path, at least one, metres.
+    :param positions: (N, 3) of the path, metres, map frame, N >= 1.
     :param voxel_size: of the map, metres.
     """
     low, high = _limits(cloud.points[:, :2], positions[:, :2])
@@ -92,7 +92,7 @@ def draw_map(axes: Axes, cloud: VoxelCloud, positions: Array, voxel_size: float)
 
 
 def _limits(points: Array32, positions: Array) -> tuple[Array, Array]:
-    """Frame the path and nearly all points, with a margin; stray points are cut off."""
+    """Return limits around the path and nearly all points; outliers are outside."""
     low, high = positions.min(axis=0), positions.max(axis=0)
     if len(points):
         low = np.minimum(low, np.percentile(points, 1, axis=0))
@@ -109,14 +109,14 @@ def seen_from_above(
     ceiling: float,
 ) -> Pixels:
     """
-    Look down on the points below the ceiling; the highest one covers the others.
+    Render the points below a height from above; the highest point of a pixel is visible.
 
     :param cloud: the map.
-    :param low: (2,) least x and y of the picture, metres.
-    :param high: (2,) largest x and y.
-    :param pixel: its side, metres.
-    :param ceiling: largest z that is seen, metres.
-    :returns: (rows, columns, 4) uint8, transparent where there is nothing, y upwards.
+    :param low: (2,) smallest x and y of the picture, metres, map frame.
+    :param high: (2,) largest x and y of the picture, metres, map frame.
+    :param pixel: edge of a pixel, metres.
+    :param ceiling: largest visible z, metres, map frame.
+    :returns: (rows, columns, 4) uint8 RGBA, transparent without a point, y upwards.
     """
     columns, rows = (np.ceil((high - low) / pixel).astype(int)).tolist()
     picture = np.zeros((rows, columns, 4), np.uint8)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Film a procedural indoor world: images, exact depth and exact poses."""
+"""Render a procedural indoor world: images, exact depth and exact poses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.atomic import atomic_file, new_folder, OutputError
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.settings import FilmSettings
+from ttt3r_ros.settings import SimulationSettings
 from ttt3r_ros.simulation.building import build_world, FAMILIES
 from ttt3r_ros.simulation.camera_path import body_T_camera, CameraPath, hand_path, robot_path
 from ttt3r_ros.simulation.odometry import noisy_odometry
@@ -37,21 +37,21 @@ EXAMPLES = """examples:
   ttt3r simulate --output drive                            60 s of family S by a robot
   ttt3r simulate --output walk --family L --path hand --seconds 20 --width 640 --height 480
   ttt3r simulate --output bag --bag --storage mcap
-  ttt3r simulate --contact-sheet families.png              a picture of the three families
+  ttt3r simulate --contact-sheet families.png              images of the three families
 
 families of buildings
   S   one building of eight rooms, the same for every seed: the seed chooses the path
-  M   every seed another building, materials from one fixed palette
+  M   each seed has another building, materials from one fixed palette
   L   everything varies
 
 writes into the output folder
   video.mp4 and timestamps.txt   or, with --bag, the rosbag2 bag/
   groundtruth.txt                stamp tx ty tz qx qy qz qw (world_T_camera, TUM format)
-  camera.json                    intrinsics, frame rate and how all this was made
+  camera.json                    intrinsics, frame rate and the options of the simulation
   depth.txt, depth/NNNNNN.png    16 bit, millimetres
 
---image-noise 0 leaves out all faults of lens and sensor. The folder appears when it is
-complete; Ctrl-C leaves nothing."""
+--image-noise 0 simulates an ideal lens and sensor. The folder appears when it is complete;
+after Ctrl-C there is none."""
 
 PER_METRE = 1000  # of the depth images
 BAG_START_NS = 1_700_000_000 * NANOSECONDS  # bags begin at a plausible time, videos at 0
@@ -62,22 +62,25 @@ Write = Callable[[int, int, Pixels], None]  # index, stamp in nanoseconds, image
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
-    Declare the options.
+    Add the options of the command.
 
-    :param parser: takes them.
+    :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
     goal = parser.add_mutually_exclusive_group(required=True)
     goal.add_argument('--output', type=Path, metavar='DIR', help='new, or empty')
     goal.add_argument(
-        '--contact-sheet', type=Path, metavar='FILE.png', help='only draw the three families'
+        '--contact-sheet',
+        type=Path,
+        metavar='FILE.png',
+        help='PNG file: only draw images of the three families',
     )
-    add_settings(parser, FilmSettings)
+    add_settings(parser, SimulationSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Film, or draw the contact sheet.
+    Render a drive, or draw the contact sheet.
 
     :param arguments: the parsed options.
     :returns: the exit code.
@@ -88,14 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
             file.write(_png(contact_sheet()[..., ::-1]))
         print(f'wrote {arguments.contact_sheet}')
         return 0
-    settings = read_settings(arguments, FilmSettings)
+    settings = read_settings(arguments, SimulationSettings)
     with new_folder(arguments.output) as folder:
-        _film(settings, folder)
+        _simulate(settings, folder)
     print(f'wrote {arguments.output}')
     return 0
 
 
-def _film(settings: FilmSettings, folder: Path) -> None:
+def _simulate(settings: SimulationSettings, folder: Path) -> None:
     world = build_world(settings.family, settings.seed)
     path = _path(settings, world)
     start_ns = BAG_START_NS if settings.bag else 0
@@ -122,7 +125,7 @@ def _film(settings: FilmSettings, folder: Path) -> None:
     (folder / 'depth.txt').write_text('\n'.join(listing) + '\n')
 
 
-def _path(settings: FilmSettings, world: World) -> CameraPath:
+def _path(settings: SimulationSettings, world: World) -> CameraPath:
     if settings.path == 'hand':
         return hand_path(
             world, settings.seed, settings.seconds, settings.image_rate, speed=settings.speed
@@ -138,15 +141,15 @@ def _path(settings: FilmSettings, world: World) -> CameraPath:
     )
 
 
-def _base_T_camera(settings: FilmSettings) -> Array:
-    """Give the mount: a robot's base is on the floor, a hand-held one is the camera itself."""
+def _base_T_camera(settings: SimulationSettings) -> Array:
+    """Return the mount: the base of a robot is on the floor, a hand-held one is the camera."""
     if settings.path == 'hand':
         return BODY_T_OPTICAL
     return body_T_camera(settings.camera_height, math.radians(settings.camera_tilt_degrees))
 
 
 def _camera_record(
-    settings: FilmSettings, intrinsics: CameraIntrinsics, frames: int
+    settings: SimulationSettings, intrinsics: CameraIntrinsics, frames: int
 ) -> dict[str, object]:
     return {
         **intrinsics.to_record(),
@@ -163,11 +166,11 @@ def _camera_record(
 
 
 def _frames(
-    settings: FilmSettings, world: World, intrinsics: CameraIntrinsics, path: CameraPath
+    settings: SimulationSettings, world: World, intrinsics: CameraIntrinsics, path: CameraPath
 ) -> Iterator[tuple[int, Pixels, Array32]]:
-    """Render in chunks; gives index, image, depth."""
+    """Render in chunks; yields index, image and depth, (H, W) metres."""
     sensor = Sensor(noise=settings.image_noise) if settings.image_noise > 0 else None
-    with tqdm(total=len(path), unit='frame', desc='filming') as progress:
+    with tqdm(total=len(path), unit='frame', desc='rendering') as progress:
         for first in range(0, len(path), CHUNK):
             poses = path.world_T_camera[first : first + CHUNK]
             # The number of the chunk goes into the seed: no two frames share their noise.
@@ -185,7 +188,7 @@ def _png(image: NDArray[np.integer]) -> bytes:
 
 
 @contextmanager
-def _video(settings: FilmSettings, folder: Path) -> Iterator[Write]:
+def _video(settings: SimulationSettings, folder: Path) -> Iterator[Write]:
     """Write video.mp4 and timestamps.txt."""
     codec = cv2.VideoWriter.fourcc(*'mp4v')
     video = cv2.VideoWriter(
@@ -208,7 +211,7 @@ def _video(settings: FilmSettings, folder: Path) -> Iterator[Write]:
 
 @contextmanager
 def _bag(
-    settings: FilmSettings, folder: Path, intrinsics: CameraIntrinsics, path: CameraPath
+    settings: SimulationSettings, folder: Path, intrinsics: CameraIntrinsics, path: CameraPath
 ) -> Iterator[Write]:
     """Write bag/."""
     base_T_camera = _base_T_camera(settings)
@@ -224,11 +227,11 @@ def _bag(
 
 def velocities(odom_T_base: Array, rate_hz: float) -> Array:
     """
-    Differentiate a motion.
+    Return the velocities of a motion.
 
-    :param odom_T_base: (T, 4, 4), at a constant rate.
+    :param odom_T_base: (T, 4, 4), metres, at a constant rate.
     :param rate_hz: of the poses.
-    :returns: (T, 6) metres and radians a second, in the base frame.
+    :returns: (T, 6) linear and angular, metres and radians per second, base frame.
     """
     result = np.zeros((len(odom_T_base), 6))
     steps = invert(odom_T_base[:-1]) @ odom_T_base[1:]
@@ -245,7 +248,7 @@ COLUMNS = 5
 
 
 def contact_sheet() -> Pixels:
-    """Draw a row of pictures of each family, the last one as depth."""
+    """Return a row of images of each family, the last one of depth."""
     intrinsics = CameraIntrinsics.from_field_of_view(*TILE, 80.0)
     rows = []
     for family in FAMILIES:
@@ -264,7 +267,7 @@ def contact_sheet() -> Pixels:
 
 
 def _view(world: World, seed: int) -> Array:
-    """Find a place of a hand-held path that sees far, for a good picture."""
+    """Return the pose of a hand-held path with the largest depth, (4, 4)."""
     path = hand_path(world, seed, 40.0, 1.0)
     thumbnail = CameraIntrinsics.from_field_of_view(16, 12, 80.0)
     _, depth = render_clip(world, thumbnail, path.world_T_camera)

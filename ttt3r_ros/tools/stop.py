@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ctrl-C as a polite request: finish the frame, keep what there is."""
+"""Ctrl-C as a request to stop after the current frame and write the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """The number of the signal that asked to stop; 0 while nobody did."""
+    """The number of the received signal; 0 before one."""
 
     signal_number: int = 0
 
@@ -23,9 +23,9 @@ class StopRequest:
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
     """
-    Note the first SIGINT or SIGTERM in the block; a second one acts as usual, at once.
+    Record the first SIGINT or SIGTERM in the block; the second one has its usual effect.
 
-    Threads other than the main one cannot take signals: there nothing is ever noted.
+    Only the main thread receives signals; in other threads none is recorded.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -5,7 +5,7 @@
 Fetch, convert, show and verify checkpoints.
 
 Examples:
-  ttt3r weights fetch 512                          the published network, after its licence
+  ttt3r weights fetch 512                          asks to accept the licence
   ttt3r weights fetch 224 --accept-license         for scripts
   ttt3r weights fetch 512 --url https://my.mirror/cut3r_512_dpt_4_64.pth
   ttt3r weights convert FILE.pth --output FILE.safetensors --dtype bfloat16
@@ -59,18 +59,22 @@ _DTYPE_HELP = (
 
 
 class WeightsError(UserError):
-    """A command on weights cannot be carried out."""
+    """A command on weights failed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the four commands and their options."""
+    """
+    Add the subcommands and their options.
+
+    :param parser: parser of the command.
+    """
     commands = parser.add_subparsers(required=True, metavar='fetch|convert|info|verify')
 
     fetch = commands.add_parser(
         'fetch',
         help='download a published network and convert it',
         description='Download a published network, verify it and convert it to safetensors. '
-        'An interrupted download goes on where it stopped.',
+        'An interrupted download is continued.',
     )
     fetch.add_argument('name', nargs='?', default='512', choices=list(PUBLISHED))
     fetch.add_argument(
@@ -82,20 +86,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument(
         '--folder',
         type=Path,
-        help='where to put it (default: ttt3r_ros in $XDG_DATA_HOME or ~/.local/share, where '
+        help='folder (default: ttt3r_ros in $XDG_DATA_HOME or ~/.local/share, where '
         'the names 512 and 224 are looked up)',
     )
     fetch.add_argument('--keep', action='store_true', help='keep the .pth file too')
     _add_dtype(fetch)
     fetch.set_defaults(action=_fetch)
 
-    convert = commands.add_parser('convert', help='make a .safetensors file of a .pth file')
+    convert = commands.add_parser('convert', help='convert a .pth file to .safetensors')
     convert.add_argument('file', type=Path, metavar='FILE.pth')
     convert.add_argument('--output', type=Path, help='default: FILE.safetensors')
     _add_dtype(convert)
     convert.set_defaults(action=_convert)
 
-    info = commands.add_parser('info', help='show what a checkpoint is')
+    info = commands.add_parser('info', help='show architecture, metadata and hash of a checkpoint')
     verify = commands.add_parser(
         'verify', help='check the names, shapes, hash and numbers of a checkpoint'
     )
@@ -111,7 +115,12 @@ def _add_dtype(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out the chosen command."""
+    """
+    Run the chosen subcommand.
+
+    :param arguments: the parsed options.
+    :returns: the exit status.
+    """
     return int(arguments.action(arguments))
 
 
@@ -160,7 +169,7 @@ def _accept_license(accepted: bool) -> None:
 
 
 def _make_room(folder: Path, remote: RemoteFile, pth: Path, dtype: str) -> None:
-    """Make the folder and see that both files will fit into it."""
+    """Create the folder and check that it has space for both files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -172,14 +181,14 @@ def _make_room(folder: Path, remote: RemoteFile, pth: Path, dtype: str) -> None:
     if free < needed:
         raise WeightsError(
             f'{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: '
-            'make room, choose another --folder, or --dtype bfloat16'
+            'free some space, choose another --folder, or --dtype bfloat16'
         )
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     target = arguments.output or arguments.file.with_suffix('.safetensors')
     if target.exists() and target.samefile(arguments.file):
-        raise WeightsError(f'{target} would be replaced by itself: give another --output')
+        raise WeightsError(f'{target} would be replaced by itself: set another --output')
     _convert_file(arguments.file, target, arguments.dtype, hash_file(arguments.file))
     return 0
 
@@ -238,7 +247,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _verify_hash(path: Path, sha256: str) -> None:
-    """Compare a published file with the known hash; any other file has none."""
+    """Compare the hash of a published file with the known one; print that others have none."""
     namesake = next((remote for remote in PUBLISHED.values() if remote.name == path.name), None)
     if published_with(sha256) is not None:
         print(f'sha256 {sha256} is that of the published file')

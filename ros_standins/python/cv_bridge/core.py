@@ -37,15 +37,15 @@ _FORMAT_OF_FILE = {'jpg': 'jpeg', 'jpeg': 'jpeg', 'png': 'png', 'tiff': 'tiff', 
 
 
 class CvBridge:
-    """Convert between ROS images and OpenCV's arrays."""
+    """Converts between ROS images and OpenCV arrays."""
 
     def imgmsg_to_cv2(self, img_msg, desired_encoding='passthrough'):
         """
-        Give the pixels of an image.
+        Return the pixels of an image.
 
         :param img_msg: sensor_msgs/Image.
-        :param desired_encoding: an encoding, or 'passthrough' to leave it as it is.
-        :returns: (H, W) or (H, W, C), of the encoding's type.
+        :param desired_encoding: an encoding, or 'passthrough' for that of the image.
+        :returns: (H, W) or (H, W, C), in the type of the encoding.
         :raises CvBridgeError: when there is no such conversion.
         """
         dtype, channels = self.encoding_to_dtype_with_channels(img_msg.encoding)
@@ -61,10 +61,10 @@ class CvBridge:
 
     def cv2_to_imgmsg(self, cvim, encoding='passthrough', header=None):
         """
-        Make an image.
+        Return an image message.
 
         :param cvim: (H, W) or (H, W, C).
-        :param encoding: what the pixels are; 'passthrough' names only their type, as 8UC3.
+        :param encoding: of the pixels; 'passthrough' names only their type, for example 8UC3.
         :param header: std_msgs/Header, or None for an empty one.
         :returns: sensor_msgs/Image.
         :raises CvBridgeError: when the pixels are not of that encoding.
@@ -127,7 +127,7 @@ class CvBridge:
 
     def encoding_to_dtype_with_channels(self, encoding):
         """
-        Give the type of a value and the number of values a pixel.
+        Return the type of a value and the number of values of a pixel.
 
         :param encoding: a name of sensor_msgs, or OpenCV's such as 32FC1.
         :returns: name of the numpy type, number of channels.
@@ -145,15 +145,15 @@ class CvBridge:
 
 
 def _is_color(encoding):
-    """Tell whether an encoding says what its channels mean."""
+    """Return whether an encoding defines the meaning of its channels."""
     return not re.match(r'\d', encoding)
 
 
 def _convert(image, source, wanted):
     """
-    Turn pixels of one encoding into another.
+    Convert pixels from one encoding to another.
 
-    Channels first, then the depth: 8 to 16 bit and back scale the full range.
+    First the channels, then the depth: between 8 and 16 bit the full range is scaled.
     """
     if wanted in ('passthrough', source):
         return image

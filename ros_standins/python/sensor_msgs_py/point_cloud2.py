@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Stand-in for sensor_msgs_py.point_cloud2: numpy arrays to and from PointCloud2.
+Replacement for sensor_msgs_py.point_cloud2: numpy arrays to and from PointCloud2.
 
 Names and signatures are those of the real package, as far as a mapping node needs them.
 """
@@ -28,7 +28,7 @@ _DTYPE_OF = {
 
 def dtype_from_fields(fields, point_step=None):
     """
-    Give the structured type of one point.
+    Return the structured type of one point.
 
     :param fields: the PointFields; one with a count of n > 1 becomes n, named name_0, name_1.
     :param point_step: bytes of one point; by default the fields without padding after them.
@@ -50,12 +50,12 @@ def dtype_from_fields(fields, point_step=None):
 
 def create_cloud(header, fields, points, point_step=None):
     """
-    Make a cloud.
+    Return a cloud message.
 
     :param header: std_msgs/Header.
     :param fields: the PointFields.
     :param points: (N,) of the fields' structured type, (N, number of fields) of one type, or
-        any iterable of points. Organized clouds are not stood in for.
+        any iterable of points. Organized clouds are not supported.
     :param point_step: bytes of one point; by default the fields without padding after them.
     :returns: an unorganized PointCloud2, is_dense false: it does not look for NaN.
     """
@@ -86,10 +86,10 @@ def create_cloud(header, fields, points, point_step=None):
 
 def create_cloud_xyz32(header, points):
     """
-    Make a cloud of positions only.
+    Return a cloud message of positions only.
 
     :param header: std_msgs/Header.
-    :param points: (N, 3), metres.
+    :param points: (N, 3), metres, in the frame of the header.
     :returns: a PointCloud2 with the fields x, y, z, float32.
     """
     fields = [
@@ -101,13 +101,13 @@ def create_cloud_xyz32(header, points):
 
 def read_points(cloud, field_names=None, skip_nans=False, uvs=None, reshape_organized_cloud=False):
     """
-    Give the points of a cloud.
+    Return the points of a cloud.
 
     :param cloud: PointCloud2.
     :param field_names: which fields; by default all.
-    :param skip_nans: leave out points with a NaN in a chosen field.
-    :param uvs: which points, by their numbers.
-    :param reshape_organized_cloud: give (width, height) as the real package does.
+    :param skip_nans: omit points with a NaN in a chosen field.
+    :param uvs: indices of the points; by default all.
+    :param reshape_organized_cloud: return (width, height) as the real package does.
     :returns: (N,) of a structured type; bytes between two rows are not expected.
     """
     if reshape_organized_cloud:
@@ -135,12 +135,12 @@ def read_points_numpy(
     cloud, field_names=None, skip_nans=False, uvs=None, reshape_organized_cloud=False
 ):
     """
-    Give the points of a cloud as a plain array; the chosen fields must have one type.
+    Return the points of a cloud as a plain array; the chosen fields must have one type.
 
     :param cloud: PointCloud2.
     :param field_names: which fields; by default all.
-    :param skip_nans: leave out points with a NaN in a chosen field.
-    :param uvs: which points, as in read_points.
+    :param skip_nans: omit points with a NaN in a chosen field.
+    :param uvs: indices of the points, as in read_points.
     :param reshape_organized_cloud: as in read_points.
     :returns: (N, number of fields).
     """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Stand-in for tf2_ros: where frames are, at a time.
+Replacement for tf2_ros: transforms between frames over time.
 
 Names, signatures and messages are those of the real package, as far as a mapping node needs them.
 """

@@ -25,14 +25,14 @@ from tf_transformations import inverse_matrix, quaternion_from_matrix
 
 
 class Buffer:
-    """Keep the transforms of the last seconds and answer where a frame is in another."""
+    """Stores the transforms of the last seconds and looks up the pose of a frame in another."""
 
     def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
         """
-        Start empty.
+        Construct an empty buffer.
 
-        :param cache_time: how long transforms are kept; 10 s by default.
-        :param node: its clock tells when time jumps back, which empties the buffer.
+        :param cache_time: how long transforms are stored; 10 s by default.
+        :param node: node whose clock is watched; a jump back in time clears the buffer.
         """
         self._cache_ns = 10_000_000_000 if cache_time is None else cache_time.nanoseconds
         self._frames: dict[str, MovingFrame | StaticFrame] = {}
@@ -51,7 +51,7 @@ class Buffer:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every transform that has a time; static ones stay."""
+        """Remove all transforms but the static ones."""
         with self._changed:
             self._frames = {
                 child: frame
@@ -62,20 +62,20 @@ class Buffer:
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """
-        Take in where a frame is at a time.
+        Store a transform.
 
         :param transform: of the frame `child_frame_id` in `header.frame_id`.
-        :param authority: who says so.
+        :param authority: name of the publisher.
         :raises InvalidArgumentException: when a name or a number is malformed.
         """
         self._take_in(transform, lambda _: MovingFrame(self._cache_ns))
 
     def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
         """
-        Take in where a frame is at all times.
+        Store a static transform.
 
         :param transform: of the frame `child_frame_id` in `header.frame_id`.
-        :param authority: who says so.
+        :param authority: name of the publisher.
         :raises InvalidArgumentException: when a name or a number is malformed.
         """
         self._take_in(transform, StaticFrame)
@@ -100,15 +100,14 @@ class Buffer:
         timeout: Duration = Duration(),  # noqa: B008
     ) -> TransformStamped:
         """
-        Give target_T_source at a time.
+        Return target_T_source at a time.
 
-        :param target_frame: frame that the result takes points to.
-        :param source_frame: frame that it takes them from.
-        :param time: when; time 0 is the newest for which the whole chain is known.
-        :param timeout: how long to wait for it, in steady time; another thread must be
-            receiving meanwhile.
-        :returns: stamped with the time that it holds for.
-        :raises TransformException: one of its subclasses says why there is none.
+        :param target_frame: frame that the result transforms points to.
+        :param source_frame: frame that it transforms points from.
+        :param time: of the transform; 0 is the newest time at which the whole chain is known.
+        :param timeout: how long to wait for it, in steady time, while another thread receives.
+        :returns: the transform, with its time in the header.
+        :raises TransformException: a subclass for the reason, when there is no transform.
         """
         deadline = steady_time.monotonic() + timeout.nanoseconds / 1e9
         with self._changed:
@@ -132,14 +131,14 @@ class Buffer:
         return_debug_tuple: bool = False,
     ) -> bool | tuple[bool, str]:
         """
-        Tell whether lookup_transform would answer.
+        Return whether lookup_transform would succeed.
 
         :param target_frame: as in lookup_transform.
         :param source_frame: as in lookup_transform.
         :param time: as in lookup_transform.
         :param timeout: as in lookup_transform.
-        :param return_debug_tuple: give the reason too.
-        :returns: the answer, or (the answer, why not).
+        :param return_debug_tuple: return the reason too.
+        :returns: the answer, or (the answer, the reason).
         """
         try:
             self.lookup_transform(target_frame, source_frame, time, timeout)
@@ -149,11 +148,11 @@ class Buffer:
 
     def get_latest_common_time(self, target_frame: str, source_frame: str) -> Time:
         """
-        Give the newest time for which the whole chain between two frames is known.
+        Return the newest time at which the whole chain between two frames is known.
 
         :param target_frame: one end.
         :param source_frame: the other end.
-        :returns: the time, 0 when every transform on the way is static.
+        :returns: the time, 0 when every transform between them is static.
         :raises TransformException: when there is no chain.
         """
         with self._changed:
@@ -162,7 +161,7 @@ class Buffer:
             return Time(nanoseconds=self._latest_common_ns(target_frame, source_frame))
 
     def all_frames_as_yaml(self) -> str:
-        """Give the frames, each with its parent, as YAML."""
+        """Return the frames, each with its parent, as YAML."""
         with self._changed:
             lines = [
                 f"{child}: \n  parent: '{frame.parent}'\n"
@@ -172,7 +171,7 @@ class Buffer:
         return ''.join(lines) or '[]'
 
     def all_frames_as_string(self) -> str:
-        """Give the frames, each with its parent, as sentences."""
+        """Return the frames, each with its parent, as sentences."""
         with self._changed:
             return ''.join(
                 f'Frame {child} exists with parent {frame.parent}.\n'
@@ -193,7 +192,7 @@ class Buffer:
         return _message(target, source, stamp_ns, target_T_source)
 
     def _between(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
-        """Give target_T_source, (4, 4), by the first ancestor that both share."""
+        """Return target_T_source, (4, 4), through the first common ancestor."""
         ancestor_T = []
         for chain in self._chains(target, source):
             matrix = np.identity(4)
@@ -204,7 +203,7 @@ class Buffer:
         return inverse_matrix(ancestor_T_target) @ ancestor_T_source
 
     def _chains(self, target: str, source: str) -> tuple[list[str], list[str]]:
-        """Give the frames from each end up to the first ancestor that both share, without it."""
+        """Return the frames from each end up to the first common ancestor, without it."""
         from_target, from_source = self._ancestors(target), self._ancestors(source)
         for name in from_target:
             if name in from_source:
@@ -245,7 +244,7 @@ class Buffer:
 
 
 def _checked(transform: TransformStamped) -> tuple[str, Sample]:
-    """Give the name of the frame and the sample of a transform, or say what is wrong with it."""
+    """Return frame and sample of a transform; raise an exception when it is invalid."""
     parent = transform.header.frame_id.removeprefix('/')
     child = transform.child_frame_id.removeprefix('/')
     moved, turned = transform.transform.translation, transform.transform.rotation

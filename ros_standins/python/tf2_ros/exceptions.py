@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Why a transform cannot be given."""
+"""The exceptions of a lookup."""
 
 
 class TransformException(Exception):
-    """Base of all of them."""
+    """Base class of the exceptions."""
 
 
 class LookupException(TransformException):
@@ -17,12 +17,12 @@ class ConnectivityException(TransformException):
 
 
 class ExtrapolationException(TransformException):
-    """The time lies outside of what was received."""
+    """The time is outside the received transforms."""
 
 
 class InvalidArgumentException(TransformException):
-    """A frame's name, or a transform, is malformed."""
+    """The name of a frame, or a transform, is malformed."""
 
 
 class TimeoutException(TransformException):
-    """Nothing came in time."""
+    """No transform arrived in time."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How transforms travel: the topics' names and their quality of service."""
+"""Names and quality of service of the topics of transforms."""
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
 

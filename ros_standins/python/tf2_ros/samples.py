@@ -13,7 +13,7 @@ from tf_transformations import quaternion_matrix, quaternion_slerp
 
 @dataclass(frozen=True)
 class Sample:
-    """Where a frame is in its parent at one time."""
+    """The pose of a frame in its parent at one time."""
 
     stamp_ns: int
     parent: str
@@ -21,36 +21,34 @@ class Sample:
     quaternion: np.ndarray  # (4,) x y z w
 
     def matrix(self) -> np.ndarray:
-        """Give parent_T_frame, (4, 4)."""
+        """Return parent_T_frame, (4, 4), metres."""
         matrix = quaternion_matrix(self.quaternion)
         matrix[:3, 3] = self.translation
         return matrix
 
 
 class MovingFrame:
-    """Samples of the last seconds, in order of time."""
+    """The samples of a moving frame, of the last seconds in order of time."""
 
     def __init__(self, cache_ns: int) -> None:
         """
-        Start without a sample.
+        Construct a frame without samples.
 
-        :param cache_ns: how much older than the newest a sample may be.
+        :param cache_ns: largest age of a sample relative to the newest, nanoseconds.
         """
         self._cache_ns = cache_ns
         self._samples: list[Sample] = []
 
     @property
     def parent(self) -> str:
-        """Give the name of the frame that this one hangs on."""
+        """Return the name of the parent frame."""
         return self._samples[-1].parent
 
     def add(self, sample: Sample) -> None:
         """
-        Keep a sample, unless it is too old.
+        Add a sample, unless it is too old; one with another parent removes all others.
 
-        A frame that moves to another parent forgets where it was in the old one.
-
-        :param sample: any time, any order.
+        :param sample: of any time, in any order.
         """
         if self._samples and sample.parent != self.parent:
             self._samples.clear()
@@ -63,15 +61,15 @@ class MovingFrame:
         del self._samples[: bisect_left(self._samples, oldest, key=_stamp)]
 
     def latest_ns(self) -> int:
-        """Give the stamp of the newest sample."""
+        """Return the stamp of the newest sample, nanoseconds."""
         return self._samples[-1].stamp_ns
 
     def at(self, stamp_ns: int) -> Sample:
         """
-        Give the sample of a time, interpolated between its neighbours.
+        Return the sample at a time, interpolated between its neighbours.
 
-        :param stamp_ns: the time; 0 is the newest.
-        :raises ExtrapolationException: when it lies before the first or after the last.
+        :param stamp_ns: nanoseconds; 0 is the newest.
+        :raises ExtrapolationException: when it is before the first sample or after the last.
         """
         first, last = self._samples[0], self._samples[-1]
         if stamp_ns in (0, last.stamp_ns):
@@ -90,27 +88,27 @@ class MovingFrame:
 
 
 class StaticFrame:
-    """One sample that holds at all times."""
+    """A static frame, whose sample is valid at all times."""
 
     def __init__(self, sample: Sample) -> None:
-        """Hold it."""
+        """Construct the frame."""
         self._sample = sample
 
     @property
     def parent(self) -> str:
-        """Give the name of the frame that this one hangs on."""
+        """Return the name of the parent frame."""
         return self._sample.parent
 
     def add(self, sample: Sample) -> None:
-        """Replace it."""
+        """Replace the sample."""
         self._sample = sample
 
     def latest_ns(self) -> int:
-        """Give 0, which stands for no time."""
+        """Return 0: no time."""
         return 0
 
     def at(self, stamp_ns: int) -> Sample:
-        """Give it, whatever the time."""
+        """Return the sample, for any time."""
         del stamp_ns
         return self._sample
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From a node to /tf."""
+"""Publisher of /tf."""
 
 from collections.abc import Iterable
 
@@ -13,13 +13,13 @@ from tf2_ros.qos import DYNAMIC, TOPIC
 
 
 class TransformBroadcaster:
-    """Say where frames are, now and then."""
+    """Publishes transforms."""
 
     def __init__(self, node: Node, qos: QoSProfile | None = None) -> None:
         """
-        Advertise.
+        Create the publisher.
 
-        :param node: it publishes.
+        :param node: node of the publisher.
         :param qos: by default reliable, depth 100.
         """
         self.pub_tf = node.create_publisher(TFMessage, TOPIC, qos or DYNAMIC)

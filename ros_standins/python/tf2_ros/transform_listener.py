@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From topics to a buffer."""
+"""Subscriber of /tf and /tf_static."""
 
 from threading import Thread
 
@@ -16,7 +16,7 @@ from tf2_ros.qos import DYNAMIC, STATIC_LISTENER, STATIC_TOPIC, TOPIC
 
 
 class TransformListener:
-    """Fill a buffer with what is said on /tf and /tf_static."""
+    """Stores the transforms of /tf and /tf_static in a buffer."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class TransformListener:
         static_only: bool = False,
     ) -> None:
         """
-        Subscribe.
+        Create the subscriptions.
 
-        :param buffer: it is filled.
-        :param node: it subscribes.
-        :param spin_thread: let a thread of this listener spin the node, which nobody else does.
+        :param buffer: buffer of the transforms.
+        :param node: node of the subscriptions.
+        :param spin_thread: spin the node in a thread; nothing else may spin it.
         :param qos: of /tf; by default reliable, depth 100.
         :param static_qos: of /tf_static; by default reliable, transient local, depth 100.
-        :param static_only: leave /tf alone.
+        :param static_only: do not subscribe to /tf.
         """
         self.buffer = buffer
         self.node = node
@@ -61,7 +61,7 @@ class TransformListener:
             self.dedicated_listener_thread.start()
 
     def unregister(self) -> None:
-        """Unsubscribe, and end the thread if there is one."""
+        """Destroy the subscriptions, and end the thread if there is one."""
         if self.executor is not None:
             self.executor.shutdown()
             self.dedicated_listener_thread.join()
@@ -72,11 +72,11 @@ class TransformListener:
         self.tf_sub = self.tf_static_sub = None
 
     def callback(self, data: TFMessage) -> None:
-        """Take in transforms that have a time."""
+        """Store the transforms of /tf."""
         self._take_in(data, self.buffer.set_transform)
 
     def static_callback(self, data: TFMessage) -> None:
-        """Take in transforms that hold at all times."""
+        """Store the transforms of /tf_static."""
         self._take_in(data, self.buffer.set_transform_static)
 
     def _take_in(self, data, set_transform) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Stand-in for tf_transformations: rotations and 4x4 transforms, quaternions as x y z w.
+Replacement for tf_transformations: rotations and 4x4 transforms, quaternions x y z w.
 
 Names and signatures are those of the real package, as far as a mapping node needs them. Euler
 angles are roll, pitch and yaw about fixed axes ('sxyz'), the only order that ROS messages use.
@@ -15,13 +15,13 @@ import numpy as np
 
 
 def identity_matrix():
-    """Give the transform that moves nothing."""
+    """Return the identity, (4, 4)."""
     return np.identity(4)
 
 
 def translation_matrix(direction):
     """
-    Give the transform that only moves.
+    Return a translation.
 
     :param direction: (3,) metres.
     :returns: (4, 4).
@@ -33,7 +33,7 @@ def translation_matrix(direction):
 
 def translation_from_matrix(matrix):
     """
-    Give how far a transform moves.
+    Return the translation of a transform.
 
     :param matrix: (4, 4).
     :returns: (3,) metres.
@@ -42,20 +42,20 @@ def translation_from_matrix(matrix):
 
 
 def inverse_matrix(matrix):
-    """Give the transform that undoes another."""
+    """Return the inverse of a transform, (4, 4)."""
     return np.linalg.inv(matrix)
 
 
 def concatenate_matrices(*matrices):
-    """Multiply transforms, the first one leftmost."""
+    """Return the product of transforms, (4, 4), the first one leftmost."""
     return reduce(np.dot, matrices, np.identity(4))
 
 
 def quaternion_matrix(quaternion):
     """
-    Give the rotation of a quaternion.
+    Return the rotation of a quaternion.
 
-    :param quaternion: (4,) x y z w of any length; zero gives the identity.
+    :param quaternion: (4,) x y z w of any length; the identity for zero.
     :returns: (4, 4).
     """
     x, y, z, w = (float(value) for value in quaternion)
@@ -74,7 +74,7 @@ def quaternion_matrix(quaternion):
 
 def quaternion_from_matrix(matrix):
     """
-    Give the unit quaternion of a rotation.
+    Return the unit quaternion of a rotation.
 
     :param matrix: (4, 4) or (3, 3).
     :returns: (4,) x y z w, w >= 0.
@@ -101,7 +101,7 @@ def quaternion_from_matrix(matrix):
 
 def quaternion_multiply(quaternion1, quaternion0):
     """
-    Give the quaternion that turns by quaternion0 first, then by quaternion1.
+    Return the product: the rotation by quaternion0 followed by quaternion1.
 
     :param quaternion1: (4,) x y z w.
     :param quaternion0: (4,) x y z w.
@@ -120,19 +120,19 @@ def quaternion_multiply(quaternion1, quaternion0):
 
 
 def quaternion_conjugate(quaternion):
-    """Give x y z with the other sign, and w."""
+    """Return the conjugate, (4,): -x -y -z w."""
     x, y, z, w = quaternion
     return np.array([-x, -y, -z, w], dtype=float)
 
 
 def quaternion_inverse(quaternion):
-    """Give the quaternion that undoes another."""
+    """Return the inverse of a quaternion, (4,) x y z w."""
     return quaternion_conjugate(quaternion) / np.dot(quaternion, quaternion)
 
 
 def quaternion_about_axis(angle, axis):
     """
-    Give the quaternion of a turn about an axis.
+    Return the quaternion of a rotation about an axis.
 
     :param angle: radians.
     :param axis: (3,) of any length but 0.
@@ -144,17 +144,17 @@ def quaternion_about_axis(angle, axis):
 
 def quaternion_slerp(quat0, quat1, fraction, spin=0, shortestpath=True):
     """
-    Go a part of the way from one rotation to another, at constant speed.
+    Interpolate between two rotations at constant angular velocity.
 
     :param quat0: (4,) x y z w, at fraction 0.
     :param quat1: (4,) x y z w, at fraction 1.
     :param fraction: 0 to 1.
-    :param spin: whole half turns more; only 0 is stood in for.
-    :param shortestpath: turn the shorter way round.
+    :param spin: additional half turns; only 0 is supported.
+    :param shortestpath: whether to rotate by less than pi.
     :returns: (4,) x y z w.
     """
     if spin:
-        raise NotImplementedError('this stand-in has no extra spin')
+        raise NotImplementedError('spin is not supported')
     q0 = np.asarray(quat0, dtype=float) / np.linalg.norm(quat0)
     q1 = np.asarray(quat1, dtype=float) / np.linalg.norm(quat1)
     cosine = float(np.dot(q0, q1))
@@ -169,12 +169,12 @@ def quaternion_slerp(quat0, quat1, fraction, spin=0, shortestpath=True):
 
 def quaternion_from_euler(ai, aj, ak, axes='sxyz'):
     """
-    Give the quaternion of roll, pitch and yaw.
+    Return the quaternion of roll, pitch and yaw.
 
     :param ai: roll about x, radians.
     :param aj: pitch about y, radians.
     :param ak: yaw about z, radians; roll comes first, about fixed axes.
-    :param axes: only 'sxyz' is stood in for.
+    :param axes: only 'sxyz' is supported.
     :returns: (4,) x y z w.
     """
     _check_axes(axes)
@@ -187,10 +187,10 @@ def quaternion_from_euler(ai, aj, ak, axes='sxyz'):
 
 def euler_from_quaternion(quaternion, axes='sxyz'):
     """
-    Give roll, pitch and yaw of a quaternion.
+    Return roll, pitch and yaw of a quaternion.
 
     :param quaternion: (4,) x y z w.
-    :param axes: only 'sxyz' is stood in for.
+    :param axes: only 'sxyz' is supported.
     :returns: three angles, radians.
     """
     return euler_from_matrix(quaternion_matrix(quaternion), axes)
@@ -198,11 +198,11 @@ def euler_from_quaternion(quaternion, axes='sxyz'):
 
 def euler_from_matrix(matrix, axes='sxyz'):
     """
-    Give roll, pitch and yaw of a rotation.
+    Return roll, pitch and yaw of a rotation.
 
     :param matrix: (4, 4) or (3, 3).
-    :param axes: only 'sxyz' is stood in for.
-    :returns: three angles, radians; yaw is 0 where pitch is a quarter turn.
+    :param axes: only 'sxyz' is supported.
+    :returns: three angles, radians; yaw is 0 where pitch is pi / 2.
     """
     _check_axes(axes)
     r = np.asarray(matrix, dtype=float)
@@ -214,10 +214,10 @@ def euler_from_matrix(matrix, axes='sxyz'):
 
 
 def euler_matrix(ai, aj, ak, axes='sxyz'):
-    """Give the (4, 4) rotation of roll, pitch and yaw."""
+    """Return the (4, 4) rotation of roll, pitch and yaw, radians."""
     return quaternion_matrix(quaternion_from_euler(ai, aj, ak, axes))
 
 
 def _check_axes(axes):
     if axes != 'sxyz':
-        raise NotImplementedError(f"this stand-in has only the axes 'sxyz', not {axes!r}")
+        raise NotImplementedError(f"only the axes 'sxyz' are supported, not {axes!r}")

@@ -18,8 +18,8 @@ FRAMES = 10
 
 
 @pytest.fixture(scope='module')
-def filmed():
-    """Give six rendered images with exact depth, their poses from the first, and the lens."""
+def rendered():
+    """Return six rendered images, their exact depth, first_T_camera and intrinsics."""
     world = build_world('S', 7)
     intrinsics = CameraIntrinsics.from_field_of_view(192, 144, 75)
     poses = hand_path(world, 4, 2.0, 5.0).world_T_camera[:6]
@@ -58,8 +58,8 @@ def test_a_constant_pose_misses_a_straight_path_by_its_spread():
     assert errors.step == pytest.approx(1.0, abs=1e-9)
 
 
-def test_features_with_true_depth_recover_a_rendered_motion(filmed):
-    rgb, depth, truth, intrinsics = filmed
+def test_features_with_true_depth_recover_a_rendered_motion(rendered):
+    rgb, depth, truth, intrinsics = rendered
     path = classical(rgb, depth, intrinsics)
     # A walk of 0.64 m in which the camera turns by 15 degrees.
     assert np.degrees(rotation_angle(truth[-1, :3, :3])) > 15
@@ -69,8 +69,8 @@ def test_features_with_true_depth_recover_a_rendered_motion(filmed):
     assert np.linalg.norm(error[:, :3, 3], axis=1).max() < 0.04
 
 
-def test_depth_twice_as_large_gives_a_motion_twice_as_large(filmed):
-    rgb, depth, truth, intrinsics = filmed
+def test_depth_twice_as_large_gives_a_motion_twice_as_large(rendered):
+    rgb, depth, truth, intrinsics = rendered
     path = classical(rgb, 2 * depth, intrinsics)
     expected = 2 * truth[-1, :3, 3]
     assert np.linalg.norm(path[-1, :3, 3] - expected) < 0.15 * np.linalg.norm(expected)

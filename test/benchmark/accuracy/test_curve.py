@@ -17,7 +17,7 @@ STILL = 4  # the first checks at which the network does not see motion yet
 
 
 def rows(exponent=0.3, bend=1.0):
-    """Give checks: no motion at first, then errors by a law, the last third times `bend`."""
+    """Return log rows: no motion, then errors by a law, the last third times `bend`."""
     later = len(FRAMES) - (len(FRAMES) - STILL) // 3
     factor = np.where(np.arange(len(FRAMES)) < later, 1.0, bend)
     error = 5 * FRAMES**-exponent * factor

@@ -12,7 +12,7 @@ PAGE = 'Before.\n<!-- accuracy: short -->\nold\n<!-- end of short -->\nAfter.\n'
 
 
 def pages(tmp_path):
-    """Make documentation and a measured part with a picture."""
+    """Write documentation and a measured part with a picture."""
     docs, measured = tmp_path / 'docs', tmp_path / 'measured'
     docs.mkdir()
     measured.mkdir()

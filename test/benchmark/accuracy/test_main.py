@@ -12,9 +12,14 @@ import pytest
 from tqdm import tqdm
 
 from benchmark.accuracy.__main__ import main
-from benchmark.accuracy.batched_runs import Cut, decodings, EncodedFilms, run_films
+from benchmark.accuracy.batched_runs import (
+    decodings,
+    EncodedSequences,
+    run_sequences,
+    SegmentLayout,
+)
 from benchmark.accuracy.estimates import Method, methods, RULES
-from benchmark.accuracy.films import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
+from benchmark.accuracy.sequences import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.mapping.mapper import Mapper
@@ -29,7 +34,7 @@ FIT = ImageFit.for_image(640, 480, 64, 16)
 
 @pytest.fixture(scope='module')
 def measured(tmp_path_factory):
-    """Measure a random network on films of S; no recordings are there."""
+    """Measure a random network on sequences of S; no recordings are there."""
     out = tmp_path_factory.mktemp('measured')
     command = ['--checkpoint', 'random', '--quick', '--families', 'S', '--device', 'cpu']
     assert main([*command, '--shared', str(out / 'nowhere'), '--out', str(out)]) == 0
@@ -37,12 +42,12 @@ def measured(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def film():
+def sequence():
     return simulated('S', 'hand', 0, 6, 15.0, FIT)
 
 
 @pytest.fixture(scope='module')
-def two_films():
+def two_sequences():
     return [simulated('S', kind, 0, 11, 7.5, FIT) for kind in ('hand', 'robot')]
 
 
@@ -67,7 +72,7 @@ def test_the_baselines_stand_in_the_same_table(measured, file):
         assert f'| {name} ' in text
 
 
-def test_long_films_are_measured_by_every_rule_with_and_without_segments(measured):
+def test_long_sequences_are_measured_by_every_rule_with_and_without_segments(measured):
     records = json.loads((measured / 'long.json').read_text())['records']
     names = {record['method'] for record in records}
     rules = {'cut3r', 'ttt3r', 'ttt3r x 0.5', 'brake', 'filt3r'}
@@ -76,19 +81,21 @@ def test_long_films_are_measured_by_every_rule_with_and_without_segments(measure
     assert {record['kind'] for record in records} == {'robot', 'hand'}
 
 
-def test_the_beginning_of_a_long_film_is_a_shorter_film(measured):
+def test_the_beginning_of_a_long_sequence_is_a_shorter_sequence(measured):
     records = json.loads((measured / 'long.json').read_text())['records']
-    of_film = [r for r in records if (r['film'], r['method']) == ('S robot 0', 'constant pose')]
+    of_sequence = [
+        r for r in records if (r['sequence'], r['method']) == ('S robot 0', 'constant pose')
+    ]
     # At a constant speed the path grows by as much with each image.
-    step = [record['path']['path'] / (record['setting'] - 1) for record in of_film]
+    step = [record['path']['path'] / (record['setting'] - 1) for record in of_sequence]
     assert len(step) > 5
     assert step == pytest.approx([step[0]] * len(step), abs=0.02 * step[0])
 
 
 def test_rates_are_those_of_one_path(measured):
     records = json.loads((measured / 'rates.json').read_text())['records']
-    of_film = [record for record in records if record['film'] == 'S robot 0']
-    lengths = {record['setting']: record['path']['path'] for record in of_film}
+    of_sequence = [record for record in records if record['sequence'] == 'S robot 0']
+    lengths = {record['setting']: record['path']['path'] for record in of_sequence}
     # 12 images at 30 Hz are 6 at 15 Hz, 3 at 7.5 Hz and but one at 2 Hz; this robot drives at a
     # constant speed, so the length goes with the time from the first image to the last.
     seconds = {30.0: 11 / 30, 15.0: 5 / 15, 7.5: 2 / 7.5}
@@ -118,30 +125,32 @@ def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
     assert capsys.readouterr().err.count('\n') == 1
 
 
-def alone(network, film, method):
-    """Follow a film as the product does: its own mapper, frame by frame."""
+def alone(network, sequence, method):
+    """Follow a sequence as the product does: its own mapper, frame by frame."""
     predictor = Predictor(network, rule=RULES[method.rule])
     limits = {'max_speed': 1000.0, 'max_turn_rate': 1e5}  # random weights jump about
     tracking = TrackingSettings(reset_interval=method.interval, segment_scale='free', **limits)
     mapper = Mapper(predictor, MappingSettings(tracking))
-    seen = map(Observation, film.rgb, film.stamps_ns.tolist())
+    seen = map(Observation, sequence.rgb, sequence.stamps_ns.tolist())
     return [mapper.observe(observation).tracked for observation in seen]
 
 
 @pytest.mark.parametrize('interval', [0, 1, 4, 11])
-def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, interval, monkeypatch):
+def test_a_batch_gives_the_estimate_of_the_mapper_for_each_sequence(
+    two_sequences, interval, monkeypatch
+):
     monkeypatch.setattr(
         'benchmark.accuracy.batched_runs.SEGMENT_SCALE', 'free'
     )  # it always has an effect
     network = random_network(choose_device('cpu'), 'strict').eval()
     compared = methods([interval])[-len(RULES) :]
-    encoded = EncodedFilms.of(network, two_films)
+    encoded = EncodedSequences.of(network, two_sequences)
     with tqdm() as progress:
-        told = run_films(network, encoded, compared, progress, compared)
+        estimates = run_sequences(network, encoded, compared, progress, compared)
         assert progress.n == decodings(2, len(encoded), compared)
     for method in compared:
-        for film, said in zip(two_films, told[method.name], strict=True):
-            frames = alone(network, film, method)
+        for sequence, said in zip(two_sequences, estimates[method.name], strict=True):
+            frames = alone(network, sequence, method)
             poses = np.stack([frame.track_T_camera for frame in frames])
             points = np.stack([frame.pointmap.points_camera for frame in frames])
             np.testing.assert_allclose(said.world_T_camera, poses, atol=1e-4)
@@ -151,12 +160,15 @@ def test_the_batch_says_what_the_mapper_says_of_each_film_alone(two_films, inter
             np.testing.assert_allclose(said.gains, gains, atol=1e-4)
 
 
-def test_points_that_nobody_asked_for_change_no_path(two_films):
+def test_points_that_are_not_requested_change_no_path(two_sequences):
     network = random_network(choose_device('cpu'), 'strict').eval()
-    encoded, chosen = EncodedFilms.of(network, two_films), [Method('cut3r', 4), Method('brake', 4)]
+    encoded, chosen = (
+        EncodedSequences.of(network, two_sequences),
+        [Method('cut3r', 4), Method('brake', 4)],
+    )
     with tqdm(disable=True) as progress:
-        with_points = run_films(network, encoded, chosen, progress, chosen)
-        without = run_films(network, encoded, chosen, progress, chosen[:1])
+        with_points = run_sequences(network, encoded, chosen, progress, chosen)
+        without = run_sequences(network, encoded, chosen, progress, chosen[:1])
     assert set(without) == {method.name for method in chosen}
     for name, others in without.items():
         for one, other in zip(with_points[name], others, strict=True):
@@ -167,42 +179,42 @@ def test_points_that_nobody_asked_for_change_no_path(two_films):
     assert all(other.points_camera.size == 0 for other in without['brake, segments of 4'])
 
 
-def test_a_film_is_cut_as_the_mapper_cuts_it():
-    cut = Cut(8, 3)
+def test_a_sequence_is_divided_into_segments_as_the_mapper_does():
+    layout = SegmentLayout(8, 3)
     # 0 1 2, then 3 4 5 behind 2, then 6 7 behind 5; the first and the last clip are filled up.
-    assert cut.images.tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [5, 6, 7, 7]]
-    assert cut.images[cut.segment, cut.place].tolist() == list(range(8))
-    assert cut.joints.tolist() == [2, 5]
+    assert layout.images.tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [5, 6, 7, 7]]
+    assert layout.images[layout.segment, layout.place].tolist() == list(range(8))
+    assert layout.joints.tolist() == [2, 5]
 
 
-def test_a_film_is_the_same_every_time_and_begins_at_the_world(film):
+def test_a_sequence_is_the_same_every_time_and_begins_at_the_world(sequence):
     again = simulated('S', 'hand', 0, 6, 15.0, FIT)
-    np.testing.assert_array_equal(film.rgb, again.rgb)
-    np.testing.assert_array_equal(film.world_T_camera, again.world_T_camera)
-    np.testing.assert_allclose(film.world_T_camera[0], np.eye(4), atol=1e-12)
+    np.testing.assert_array_equal(sequence.rgb, again.rgb)
+    np.testing.assert_array_equal(sequence.world_T_camera, again.world_T_camera)
+    np.testing.assert_allclose(sequence.world_T_camera[0], np.eye(4), atol=1e-12)
 
 
-def test_the_depth_of_a_film_belongs_to_its_poses(film):
+def test_the_depth_of_a_sequence_belongs_to_its_poses(sequence):
     # A point of the first image, seen again in the last one, has the depth that is stored there.
-    lens = film.intrinsics
-    points = (lens.rays() * film.depth[0].astype(np.float64)[..., None]).reshape(-1, 3)
-    last = invert(film.world_T_camera[-1])
+    lens = sequence.intrinsics
+    points = (lens.rays() * sequence.depth[0].astype(np.float64)[..., None]).reshape(-1, 3)
+    last = invert(sequence.world_T_camera[-1])
     x, y, z = (points @ last[:3, :3].T + last[:3, 3]).T
     u, v = np.round(lens.fx * x / z + lens.cx), np.round(lens.fy * y / z + lens.cy)
     inside = (z > 0.1) & (u >= 0) & (u < lens.width) & (v >= 0) & (v < lens.height)
-    stored = film.depth[-1][v[inside].astype(int), u[inside].astype(int)]
+    stored = sequence.depth[-1][v[inside].astype(int), u[inside].astype(int)]
     assert inside.mean() > 0.5
     assert np.median(np.abs(stored - z[inside]) / z[inside]) < 0.02
 
 
-def test_a_lower_rate_takes_images_away_and_nothing_else(film):
-    slow = film.every(2)
-    np.testing.assert_array_equal(slow.rgb, film.rgb[[0, 2, 4]])
-    np.testing.assert_array_equal(slow.world_T_camera, film.world_T_camera[[0, 2, 4]])
-    np.testing.assert_array_equal(slow.stamps_ns, film.stamps_ns[[0, 2, 4]])
+def test_a_lower_rate_takes_images_away_and_nothing_else(sequence):
+    slow = sequence.every(2)
+    np.testing.assert_array_equal(slow.rgb, sequence.rgb[[0, 2, 4]])
+    np.testing.assert_array_equal(slow.world_T_camera, sequence.world_T_camera[[0, 2, 4]])
+    np.testing.assert_array_equal(slow.stamps_ns, sequence.stamps_ns[[0, 2, 4]])
 
 
-def test_films_are_of_seeds_that_neither_training_nor_its_validation_draws():
+def test_sequences_are_of_seeds_that_neither_training_nor_its_validation_draws():
     validated = 1000  # far more than any validation set has
     assert FIRST_VALIDATION_SEED + validated < FIRST_SEED
     assert FIRST_SEED + validated < FIRST_CHOICE_SEED
@@ -224,9 +236,9 @@ def test_records_of_other_weights_are_refused(measured, tmp_path, capsys):
 
 
 def test_a_recording_is_fitted_with_its_depth(shared_data):
-    film = recorded(shared_data / 'data' / 'indoor_hololens_office', Architecture.tiny(), 6)
-    assert film.rgb.shape == (6, 32, 64, 3)
-    assert film.intrinsics.width == 64
+    sequence = recorded(shared_data / 'data' / 'indoor_hololens_office', Architecture.tiny(), 6)
+    assert sequence.rgb.shape == (6, 32, 64, 3)
+    assert sequence.intrinsics.width == 64
     # Depth comes with every fifth image.
-    assert film.depth.any(axis=(1, 2)).tolist() == [True, False, False, False, False, True]
-    assert 0.3 < np.median(film.depth[0][film.depth[0] > 0]) < 10
+    assert sequence.depth.any(axis=(1, 2)).tolist() == [True, False, False, False, False, True]
+    assert 0.3 < np.median(sequence.depth[0][sequence.depth[0] > 0]) < 10

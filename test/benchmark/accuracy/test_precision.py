@@ -46,10 +46,10 @@ def test_one_step_is_compared_in_metres_degrees_and_parts(sign):
     assert errors.tokens == pytest.approx(2, abs=1e-6)
 
 
-def test_paths_are_compared_over_all_films():
+def test_paths_are_compared_over_all_sequences():
     found = [
-        Found(option, film, {0: ate}, [])
-        for option, film, ate in [
+        Found(option, sequence, {0: ate}, [])
+        for option, sequence, ate in [
             (STRICT, 'a', 1.0),
             (STRICT, 'b', 3.0),
             ('fast', 'a', 1.2),
@@ -88,7 +88,7 @@ def test_every_option_is_measured_from_end_to_end(tmp_path, capsys):
     for option in OPTIONS:
         assert printed.count(f'| {option} ') == 2
     found = json.loads(path.read_text())['found']
-    assert len(found) == (1 + len(OPTIONS)) * 2  # films: robot and hand
+    assert len(found) == (1 + len(OPTIONS)) * 2  # sequences: robot and hand
     exact, *rough = (
         max(s['points'] for f in found if f['option'] == option for s in f['steps'])
         for option in OPTIONS

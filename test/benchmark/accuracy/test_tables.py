@@ -27,7 +27,7 @@ def test_a_number_has_its_error_and_unit():
     assert number(Mean(0.1234, 0.0056), 1, 100) == '12.3 ± 0.6'
 
 
-def test_a_number_of_one_film_has_no_error():
+def test_a_number_of_one_sequence_has_no_error():
     assert number(Mean(1.0, NAN), 2) == '1.00'
 
 

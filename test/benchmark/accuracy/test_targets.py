@@ -18,13 +18,13 @@ BENCH = SimpleNamespace(methods=[*RULES, *SEGMENTED], rate_hz=15.0)
 
 
 def record(method, ate, setting=500, group='M', kind='robot', turn=1.0, scene=None):
-    """Give a record of a film of 10 m."""
+    """Return a record of a path of 10 m."""
     errors = PathErrors(path=10.0, ate=ate, drift=ate, step=0.0, turn=turn)
-    return Record('film', group, kind, method, setting, errors, scene)
+    return Record('sequence', group, kind, method, setting, errors, scene)
 
 
 def test_the_best_method_has_the_least_error_over_all_its_paths():
-    # The mean counts, not the best film: 1.2 m against 1.0 m.
+    # The mean counts, not the best sequence: 1.2 m against 1.0 m.
     records = [record('cut3r', ate) for ate in (0.4, 2.0)]
     records += [record('brake', ate) for ate in (0.9, 1.1)]
     assert best_method(records, RULES) == Method('brake')

@@ -43,7 +43,7 @@ OUTPUTS = set(check_numerics.TOLERANCES) - {'rgb'}
 
 @pytest.fixture
 def contents() -> dict[str, object]:
-    """Give what a small correct bundle holds: two frames of a random network of our own."""
+    """Return what a small correct bundle holds: two frames of a random network of our own."""
     torch.manual_seed(0)
     ours = Network(config_architecture(CONFIG)).eval()
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -80,7 +80,7 @@ def contents() -> dict[str, object]:
 
 @pytest.fixture
 def write_bundle(tmp_path):
-    """Give a function that writes contents to a file and returns its path as text."""
+    """Return a function that writes contents to a file and returns its path as text."""
 
     def write(contents):
         path = tmp_path / 'bundle.npz'
@@ -93,7 +93,7 @@ def write_bundle(tmp_path):
 
 @pytest.fixture
 def gated_run(shared_data, tmp_path) -> str:
-    """Give the path of the reference bundle with its run `ttt3r` alone, for speed."""
+    """Return the path of the reference bundle with its run `ttt3r` alone, for speed."""
     with np.load(shared_data / 'reference' / 'tiny_ref.npz') as file:
         arrays = dict(file)
     runs = [run for run in json.loads(str(arrays['runs'])) if run['name'] == 'ttt3r']
@@ -103,7 +103,7 @@ def gated_run(shared_data, tmp_path) -> str:
 
 
 def beyond(printed: str) -> set[str]:
-    """Give the outputs that were printed as beyond their tolerance."""
+    """Return the outputs that were printed as beyond their tolerance."""
     rows = [line.split() for line in printed.splitlines()]
     return {row[1] for row in rows if row[-1] == 'BEYOND'}
 

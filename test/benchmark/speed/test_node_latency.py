@@ -21,7 +21,7 @@ def node_latency():
 
 
 def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
-    ear = node_latency.Ear('/camera1/ttt3r/points', {70 * SECOND: 21.5})
+    subscriber = node_latency.CloudSubscriber('/camera1/ttt3r/points', {70 * SECOND: 21.5})
     image = {
         'stamp_ns': 70 * SECOND,  # 20 s of the monotonic clock
         'arrived': 20.125,
@@ -36,7 +36,7 @@ def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
         },
     }
 
-    ((spans),) = node_latency._spans([image], ear, 50.0)
+    ((spans),) = node_latency._spans([image], subscriber, 50.0)
 
     figures = [spans.pop(name) for name in FIGURES]
     assert figures == [[1250, 875], [750, 625], [1000, 625]]
@@ -48,10 +48,10 @@ def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
 
 
 def test_an_image_whose_cloud_was_not_heard_is_left_out(node_latency):
-    ear = node_latency.Ear('/camera1/ttt3r/points')
+    subscriber = node_latency.CloudSubscriber('/camera1/ttt3r/points')
 
     with pytest.raises(node_latency.LatencyError, match='no cloud of'):
-        node_latency._spans([{'stamp_ns': 1}], ear, 0.0)
+        node_latency._spans([{'stamp_ns': 1}], subscriber, 0.0)
 
 
 @pytest.mark.slow

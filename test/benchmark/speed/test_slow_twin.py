@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.accuracy.films import simulated
+from benchmark.accuracy.sequences import simulated
 from benchmark.speed.slow_twin import explicit_attention, Logits, published_network, SlowTwin
-from ttt3r_ros.model import Architecture, Network, Outputs, update_rule
+from ttt3r_ros.model import Architecture, HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 
@@ -50,7 +50,7 @@ def differences(network, images, outputs):
 def test_the_twin_tells_the_same_with_every_head(tiny):
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
 
-    worst = differences(tiny, images, Outputs(world_points=True, rgb=True))
+    worst = differences(tiny, images, HeadSelection(world_points=True, rgb=True))
 
     assert len(worst) == 10
     # Of points of 5 m and a memory of up to 34, which adds up over the images. A float16 of the
@@ -61,9 +61,9 @@ def test_the_twin_tells_the_same_with_every_head(tiny):
 
 def test_the_twin_tells_the_same_with_the_checkpoint_that_ships():
     network, _ = load_network(resolve_checkpoint('small'), CPU, 'strict')
-    film = simulated('S', 'robot', 0, 6, 15.0, ImageFit.for_image(640, 480, 128, 16))
+    sequence = simulated('S', 'robot', 0, 6, 15.0, ImageFit.for_image(640, 480, 128, 16))
 
-    worst = differences(network, film.rgb, Outputs())
+    worst = differences(network, sequence.rgb, HeadSelection())
 
     assert worst['points_camera'] < 1e-4  # metres
     assert worst['translation'] < 1e-5
@@ -88,8 +88,8 @@ def test_attention_by_the_formula():
 
 
 def test_the_logits_of_all_decoder_blocks_stay_in_memory(tiny):
-    kept: Logits = []
-    network = published_network(tiny, kept)
+    stored_logits: Logits = []
+    network = published_network(tiny, stored_logits)
 
     with torch.inference_mode():
         network.step(torch.zeros(1, 3, 48, 64), network.initial_state())
@@ -103,7 +103,7 @@ def test_the_logits_of_all_decoder_blocks_stay_in_memory(tiny):
         (1, image_heads, image, image),
         (1, image_heads, image, state),
     ]
-    assert [tuple(logits.shape) for logits in kept] == of_a_layer * TINY.decoder_depth
+    assert [tuple(logits.shape) for logits in stored_logits] == of_a_layer * TINY.decoder_depth
 
 
 def test_the_weights_are_shared_and_the_original_stays_as_it_was(tiny):

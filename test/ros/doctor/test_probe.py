@@ -23,7 +23,7 @@ ALONE = {'odom_frame': '', 'base_frame': ''}
 
 @pytest.fixture
 def look(rig, domain, monkeypatch):
-    """Let the doctor look while the robot does something again and again."""
+    """Return the observation of the doctor while the robot repeats an action."""
     monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
 
     def look(do=lambda: None):
@@ -54,10 +54,10 @@ def test_a_best_effort_camera_and_a_reliable_node_are_both_named(rig, look):
 
     observed = look(lambda: publisher.publish(rig.image(0, rig.now_ns())))
 
-    expected = '/image: /robot offers BEST_EFFORT, /ttt3r asks for RELIABLE'
+    expected = '/image: /robot offers BEST_EFFORT, /ttt3r requests RELIABLE'
     assert expected in failures(observed)
     assert observed.node.settings.image_qos == 'reliable'
-    assert observed.image.arrivals.count > 0  # the doctor hears what the node cannot
+    assert observed.image.arrivals.count > 0  # the doctor receives what the node cannot
     assert [end.node for end in observed.grid.publishers] == ['/ttt3r']
 
 
@@ -73,8 +73,8 @@ def test_a_missing_link_of_tf_is_named_and_the_others_by_their_authors(rig, look
 
     observed = look(drive)
 
-    missing = [seen for seen in failures(observed) if 'nobody publishes' in seen]
-    assert missing == ["nobody publishes 'base_link' -> 'camera_optical_frame'"]
+    missing = [seen for seen in failures(observed) if 'no node publishes' in seen]
+    assert missing == ["no node publishes 'base_link' -> 'camera_optical_frame'"]
     authors = {(link.parent, link.child): link.authors for link in observed.links if link.certain}
     assert authors in (  # Kilted tells them, older ones do not
         {('map', 'odom'): ('/ttt3r',), ('odom', 'base_link'): ('/robot',)},
@@ -128,7 +128,7 @@ def test_the_costmap_that_ships_uses_the_points(repository):
 
 
 def flat(values, prefix=''):
-    """Give nested parameters as ROS does."""
+    """Return nested parameters as ROS does."""
     result = {}
     for name, value in values.items():
         nested = isinstance(value, dict)

@@ -209,7 +209,7 @@ def test_a_folder_with_a_broken_image_plays_on(rig, start_process, tmp_path):
 
     assert player.returncode == 0
     assert {grey_of(image) for image in images} <= {0, 10, 30, 40, 50}
-    assert 'left out: image 000002.png' in player.output.read_text()
+    assert 'skipped: image 000002.png' in player.output.read_text()
 
 
 @pytest.mark.parametrize('storage', StoragePlugin)

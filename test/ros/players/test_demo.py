@@ -52,7 +52,7 @@ def start_demo(domain, tmp_path):
 
 
 def children_of(process):
-    """Give the node processes that a demo started: name of the module -> process id."""
+    """Return the node processes that a demo started: name of the module -> process id."""
     found = {}
     for path in Path('/proc').glob('[0-9]*/stat'):
         try:
@@ -101,8 +101,8 @@ def test_a_drive_is_mapped_compared_with_the_truth_and_drawn(start_demo, tmp_pat
     assert len(truth.stamps_ns) > 0.9 * 2 * 40
     assert len(estimate.stamps_ns) >= 3
     assert set(estimate.stamps_ns.tolist()) <= set(truth.stamps_ns.tolist())
-    assert re.search(r'\d+ images mapped, [\d.]+ a second, latency \d+ ms', said)
-    assert re.search(r'ATE [\d.]+ m on a way of [\d.]+ m|not compared with the truth', said)
+    assert re.search(r'\d+ images mapped, [\d.]+ per second, latency \d+ ms', said)
+    assert re.search(r'ATE [\d.]+ m on a path of [\d.]+ m|not compared with the truth', said)
     summary = json.loads((tmp_path / 'demo' / 'recording.json').read_text())
     assert summary['images_mapped'] == len(estimate.stamps_ns)
     with (tmp_path / 'demo' / 'map.ply').open('rb') as file:
@@ -126,14 +126,16 @@ def test_a_recording_is_mapped(start_demo, tmp_path):
     estimate = read_trajectory(tmp_path / 'out' / 'trajectory.txt')
     # The stamps are those of the video, a second late because 0 would mean "none"; 2 s of them.
     assert set(estimate.stamps_ns.tolist()) <= {10**9 + n * 200_000_000 for n in range(11)}
-    assert estimate.stamps_ns[0] < 10**9 + 10**9  # none waits for a calibration that nobody has
+    assert (
+        estimate.stamps_ns[0] < 10**9 + 10**9
+    )  # the node does not wait for a missing calibration
     assert (tmp_path / 'out' / 'preview.png').is_file()
     assert 'ATE' not in said
 
 
 def test_ctrl_c_keeps_what_there_is_and_leaves_no_process(start_demo, tmp_path):
     process = start_demo('--seconds', '600')
-    wait_for_line(process, 'images mapped a second, latency')
+    wait_for_line(process, 'images mapped per second, latency')
     nodes = children_of(process)
 
     process.send_signal(signal.SIGINT)
@@ -201,11 +203,11 @@ def test_the_error_that_is_printed_is_that_of_the_files(tmp_path, capsys):
     demo.judge(tmp_path / 'demo')
 
     said = capsys.readouterr().out
-    way = 19 * 2 * np.sin(0.05)
+    length = 19 * 2 * np.sin(0.05)
     spread = np.array(places) - np.mean(places, axis=0)
     # Of an estimate twice as large every point is as far off as it is from the middle.
     error = np.sqrt((spread**2).sum(axis=1).mean())
-    assert f'ATE {error:.3f} m on a way of {way:.1f} m; 0.000 m after scaling by 0.500' in said
+    assert f'ATE {error:.3f} m on a path of {length:.1f} m; 0.000 m after scaling by 0.500' in said
 
 
 def test_the_plan_of_the_floor_is_drawn_where_there_is_one(tmp_path):

@@ -68,7 +68,7 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
     trajectory = read_trajectory(folder / 'trajectory.txt')
     assert trajectory.stamps_ns.tolist() == stamps
     expected = np.stack([pose_at(n) for n in range(5)])
-    np.testing.assert_allclose(trajectory.world_T_camera, expected, atol=1e-8)
+    np.testing.assert_allclose(trajectory.poses, expected, atol=1e-8)
     with (folder / 'map.ply').open('rb') as file:
         written = read_ply(file)
     np.testing.assert_array_equal(written.points, points)
@@ -115,7 +115,7 @@ def test_after_a_jump_back_in_time_only_the_new_poses_stay():
         log.add(stamp, messages.pose_message(pose_at(stamp)))
 
     assert log.trajectory().stamps_ns.tolist() == [5, 15]
-    np.testing.assert_allclose(log.trajectory().world_T_camera[1], pose_at(15), atol=1e-9)
+    np.testing.assert_allclose(log.trajectory().poses[1], pose_at(15), atol=1e-9)
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(rig, start_process, tmp_path):

@@ -148,7 +148,7 @@ def test_odometry_says_how_fast_the_robot_moves(rig, start_robot):
     assert max(speeds) > 0.3
 
 
-def test_nothing_is_rendered_while_nobody_looks(rig, start_robot, monkeypatch):
+def test_nothing_is_rendered_without_a_subscriber(rig, start_robot, monkeypatch):
     rendered = []
 
     def counting(*arguments, **options):
@@ -179,7 +179,7 @@ def test_the_clock_of_a_loop_jumps_back_or_goes_on(rig, start_robot, loop_time):
     robot = start_robot(
         publish_clock=True, loop=True, loop_time=loop_time, rate=5.0, seconds=1.0, image_rate=5.0
     )
-    # Nobody looks at the images yet: time stands still at its beginning.
+    # The images have no subscriber yet: time is paused at its beginning.
     robot.replay.start()
     rig.spin_until(lambda: len(clock) > 3, 'the clock is heard')
     assert set(clock) == {1_000_000_000}
@@ -213,10 +213,10 @@ def test_a_recorder_that_is_found_late_hears_the_drive_from_its_first_moment(rig
         rig.spin_until(lambda: len(clock) > 10, 'the clock is heard')
         return {messages.nanoseconds(message.clock) for message in clock} == {1_000_000_000}
 
-    assert stands_still()  # nobody is ready
+    assert stands_still()  # no recorder is ready
     rig.publisher(Empty, '/recorder/ready', LATCHED).publish(Empty())
     rig.spin_for(0.2)
-    assert stands_still()  # nobody hears the truth
+    assert stands_still()  # the truth has no subscriber
 
     rig.robot.create_subscription(PoseStamped, '/ground_truth', truth.append, 100)
     rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
@@ -234,7 +234,7 @@ def test_a_robot_that_no_recorder_hears_says_so_and_drives(rig, start_process):
     rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
 
     assert robot.returncode == 0
-    assert 'no recorder was ready within 0.5 s: begins without' in robot.output.read_text()
+    assert 'no recorder was ready within 0.5 s: starting without' in robot.output.read_text()
 
 
 def test_too_slow_a_camera_lets_time_stand_still_and_loses_nothing(rig, start_robot, monkeypatch):

@@ -57,9 +57,9 @@ def published_architecture(
     Return the sizes of a .pth file: from its config string, else as a published one.
 
     :param path: of the file, for error messages.
-    :param tensors: of the file, under the names of Network.state_dict.
+    :param tensors: of the file, of any shape, by the names of Network.state_dict.
     :param config: the config string of the file.
-    :raises CheckpointError: when the config asks for what is not built here, or there is no
+    :raises CheckpointError: when the config requires an unsupported option, or there is no
         readable config and no published network looks like this.
     """
     keywords = None if config is None else parse_config(config)

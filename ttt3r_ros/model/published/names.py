@@ -24,7 +24,7 @@ def own_tensors(path: Path, published: Mapping[str, Tensor]) -> dict[str, Tensor
     Return the tensors of a published file under the names of Network.state_dict.
 
     :param path: of the file, for error messages.
-    :param published: the tensors under the names of the file.
+    :param published: tensors of any shape, by the names of the file.
     :raises CheckpointError: when an alias differs from its original.
     """
     return without_aliases(path, _with_state_decoder(_without_prefix(published)))
@@ -34,7 +34,7 @@ def with_aliases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     Return the tensors of Network.state_dict under all names that a published file has.
 
-    :param tensors: of Network.state_dict.
+    :param tensors: of Network.state_dict, of any shape.
     """
     named = dict(tensors)
     for name, tensor in tensors.items():
@@ -50,7 +50,7 @@ def without_aliases(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tens
     Drop the aliases of the first layers of DPT heads, after a comparison with the originals.
 
     :param path: of their file, for error messages.
-    :param tensors: by name.
+    :param tensors: by name, of any shape.
     :raises CheckpointError: when an alias differs from its original.
     """
     kept = {}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Read the tensors of a published ``.pth`` file without running anything that is in it.
+Read the tensors of a published ``.pth`` file without executing code from it.
 
 Such a file is a zip archive: ``data.pkl`` is a pickle that names the tensors, ``data/<key>`` are
 their raw bytes. The pickle also holds the objects of the training run (``args``, the optimizer),
@@ -46,12 +46,12 @@ _WRONG_FILES = (  # first bytes, what it is
 
 
 class CheckpointError(UserError):
-    """A checkpoint file is not what it should be."""
+    """A checkpoint file is missing, damaged or of another kind."""
 
 
 @dataclass(frozen=True)
 class PthFile:
-    """What a ``.pth`` file says about a network: its tensors, and its config string if any."""
+    """The network in a ``.pth`` file: its tensors, and its config string if any."""
 
     tensors: dict[str, Tensor]
     config: str | None
@@ -62,7 +62,7 @@ def read_pth(path: Path) -> PthFile:
     Read the entry ``model`` and the string ``args.model`` of a ``.pth`` file.
 
     :param path: a file written by torch.save since torch 1.6.
-    :returns: tensors that lie in the memory-mapped file, and the config string or None.
+    :returns: tensors in the memory-mapped file, and the config string or None.
     :raises CheckpointError: when the file is not such a file, is cut short or holds no model.
     """
     try:
@@ -86,7 +86,7 @@ def _name_wrong_file(head: bytes) -> str:
 
 
 class _Inert:
-    """Stands for an object or a class that is not known here: remembers, never acts."""
+    """Replaces an unknown object or class: stores its arguments, and does nothing."""
 
     state: dict[Any, Any]
 
@@ -111,13 +111,13 @@ class _Inert:
         return _Inert()
 
     def append(self, item: Any) -> None:
-        """Take an item of an unknown list, to no effect."""
+        """Ignore an item of an unknown list."""
 
     def extend(self, items: Any) -> None:
-        """Take items of an unknown list, to no effect."""
+        """Ignore items of an unknown list."""
 
     def add(self, item: Any) -> None:
-        """Take an item of an unknown set, to no effect."""
+        """Ignore an item of an unknown set."""
 
 
 class _Mapping(dict[Any, Any]):
@@ -142,7 +142,7 @@ class _Storage:
 
 
 class _TensorRecord:
-    """Where a tensor lies in a storage; as untrusted as the pickle that it came from."""
+    """The position of a tensor in a storage; as untrusted as its pickle."""
 
     def __init__(self, storage: Any, offset: Any, shape: Any, stride: Any, *unused: Any) -> None:
         self.storage, self.offset, self.shape, self.stride = storage, offset, shape, stride
@@ -161,14 +161,14 @@ _KNOWN_GLOBALS: dict[tuple[str, str], Any] = {
 
 
 class _InertUnpickler(pickle.Unpickler):
-    """Maps every name in the pickle to one of the inert things above; imports nothing."""
+    """Maps every name in the pickle to one of the inert classes above; imports nothing."""
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """Answer a name with its harmless counterpart."""
+        """Return the inert class for a name."""
         return _KNOWN_GLOBALS.get((module, name), _Inert)
 
     def persistent_load(self, pid: Any, /) -> Any:
-        """Answer a reference to a storage with a record of it."""
+        """Return the record of a referenced storage."""
         _, kind, key, _, length = pid
         if isinstance(kind, _StorageType):
             return _Storage(kind.dtype, key, length)
@@ -176,7 +176,7 @@ class _InertUnpickler(pickle.Unpickler):
 
 
 class _PthReader:
-    """One open archive, on the way from its pickle to its tensors."""
+    """Reads the pickle and the tensors of one open archive."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, mapped: mmap.mmap) -> None:
         self._path = path
@@ -187,7 +187,7 @@ class _PthReader:
         )
 
     def read(self) -> PthFile:
-        """Read everything that a network needs."""
+        """Return the tensors and the config string."""
         if not self._folder:
             raise self._broken('it is a zip archive, but not one of torch.save')
         if bytes(self._member('byteorder', b'little')) != b'little':

@@ -1,24 +1,24 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Films of eight frames, as in training: depth, poses and points beside the baselines."""
+"""Sequences of eight frames, as in training: depth, poses and points, with the baselines."""
 
 from __future__ import annotations
 
 from tqdm import tqdm
 
-from benchmark.accuracy.batched_runs import decodings, EncodedFilms, run_films
+from benchmark.accuracy.batched_runs import decodings, EncodedSequences, run_sequences
 from benchmark.accuracy.errors import mean, over_path, PathErrors, ratio, Record, SceneErrors
 from benchmark.accuracy.estimates import BASELINES, baselines, GIVEN, Method
-from benchmark.accuracy.films import PATHS
-from benchmark.accuracy.setup import Bench, Report
+from benchmark.accuracy.sequences import PATHS
+from benchmark.accuracy.setup import Experiment, Report
 from benchmark.accuracy.tables import number
 from ttt3r_ros.bench.tables import Table
 
 FRAMES = 8
-FILMS = 24
+SEQUENCES = 24
 RULES = (Method('cut3r'), Method('ttt3r'))
-SHOWN = 'ttt3r'  # by the documentation: what the product does
+SHOWN = 'ttt3r'  # in the documentation: the default rule
 METHODS = (*(f'network ({method.name})' for method in RULES), *BASELINES)
 CLASSICAL = BASELINES[-1]
 HEAD = [
@@ -41,32 +41,32 @@ DETAILED_HEAD = [
 ]
 
 
-def measure(bench: Bench) -> Report:
-    """Film, estimate, compare."""
+def measure(experiment: Experiment) -> Report:
+    """Render the sequences, estimate them and compare with the truth."""
     records: list[Record] = []
-    total = decodings(bench.count(FILMS), FRAMES, RULES)
+    total = decodings(experiment.count(SEQUENCES), FRAMES, RULES)
     with tqdm(total=total, desc='short', unit='frame') as progress:
-        for films in bench.groups(FILMS, FRAMES, bench.rate_hz):
-            encoded = EncodedFilms.of(bench.network, films)
-            runs = run_films(bench.network, encoded, RULES, progress, RULES)
-            for i, film in enumerate(films):
-                told = [runs[method.name][i] for method in RULES]
-                points = told[0].points_camera
-                said = [*told, *baselines(film, points[..., 2]).values()]
-                clouds = [*(one.points_camera for one in told), *[points] * len(BASELINES)]
+        for sequences in experiment.groups(SEQUENCES, FRAMES, experiment.rate_hz):
+            encoded = EncodedSequences.of(experiment.network, sequences)
+            runs = run_sequences(experiment.network, encoded, RULES, progress, RULES)
+            for i, sequence in enumerate(sequences):
+                predictions = [runs[method.name][i] for method in RULES]
+                points = predictions[0].points_camera
+                said = [*predictions, *baselines(sequence, points[..., 2]).values()]
+                clouds = [*(one.points_camera for one in predictions), *[points] * len(BASELINES)]
                 records += [
                     Record.about(
-                        film,
+                        sequence,
                         method,
                         FRAMES,
-                        PathErrors.of(one.world_T_camera, film.world_T_camera),
-                        SceneErrors.of(cloud, one.world_T_camera, film),
+                        PathErrors.of(one.world_T_camera, sequence.world_T_camera),
+                        SceneErrors.of(cloud, one.world_T_camera, sequence),
                     )
                     for method, one, cloud in zip(METHODS, said, clouds)
                 ]
     note = (
-        f'{FRAMES} frames at {bench.rate_hz:g} Hz, {bench.sequences or FILMS} sequences of each '
-        'kind of path; mean ± standard error'
+        f'{FRAMES} frames at {experiment.rate_hz:g} Hz, {experiment.sequences or SEQUENCES} '
+        'sequences of each kind of path; mean ± standard error'
     )
     details = [
         Table(
@@ -74,9 +74,9 @@ def measure(bench: Bench) -> Report:
             DETAILED_HEAD,
             [_detailed_row(records, family, kind, method) for kind in PATHS for method in METHODS],
         )
-        for family in bench.letters
+        for family in experiment.letters
     ]
-    rows = [_row(records, family, kind) for family in bench.letters for kind in PATHS]
+    rows = [_row(records, family, kind) for family in experiment.letters for kind in PATHS]
     table = Table(f'Update rule {SHOWN}, {note}', HEAD, rows)
     return Report([table], records, details=details)
 

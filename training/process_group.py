@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Several processes that train one network together, each on its own data.
+Data-parallel training: several processes train one network, each on its own data.
 
 `torchrun --nproc-per-node N -m training.train ...` starts them. On a CPU, N processes of one
-thread are faster than one of N: the operations of a small network are too short to share.
+thread each are faster than one process of N threads: the operations of a small network are too
+short to be split between threads.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import torch
 from torch import distributed, Tensor
 
 
-class Crew:
-    """The processes of one run; mostly there is only one."""
+class ProcessGroup:
+    """The processes of one training run; without torchrun there is one."""
 
     def __init__(self) -> None:
-        """Join the others that torchrun has started, if it has."""
+        """Join the process group that torchrun started, where it did."""
         self.size = int(os.environ.get('WORLD_SIZE', '1'))
         self.rank = int(os.environ.get('RANK', '0'))
         if self.size > 1 and not distributed.is_initialized():
@@ -30,15 +31,15 @@ class Crew:
             atexit.register(distributed.destroy_process_group)
 
     @property
-    def leads(self) -> bool:
-        """Tell whether this process measures, saves and talks."""
+    def is_leader(self) -> bool:
+        """Return whether this process validates, saves and writes the log: rank 0."""
         return self.rank == 0
 
     def average(self, tensors: list[Tensor]) -> None:
         """
-        Replace tensors by their mean over the crew, in place.
+        Replace tensors by their mean over all processes, in place.
 
-        :param tensors: of the same shapes in every process.
+        :param tensors: of any shapes, the same in every process.
         """
         if self.size == 1:
             return
@@ -48,10 +49,14 @@ class Crew:
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
             tensor.copy_(part.view_as(tensor))
 
-    def agree(self, number: float) -> float:
-        """Give every process the leader's number."""
+    def broadcast(self, number: float) -> float:
+        """
+        Return the number of rank 0 in every process.
+
+        :param number: the value of this process; only that of rank 0 counts.
+        """
         if self.size == 1:
             return number
-        told = torch.tensor(number, dtype=torch.float64)
-        distributed.broadcast(told, 0)
-        return float(told)
+        shared = torch.tensor(number, dtype=torch.float64)
+        distributed.broadcast(shared, 0)
+        return float(shared)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is measured on: films of the simulated world, and recordings of the real one."""
+"""The test data: sequences of the simulated world, and recorded video."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ MAX_STAMP_DIFFERENCE_NS = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
+class ImageSequence:
     """
-    Images with the truth about them.
+    Images with their ground truth.
 
     name: of the world and the path. group: the family of the world, or the recording. kind:
-    robot, hand or video. rgb: (T, H, W, 3) uint8. depth: (T, H, W) float16 metres along z, 0 is
-    unknown. world_T_camera: (T, 4, 4), the world being the first camera. stamps_ns: (T,).
-    intrinsics: of all images.
+    robot, hand or video. rgb: (T, H, W, 3) uint8. depth: (T, H, W) float16, metres along z, 0 is
+    unknown. world_T_camera: (T, 4, 4), metres, the world being the first camera. stamps_ns: (T,)
+    int64, nanoseconds. intrinsics: of all images.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Film:
     intrinsics: CameraIntrinsics
 
     def __len__(self) -> int:
-        """Count the images."""
+        """Return the number of images."""
         return len(self.rgb)
 
-    def every(self, step: int) -> Film:
-        """Keep every step-th image: the same path at a lower rate."""
+    def every(self, step: int) -> ImageSequence:
+        """Return every step-th image: the same path at a lower rate."""
         return replace(
             self,
             rgb=self.rgb[::step],
@@ -79,17 +79,17 @@ def simulated(
     rate_hz: float,
     fit: ImageFit,
     first_seed: int = FIRST_SEED,
-) -> Film:
+) -> ImageSequence:
     """
-    Film a path through a world that training never sees; always the same one.
+    Render a path through a world that is not in the training data; equal arguments, equal images.
 
     :param family: S, M or L.
     :param kind: robot or hand.
-    :param number: which of the films of this family and kind, from 0.
-    :param frames: how many images.
-    :param rate_hz: images a second.
-    :param fit: gives the size of the images.
-    :param first_seed: of film 0.
+    :param number: index of the sequence of this family and kind, from 0.
+    :param frames: number of images.
+    :param rate_hz: images per second.
+    :param fit: the size of the images.
+    :param first_seed: seed of sequence 0; the next one has the next seed.
     """
     seed = first_seed + number
     rng = np.random.default_rng([seed, list(PATHS).index(kind)])
@@ -104,7 +104,7 @@ def simulated(
         sensor=Sensor.random(rng),
         seed=int(rng.integers(2**31)),
     )
-    return Film(
+    return ImageSequence(
         f'{family} {kind} {number}',
         family,
         kind,
@@ -116,13 +116,13 @@ def simulated(
     )
 
 
-def recorded(folder: Path, architecture: Architecture, most: int) -> Film:
+def recorded(folder: Path, architecture: Architecture, most: int) -> ImageSequence:
     """
-    Read a recorded sequence, its images fitted to a network, as far as its truth goes.
+    Read the images of a recording that have a true pose, resized for a network.
 
     :param folder: in the layout that `ttt3r simulate` writes, with groundtruth.txt.
     :param architecture: of the network.
-    :param most: images read, at most.
+    :param most: largest number of images.
     """
     source = open_sequence(folder)
     if source.intrinsics is None:
@@ -134,28 +134,28 @@ def recorded(folder: Path, architecture: Architecture, most: int) -> Film:
     frames = [frames[i] for i in mine]
     height, width = frames[0].rgb.shape[:2]
     fit = ImageFit.for_network(width, height, architecture)
-    return Film(
+    return ImageSequence(
         folder.name,
         folder.name,
         'video',
         np.stack([fit.apply(frame.rgb) for frame in frames]),
         np.stack([_recorded_depth(folder, frame.index, fit) for frame in frames]),
-        _from_first(truth.world_T_camera[theirs]),
+        _from_first(truth.poses[theirs]),
         stamps_ns[mine],
         fit.intrinsics(source.intrinsics),
     )
 
 
 def _recorded_depth(folder: Path, index: int, fit: ImageFit) -> NDArray[np.float16]:
-    """Read the depth of an image where there is one; the nearest value of each fitted pixel."""
+    """Read the depth of an image, the nearest value of each resized pixel; 0 without a file."""
     path = folder / 'depth' / f'{index:06d}.png'
     if not path.is_file():
         return np.zeros((fit.height, fit.width), np.float16)
     per_metre = json.loads((folder / 'camera.json').read_text())['depth_scale_per_m']
     depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / per_metre
     resized = cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST)
-    cut = resized[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
-    depth_of_fit: NDArray[np.float16] = cut.astype(np.float16)
+    layout = resized[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
+    depth_of_fit: NDArray[np.float16] = layout.astype(np.float16)
     return depth_of_fit
 
 

@@ -15,7 +15,7 @@ from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.preview import draw_preview, seen_from_above
-from ttt3r_ros.tools.recording import Recording, SAMPLES
+from ttt3r_ros.tools.run_record import RunRecord, SAMPLES
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.scale import ScaleEstimate
 
@@ -46,28 +46,28 @@ def frame(index, segment=0, points=None, confidence=5.0):
 
 
 def test_the_path_and_the_numbers_are_those_of_the_frames():
-    recording = Recording()
+    record = RunRecord()
     for i in range(5):
-        recording.add(frame(i, segment=i // 3), latency_s=0.010 * (i + 1))
+        record.add(frame(i, segment=i // 3), latency_s=0.010 * (i + 1))
 
-    trajectory = recording.trajectory()
+    trajectory = record.trajectory()
 
     assert trajectory.stamps_ns.tolist() == [1_000_000_000 + i for i in range(5)]
     for i in range(5):
-        np.testing.assert_array_equal(trajectory.world_T_camera[i], frame(i).map_T_camera)
-    assert recording.segments == 2
-    assert recording.focal_px() == 502.0
-    assert recording.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)
-    assert recording.latency_ms()['max'] == pytest.approx(50.0, abs=1e-9)
+        np.testing.assert_array_equal(trajectory.poses[i], frame(i).map_T_camera)
+    assert record.segments == 2
+    assert record.focal_px() == 502.0
+    assert record.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)
+    assert record.latency_ms()['max'] == pytest.approx(50.0, abs=1e-9)
 
 
 @pytest.mark.parametrize('count', [1, 7, 100, 1000])
 def test_the_samples_stay_few_and_cover_the_whole_run(count):
-    recording = Recording()
+    record = RunRecord()
     for i in range(count):
-        recording.add(frame(i), 0.0)
+        record.add(frame(i), 0.0)
 
-    indices = [sample.index for sample in recording.samples]
+    indices = [sample.index for sample in record.samples]
 
     assert min(count, SAMPLES) <= len(indices) < 2 * SAMPLES
     assert indices[0] == 0
@@ -77,10 +77,10 @@ def test_the_samples_stay_few_and_cover_the_whole_run(count):
 
 @pytest.mark.parametrize('empty', [False, True])
 def test_the_preview_draws_a_map_and_also_an_empty_one(empty):
-    recording, world_map = Recording(), WorldMap(MappingSettings())
+    record, world_map = RunRecord(), WorldMap(MappingSettings())
     points = np.random.default_rng(0).uniform([-2, -1, 1], [2, 1, 4], (30, 40, 3))
     located = frame(0, points=points, confidence=1.0 if empty else 5.0)
-    recording.add(located, 0.0)
+    record.add(located, 0.0)
     world_map.add(located)
     file = io.BytesIO()
 
@@ -88,8 +88,8 @@ def test_the_preview_draws_a_map_and_also_an_empty_one(empty):
         file,
         'a title',
         world_map.voxels.points(),
-        recording.trajectory(),
-        recording.samples,
+        record.trajectory(),
+        record.samples,
         0.05,
     )
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run of the mapper leaves behind beside the map: a path, some samples, some numbers."""
+"""The record of a mapping run besides the map: path, sample images and statistics."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ SAMPLES = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One frame for the eye. rgb: (h, w, 3) uint8. depth: (h, w) float32, metres."""
+    """An image for the preview. rgb: (h, w, 3) uint8. depth: (h, w) float32, metres along z."""
 
     index: int
     rgb: Pixels
     depth: Array32
 
 
-class Recording:
+class RunRecord:
     """
-    Collect frames. Only the path grows with time, by 15 numbers a frame.
+    Collects the results of frames. Only the path grows with time, by 15 numbers per frame.
 
-    segments: how many were begun. samples: evenly spread over all frames.
+    segments: number of segments so far. samples: evenly spread over all frames.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Construct an empty record."""
         self.segments = 0
         self.samples: list[Sample] = []
         self._sample_interval = 1
@@ -45,15 +45,15 @@ class Recording:
         self._focals_px = array('d')
 
     def __len__(self) -> int:
-        """Give the number of frames."""
+        """Return the number of frames."""
         return len(self._stamps_ns)
 
     def add(self, located: LocatedFrame, latency_s: float) -> None:
         """
         Record one frame.
 
-        :param located: the next one.
-        :param latency_s: seconds that it took.
+        :param located: the result of the next frame.
+        :param latency_s: its processing time, seconds.
         """
         tracked = located.tracked
         self._sample(located)
@@ -73,17 +73,17 @@ class Recording:
             self._sample_interval *= 2
 
     def trajectory(self) -> Trajectory:
-        """Give the path so far."""
+        """Return the path so far, map_T_camera."""
         poses = np.zeros((len(self), 4, 4))
         poses[:, :3] = np.array(self._poses).reshape(-1, 3, 4)
         poses[:, 3, 3] = 1.0
         return Trajectory(np.array(self._stamps_ns, dtype=np.int64), poses)
 
     def latency_ms(self) -> dict[str, float]:
-        """Give the percentiles of the latency, milliseconds; needs a frame."""
+        """Return percentiles of the latency, milliseconds, of at least one frame."""
         percentiles = np.percentile(self._latencies_s, [50, 90, 99, 100]) * 1e3
         return dict(zip(('p50', 'p90', 'p99', 'max'), percentiles.round(3).tolist()))
 
     def focal_px(self) -> float:
-        """Give the median focal length, pixels of the original images; needs a frame."""
+        """Return the median focal length, pixels of the original images, of at least one frame."""
         return float(np.median(self._focals_px))

@@ -10,19 +10,19 @@ import time
 
 import torch
 
-from training.crew import Crew
 from training.parts import load_parts
+from training.process_group import ProcessGroup
 
 MEMBER = """
 from pathlib import Path
 import torch
-from training.crew import Crew
-crew = Crew()
-tensors = [torch.full((2, 3), float(crew.rank)), torch.tensor([10.0 * crew.rank])]
-crew.average(tensors)
+from training.process_group import ProcessGroup
+group = ProcessGroup()
+tensors = [torch.full((2, 3), float(group.rank)), torch.tensor([10.0 * group.rank])]
+group.average(tensors)
 means = [tensor.unique().tolist() for tensor in tensors]
-told = [crew.leads, *means, crew.agree(crew.rank + 0.25)]
-Path(__file__).with_name(str(crew.rank)).write_text(repr(told))
+found = [group.is_leader, *means, group.broadcast(group.rank + 0.25)]
+Path(__file__).with_name(str(group.rank)).write_text(repr(found))
 """
 
 
@@ -45,21 +45,21 @@ def test_two_processes_share_the_mean_and_the_leader_decides(tmp_path):
     assert (tmp_path / '1').read_text() == '[False, [0.5], [5.0], 0.25]'
 
 
-def test_a_crew_told_to_end_keeps_what_it_has_learnt(tmp_path):
+def test_processes_that_are_terminated_save_what_they_have_learnt(tmp_path):
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     command += ['--nproc-per-node', '2', '-m', 'training.train', '--preset', 'tiny']
     command += ['--family', 'S', '--device', 'cpu', '--minutes', '30', '--check-every', '9999']
-    crew = subprocess.Popen([*command, '--out', str(tmp_path)], stderr=subprocess.DEVNULL)
+    run = subprocess.Popen([*command, '--out', str(tmp_path)], stderr=subprocess.DEVNULL)
     log = tmp_path / 'log.jsonl'
     try:
         deadline = time.monotonic() + 120
         while not log.exists():
-            assert crew.poll() is None
+            assert run.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
     finally:
-        crew.terminate()
-        crew.wait(60)
+        run.terminate()
+        run.wait(60)
 
     last = json.loads(log.read_text().splitlines()[-1])
     assert last['kind'] == 'validation'
@@ -70,9 +70,9 @@ def test_a_crew_told_to_end_keeps_what_it_has_learnt(tmp_path):
 
 def test_one_process_alone_changes_nothing(monkeypatch):
     monkeypatch.delenv('WORLD_SIZE', raising=False)
-    crew, tensor = Crew(), torch.tensor([3.0])
-    crew.average([tensor])
+    group, tensor = ProcessGroup(), torch.tensor([3.0])
+    group.average([tensor])
 
-    assert crew.leads
+    assert group.is_leader
     assert tensor.item() == 3.0
-    assert crew.agree(7.5) == 7.5
+    assert group.broadcast(7.5) == 7.5
