@@ -224,7 +224,7 @@ def test_the_views_show_topics_that_the_node_publishes(repository, name):
     text = (repository / 'config' / name).read_text()
     yaml.safe_load(text)  # JSON is YAML
     shown = set(re.findall(r'/ttt3r/(\w+)', text))
-    outputs = (repository / 'ttt3r_ros' / 'node' / 'outputs.py').read_text()
+    interface = (repository / 'ttt3r_ros' / 'node' / 'interface.py').read_text()
 
     assert {'map_cloud', 'points', 'path', 'pose'} <= shown
-    assert shown <= set(re.findall(r"'~/(\w+)'", outputs))
+    assert shown <= set(re.findall(r"'~/(\w+)'", interface))

@@ -53,6 +53,7 @@ from ttt3r_ros.settings import MappingSettings, ModelSettings, TrackingSettings
 from ttt3r_ros.simulation.building import FAMILIES
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import positive_int
+from ttt3r_ros.tracking.guard import OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 
 RATE_HZ = 15.0
@@ -168,8 +169,8 @@ def map_sequence(
     device = next(network.parameters()).device
     predictor = Predictor(network, device=device, rule=update_rule(RULE))
     # What one option computes is compared with another: nothing is refused.
-    tracking = TrackingSettings(reset_interval=interval, max_speed=1e3, max_turn_rate=1e5)
-    mapper = Mapper(predictor, MappingSettings(tracking))
+    tracking = TrackingSettings(reset_interval=interval)
+    mapper = Mapper(predictor, MappingSettings(tracking), OpenGuard)
     poses = []
     for rgb, stamp_ns in zip(sequence.rgb, sequence.stamps_ns.tolist()):
         located = mapper.observe(Observation(rgb, stamp_ns))

@@ -71,14 +71,13 @@ def print_steps(checkpoint: str) -> None:
     moments = {'Python': time.time()}
     from ttt3r_ros.mapping.mapper import Mapper
     from ttt3r_ros.model.predictor import load_predictor
-    from ttt3r_ros.settings import MappingSettings, ModelSettings, TrackingSettings
+    from ttt3r_ros.settings import MappingSettings, ModelSettings
+    from ttt3r_ros.tracking.guard import OpenGuard
     from ttt3r_ros.tracking.observation import Observation
 
     moments['imports'] = time.time()
     predictor = load_predictor(ModelSettings(checkpoint=checkpoint))
-    # The pictures show no motion, so none is impossible.
-    tracking = TrackingSettings(max_speed=1e3, max_turn_rate=1e5)
-    mapper = Mapper(predictor, MappingSettings(tracking))
+    mapper = Mapper(predictor, MappingSettings(), OpenGuard)
     moments['checkpoint'] = time.time()
     for number, name in enumerate(('first frame', 'second frame', 'third frame')):
         mapper.observe(Observation(picture(number), number * PERIOD_NS))

@@ -42,6 +42,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tracking.frame import Pointmap
+from ttt3r_ros.tracking.guard import OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import TrackerState
 from ttt3r_ros.units import NANOSECONDS
@@ -97,7 +98,7 @@ class BenchRun:
         """
         self._predictor = predictor
         self._images = images
-        self._mapper = Mapper(predictor, settings)
+        self._mapper = Mapper(predictor, settings, OpenGuard)
         self._product = product
         self._make_message = message_maker(self._mapper.settings.map)
         self._chosen = random.Random(0)

@@ -29,18 +29,24 @@ class Mapper:
     and `is_current` may be used by another one.
     """
 
-    def __init__(self, predictor: FramePredictor, settings: MappingSettings) -> None:
+    def __init__(
+        self,
+        predictor: FramePredictor,
+        settings: MappingSettings,
+        guard: type[Guard] = Guard,
+    ) -> None:
         """
         Begin with an empty map.
 
         :param predictor: the network.
         :param settings: values left to the network are taken from its checkpoint.
+        :param guard: decides which images and predictions are refused.
         :raises CheckpointError: when those of the checkpoint are invalid.
         """
         self.predictor = predictor
         tracking = predictor.advise(settings.tracking)
         self._settings = settings = replace(settings, tracking=tracking)
-        self._guard = Guard(tracking)
+        self._guard = guard(tracking)
         self._tracker = Tracker(predictor, tracking)
         self._back_end = BackEnd(settings.odometry)
         self._map = WorldMap(settings)

@@ -27,6 +27,7 @@ from ttt3r_ros.model import Architecture
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
+from ttt3r_ros.tracking.guard import OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 
 FIT = ImageFit.for_image(640, 480, 64, 16)
@@ -128,9 +129,8 @@ def test_a_missing_checkpoint_is_one_line(capsys, tmp_path):
 def alone(network, sequence, method):
     """Follow a sequence as the product does: its own mapper, frame by frame."""
     predictor = Predictor(network, rule=RULES[method.rule])
-    limits = {'max_speed': 1000.0, 'max_turn_rate': 1e5}  # random weights jump about
-    tracking = TrackingSettings(reset_interval=method.interval, segment_scale='free', **limits)
-    mapper = Mapper(predictor, MappingSettings(tracking))
+    tracking = TrackingSettings(reset_interval=method.interval, segment_scale='free')
+    mapper = Mapper(predictor, MappingSettings(tracking), OpenGuard)
     seen = map(Observation, sequence.rgb, sequence.stamps_ns.tolist())
     return [mapper.observe(observation).tracked for observation in seen]
 
