@@ -1,10 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+import cv2
 import numpy as np
+from PIL import Image, ImageOps
 import pytest
 
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import (
+    CalibrationError,
+    CameraInfo,
+    CameraIntrinsics,
+    known_distortion,
+    NotCalibrated,
+)
 
 CAMERA = CameraIntrinsics(640, 480, 500.0, 510.0, 320.5, 239.0)
 
@@ -98,7 +106,6 @@ def test_a_record_gives_the_camera_back(camera):
 
 def test_records_of_other_writers_are_understood():
     plain = {'width': 4, 'height': 3, 'fx': 2, 'fy': 3, 'cx': 1, 'cy': 1}
-    assert CameraIntrinsics.from_record({'width': 4, 'height': 3}) is None
     undistorted = CameraIntrinsics.from_record(
         {**plain, 'distortion_model': 'none (rectified)', 'distortion': [0.0]}
     )
@@ -115,3 +122,115 @@ def test_records_of_other_writers_are_understood():
 def test_a_malformed_record_is_refused(record):
     with pytest.raises(CalibrationError, match='incomplete or malformed'):
         CameraIntrinsics.from_record(record)
+
+
+@pytest.mark.parametrize(
+    'record', [{'width': 4, 'height': 3}, {'width': 4, 'height': 3, 'intrinsics': 'unknown'}]
+)
+def test_a_record_can_tell_that_a_camera_is_not_calibrated(record):
+    with pytest.raises(NotCalibrated, match='unknown'):
+        CameraIntrinsics.from_record(record)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize(
+    ('model', 'coefficients'),
+    [
+        ('plumb_bob', (0.1, -0.2, 0.03, -0.02, 0.01)),
+        ('rational_polynomial', (0.1, -0.2, 0.03, -0.02, 0, 0, 0, 0.1, 0.01, 0.02, 0.03, 0.04)),
+    ],
+)
+def test_a_turned_camera_sees_a_point_where_the_turned_image_shows_it(
+    orientation, model, coefficients
+):
+    camera = CameraIntrinsics(80, 60, 50.0, 55.0, 33.0, 27.0, model, coefficients)
+    turned = camera.turned(orientation)
+    # An independent turn: Pillow turns a stored image whose pixels hold their own coordinates.
+    v, u = np.mgrid[:60, :80]
+    shown = []
+    for values in (u, v):
+        image = Image.fromarray(values.astype(np.uint8))
+        image.getexif()[0x0112] = orientation
+        shown.append(np.asarray(ImageOps.exif_transpose(image)).astype(int))
+    stored_u, stored_v = shown
+    assert (turned.height, turned.width) == stored_u.shape
+
+    # Where does the ray of each upright pixel of the straight camera fall in the bent one?
+    def bent(which):
+        size = (which.width, which.height)
+        k, d = which.matrix, np.array(which.distortion)
+        return cv2.initUndistortRectifyMap(k, d, None, k, size, cv2.CV_32FC1)
+
+    column, row = bent(camera)
+    turned_column, turned_row = bent(turned)
+    straight_v, straight_u = np.mgrid[: turned.height, : turned.width]
+    moved = np.stack([turned_column - straight_u, turned_row - straight_v])
+    before = np.stack([column - u, row - v])[:, stored_v, stored_u]
+    # Displacements turn as the axes do: found here from how the stored coordinates run.
+    axes = np.array(
+        [
+            [stored_u[0, 1] - stored_u[0, 0], stored_v[0, 1] - stored_v[0, 0]],
+            [stored_u[1, 0] - stored_u[0, 0], stored_v[1, 0] - stored_v[0, 0]],
+        ]
+    )
+    np.testing.assert_allclose(moved, np.tensordot(axes, before, 1), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ('model', 'given', 'known'),
+    [
+        ('plumb_bob', [0.1, -0.2, 0, 0, 0, 0, 0, 0], ('plumb_bob', (0.1, -0.2, 0, 0, 0))),
+        ('plumb_bob', [0.1] * 8, ('rational_polynomial', (0.1,) * 8)),
+        ('rational_polynomial', [0.1] * 8 + [0] * 6, ('rational_polynomial', (0.1,) * 8)),
+        ('rational_polynomial', [0.1] * 14, ('rational_polynomial', (0.1,) * 14)),
+        ('rational_polynomial', [0.1] * 5, ('rational_polynomial', (0.1,) * 5 + (0,) * 3)),
+        ('fisheye', [0.1, 0.2, 0.3, 0.4], ('equidistant', (0.1, 0.2, 0.3, 0.4))),
+        ('fisheye', [0.0] * 4, ('equidistant', (0,) * 4)),  # a fisheye bends without them too
+        ('equidistant', [0.1, 0, 0, 0, 0], ('equidistant', (0.1, 0, 0, 0))),
+        ('radtan', [0.1, 0.2, 0.3, 0.4], ('plumb_bob', (0.1, 0.2, 0.3, 0.4))),
+        ('plumb_bob', [0.1], ('plumb_bob', (0.1, 0, 0, 0))),
+        ('plumb_bob', [0.0] * 5, ('none', ())),
+        ('', [], ('none', ())),
+    ],
+)
+def test_the_distortion_of_drivers_is_brought_to_a_known_form(model, given, known):
+    assert known_distortion(model, given) == known
+
+
+def test_more_coefficients_than_a_model_has_are_refused():
+    with pytest.raises(CalibrationError, match='5 distortion coefficients, at most 4'):
+        known_distortion('fisheye', [0.1] * 5)
+
+
+K = (120.0, 0, 63.5, 0, 121.0, 47.5, 0, 0, 1)
+P = (100.0, 0, 60.0, 0, 0, 101.0, 40.0, 0, 0, 0, 1, 0)
+
+
+def test_a_region_of_interest_moves_the_centre_and_keeps_the_focal_length():
+    camera = CameraInfo(128, 96, 'plumb_bob', (), K, roi=(32, 24, 64, 48)).intrinsics()
+
+    assert camera == CameraIntrinsics(64, 48, 120.0, 121.0, 63.5 - 32, 47.5 - 24)
+
+
+def test_p_counts_where_k_is_zero_or_the_images_are_rectified():
+    bent = (0.1, 0.2, 0.0, 0.0, 0.0)
+    of_p = CameraIntrinsics(128, 96, 100.0, 101.0, 60.0, 40.0)
+
+    assert CameraInfo(128, 96, 'plumb_bob', bent, (0.0,) * 9, P).intrinsics() == of_p
+    assert CameraInfo(128, 96, 'plumb_bob', bent, K, P, rectified=True).intrinsics() == of_p
+    assert CameraInfo(128, 96, 'plumb_bob', bent, K, P).intrinsics().distortion == bent
+
+
+@pytest.mark.parametrize('p', [(), (0.0,) * 12])
+def test_zero_matrices_mean_a_camera_that_is_not_calibrated(p):
+    with pytest.raises(NotCalibrated, match='all zero'):
+        CameraInfo(128, 96, 'plumb_bob', (), (0.0,) * 9, p).intrinsics()
+
+
+def test_a_size_that_a_driver_left_out_is_that_of_the_image():
+    info = CameraInfo(0, 0, '', (), K, binning=(2, 2))
+
+    with pytest.raises(CalibrationError, match='0x0'):
+        info.intrinsics()
+    camera = info.sized(64, 48).intrinsics()
+    assert (camera.width, camera.height, camera.fx) == (64, 48, 60.0)

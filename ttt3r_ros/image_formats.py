@@ -18,6 +18,8 @@ from ttt3r_ros.errors import UserError
 # Larger images are refused before they are decoded: a small file may claim any size.
 MAX_PIXELS = 80_000_000
 
+ORIENTATION_TAG = 0x0112  # of EXIF
+
 
 class UnsupportedImage(UserError):
     """An image is damaged, or its format cannot be converted to RGB."""
@@ -149,12 +151,23 @@ def rgb_from_raw(
 
 def rgb_from_encoded(file: IO[bytes]) -> Pixels:
     """
+    Decode a JPEG, PNG or other image file; see upright_rgb.
+
+    :param file: open for binary reading.
+    :returns: (H, W, 3) uint8.
+    :raises UnsupportedImage: when it is damaged, too large or no image.
+    """
+    return upright_rgb(file)[0]
+
+
+def upright_rgb(file: IO[bytes]) -> tuple[Pixels, int]:
+    """
     Decode a JPEG, PNG or other image file, upright as its EXIF orientation says.
 
     Grey, palette and transparent images become RGB; of 16 bit values the upper 8 are used.
 
     :param file: open for binary reading.
-    :returns: (H, W, 3) uint8.
+    :returns: (H, W, 3) uint8, and the orientation it was stored in, 1 to 8.
     :raises UnsupportedImage: when it is damaged, too large or no image.
     """
     try:
@@ -163,14 +176,17 @@ def rgb_from_encoded(file: IO[bytes]) -> Pixels:
                 raise UnsupportedImage(
                     f'an image of {image.width}x{image.height} pixels is too large'
                 )
+            orientation = image.getexif().get(ORIENTATION_TAG, 1)
+            if orientation not in range(1, 9):
+                orientation = 1
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith('I'):  # 16 bit grey, which Pillow would clip
                 wide = np.asarray(upright).astype(np.int64) >> 8
                 grey = Image.fromarray(wide.clip(0, 255).astype(np.uint8))
-                return np.array(grey.convert('RGB'), dtype=np.uint8)
+                return np.array(grey.convert('RGB'), dtype=np.uint8), orientation
             if upright.mode == 'F':
                 raise UnsupportedImage('an image of floating point numbers has no colours')
-            return np.array(upright.convert('RGB'), dtype=np.uint8)
+            return np.array(upright.convert('RGB'), dtype=np.uint8), orientation
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, UnsupportedImage):
             raise

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,44 @@ class CalibrationError(UserError):
     """A camera calibration cannot be used."""
 
 
+class NotCalibrated(CalibrationError):
+    """A calibration is well formed and tells that the camera is not calibrated."""
+
+
 DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
+
+# Names that other programs have for these models.
+MODEL_ALIASES = {
+    'radtan': 'plumb_bob',
+    'radial_k1': 'plumb_bob',
+    'radial-tangential': 'plumb_bob',
+    'fisheye': 'equidistant',
+    'equi': 'equidistant',
+    'kannala_brandt': 'equidistant',
+}
+
+# How many coefficients a model may have, in OpenCV's order.
+COEFFICIENTS = {
+    'none': (0,),
+    'plumb_bob': (0, 4, 5),
+    'rational_polynomial': (8, 12, 14),
+    'equidistant': (4,),
+}
+
+# What an EXIF orientation does to the directions (right, down) of an image to make it upright.
+ORIENTATIONS = {
+    1: ((1, 0), (0, 1)),
+    2: ((-1, 0), (0, 1)),
+    3: ((-1, 0), (0, -1)),
+    4: ((1, 0), (0, -1)),
+    5: ((0, 1), (1, 0)),
+    6: ((0, -1), (1, 0)),
+    7: ((0, -1), (-1, 0)),
+    8: ((0, 1), (-1, 0)),
+}
+
+# A record without focal lengths that has nothing but these is of a camera nobody calibrated.
+OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
 
 
 @dataclass(frozen=True)
@@ -108,6 +146,33 @@ class CameraIntrinsics:
         """
         return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
 
+    def turned(self, orientation: int) -> CameraIntrinsics:
+        """
+        Follow an image that is made upright.
+
+        :param orientation: of the image as it was stored, as EXIF counts them, 1 to 8.
+        :raises CalibrationError: when a tilted sensor would have to be turned.
+        """
+        if orientation == 1:
+            return self
+        turn = np.array(ORIENTATIONS[orientation])
+        if any(self.distortion[12:]):
+            raise CalibrationError('a distortion with a tilted sensor cannot be turned')
+        last = turn @ (self.width - 1, self.height - 1)
+        cx, cy = (turn @ (self.cx, self.cy) - np.minimum(last, 0)).tolist()
+        fx, fy = (abs(turn) @ (self.fx, self.fy)).tolist()
+        width, height = (abs(turn) @ (self.width, self.height)).tolist()
+        d = list(self.distortion)
+        if self.distortion_model != 'equidistant':
+            # The tangential terms are 2 (t x) x + r^2 t with t = (p2, p1): t turns as x does. So
+            # do the two vectors of the thin prism.
+            for right, down in ((3, 2), (8, 10), (9, 11))[: 1 if len(d) < 12 else 3]:
+                if len(d) > right:
+                    d[right], d[down] = (turn @ (d[right], d[down])).tolist()
+        return replace(
+            self, width=width, height=height, fx=fx, fy=fy, cx=cx, cy=cy, distortion=tuple(d)
+        )
+
     def rays(self) -> Array32:
         """
         Return the ray of every pixel of an undistorted image, scaled to z = 1.
@@ -137,38 +202,121 @@ class CameraIntrinsics:
         return record
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> CameraIntrinsics | None:
+    def from_record(cls, record: Mapping[str, Any]) -> CameraIntrinsics:
         """
         Read the fields of a `camera.json`.
 
-        A model text that starts with "none" means no distortion; `radial_k1` is plumb_bob
-        with one coefficient.
-
-        :returns: the intrinsics, or None when the record marks them as unknown.
-        :raises CalibrationError: when fields are missing or of a wrong type.
+        :param record: a model text that starts with "none" means no distortion.
+        :raises NotCalibrated: when the record tells that they are unknown.
+        :raises CalibrationError: when fields are missing or of a wrong kind.
         """
-        if 'fx' not in record:
-            return None
+        if record.get('intrinsics') == 'unknown' or record.keys() <= OTHER_FIELDS:
+            raise NotCalibrated('the intrinsics are unknown')
         model = str(record.get('distortion_model', 'none'))
         coefficients = record.get('distortion', [])
+        if model.startswith('none'):
+            model, coefficients = 'none', []
         try:
-            if model.startswith('none'):
-                model, coefficients = 'none', []
-            if model == 'radial_k1':
-                model, coefficients = 'plumb_bob', [*coefficients, 0.0, 0.0, 0.0]
-            return cls(
-                int(record['width']),
-                int(record['height']),
-                float(record['fx']),
-                float(record['fy']),
-                float(record['cx']),
-                float(record['cy']),
-                model,
-                tuple(float(c) for c in coefficients),
-            )
+            size = int(record['width']), int(record['height'])
+            fx, fy, cx, cy = (float(record[name]) for name in ('fx', 'fy', 'cx', 'cy'))
+            model, distortion = known_distortion(model, [float(c) for c in coefficients])
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, CalibrationError):
                 raise
             raise CalibrationError(
                 f'the calibration is incomplete or malformed: {error!r}'
             ) from error
+        return cls(*size, fx, fy, cx, cy, model, distortion)
+
+
+def known_distortion(model: str, coefficients: Sequence[float]) -> tuple[str, tuple[float, ...]]:
+    """
+    Return a distortion as one of DISTORTION_MODELS with a number of coefficients it may have.
+
+    :param model: as drivers and programs name it.
+    :param coefficients: in OpenCV's order; zeros at the end may be too many or missing.
+    :raises CalibrationError: when there are more coefficients than the model has.
+    """
+    name = MODEL_ALIASES.get(model.lower(), model.lower())
+    if not len(coefficients) or (name != 'equidistant' and not any(coefficients)):
+        return 'none', ()
+    used = max((i + 1 for i, value in enumerate(coefficients) if value), default=0)
+    if name == 'plumb_bob' and used > 5:
+        name = 'rational_polynomial'  # the same formula with its denominator
+    if name not in DISTORTION_MODELS:
+        raise CalibrationError(
+            f'distortion model {model!r} is not one of {", ".join(DISTORTION_MODELS)}'
+        )
+    fitting = [count for count in COEFFICIENTS[name] if count >= max(used, 1)]
+    if not fitting:
+        raise CalibrationError(
+            f'{model} has {used} distortion coefficients, at most {COEFFICIENTS[name][-1]} fit'
+        )
+    # As many as were given where that is a number the model may have.
+    count = next((c for c in fitting if c >= len(coefficients)), fitting[-1])
+    if name == 'rational_polynomial':
+        count = fitting[0]
+    padded = [*coefficients, *[0.0] * count][:count]
+    return name, tuple(float(value) for value in padded)
+
+
+@dataclass(frozen=True)
+class CameraInfo:
+    """
+    What a sensor_msgs/CameraInfo tells, wherever it was written.
+
+    width, height: pixels of the full image; 0 where unknown. model, d: distortion. k: 9 values,
+    row by row. p: 12 values, or none. binning: (x, y), 0 means 1. roi: (x offset, y offset,
+    width, height) pixels of the full image, all 0 where it is whole. rectified: whether its
+    images are without distortion, so that p holds.
+    """
+
+    width: int
+    height: int
+    model: str
+    d: Sequence[float]
+    k: Sequence[float]
+    p: Sequence[float] = ()
+    binning: tuple[int, int] = (0, 0)
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0)
+    rectified: bool = False
+
+    def sized(self, width: int, height: int) -> CameraInfo:
+        """
+        Fill in the size where a driver left it out, 0x0.
+
+        :param width: of an image, pixels.
+        :param height: of an image, pixels.
+        """
+        if self.width or self.height or any(self.roi):
+            return self
+        x, y = (max(1, factor) for factor in self.binning)
+        return replace(self, width=width * x, height=height * y)
+
+    def intrinsics(self) -> CameraIntrinsics:
+        """
+        Return the calibration of the images; P counts where K is zero or they are rectified.
+
+        :raises NotCalibrated: when K, and with it P, is zero.
+        :raises CalibrationError: when the numbers make no camera.
+        """
+        if len(self.k) != 9:
+            raise CalibrationError(f'a camera matrix has 9 values, not {len(self.k)}')
+        if len(self.p) not in (0, 12):
+            raise CalibrationError(f'a projection matrix has 12 values, not {len(self.p)}')
+        with_p = any(self.p) and (self.rectified or not any(self.k))
+        matrix = [self.p[i] for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)] if with_p else self.k
+        if not any(matrix):
+            raise NotCalibrated('all zero: the camera is not calibrated (empty matrix K)')
+        straight = with_p or self.rectified
+        model, distortion = ('none', ()) if straight else known_distortion(self.model, self.d)
+        camera = CameraIntrinsics(
+            self.width, self.height, matrix[0], matrix[4], matrix[2], matrix[5], model, distortion
+        )
+        left, top, width, height = self.roi
+        if width and height:
+            camera = camera.cropped(left, top, width, height)
+        x, y = (max(1, factor) for factor in self.binning)
+        return (
+            camera if (x, y) == (1, 1) else camera.resized(camera.width // x, camera.height // y)
+        )

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import io
+from pathlib import Path
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
+CASES = Path(__file__).parents[1] / 'cases'
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'
@@ -214,3 +216,40 @@ def test_a_bag_whose_file_is_gone_is_refused(tmp_path):
 
     with pytest.raises(InputError, match='cannot read the bag'):
         open_source(str(path))
+
+
+def test_the_calibration_cases_of_bags_are_read():
+    region = open_source(str(CASES / 'roi/bag')).intrinsics
+    assert (region.width, region.height, region.fx) == (64, 48, 120.0)
+    many = open_source(str(CASES / 'plumb8_info/bag')).intrinsics
+    assert (many.distortion_model, len(many.distortion)) == ('plumb_bob', 5)
+    projected = open_source(str(CASES / 'kzero_p/bag'))
+    assert projected.intrinsics.distortion_model == 'none'
+    assert 'K is zero, P is used' in projected.calibration
+
+
+def test_none_all_zero_and_not_understood_are_three_values(tmp_path):
+    pictures = ('/cam/image', IMAGE, image(1, 0))
+    none = write_bag(tmp_path / 'none', [pictures])
+    zero, odd = camera_info(), camera_info((0.1, 0, 0, 0, 0))
+    zero.k[:], zero.p[:] = 0, 0
+    odd.distortion_model = 'fish_bowl'
+    all_zero = write_bag(tmp_path / 'zero', [('/cam/camera_info', INFO, zero), pictures])
+    strange = write_bag(tmp_path / 'odd', [('/cam/camera_info', INFO, odd), pictures])
+
+    assert open_source(str(none)).calibration == 'none was given'
+    assert 'all zero' in open_source(str(all_zero)).calibration
+    assert open_source(str(all_zero)).intrinsics is None
+    with pytest.raises(InputError, match=r'camera_info is not understood: .*fish_bowl'):
+        open_source(str(strange))
+    assert open_source(str(strange), with_intrinsics=False).intrinsics is None
+
+
+def test_a_calibration_without_a_size_has_that_of_the_images(tmp_path):
+    info = camera_info()
+    info.width = info.height = 0
+    messages = [('/cam/camera_info', INFO, info), ('/cam/image', IMAGE, image(1, 0))]
+
+    camera = open_source(str(write_bag(tmp_path / 'bag', messages))).intrinsics
+
+    assert camera == CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)

@@ -458,3 +458,29 @@ def test_the_odometry_of_a_bag_gives_the_map_its_place_and_is_named(tmp_path):
     assert runs['auto'][1][2, 3] == pytest.approx(0.8, abs=1e-6)  # the camera on its robot
     assert runs['none'][0]['odometry'].startswith('no odometry')
     assert runs['none'][1][2, 3] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_is_known_of_the_calibration_is_told_and_kept(images, tmp_path, capsys):
+    assert run_map(images, tmp_path / 'none') == 0
+    assert summary_of(tmp_path / 'none')['calibration'] == 'none was given'
+    assert 'calibration: none was given\n' in capsys.readouterr().err
+
+    given = tmp_path / 'camera.json'
+    given.write_text(json.dumps(CameraIntrinsics(160, 120, 150.0, 150.0, 70.0, 59.5).to_record()))
+    assert run_map(images, tmp_path / 'read', '--intrinsics', str(given)) == 0
+    assert summary_of(tmp_path / 'read')['calibration'] == f'read from {given}'
+
+    given.write_text('{"width": 160, "height": 120, "intrinsics": "unknown"}')
+    assert run_map(images, tmp_path / 'unknown', '--intrinsics', str(given)) == 1
+    assert 'the intrinsics are unknown' in capsys.readouterr().err
+    assert not (tmp_path / 'unknown').exists()
+
+
+def test_a_calibration_turns_with_the_photo_that_exif_turns():
+    camera = CameraIntrinsics(640, 480, 500.0, 510.0, 300.0, 200.0)
+
+    assert intrinsics_for(camera, 640, 480, orientation=3).cx == 639 - 300
+    # A phone held upright: stored lying, shown standing, calibrated either way.
+    assert intrinsics_for(camera, 480, 640, orientation=6).fx == 510.0
+    standing = CameraIntrinsics(480, 640, 500.0, 510.0, 300.0, 200.0)
+    assert intrinsics_for(standing, 480, 640, orientation=6) is standing

@@ -20,14 +20,20 @@ from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.image_formats import rgb_from_encoded, rgb_from_raw
-from ttt3r_ros.inputs.calibration_files import intrinsics_from_camera_info
 from ttt3r_ros.inputs.source import (
     BadFrame,
+    IGNORED,
     InputError,
     InputFrame,
     missing_frames,
+    NONE_GIVEN,
 )
-from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.intrinsics import (
+    CalibrationError,
+    CameraInfo,
+    CameraIntrinsics,
+    NotCalibrated,
+)
 from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -80,7 +86,9 @@ class BagSource:
                 self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
                 )
-                self.intrinsics = self._camera_info(reader) if with_intrinsics else None
+                self.intrinsics, self.calibration = None, IGNORED
+                if with_intrinsics:
+                    self.intrinsics, self.calibration = self._read_calibration(reader)
         except DAMAGE as error:
             if isinstance(error, InputError):
                 raise
@@ -133,7 +141,7 @@ class BagSource:
         stamp_ns = stamp.sec * NANOSECONDS + stamp.nanosec
         return InputFrame(index, stamp_ns or recorded_ns, rgb)
 
-    def _camera_info(self, reader: Reader) -> CameraIntrinsics | None:
+    def _read_calibration(self, reader: Reader) -> tuple[CameraIntrinsics | None, str]:
         """Read the first CameraInfo of the images' namespace."""
         namespace, _, name = self.topic.rpartition('/')
         topics = {f'{namespace}/camera_info'}
@@ -141,18 +149,50 @@ class BagSource:
             namespace, _, name = namespace.rpartition('/')
             topics.add(f'{namespace}/camera_info')
         infos = [c for c in reader.connections if c.msgtype == CAMERA_INFO and c.topic in topics]
-        if not infos:
-            return None
-        first = next(reader.messages(infos), None)
+        first = next(reader.messages(infos), None) if infos else None
         if first is None:
-            return None
-        info: Any = self._types.deserialize_cdr(first[2], CAMERA_INFO)
-        if name.startswith('image_rect'):  # undistorted already: its camera is P
-            k = [info.p[i] for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)]
-            return intrinsics_from_camera_info(info.width, info.height, '', [], k)
-        return intrinsics_from_camera_info(
-            info.width, info.height, info.distortion_model, info.d.tolist(), info.k.tolist()
-        )
+            return None, NONE_GIVEN
+        topic = first[0].topic
+        try:
+            message: Any = self._types.deserialize_cdr(first[2], CAMERA_INFO)
+            info = _camera_info(message, name.startswith('image_rect'))
+            if not info.width and not info.height:
+                height, width = self._first_shape(reader)
+                info = info.sized(width, height)
+            if any(info.p) and not any(info.k):
+                return info.intrinsics(), f'read from {topic}: K is zero, P is used'
+            return info.intrinsics(), f'read from {topic}'
+        except NotCalibrated as error:
+            return None, f'{error}, in {topic}'
+        except (SerdeError, CalibrationError, struct.error) as error:
+            raise InputError(
+                f'{self._path}: the calibration of {topic} is not understood: {one_line(error)}; '
+                'give another with --intrinsics, or use --no-intrinsics'
+            ) from error
+
+    def _first_shape(self, reader: Reader) -> tuple[int, int]:
+        """Return the height and width of the first image that can be read, or zeros."""
+        images = [c for c in reader.connections if c.topic == self.topic]
+        for connection, recorded_ns, data in reader.messages(images):
+            item = self._frame(0, connection.msgtype, recorded_ns, data)
+            if isinstance(item, InputFrame):
+                return item.rgb.shape[0], item.rgb.shape[1]
+        return 0, 0
+
+
+def _camera_info(message: Any, rectified: bool) -> CameraInfo:
+    region = message.roi
+    return CameraInfo(
+        message.width,
+        message.height,
+        message.distortion_model,
+        message.d.tolist(),
+        message.k.tolist(),
+        message.p.tolist(),
+        (message.binning_x, message.binning_y),
+        (region.x_offset, region.y_offset, region.width, region.height),
+        rectified,
+    )
 
 
 def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Connection:

@@ -1,36 +1,35 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reads calibrations from files and CameraInfo fields."""
+"""Calibration files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
 import yaml
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.inputs.calibration_formats import is_colmap, read_colmap, read_record
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 
-def read_intrinsics(path: Path) -> CameraIntrinsics | None:
+def read_intrinsics(path: Path) -> CameraIntrinsics:
     """
-    Read a camera.json, or the YAML of ROS' camera_calibration or of `ros2 topic echo`.
+    Read a camera.json, or a calibration of another program that `calibration_formats` knows.
 
     :param path: the file.
-    :returns: the intrinsics, or None where the file marks them as unknown.
-    :raises CalibrationError: when it cannot be read or is incomplete.
+    :raises NotCalibrated: when the file tells that the intrinsics are unknown, or all zero.
+    :raises CalibrationError: when it cannot be read or misses something.
     """
-    record = _read_record(path)
+    text = _read_text(path)
     try:
-        if 'camera_matrix' in record or 'k' in record:
-            return _from_ros_yaml(record)
-        return CameraIntrinsics.from_record(record)
+        return read_colmap(text) if is_colmap(text) else read_record(_parse(path, text))
     except CalibrationError as error:
-        raise CalibrationError(f'{path}: {error}') from error
+        raise type(error)(f'{path}: {error}') from error
 
 
 def read_mount(path: Path) -> Array | None:
@@ -41,7 +40,7 @@ def read_mount(path: Path) -> Array | None:
     :returns: (4, 4) base_T_camera, metres, or None where the file has none.
     :raises CalibrationError: when it cannot be read or is no rigid transform.
     """
-    record = _read_record(path)
+    record = _parse(path, _read_text(path))
     if 'base_T_camera' not in record:
         return None
     try:
@@ -65,61 +64,27 @@ def _is_rigid(a_T_b: Array) -> bool:
     )
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_text(path: Path) -> str:
     try:
-        # JSON is YAML, nearly to the last letter; tabs are what YAML minds.
-        text = path.read_text(encoding='utf-8').replace('\t', ' ')
-        record = next(yaml.safe_load_all(text), None)
+        return path.read_text(encoding='utf-8-sig')
     except FileNotFoundError:
         raise CalibrationError(f'there is no file {path}') from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f'cannot read {path} as a calibration: {error}') from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    # JSON is YAML, nearly to the last letter; tabs are what YAML minds. OpenCV writes a version
+    # and a tag that YAML does not know.
+    text = re.sub(r'\A%YAML[: ].*\n', '', text.replace('\t', ' '))
+    text = text.replace('!!opencv-matrix', '')
+    if text.lstrip().startswith('<'):
+        raise CalibrationError('XML is not read: write the calibration as YAML or JSON')
+    try:
+        record = next(yaml.safe_load_all(text), None)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = ' '.join(str(error).split())
         raise CalibrationError(f'cannot read {path} as a calibration: {reason}') from error
     if not isinstance(record, dict):
-        raise CalibrationError(f'{path} holds no calibration: needed is camera.json or ROS YAML')
+        raise CalibrationError('no calibration: needed is camera.json or ROS YAML')
     return record
-
-
-def _from_ros_yaml(record: dict[str, Any]) -> CameraIntrinsics | None:
-    try:
-        if 'k' in record:
-            width, height = record['width'], record['height']
-            matrix, distortion = record['k'], record.get('d', [])
-        else:
-            width, height = record['image_width'], record['image_height']
-            matrix = record['camera_matrix']['data']
-            distortion = record['distortion_coefficients']['data']
-        return intrinsics_from_camera_info(
-            int(width),
-            int(height),
-            str(record.get('distortion_model', '')),
-            [float(value) for value in distortion],
-            [float(value) for value in matrix],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, CalibrationError):
-            raise
-        raise CalibrationError(f'the calibration is incomplete or malformed: {error!r}') from error
-
-
-def intrinsics_from_camera_info(
-    width: int, height: int, model: str, d: Sequence[float], k: Sequence[float]
-) -> CameraIntrinsics | None:
-    """
-    Return the intrinsics of the fields of a sensor_msgs/CameraInfo.
-
-    :param width: pixels.
-    :param height: pixels.
-    :param model: distortion model; without coefficients it does not matter.
-    :param d: distortion coefficients.
-    :param k: the 9 values of the camera matrix, row by row.
-    :returns: the intrinsics, or None when the camera is not calibrated (a zero matrix).
-    :raises CalibrationError: when the numbers are not those of a camera.
-    """
-    if len(k) != 9:
-        raise CalibrationError(f'a camera matrix has 9 values, not {len(k)}')
-    if k[0] == 0:
-        return None
-    if not any(d):
-        model, d = 'none', ()
-    return CameraIntrinsics(width, height, k[0], k[4], k[2], k[5], model, tuple(d))

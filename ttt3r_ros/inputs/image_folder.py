@@ -9,8 +9,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 import re
 
-from ttt3r_ros.image_formats import rgb_from_encoded, UnsupportedImage
-from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.image_formats import UnsupportedImage, upright_rgb
+from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, NONE_GIVEN
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
 SUFFIXES = frozenset(
@@ -31,6 +31,7 @@ class ImageFolderSource:
         files: Sequence[Path],
         stamps_ns: Sequence[int],
         intrinsics: CameraIntrinsics | None = None,
+        calibration: str = NONE_GIVEN,
     ) -> None:
         """
         Construct the source.
@@ -39,10 +40,12 @@ class ImageFolderSource:
         :param files: the images, in order.
         :param stamps_ns: nanoseconds, one for each file.
         :param intrinsics: of all images.
+        :param calibration: where they come from, or why there are none.
         """
         self.name = str(folder)
         self.length = len(files)
         self.intrinsics = intrinsics
+        self.calibration = calibration
         self._files = files
         self._stamps_ns = stamps_ns
 
@@ -56,11 +59,11 @@ class ImageFolderSource:
             path = self._files[index]
             try:
                 with path.open('rb') as file:
-                    rgb = rgb_from_encoded(file)
+                    rgb, orientation = upright_rgb(file)
             except (OSError, UnsupportedImage) as error:
                 yield BadFrame(f'image {path.name}: {error}')
             else:
-                yield InputFrame(index, self._stamps_ns[index], rgb)
+                yield InputFrame(index, self._stamps_ns[index], rgb, orientation=orientation)
 
 
 def image_files(folder: Path) -> list[Path]:

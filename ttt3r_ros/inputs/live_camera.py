@@ -13,7 +13,7 @@ import time
 import cv2
 import numpy as np
 
-from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
+from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, NONE_GIVEN
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
 PATIENCE_S = 5.0
@@ -37,17 +37,20 @@ class CameraSource:
         number: int,
         fps: float | None = None,
         intrinsics: CameraIntrinsics | None = None,
+        calibration: str = NONE_GIVEN,
     ) -> None:
         """
         Open a camera.
 
-        :param number: index of the camera in the system, from 0.
-        :param fps: images per second that are requested from it, None for its default.
-        :param intrinsics: of its images, or None.
-        :raises InputError: when there is no such camera or it delivers no image.
+        :param number: as the system counts them, from 0.
+        :param fps: images a second to ask it for.
+        :param intrinsics: of its images.
+        :param calibration: where they come from, or why there are none.
+        :raises InputError: when there is no such camera or it gives no image.
         """
         self.name = f'camera {number}'
         self.intrinsics = intrinsics
+        self.calibration = calibration
         self._capture = cv2.VideoCapture(number)
         if fps is not None:
             self._capture.set(cv2.CAP_PROP_FPS, fps)

@@ -109,6 +109,7 @@ class SourceWithOdometry:
         self.name = source.name
         self.length = source.length
         self.intrinsics = source.intrinsics
+        self.calibration = source.calibration
         self.live = source.live
         self.odometry = odometry.summary
         self.images_without_odometry = 0

@@ -20,9 +20,10 @@ from ttt3r_ros.inputs.calibration_files import read_intrinsics, read_mount
 from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource
 from ttt3r_ros.inputs.odometry import NoOdometry
 from ttt3r_ros.inputs.pose_series import PoseSeries
-from ttt3r_ros.inputs.source import InputError
+from ttt3r_ros.inputs.source import IGNORED, InputError, NONE_GIVEN
 from ttt3r_ros.inputs.transform_tree import TransformMissing
 from ttt3r_ros.inputs.video import VideoSource
+from ttt3r_ros.intrinsics import CameraIntrinsics, NotCalibrated
 from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text
 
 
@@ -45,16 +46,34 @@ def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | I
     :raises InputError: when a file of it is damaged.
     """
     stamps_ns = read_stamps(folder / 'timestamps.txt')
-    camera = folder / 'camera.json'
-    intrinsics = read_intrinsics(camera) if with_intrinsics and camera.is_file() else None
+    intrinsics, said = read_camera(folder) if with_intrinsics else (None, IGNORED)
     if (folder / 'video.mp4').is_file():
-        return VideoSource(folder / 'video.mp4', stamps_ns=stamps_ns, intrinsics=intrinsics)
+        video = folder / 'video.mp4'
+        return VideoSource(video, None, stamps_ns, intrinsics, said)
     files = image_files(folder / 'frames')
     try:
         times = [stamps_ns[_index(path, i)] for i, path in enumerate(files)]
     except KeyError as error:
         raise InputError(f'{folder / "timestamps.txt"} has no time of frame {error}') from error
-    return ImageFolderSource(folder, files, times, intrinsics)
+    return ImageFolderSource(folder, files, times, intrinsics, said)
+
+
+def read_camera(folder: Path) -> tuple[CameraIntrinsics | None, str]:
+    """
+    Read the camera.json of a folder.
+
+    :param folder: exists.
+    :returns: the intrinsics or None, and in one sentence where they come from or why there are
+        none.
+    :raises CalibrationError: when it is not understood.
+    """
+    path = folder / 'camera.json'
+    if not path.is_file():
+        return None, NONE_GIVEN
+    try:
+        return read_intrinsics(path), f'read from {path}'
+    except NotCalibrated as error:
+        return None, str(error)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,10 @@ from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
+# What `calibration` of a source says where it has no intrinsics of its own.
+NONE_GIVEN = 'none was given'
+IGNORED = 'none was read: another was given, or none is wanted'
+
 
 class InputError(UserError):
     """An input cannot be read."""
@@ -23,10 +27,11 @@ class InputFrame:
     """
     One image.
 
-    index: position in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
-    base_T_camera: (4, 4) pose of the camera on the robot, metres; None where the camera is
-    alone or is the base itself. odom_T_base: (4, 4) pose that the odometry measured at stamp_ns,
-    metres; None where it measured none.
+    index: its place in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
+    base_T_camera: (4, 4) where the camera is on the robot, metres; None where the camera is
+    alone or is the base itself. odom_T_base: (4, 4) what the odometry measured at stamp_ns,
+    metres; None where it did not. orientation: of the image as it was stored, as EXIF counts
+    them; rgb is upright.
     """
 
     index: int
@@ -34,6 +39,7 @@ class InputFrame:
     rgb: Pixels
     base_T_camera: Array | None = None
     odom_T_base: Array | None = None
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,11 @@ class ImageSource(Protocol):
     """
     A source of images, checked by its constructor, so that most errors show before long work.
 
-    name: for messages. length: number of images, or None when unknown. intrinsics: of all images,
-    or None. live: whether it has no end. odometry: one sentence about the odometry of the images,
-    or why there is none. images_without_odometry: number of images read so far that it does not
-    cover; 0 without odometry.
+    name: for people. length: images in it, or None when nobody knows. intrinsics: of all its
+    images, or None. calibration: in one sentence, where they come from, or why there are none.
+    live: whether it never ends by itself. odometry: in one sentence, which one comes with the
+    images, or why none does. images_without_odometry: of those read so far, how many it does not
+    cover; 0 where there is none at all.
     """
 
     @property
@@ -79,6 +86,8 @@ class ImageSource(Protocol):
     def length(self) -> int | None: ...
     @property
     def intrinsics(self) -> CameraIntrinsics | None: ...
+    @property
+    def calibration(self) -> str: ...
     @property
     def live(self) -> bool: ...
     @property

@@ -16,6 +16,7 @@ from ttt3r_ros.inputs.source import (
     InputError,
     InputFrame,
     missing_frames,
+    NONE_GIVEN,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.units import NANOSECONDS
@@ -48,6 +49,7 @@ class VideoSource:
         fps: float | None = None,
         stamps_ns: Mapping[int, int] | None = None,
         intrinsics: CameraIntrinsics | None = None,
+        calibration: str = NONE_GIVEN,
     ) -> None:
         """
         Open a video.
@@ -56,13 +58,15 @@ class VideoSource:
         :param fps: images per second, in place of the clock of the video.
         :param stamps_ns: nanoseconds by image index.
         :param intrinsics: of all images.
-        :raises InputError: when it contains no image that can be decoded.
+        :param calibration: where they come from, or why there are none.
+        :raises InputError: when it holds no image that can be decoded.
         """
         self._path = path
         self._fps = fps
         self._stamps_ns = stamps_ns
         self.name = str(path)
         self.intrinsics = intrinsics
+        self.calibration = calibration
         capture = _open(path)
         self._own_fps = capture.get(cv2.CAP_PROP_FPS)
         announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))

@@ -77,7 +77,7 @@ class ReceivedImage:
                 f'camera_info is of the frame {self.info.header.frame_id!r}, '
                 f'the images are of {self.frame_id!r}'
             )
-        camera = messages.intrinsics_from(self.info)
+        camera = messages.intrinsics_from(self.info, width, height)
         if (camera.width, camera.height) != (width, height):
             raise CalibrationError(
                 f'camera_info is for {camera.width}x{camera.height}, '

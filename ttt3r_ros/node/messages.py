@@ -29,6 +29,7 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 import tf_transformations
 
+from ttt3r_ros import intrinsics
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.image_formats import (
@@ -39,7 +40,7 @@ from ttt3r_ros.image_formats import (
     tight_rows,
     UnsupportedImage,
 )
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.units import NANOSECONDS
@@ -120,26 +121,26 @@ def rgb_from_compressed(message: CompressedImage) -> Pixels:
     return rgb_from_encoded(io.BytesIO(data))
 
 
-def intrinsics_from(message: CameraInfo) -> CameraIntrinsics:
+def intrinsics_from(message: CameraInfo, width: int = 0, height: int = 0) -> CameraIntrinsics:
     """
     Read a calibration; binning and region of interest are applied.
 
+    :param width: of its images, pixels; used where the message has the size 0x0.
+    :param height: of its images, pixels.
     :raises CalibrationError: when it is empty or of an unknown model.
     """
-    fx, fy, cx, cy = message.k[0], message.k[4], message.k[2], message.k[5]
-    if not any((fx, fy, cx, cy)):
-        raise CalibrationError('camera_info has an empty matrix K: the camera is not calibrated')
-    model, coefficients = message.distortion_model, tuple(message.d)
-    if not any(coefficients):
-        model, coefficients = 'none', ()
-    elif model == 'rational_polynomial' and not any(coefficients[8:]):
-        coefficients = coefficients[:8]
-    camera = CameraIntrinsics(message.width, message.height, fx, fy, cx, cy, model, coefficients)
     region = message.roi
-    if region.width and region.height:
-        camera = camera.cropped(region.x_offset, region.y_offset, region.width, region.height)
-    binning_x, binning_y = max(1, message.binning_x), max(1, message.binning_y)
-    return camera.resized(camera.width // binning_x, camera.height // binning_y)
+    info = intrinsics.CameraInfo(
+        message.width,
+        message.height,
+        message.distortion_model,
+        message.d.tolist(),
+        message.k.tolist(),
+        message.p.tolist(),
+        (message.binning_x, message.binning_y),
+        (region.x_offset, region.y_offset, region.width, region.height),
+    )
+    return info.sized(width, height).intrinsics()
 
 
 def point_cloud(

@@ -79,7 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     calibration = parser.add_mutually_exclusive_group()
     calibration.add_argument(
-        '--intrinsics', type=Path, metavar='FILE', help="camera.json or ROS' camera_info YAML"
+        '--intrinsics',
+        type=Path,
+        metavar='FILE',
+        help='camera.json, or the calibration of ROS, OpenCV, Kalibr, '
+        'ORB-SLAM, COLMAP, Nerfstudio or Open3D',
     )
     calibration.add_argument(
         '--no-intrinsics', action='store_true', help='ignore the calibration found in the input'
@@ -134,15 +138,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('--localize needs a map: --load-map FILE')
     odometry = OdometryChoice(arguments.odometry, arguments.odom_frame, arguments.base_frame)
     source = open_source(arguments.input, arguments.topic, arguments.fps, own_intrinsics, odometry)
-    calibration = (
-        read_intrinsics(arguments.intrinsics) if arguments.intrinsics else source.intrinsics
-    )
+    calibration, calibration_note = source.intrinsics, source.calibration
+    if arguments.intrinsics:
+        calibration = read_intrinsics(arguments.intrinsics)
+        calibration_note = f'read from {arguments.intrinsics}'
     with output_folder(arguments.output) as folder, stop_on_signal() as stop:
         # Here, not at the top: all that may be wrong above is told before torch is loaded.
         from ttt3r_ros.tools.depth_images import DepthFolder
         from ttt3r_ros.tools.mapping_run import MappingRun
 
-        mapping = MappingRun(model_settings, mapping_settings, calibration)
+        mapping = MappingRun(model_settings, mapping_settings, calibration, calibration_note)
         mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
         depth = DepthFolder(folder / 'depth') if arguments.depth else None
         mapping.map(source, arguments.frame_step, arguments.max_frames, depth, stop)

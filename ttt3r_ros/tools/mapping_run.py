@@ -30,7 +30,13 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY
 from ttt3r_ros.inputs.read_ahead import ReadAhead
-from ttt3r_ros.inputs.source import BadFrame, ImageSource, InputError, InputFrame
+from ttt3r_ros.inputs.source import (
+    BadFrame,
+    ImageSource,
+    InputError,
+    InputFrame,
+    NONE_GIVEN,
+)
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.cloud_files import write_ply
@@ -70,6 +76,7 @@ class MappingRun:
         model_settings: ModelSettings,
         mapping_settings: MappingSettings,
         calibration: CameraIntrinsics | None,
+        calibration_note: str = NONE_GIVEN,
     ) -> None:
         """
         Load the network.
@@ -77,8 +84,11 @@ class MappingRun:
         :param model_settings: of the network.
         :param mapping_settings: of the mapper and the map.
         :param calibration: of all images, or None.
+        :param calibration_note: where it comes from, or why there is none; for people.
         """
         self._calibration = calibration
+        self._calibration_note = calibration_note
+        print(f'calibration: {calibration_note}', file=sys.stderr)
         need = expected_memory(model_settings)
         if not need.fits:
             print(f'warning: {need}', file=sys.stderr)
@@ -173,7 +183,7 @@ class MappingRun:
         began = time.perf_counter()
         height, width = item.rgb.shape[:2]
         try:
-            intrinsics = intrinsics_for(self._calibration, width, height)
+            intrinsics = intrinsics_for(self._calibration, width, height, item.orientation)
             located = self._mapper.observe(self._observation(item, intrinsics))
             self._mapper.integrate()
         except torch.OutOfMemoryError as error:
@@ -275,6 +285,7 @@ class MappingRun:
             'odometry': self._odometry,
             'focal_px': record.focal_px(),
             'focal_from': 'estimate' if self._calibration is None else 'calibration',
+            'calibration': self._calibration_note,
             'intrinsics': None if self._calibration is None else self._calibration.to_record(),
             'checkpoint': {
                 'name': self._predictor.checkpoint_name,
@@ -321,24 +332,30 @@ def _read(source: ImageSource, step: int) -> Generator[InputFrame | BadFrame, No
 
 
 def intrinsics_for(
-    calibration: CameraIntrinsics | None, width: int, height: int
+    calibration: CameraIntrinsics | None, width: int, height: int, orientation: int = 1
 ) -> CameraIntrinsics | None:
     """
-    Return a calibration for the size of an image, which was binned or scaled as a whole.
+    Fit a calibration to an image; binned and scaled images keep their edges.
 
-    :param calibration: of another image size, or None.
-    :param width: of the image, pixels.
-    :param height: of the image, pixels.
-    :raises CalibrationError: when the aspect ratio differs: the image was cropped or rotated.
+    It is of the image as the camera stored it, or, where only that fits, of the upright one.
+
+    :param calibration: or None.
+    :param width: of the upright image, pixels.
+    :param height: of the upright image, pixels.
+    :param orientation: of the image as it was stored, as EXIF counts them.
+    :raises CalibrationError: when the image has another shape, so it was cropped or turned.
     """
-    if calibration is None or (calibration.width, calibration.height) == (width, height):
-        return calibration
-    if abs(width * calibration.height / (height * calibration.width) - 1) > ASPECT_TOLERANCE:
-        raise CalibrationError(
-            f'the calibration is for {calibration.width}x{calibration.height}, the image is '
-            f'{width}x{height}: set a matching one with --intrinsics, or use --no-intrinsics'
-        )
-    return calibration.resized(width, height)
+    if calibration is None:
+        return None
+    for camera in (calibration.turned(orientation), calibration):
+        if (camera.width, camera.height) == (width, height):
+            return camera
+        if abs(width * camera.height / (height * camera.width) - 1) <= ASPECT_TOLERANCE:
+            return camera.resized(width, height)
+    raise CalibrationError(
+        f'the calibration is for {calibration.width}x{calibration.height}, the image is '
+        f'{width}x{height}: give one that fits with --intrinsics, or use --no-intrinsics'
+    )
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ttt3r_ros.arrays import Array32, Mask, Pixels
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, COEFFICIENTS
 from ttt3r_ros.model.image_input import ImageFit
 
 # Bending by less than this does not change a colour.
@@ -89,12 +89,7 @@ def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
 def _rectify_map(camera: CameraIntrinsics) -> tuple[Array32, Array32]:
     matrix, coefficients = camera.matrix, np.array(camera.distortion)
     size = camera.width, camera.height
-    allowed = {
-        'none': (0,),
-        'plumb_bob': (0, 4, 5),
-        'rational_polynomial': (8,),
-        'equidistant': (4,),
-    }[camera.distortion_model]
+    allowed = COEFFICIENTS[camera.distortion_model]
     if len(coefficients) not in allowed:
         raise CalibrationError(
             f'{camera.distortion_model} takes {" or ".join(map(str, allowed))} coefficients, '

@@ -141,6 +141,11 @@ def test_zeros_behind_a_rational_polynomial_are_left_out():
     assert len(camera.distortion) == 8
 
 
+def test_a_calibration_without_a_size_takes_that_of_its_images():
+    camera = messages.intrinsics_from(calibration(width=0, height=0), 640, 480)
+    assert (camera.width, camera.height, camera.fx) == (640, 480, 500.0)
+
+
 @pytest.mark.parametrize(
     'wrong', [{'k': [0.0] * 9}, {'distortion_model': 'fish'}, {'width': 0}, {'d': [np.nan]}]
 )

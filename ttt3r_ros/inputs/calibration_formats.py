@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The calibration files that are known, and how each is recognised.
+
+Every reader takes what `calibration_files` parsed and returns the intrinsics. COLMAP and
+Nerfstudio count pixels from the corner of the first one, ROS and OpenCV from its centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import math
+import re
+from typing import Any
+
+from ttt3r_ros.intrinsics import (
+    CalibrationError,
+    CameraInfo,
+    CameraIntrinsics,
+    known_distortion,
+)
+
+Record = Mapping[str, Any]
+
+# Camera models of COLMAP, which Nerfstudio uses too: the parameters in their order.
+COLMAP_MODELS = {
+    'SIMPLE_PINHOLE': ('f', 'cx', 'cy'),
+    'PINHOLE': ('fx', 'fy', 'cx', 'cy'),
+    'SIMPLE_RADIAL': ('f', 'cx', 'cy', 'k1'),
+    'RADIAL': ('f', 'cx', 'cy', 'k1', 'k2'),
+    'OPENCV': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'p1', 'p2'),
+    'FULL_OPENCV': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'p1', 'p2', 'k3', 'k4', 'k5', 'k6'),
+    'OPENCV_FISHEYE': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'k3', 'k4'),
+}
+COLMAP_LINE = re.compile(r'^\s*[0-9]+\s+([A-Z_]+)\s+[0-9]+\s+[0-9]+\s+[-+.0-9eE\s]+$')
+
+
+def read_record(record: Record) -> CameraIntrinsics:
+    """
+    Read a calibration of any known format.
+
+    :param record: the fields of the file.
+    :raises CalibrationError: when the format is not known, or something is missing.
+    """
+    for recognises, reader in FORMATS:
+        if recognises(record):
+            try:
+                return reader(record)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                if isinstance(error, CalibrationError):
+                    raise
+                raise CalibrationError(
+                    f'the calibration is incomplete or malformed: {error!r}'
+                ) from error
+    return CameraIntrinsics.from_record(record)
+
+
+def is_colmap(text: str) -> bool:
+    """
+    Return whether a text is COLMAP's cameras.txt.
+
+    :param text: of the whole file.
+    """
+    lines = _content(text)
+    return bool(lines) and all(COLMAP_LINE.match(line) for line in lines)
+
+
+def read_colmap(text: str) -> CameraIntrinsics:
+    """
+    Read COLMAP's cameras.txt.
+
+    :param text: is_colmap.
+    :raises CalibrationError: when it has several cameras, or one of an unknown model.
+    """
+    lines = _content(text)
+    if len(lines) > 1:
+        raise CalibrationError(f'COLMAP cameras.txt has {len(lines)} cameras: keep one line')
+    _, model, width, height, *numbers = lines[0].split()
+    names = _colmap_parameters(model)
+    if len(numbers) != len(names):
+        raise CalibrationError(f'COLMAP {model} has {len(names)} parameters, not {len(numbers)}')
+    values = dict(zip(names, map(float, numbers)))
+    return _from_colmap(model, int(width), int(height), values)
+
+
+def _content(text: str) -> list[str]:
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+def _colmap_parameters(model: str) -> tuple[str, ...]:
+    if model not in COLMAP_MODELS:
+        raise CalibrationError(
+            f'camera model {model!r} is not one of {", ".join(COLMAP_MODELS)}: undistort first'
+        )
+    return COLMAP_MODELS[model]
+
+
+def _from_colmap(
+    model: str, width: int, height: int, values: Mapping[str, float]
+) -> CameraIntrinsics:
+    fx = values.get('fx', values.get('f'))
+    if fx is None:
+        raise CalibrationError('a focal length is missing')
+    fisheye = model == 'OPENCV_FISHEYE'
+    order = (
+        ('k1', 'k2', 'k3', 'k4') if fisheye else ('k1', 'k2', 'p1', 'p2', 'k3', 'k4', 'k5', 'k6')
+    )
+    coefficients = [values.get(name, 0.0) for name in order]
+    name, distortion = known_distortion('equidistant' if fisheye else 'plumb_bob', coefficients)
+    cx, cy = values['cx'] - 0.5, values['cy'] - 0.5
+    return CameraIntrinsics(width, height, fx, values.get('fy', fx), cx, cy, name, distortion)
+
+
+def _nerfstudio(record: Record) -> CameraIntrinsics:
+    width, height = int(record['w']), int(record['h'])
+    if 'fl_x' in record:
+        fx = float(record['fl_x'])
+    else:
+        fx = 0.5 * width / math.tan(0.5 * float(record['camera_angle_x']))
+    names = ('k1', 'k2', 'k3', 'k4', 'p1', 'p2')
+    values = {name: float(record[name]) for name in names if name in record}
+    values |= {'fx': fx, 'fy': float(record.get('fl_y', fx))}
+    values |= {'cx': float(record.get('cx', width / 2)), 'cy': float(record.get('cy', height / 2))}
+    model = str(record.get('camera_model', 'OPENCV'))
+    _colmap_parameters(model)
+    return _from_colmap(model, width, height, values)
+
+
+def _kalibr(record: Record) -> CameraIntrinsics:
+    cameras = [key for key in record if re.fullmatch('cam[0-9]+', str(key))]
+    if len(cameras) > 1:
+        raise CalibrationError(
+            f'the Kalibr camchain has several cameras ({", ".join(cameras)}): keep one'
+        )
+    camera = record[cameras[0]]
+    if camera['camera_model'] != 'pinhole':
+        raise CalibrationError(f'Kalibr camera model {camera["camera_model"]!r} is not pinhole')
+    fx, fy, cx, cy = numbers(camera['intrinsics'])
+    width, height = camera['resolution']
+    model, distortion = known_distortion(
+        str(camera.get('distortion_model', 'none')), numbers(camera.get('distortion_coeffs', []))
+    )
+    return CameraIntrinsics(int(width), int(height), fx, fy, cx, cy, model, distortion)
+
+
+def _orb_slam(record: Record) -> CameraIntrinsics:
+    prefix = 'Camera1.' if 'Camera1.fx' in record else 'Camera.'
+    kind = str(record.get('Camera.type', 'PinHole'))
+    fx, fy, cx, cy = (float(record[prefix + name]) for name in ('fx', 'fy', 'cx', 'cy'))
+    if kind == 'KannalaBrandt8':
+        names, model = ('k1', 'k2', 'k3', 'k4'), 'equidistant'
+    elif kind in ('PinHole', 'Pinhole', 'Rectified'):
+        names, model = ('k1', 'k2', 'p1', 'p2', 'k3'), 'plumb_bob'
+    else:
+        raise CalibrationError(f'ORB-SLAM camera type {kind!r} is not PinHole or KannalaBrandt8')
+    if 'Camera.width' not in record or 'Camera.height' not in record:
+        raise CalibrationError('the ORB-SLAM file has no Camera.width and Camera.height: add them')
+    model, distortion = known_distortion(
+        model, [float(record.get(prefix + name, 0.0)) for name in names]
+    )
+    size = int(record['Camera.width']), int(record['Camera.height'])
+    return CameraIntrinsics(*size, fx, fy, cx, cy, model, distortion)
+
+
+def _open3d(record: Record) -> CameraIntrinsics:
+    inner = record.get('intrinsic', record)
+    fx, _, _, _, fy, _, cx, cy, _ = numbers(inner['intrinsic_matrix'])  # column by column
+    return CameraIntrinsics(int(inner['width']), int(inner['height']), fx, fy, cx, cy)
+
+
+def _camera_info(record: Record) -> CameraIntrinsics:
+    low = {str(key).lower(): value for key, value in record.items()}
+    roi = low.get('roi') or {}
+    return CameraInfo(
+        int(low['width']),
+        int(low['height']),
+        str(low.get('distortion_model', '')),
+        numbers(low.get('d', [])),
+        numbers(low['k']),
+        numbers(low.get('p', [])),
+        (int(low.get('binning_x', 0)), int(low.get('binning_y', 0))),
+        (
+            int(roi.get('x_offset', 0)),
+            int(roi.get('y_offset', 0)),
+            int(roi.get('width', 0)),
+            int(roi.get('height', 0)),
+        ),
+    ).intrinsics()
+
+
+def _opencv(record: Record) -> CameraIntrinsics:
+    """Read what ROS' camera_calibration and OpenCV's own samples write."""
+    low = {str(key).lower().replace('_', ''): value for key, value in record.items()}
+    fisheye = bool(int(low.get('fisheyemodel', 0)))
+    coefficients = low.get('distortioncoefficients', low.get('distcoeffs', []))
+    return CameraInfo(
+        int(low['imagewidth']),
+        int(low['imageheight']),
+        str(low.get('distortionmodel', 'equidistant' if fisheye else 'plumb_bob')),
+        numbers(coefficients),
+        numbers(low['cameramatrix']),
+        numbers(low.get('projectionmatrix', [])),
+    ).intrinsics()
+
+
+def _has(*keys: str) -> Callable[[Record], bool]:
+    return lambda record: any(key in record for key in keys)
+
+
+def _refused(name: str, advice: str) -> Callable[[Record], CameraIntrinsics]:
+    def refuse(record: Record) -> CameraIntrinsics:
+        raise CalibrationError(f'{name} is not read: {advice}')
+
+    return refuse
+
+
+# In this order: whether a record is of the format, and its reader.
+FORMATS: Sequence[tuple[Callable[[Record], bool], Callable[[Record], CameraIntrinsics]]] = (
+    (_has('camera_matrix', 'Camera_Matrix', 'cameraMatrix', 'CameraMatrix'), _opencv),
+    (_has('k', 'K'), _camera_info),
+    (lambda record: any(re.fullmatch('cam[0-9]+', str(key)) for key in record), _kalibr),
+    (_has('Camera.fx', 'Camera1.fx'), _orb_slam),
+    (_has('fl_x', 'camera_angle_x'), _nerfstudio),
+    (
+        lambda record: 'frames' in record and isinstance(record['frames'], list),
+        _refused('a transforms.json without fl_x', 'each of its frames has its own intrinsics'),
+    ),
+    (lambda record: 'intrinsic_matrix' in record.get('intrinsic', record), _open3d),
+    (_has('P0', 'P_rect_00', 'K_00'), _refused('a KITTI calib.txt', 'it has no image size')),
+    (_has('M1', 'K1'), _refused('a stereo calibration', 'write one camera to a file of its own')),
+)
+
+
+def numbers(value: Any) -> list[float]:
+    """
+    Return the numbers of a matrix, row by row.
+
+    :param value: a list of numbers or rows, or a mapping whose `data` holds one.
+    """
+    if isinstance(value, Mapping):
+        value = value['data']
+    flat: list[float] = []
+    for item in value:
+        flat.extend(numbers(item) if isinstance(item, list) else [float(item)])
+    return flat
