@@ -11,6 +11,7 @@ from ttt3r_ros.trajectory import (
     nanoseconds,
     read_trajectory,
     seconds_text,
+    times_ns,
     Trajectory,
     TrajectoryError,
     write_trajectory,
@@ -39,6 +40,33 @@ def test_stamps_with_an_exponent_are_read():
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError):
         nanoseconds(text)
+
+
+EPOCH = 1_403_636_580
+
+
+@pytest.mark.parametrize(
+    ('words', 'first_ns', 'step_ns'),
+    [
+        ([f'{EPOCH}.{i}' for i in range(4)], EPOCH * 10**9, 10**8),
+        ([str(EPOCH * 10**9 + i) for i in range(4)], EPOCH * 10**9, 1),
+        ([f'{EPOCH * 10**9 + i}.000000' for i in range(4)], EPOCH * 10**9, 1),
+        ([str(EPOCH * 10**6 + i) for i in range(4)], EPOCH * 10**9, 1000),
+        ([str(EPOCH * 10**3 + i) for i in range(4)], EPOCH * 10**9, 10**6),
+        ([str(33_333_333 * i) for i in range(4)], 0, 33_333_333),  # since the start, ns
+        ([str(33_333 * i) for i in range(4)], 0, 33_333_000),  # us
+        (['0', '1', '2', '3'], 0, 10**9),
+        (['0', '100', '200', '300'], 0, 10**11),
+        (['0.0', '0.5', '1.0', '1.5'], 0, 5 * 10**8),
+    ],
+)
+def test_the_unit_of_times_is_told_by_their_size_and_distance(words, first_ns, step_ns):
+    assert times_ns(words) == [first_ns + i * step_ns for i in range(4)]
+
+
+def test_one_odd_time_does_not_change_the_unit_of_the_others():
+    words = ['0', *(str(EPOCH * 10**9 + i * 10**8) for i in range(5))]
+    assert times_ns(words)[1] == EPOCH * 10**9
 
 
 def test_a_written_trajectory_is_read_back():

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -52,6 +55,39 @@ def nanoseconds(seconds: str) -> int:
         return int((Decimal(seconds) * NANOSECONDS).to_integral_value())
     except (InvalidOperation, OverflowError) as error:
         raise ValueError(f'{seconds!r} is no time in seconds') from error
+
+
+def times_ns(words: Sequence[str]) -> list[int]:
+    """
+    Read the times of one file, whose unit their size and their distance tell.
+
+    Seconds since 1970 have 10 digits before the point, nanoseconds 19; whole numbers that are
+    millions apart are nanoseconds since something else.
+
+    :param words: as written, in any order.
+    :returns: nanoseconds.
+    :raises ValueError: when one is no time, or of no year that a camera may see.
+    """
+    seconds_ns = [nanoseconds(word) for word in words]
+    if not seconds_ns:
+        return []
+    values = sorted(abs(value) for value in seconds_ns)
+    typical = values[len(values) // 2] / 1e9
+    steps = sorted(b - a for a, b in pairwise(sorted(set(seconds_ns))))
+    step = steps[len(steps) // 2] / 1e9 if steps else 0.0
+    whole = all(value % 1_000_000_000 == 0 for value in values)
+    if typical >= 1e17 or (whole and step >= 1e6):
+        unit = 1_000_000_000
+    elif typical >= 1e14 or (whole and step >= 1e4):
+        unit = 1_000_000
+    elif typical >= 1e11:
+        unit = 1_000
+    else:
+        unit = 1
+    stamps = [round(Fraction(value, unit)) for value in seconds_ns]
+    if any(abs(stamp) >= 2**63 for stamp in stamps):
+        raise ValueError('a time is too far from 1970')
+    return stamps
 
 
 def seconds_text(stamp_ns: int) -> str:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 import io
+import itertools
 from pathlib import Path
 import struct
 from typing import Any
@@ -37,6 +38,9 @@ from ttt3r_ros.intrinsics import (
 from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+
+# So many messages tell whether the headers of a topic have times.
+MESSAGES_TO_CHOOSE_A_CLOCK = 5
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 # A damaged bag shows in its index, its SQL, its chunks, its sizes or its fields.
@@ -59,12 +63,13 @@ class BagSource:
 
     topic: of the images. compressed: whether they are CompressedImages.
 
-    Their stamps are those of the headers, or of the recording where a header has none.
+    Their stamps are those of the headers, or all of the recording where the headers have none.
     """
 
     live = False
     odometry = 'no odometry: not asked for'
     images_without_odometry = 0
+    notes: Sequence[str] = ()
 
     def __init__(self, path: Path, topic: str = '', with_intrinsics: bool = True) -> None:
         """
@@ -86,6 +91,11 @@ class BagSource:
                 self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
                 )
+                self._stamped = self._headers_have_times(reader)
+                if not self._stamped:
+                    self.notes = (
+                        f'the headers of {self.topic} have no times: those of the recording count',
+                    )
                 self.intrinsics, self.calibration = None, IGNORED
                 if with_intrinsics:
                     self.intrinsics, self.calibration = self._read_calibration(reader)
@@ -139,7 +149,21 @@ class BagSource:
             return BadFrame(f'image {index}: {one_line(error)}')
         stamp = message.header.stamp
         stamp_ns = stamp.sec * NANOSECONDS + stamp.nanosec
-        return InputFrame(index, stamp_ns or recorded_ns, rgb)
+        return InputFrame(index, stamp_ns if self._stamped else recorded_ns, rgb)
+
+    def _headers_have_times(self, reader: Reader) -> bool:
+        """
+        Choose the clock of the topic by its first messages.
+
+        :returns: whether the stamps of the headers differ, or the only one is not zero.
+        """
+        images = [c for c in reader.connections if c.topic == self.topic]
+        first = itertools.islice(reader.messages(images), MESSAGES_TO_CHOOSE_A_CLOCK)
+        # The header comes first in both kinds of images: seconds and nanoseconds after 4 bytes.
+        stamps = [bytes(data[:12]) for _, _, data in first if len(data) >= 12]
+        if len(stamps) < 2:
+            return any(stamp[4:] != bytes(8) for stamp in stamps)
+        return len(set(stamps)) > 1
 
     def _read_calibration(self, reader: Reader) -> tuple[CameraIntrinsics | None, str]:
         """Read the first CameraInfo of the images' namespace."""

@@ -12,10 +12,14 @@ import re
 from ttt3r_ros.image_formats import UnsupportedImage, upright_rgb
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, NONE_GIVEN
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.trajectory import times_ns
 
 SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
 )
+
+# Of times as names of files; 4.12 may be page 12 of chapter 4.
+TIME = re.compile(r'[0-9]{9,10}\.[0-9]+|[0-9]+\.[0-9]{3,9}|[0-9]{13}|[0-9]{16}|[0-9]{19}')
 
 
 class ImageFolderSource:
@@ -24,6 +28,7 @@ class ImageFolderSource:
     live = False
     odometry = 'no odometry: a folder of images has none'
     images_without_odometry = 0
+    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -83,6 +88,21 @@ def image_files(folder: Path) -> list[Path]:
             f'the folder {folder} holds no image (looked for {", ".join(sorted(SUFFIXES))})'
         )
     return sorted(files, key=_natural)
+
+
+def times_in_names(files: Sequence[Path]) -> list[int] | None:
+    """
+    Return the times that the names of files are.
+
+    :param files: whose names may be seconds since 1970 with decimals, seconds with at least
+        three decimals, or milli-, micro- or nanoseconds since 1970.
+    :returns: nanoseconds of each file, or None where not every name is a time of its own.
+    """
+    stems = [path.stem for path in files]
+    if not all(TIME.fullmatch(stem) for stem in stems):
+        return None
+    stamps_ns = times_ns(stems)
+    return stamps_ns if len(set(stamps_ns)) == len(stamps_ns) else None
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

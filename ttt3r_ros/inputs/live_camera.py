@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 import itertools
 import threading
 import time
@@ -30,6 +30,7 @@ class CameraSource:
     live = True
     odometry = 'no odometry: a camera has none'
     images_without_odometry = 0
+    notes: Sequence[str] = ()
     length = None
 
     def __init__(

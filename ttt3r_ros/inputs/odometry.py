@@ -110,6 +110,7 @@ class SourceWithOdometry:
         self.length = source.length
         self.intrinsics = source.intrinsics
         self.calibration = source.calibration
+        self.notes = source.notes
         self.live = source.live
         self.odometry = odometry.summary
         self.images_without_odometry = 0

@@ -9,7 +9,12 @@ from pathlib import Path
 import re
 from typing import TYPE_CHECKING
 
-from ttt3r_ros.inputs.image_folder import image_files, ImageFolderSource, SUFFIXES
+from ttt3r_ros.inputs.image_folder import (
+    image_files,
+    ImageFolderSource,
+    SUFFIXES,
+    times_in_names,
+)
 from ttt3r_ros.inputs.odometry import (
     AUTO,
     NONE,
@@ -17,7 +22,13 @@ from ttt3r_ros.inputs.odometry import (
     SourceWithOdometry,
     WITHOUT_ODOMETRY,
 )
-from ttt3r_ros.inputs.sequence import is_sequence, open_sequence, read_odometry
+from ttt3r_ros.inputs.sequence import (
+    is_sequence,
+    open_sequence,
+    open_tum,
+    read_odometry,
+    TUM_TABLE,
+)
 from ttt3r_ros.inputs.source import ImageSource, InputError
 from ttt3r_ros.inputs.video import VideoSource
 from ttt3r_ros.units import NANOSECONDS
@@ -60,6 +71,8 @@ def open_source(
             'number of a camera'
         )
     if is_bag(path):
+        if fps is not None:
+            raise InputError(f'--fps has no meaning for {name}: a bag has the times of its images')
         return _open_bag(path, topic, with_intrinsics, odometry)
     if topic:
         raise InputError(f'--topic is for bags, {name} is none')
@@ -118,6 +131,10 @@ def _open_bag(
 def _open_folder(
     path: Path, fps: float | None, with_intrinsics: bool, odometry: OdometryChoice
 ) -> ImageSource:
+    if fps is not None and (is_sequence(path) or (path / TUM_TABLE).is_file()):
+        raise InputError(f'--fps has no meaning for {path}: a table has the times of its images')
+    if (path / TUM_TABLE).is_file():
+        return open_tum(path, with_intrinsics)
     if is_sequence(path):
         images = open_sequence(path, with_intrinsics)
         if odometry.wanted == NONE:
@@ -129,6 +146,10 @@ def _open_folder(
             'of its files'
         )
     files = image_files(path)
+    times = None if fps else times_in_names(files)
+    if times is not None:
+        ordered = sorted(zip(times, files))
+        return ImageFolderSource(path, [f for _, f in ordered], [t for t, _ in ordered])
     rate = fps or DEFAULT_IMAGE_FPS
     return ImageFolderSource(
         path, files, [round(i * NANOSECONDS / rate) for i in range(len(files))]

@@ -24,7 +24,9 @@ from ttt3r_ros.inputs.source import IGNORED, InputError, NONE_GIVEN
 from ttt3r_ros.inputs.transform_tree import TransformMissing
 from ttt3r_ros.inputs.video import VideoSource
 from ttt3r_ros.intrinsics import CameraIntrinsics, NotCalibrated
-from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text
+from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text, times_ns
+
+TUM_TABLE = 'rgb.txt'
 
 
 def is_sequence(folder: Path) -> bool:
@@ -147,19 +149,64 @@ def read_stamps(path: Path) -> dict[int, int]:
     :returns: nanoseconds by frame index.
     :raises InputError: naming the wrong line.
     """
-    stamps: dict[int, int] = {}
-    try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'cannot read {path}: {error}') from error
-    for number, line in enumerate(lines, start=1):
-        words = line.split()
-        if not words or words[0].startswith('#'):
-            continue
+    lines = read_lines(path)
+    indices, times = [], []
+    for number, line in lines:
+        words = line.replace(',', ' ').split()
         try:
-            stamps[int(words[0])] = nanoseconds(words[1])
+            indices.append(int(words[0]))
+            times.append(words[1])
+            nanoseconds(words[1])
         except (ValueError, IndexError):
             raise InputError(
                 f'{path}, line {number}: needed is `frame_index seconds`, not {line!r}'
             ) from None
-    return stamps
+    try:
+        return dict(zip(indices, times_ns(times)))
+    except ValueError as error:
+        raise InputError(f'{path}: {error}') from error
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """
+    Read the lines of a table that hold something; comments do not.
+
+    :param path: a text file.
+    :returns: of each line its number, from 1, and its text.
+    :raises InputError: when it cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'cannot read {path}: {error}') from error
+    return [
+        (number, line)
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.lstrip().startswith('#')
+    ]
+
+
+def open_tum(folder: Path, with_intrinsics: bool = True) -> ImageFolderSource:
+    """
+    Open a folder in the layout of TUM RGB-D: rgb.txt holds `seconds file` lines.
+
+    :param folder: has rgb.txt.
+    :param with_intrinsics: whether to read camera.json.
+    :raises InputError: when a file of it is damaged.
+    """
+    table = folder / TUM_TABLE
+    times, files = [], []
+    for number, line in read_lines(table):
+        words = line.split(maxsplit=1)
+        if len(words) != 2:
+            raise InputError(f'{table}, line {number}: needed is `seconds file`, not {line!r}')
+        times.append(words[0])
+        files.append(folder / words[1].strip())
+    if not files:
+        raise InputError(f'{table} names no image')
+    try:
+        stamps_ns = times_ns(times)
+    except ValueError as error:
+        raise InputError(f'{table}: {error}') from error
+    intrinsics, said = read_camera(folder) if with_intrinsics else (None, IGNORED)
+    return ImageFolderSource(folder, files, stamps_ns, intrinsics, said)

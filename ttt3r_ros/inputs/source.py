@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,18 @@ class BadFrame:
     count: int = 1
 
 
+@dataclass(frozen=True)
+class TimeJump:
+    """
+    The clock of a source was set back, and stays there.
+
+    index: of the first image after it. back_ns: by how much, nanoseconds.
+    """
+
+    index: int
+    back_ns: int
+
+
 def missing_frames(first: int, end: int, step: int, why: str) -> Iterator[BadFrame]:
     """
     Yield one BadFrame for a gap in a source, unless no image of it was to be read.
@@ -75,7 +87,8 @@ class ImageSource(Protocol):
 
     name: for people. length: images in it, or None when nobody knows. intrinsics: of all its
     images, or None. calibration: in one sentence, where they come from, or why there are none.
-    live: whether it never ends by itself. odometry: in one sentence, which one comes with the
+    notes: what was decided about them that a user should know, a line each. live: whether it
+    never ends by itself. odometry: in one sentence, which one comes with the
     images, or why none does. images_without_odometry: of those read so far, how many it does not
     cover; 0 where there is none at all.
     """
@@ -88,6 +101,8 @@ class ImageSource(Protocol):
     def intrinsics(self) -> CameraIntrinsics | None: ...
     @property
     def calibration(self) -> str: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
     @property
     def live(self) -> bool: ...
     @property

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ttt3r_ros.inputs.mp4 import shown_seconds
 from ttt3r_ros.inputs.source import (
     BadFrame,
     InputError,
@@ -35,13 +37,14 @@ class VideoSource:
     The images of a video file.
 
     Their stamps are those of the table where there is one, else index / fps where a rate was
-    given, else the clock of the video. Where the video is damaged, the gap is found by that clock
-    and reported; so is a gap in a video with a table, which has a constant rate.
+    given, else the clock of the video, else its rate. Where the video is damaged, the gap is found
+    by that clock and reported; the images of a whole video are counted for the table.
     """
 
     live = False
     odometry = 'no odometry: a video has none'
     images_without_odometry = 0
+    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -70,11 +73,17 @@ class VideoSource:
         capture = _open(path)
         self._own_fps = capture.get(cv2.CAP_PROP_FPS)
         announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        shown = shown_seconds(path)
+        if shown is not None and self._own_fps > 0:
+            announced = min(announced, round(shown * self._own_fps))
         self.length = announced if announced > 0 else None
         decodable = capture.read()[0]
+        stands_still = _stands_still(capture)
         capture.release()
         if not decodable:
             raise InputError(f'no image of {path} can be decoded: the video is damaged or empty')
+        if stands_still and fps is None and stamps_ns is None:
+            self._fps = self._rate_of_a_stream()
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
         """
@@ -91,8 +100,9 @@ class VideoSource:
                     continue
                 clock_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
                 index = expected
-                if failures or self._stamps_ns is not None:
-                    index = max(expected, round(clock_s * self._own_fps))
+                at_clock = round(clock_s * self._own_fps)
+                if at_clock > expected and (failures or self._is_incomplete):
+                    index = at_clock
                 failures = 0
                 yield from missing_frames(expected, index, step, LOST)
                 expected = index + 1
@@ -103,6 +113,33 @@ class VideoSource:
                 yield from missing_frames(expected, end, step, LOST)
         finally:
             capture.release()
+
+    def _rate_of_a_stream(self) -> float:
+        """Return the rate of a video whose clock stands still, such as raw H.264."""
+        if not 1 <= self._own_fps <= 1000:
+            raise InputError(f'{self._path} has neither times nor a rate: give it with --fps')
+        self.notes = (
+            f'{self._path} has no times: {self._own_fps:g} images a second are assumed, --fps '
+            'gives another rate',
+        )
+        return self._own_fps
+
+    @cached_property
+    def _is_incomplete(self) -> bool:
+        """
+        Whether a video with a table lost images without a word.
+
+        Its clock then tells which. Where none is lost it may have a variable rate: the table
+        counts its images.
+        """
+        if self._stamps_ns is None:
+            return False
+        capture, count, failures = _open(self._path), 0, 0
+        while failures < MOST_FAILURES:
+            grabbed = capture.grab()
+            count, failures = (count + 1, 0) if grabbed else (count, failures + 1)
+        capture.release()
+        return count < min(len(self._stamps_ns), self.length or count)
 
     def _frame(
         self, capture: cv2.VideoCapture, index: int, clock_s: float
@@ -119,6 +156,12 @@ class VideoSource:
         else:
             stamp_ns = round(clock_s * NANOSECONDS)
         return InputFrame(index, stamp_ns, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)))
+
+
+def _stands_still(capture: cv2.VideoCapture) -> bool:
+    """Return whether the image after the first has the same time."""
+    before = capture.get(cv2.CAP_PROP_POS_MSEC)
+    return bool(capture.grab() and capture.get(cv2.CAP_PROP_POS_MSEC) == before)
 
 
 def _open(path: Path) -> cv2.VideoCapture:

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.inputs.clock import in_order
+from ttt3r_ros.inputs.opening import open_source
+from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, TimeJump
+
+CASES = Path(__file__).parents[1] / 'cases'
+PIXELS = np.zeros((2, 2, 3), np.uint8)
+
+
+def sorted_out(*stamps):
+    """Tell what becomes of images: their stamp, 'odd' or ('back', by how much)."""
+    frames = (InputFrame(i, stamp, PIXELS) for i, stamp in enumerate(stamps))
+    said = []
+    for item in in_order(frames):
+        if isinstance(item, TimeJump):
+            said.append(('back', item.back_ns))
+        else:
+            said.append('odd' if isinstance(item, BadFrame) else item.stamp_ns)
+    return said
+
+
+@pytest.mark.parametrize(
+    ('stamps', 'said'),
+    [
+        ((1, 2, 3), [1, 2, 3]),
+        ((1,), [1]),
+        ((), []),
+        # A lone odd stamp costs its image, wherever it stands.
+        ((1, 2, 0, 3, 4), [1, 2, 'odd', 3, 4]),
+        ((1, 2, 99, 3, 4), [1, 2, 'odd', 3, 4]),
+        ((99, 1, 2, 3), ['odd', 1, 2, 3]),
+        ((1, 2, 3, 0), [1, 2, 3, 'odd']),
+        ((1, 1, 2), ['odd', 1, 2]),
+        ((1, 2, 2, 2, 3), [1, 'odd', 'odd', 2, 3]),
+        # A lasting jump begins anew, once.
+        ((51, 52, 1, 2, 3), [51, 52, ('back', 51), 1, 2, 3]),
+        ((51, 52, 1, 2, 53), [51, 52, ('back', 51), 1, 2, 53]),
+        ((101, 102, 51, 52, 1, 2), [101, 102, ('back', 51), 51, 52, ('back', 51), 1, 2]),
+        # A clock that was set forward is a pause.
+        ((1, 2, 51, 52), [1, 2, 51, 52]),
+    ],
+)
+def test_a_lone_odd_stamp_costs_one_image_and_a_lasting_jump_begins_anew(stamps, said):
+    assert sorted_out(*stamps) == said
+
+
+def stamps_of(path, **options):
+    items = list(open_source(str(path), **options).frames(1))
+    assert [item for item in items if isinstance(item, BadFrame)] == []
+    return [item.stamp_ns for item in items]
+
+
+def test_a_clock_that_begins_at_zero_is_kept():
+    assert stamps_of(CASES / 'simzero/bag') == [i * 100_000_000 for i in range(6)]
+
+
+def test_nanoseconds_in_a_table_are_recognised():
+    first = 1403636579763555584
+    assert stamps_of(CASES / 'seqns') == [first + i * 50_000_000 for i in range(4)]
+
+
+def test_a_video_of_variable_rate_has_each_line_of_its_table():
+    lines = (CASES / 'seqvfr2/timestamps.txt').read_text().split()
+    expected = [int(word.replace('.', '')) * 1000 for word in lines[1::2]]
+
+    assert len(expected) == 90
+    assert stamps_of(CASES / 'seqvfr2') == expected
+
+
+def test_names_that_are_times_are_the_stamps():
+    first = 1305031102_000_000_000
+    steps = (10, 15, 20, 25, 30, 35)
+    assert stamps_of(CASES / 'decnames') == [first + s * 10_000_000 for s in steps]
+
+
+def test_names_that_are_times_give_way_to_a_rate():
+    assert stamps_of(CASES / 'decnames', fps=2.0)[:2] == [0, 500_000_000]
+
+
+def test_the_layout_of_tum_is_read_with_its_stamps():
+    lines = (CASES / 'tumlike/rgb.txt').read_text().splitlines()[1:]
+    expected = [int(line.split()[0].replace('.', '')) * 1000 for line in lines]
+
+    assert stamps_of(CASES / 'tumlike') == expected
+
+
+def test_a_stream_without_times_uses_its_rate_and_says_so():
+    source = open_source(str(CASES / 'video/raspivid.h264'))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [i * 40_000_000 for i in range(20)]
+    assert '--fps' in source.notes[0]
+
+
+def test_images_that_an_edit_list_leaves_out_are_not_missing():
+    assert len(stamps_of(CASES / 'video/cut.mp4')) == 10
+
+
+@pytest.mark.parametrize('name', ['simzero/bag', 'seqns', 'tumlike'])
+def test_a_rate_is_refused_where_the_images_have_times(name):
+    with pytest.raises(InputError, match='--fps has no meaning'):
+        open_source(str(CASES / name), fps=5.0)

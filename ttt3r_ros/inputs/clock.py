@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Time that goes back in a recording: one odd stamp, or a clock that was set back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+
+from ttt3r_ros.inputs.source import BadFrame, InputFrame, TimeJump
+
+
+def in_order(
+    frames: Generator[InputFrame | BadFrame, None, None],
+) -> Generator[InputFrame | BadFrame | TimeJump, None, None]:
+    """
+    Let images through whose stamps rise; the next image tells what an odd stamp means.
+
+    A lone odd stamp, early or late, costs its image. Where the images go on from the earlier
+    time, a TimeJump comes before them.
+
+    :param frames: of a recording; is closed at the end.
+    """
+    last: InputFrame | None = None  # let through
+    held: InputFrame | None = None  # waits for the one after it
+    with closing(frames):
+        for frame in frames:
+            if isinstance(frame, BadFrame):
+                yield frame
+                continue
+            if held is None:
+                held = frame
+                continue
+            went_back = last is not None and held.stamp_ns <= last.stamp_ns
+            if frame.stamp_ns == held.stamp_ns:
+                yield _odd(frame)
+                continue
+            if went_back and last is not None and frame.stamp_ns <= last.stamp_ns:
+                if frame.stamp_ns < held.stamp_ns:
+                    yield _odd(held)
+                else:
+                    yield TimeJump(held.index, last.stamp_ns - held.stamp_ns)
+                    yield held
+                    last = held
+            elif went_back:
+                yield _odd(held)
+            elif frame.stamp_ns > held.stamp_ns:
+                yield held
+                last = held
+            elif last is None or frame.stamp_ns > last.stamp_ns:
+                yield _odd(held)  # it was ahead of its time
+            else:
+                yield held
+                last = held
+            held = frame
+    if held is not None:
+        late = last is not None and held.stamp_ns <= last.stamp_ns
+        yield _odd(held) if late else held
+
+
+def _odd(frame: InputFrame) -> BadFrame:
+    return BadFrame(f'image {frame.index}: its stamp {frame.stamp_ns} ns is out of order')
