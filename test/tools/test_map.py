@@ -24,6 +24,7 @@ from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import save_checkpoint
 from ttt3r_ros.tools import mapping_run
+from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.mapping_run import intrinsics_for
 from ttt3r_ros.trajectory import read_trajectory
@@ -326,18 +327,89 @@ def test_a_read_only_output_is_refused(images, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / 'locked').exists()
 
 
-def test_a_failure_while_writing_leaves_the_old_results_whole(images, tmp_path, monkeypatch):
+def full_disk(*arguments):
+    raise OSError(28, 'No space left on device')
+
+
+@pytest.mark.parametrize('name', ['draw_preview', 'write_ply', 'write_trajectory'])
+def test_a_file_that_cannot_be_written_costs_only_itself(
+    images, tmp_path, monkeypatch, capsys, name
+):
+    lost = {'draw_preview': 'preview.png', 'write_ply': 'map.ply'}.get(name, 'trajectory.txt')
     out = tmp_path / 'out'
     run_map(images, out)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-
-    def full_disk(*arguments):
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(mapping_run, 'draw_preview', full_disk)
+    capsys.readouterr()
+    monkeypatch.setattr(mapping_run, name, full_disk)
 
     assert run_map(images, out, '--max-frames', '2') == 1
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+    # The file of the earlier run is gone too: it would be taken for one of this run.
+    assert {path.name for path in out.iterdir()} == RESULTS - {lost}
+    assert summary_of(out)['frames'] == 2
+    assert f'error: cannot write {out / lost}: No space left' in capsys.readouterr().err
+
+
+def test_a_preview_that_cannot_be_drawn_costs_only_itself(images, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError('no glyph')
+
+    monkeypatch.setattr(mapping_run, 'draw_preview', broken)
+
+    assert run_map(images, tmp_path / 'out') == 1
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == RESULTS - {'preview.png'}
+
+
+def test_depth_on_a_full_disk_costs_the_depth_only(images, tmp_path, monkeypatch, capsys):
+    def refuse(self, index, depth, fit):
+        raise atomic.OutputError('cannot write depth: No space left on device')
+
+    monkeypatch.setattr(DepthFolder, 'write', refuse)
+
+    assert run_map(images, tmp_path / 'out', '--depth') == 1
+
+    assert summary_of(tmp_path / 'out')['frames'] == 5
+    assert capsys.readouterr().err.count('no more depth is written') == 1
+
+
+def test_a_run_leaves_no_depth_of_an_earlier_one(images, tmp_path):
+    run_map(images, tmp_path / 'out', '--depth')
+    run_map(images, tmp_path / 'out', '--depth', '--max-frames', '2')
+
+    assert len(list((tmp_path / 'out/depth').glob('*.png'))) == 2
+
+
+def test_results_never_go_among_the_images(images, tmp_path, capsys):
+    before = {path.name for path in images.iterdir()}
+
+    assert run_map(images, images) == 1
+
+    assert 'is the input itself' in capsys.readouterr().err
+    assert {path.name for path in images.iterdir()} == before
+
+
+@pytest.mark.parametrize('name', ['a $^x$ $_', b'caf\xe9 \xff'.decode(errors='surrogateescape')])
+def test_a_folder_of_any_name_is_mapped_and_drawn(images, tmp_path, name):
+    odd = images.rename(tmp_path / name)
+
+    assert run_map(odd, tmp_path / f'{name} out') == 0
+    assert {path.name for path in (tmp_path / f'{name} out').iterdir()} == RESULTS
+
+
+def test_a_clock_that_was_set_back_begins_a_new_map_and_keeps_the_old_one(
+    images, tmp_path, capsys
+):
+    times = [7200.0, 7200.1, 3600.2, 3600.3, 3600.4]
+    (images / 'frames').mkdir()
+    for i in range(5):
+        (images / f'{i}.png').rename(images / f'frames/{i}.png')
+    table = ''.join(f'{i} {seconds}\n' for i, seconds in enumerate(times))
+    (images / 'timestamps.txt').write_text(table)
+
+    assert run_map(images, tmp_path / 'out') == 0
+
+    assert poses_of(tmp_path / 'out')[:, 0].tolist() == times[2:]
+    assert poses_of(tmp_path / 'out/before_jump_1')[:, 0].tolist() == times[:2]
+    assert 'image 2: the clock was set back by 3599.9 s' in capsys.readouterr().err
 
 
 def test_the_command_line_reports_errors_without_a_traceback(tmp_path):
@@ -389,7 +461,7 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(images, tmp_path, monkeypa
 
 def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatch):
     second_read = threading.Event()
-    read, observe = image_folder.rgb_from_encoded, mapping_run.Mapper.observe
+    read, observe = image_folder.upright_rgb, mapping_run.Mapper.observe
     files = []
 
     def note(file):
@@ -402,7 +474,7 @@ def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatc
         assert second_read.wait(10)
         return observe(self, seen)
 
-    monkeypatch.setattr(image_folder, 'rgb_from_encoded', note)
+    monkeypatch.setattr(image_folder, 'upright_rgb', note)
     monkeypatch.setattr(mapping_run.Mapper, 'observe', wait_for_it)
 
     assert run_map(images, tmp_path / 'out') == 0

@@ -20,18 +20,25 @@ PER_METRE = 1000
 
 
 class DepthFolder:
-    """A folder of depth images, named by the index of their frame; 0 is unknown."""
+    """
+    A folder of depth images, named by the index of their frame; 0 is unknown.
+
+    failed: whether one could not be written; its user sets it.
+    """
 
     def __init__(self, folder: Path) -> None:
         """
-        Create the folder, with the unit in its camera.json.
+        Make the folder, with a camera.json that holds the unit; depth of another run goes.
 
         :param folder: its parent exists.
         :raises OutputError: when it cannot be created.
         """
+        self.failed = False
         self._folder = folder
         try:
             folder.mkdir(exist_ok=True)
+            for old in folder.glob('[0-9]' * 6 + '.png'):
+                old.unlink()
         except OSError as error:
             raise OutputError(f'cannot make the folder {folder}: {error.strerror}') from error
         with atomic_file(folder / 'camera.json') as file:

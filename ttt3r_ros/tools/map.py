@@ -36,11 +36,15 @@ writes into the output folder
   trajectory.txt  stamp tx ty tz qx qy qz qw of each frame (map_T_camera, TUM format)
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
-  preview.png     the map from above with the path, some images with their depth
-  map.pgm, .yaml  with --camera-height: occupancy grid for map_server
+  preview.png     the map from above with the path, some frames beside their depth
+  before_jump_1/  all this of the images before the clock was set back, where it was
+  map.pgm, .yaml  with --camera-height: what is free, occupied and unknown, for map_server
 
 Ctrl-C ends the run after the current frame and writes all files; the exit code is then 130, or
 0 for a camera, whose run has no other end."""
+
+
+FILE_LOST = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     Map the input and write the results.
 
     :param arguments: the parsed options.
-    :returns: exit status 0, or 130 when Ctrl-C ended a recording early.
+    :returns: 0, 1 when a file could not be written, or 130 when Ctrl-C cut a recording short.
     """
     model_settings = read_settings(arguments, ModelSettings)
     mapping_settings = read_settings(arguments, MappingSettings)
@@ -137,6 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.localize and not arguments.load_map:
         raise UserError('--localize needs a map: --load-map FILE')
     odometry = OdometryChoice(arguments.odometry, arguments.odom_frame, arguments.base_frame)
+    refuse_output(arguments.input, arguments.output)
     source = open_source(arguments.input, arguments.topic, arguments.fps, own_intrinsics, odometry)
     calibration, calibration_note = source.intrinsics, source.calibration
     if arguments.intrinsics:
@@ -150,14 +155,29 @@ def run(arguments: argparse.Namespace) -> int:
         mapping = MappingRun(model_settings, mapping_settings, calibration, calibration_note)
         mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
         depth = DepthFolder(folder / 'depth') if arguments.depth else None
-        mapping.map(source, arguments.frame_step, arguments.max_frames, depth, stop)
+        mapping.map(source, arguments.frame_step, arguments.max_frames, depth, folder, stop)
         mapping.write(folder, source.name, stop)
         print(mapping.report(), f'-> {folder}')
         if arguments.save_map:
             print(mapping.save(arguments.save_map))
+    if mapping.failed:
+        return FILE_LOST
     if stop.signal_number and not source.live:
         return 128 + stop.signal_number
     return 0
+
+
+def refuse_output(name: str, output: Path) -> None:
+    """
+    Refuse to write among the images that are read: another run would read the results.
+
+    :param name: of the input.
+    :param output: folder of the results.
+    :raises UserError: naming it.
+    """
+    read = Path(name).resolve()
+    if read.is_dir() and output.resolve() in (read, read / 'frames', read / 'rgb'):
+        raise UserError(f'--output {output} is the input itself: choose another folder')
 
 
 def start_pose(numbers: list[float] | None) -> Array | None:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing, ExitStack
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from importlib import metadata
 import json
@@ -16,7 +16,7 @@ import platform
 import resource
 import sys
 import time
-from typing import Any
+from typing import Any, IO
 
 import cv2
 import numpy as np
@@ -25,10 +25,11 @@ import torch
 from tqdm import tqdm
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.atomic import atomic_file, output_folder, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY
+from ttt3r_ros.inputs.clock import in_order
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import (
     BadFrame,
@@ -36,6 +37,7 @@ from ttt3r_ros.inputs.source import (
     InputError,
     InputFrame,
     NONE_GIVEN,
+    TimeJump,
 )
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping import files
@@ -88,7 +90,6 @@ class MappingRun:
         """
         self._calibration = calibration
         self._calibration_note = calibration_note
-        print(f'calibration: {calibration_note}', file=sys.stderr)
         need = expected_memory(model_settings)
         if not need.fits:
             print(f'warning: {need}', file=sys.stderr)
@@ -101,6 +102,11 @@ class MappingRun:
         self._record = RunRecord()
         self._start_pose: Array | None = None
         self._odometry = ''
+        self._saved: Path | None = None
+        self._follow_only = False
+        self._parts = 0
+        self._failed = False
+        self._began = 0.0
         self._skipped = 0
         self._explanations = 0
         self._last_reason = ''
@@ -115,6 +121,7 @@ class MappingRun:
         :param start_pose: (4, 4) map_T_base at the first image, metres, or None.
         :raises UserError: when the map cannot be used.
         """
+        self._saved, self._follow_only = saved, follow_only
         if saved is not None:
             print(files.load(self._mapper, saved), file=sys.stderr)
         self._mapper.follow_only(follow_only)
@@ -134,22 +141,29 @@ class MappingRun:
         step: int,
         most_frames: int | None,
         depth: DepthFolder | None,
+        folder: Path,
         stop: StopRequest,
     ) -> None:
         """
         Map the images; one that cannot be mapped is skipped, counted and reported in one line.
 
+        Where the clock was set back for good, a new map begins; what was mapped before goes into
+        a folder of its own.
+
         :param source: of the images.
-        :param step: read every step-th image.
-        :param most_frames: largest number of mapped images, or None.
-        :param depth: folder for the depth of each image, or None.
+        :param step: take every step-th image.
+        :param most_frames: end after so many mapped images, or None.
+        :param depth: takes the depth of each image, or None.
+        :param folder: of the results.
         :param stop: ends the run after the current image.
         :raises UserError: when no image could be mapped.
         """
         total = None if source.length is None else math.ceil(source.length / step)
         if most_frames is not None:
             total = most_frames if total is None else min(total, most_frames)
-        began = time.perf_counter()
+        for note in (f'calibration: {self._calibration_note}', *source.notes):
+            print(note, file=sys.stderr)
+        self._began = time.perf_counter()
         progress = tqdm(
             total=total,
             unit='frame',
@@ -161,11 +175,14 @@ class MappingRun:
             for item in items:
                 if stop.signal_number:
                     break
+                if isinstance(item, TimeJump):
+                    self._begin_again(item, folder, source.name, stop)
+                    continue
                 self._take(item, depth)
                 progress.update(item.count if isinstance(item, BadFrame) else 1)
                 if len(self._record) == most_frames:
                     break
-        self._seconds = time.perf_counter() - began
+        self._seconds = time.perf_counter() - self._began
         self._odometry = source.odometry
         if not len(self._record):
             if stop.signal_number:
@@ -196,9 +213,31 @@ class MappingRun:
                 raise
             self._skip(f'image {item.index}: {error}')
             return
-        self._record.add(located, time.perf_counter() - began)
-        if depth is not None:
-            depth.write(item.index, located.pointmap.depth, located.tracked.fit)
+        self._recording.add(located, time.perf_counter() - began)
+        if depth is not None and not depth.failed:
+            try:
+                depth.write(item.index, located.pointmap.depth, located.tracked.fit)
+            except OutputError as error:
+                depth.failed = True
+                self._report_failure(f'{error}; no more depth is written')
+
+    def _begin_again(self, jump: TimeJump, folder: Path, source: str, stop: StopRequest) -> None:
+        """Write what was mapped before a jump of the clock, and begin a new map."""
+        if not len(self._recording):
+            return
+        self._parts += 1
+        part = folder / f'before_jump_{self._parts}'
+        tqdm.write(
+            f'image {jump.index}: the clock was set back by {jump.back_ns / 1e9:g} s and stays '
+            f'there: a new map begins, that of the images before it goes into {part}',
+            file=sys.stderr,
+        )
+        self._seconds = time.perf_counter() - self._began
+        with output_folder(part):
+            self.write(part, source, stop)
+        self._recording, self._began = Recording(), time.perf_counter()
+        self._mapper.reset()
+        self.begin(self._saved, self._follow_only, self._start_pose)
 
     def _observation(self, item: InputFrame, intrinsics: CameraIntrinsics | None) -> Observation:
         if self._start_pose is not None and not len(self._record):
@@ -218,48 +257,63 @@ class MappingRun:
         if self._explanations == MOST_EXPLANATIONS:
             tqdm.write('further skipped frames are only counted', file=sys.stderr)
 
+    @property
+    def failed(self) -> bool:
+        """Whether a file could not be written."""
+        return self._failed
+
     def write(self, folder: Path, input_name: str, stop: StopRequest) -> None:
         """
-        Write trajectory.txt, map.ply, preview.png and summary.json: all of them or none.
+        Write the results, each file alone: one that fails is reported and costs only itself.
 
-        The occupancy grid is written too, where the height of the camera is known.
+        The plan of the floor is among them where it is known how high the camera is.
 
-        :param folder: an existing folder.
-        :param input_name: for the summary.
-        :param stop: whether the run was interrupted.
+        :param folder: exists; holds no file of an earlier run afterwards.
+        :param input_name: for people.
+        :param stop: whether the run was cut short.
         """
         trajectory = self._record.trajectory()
         cloud = self._mapper.map.voxels.points()
         summary = self.summary(input_name, bool(stop.signal_number))
+        plan = self._mapper.map.grid.occupancy()
         title = (
             f'{Path(input_name).name}: {summary["frames"]} frames, '
             f'{summary["path_m"]:.2f} m, {summary["fps"]:.1f} fps, '
             f'{summary["checkpoint"]["name"]}, {summary["update_rule"]}'
         )
-        plan = self._mapper.map.grid.occupancy()
-        names = ['summary.json', 'preview.png', 'map.ply', 'trajectory.txt']
+        size = self._mapper.settings.map.voxel_size
+        # What took long to compute comes first, what is only for the eye last.
+        writers: dict[str, Callable[[IO[bytes]], None]] = {
+            'trajectory.txt': lambda file: write_trajectory(file, trajectory),
+            'map.ply': lambda file: write_ply(file, cloud),
+            'summary.json': lambda file: _write_json(file, summary),
+        }
         if plan.cells.size:
-            names += [DESCRIPTION, PICTURE]
-        else:  # of an earlier run
-            for name in (DESCRIPTION, PICTURE):
+            writers[PICTURE] = lambda file: write_picture(file, plan)
+            writers[DESCRIPTION] = lambda file: write_description(file, plan)
+        writers['preview.png'] = lambda file: draw_preview(
+            file, title, cloud, trajectory, self._recording.samples, size
+        )
+        for name in (PICTURE, DESCRIPTION):
+            if name not in writers:
                 (folder / name).unlink(missing_ok=True)
-        with ExitStack() as stack:
-            # Each file moves to its place when all are written, the last one first.
-            opened = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
-            opened['summary.json'].write((json.dumps(summary, indent=2) + '\n').encode())
-            write_trajectory(opened['trajectory.txt'], trajectory)
-            write_ply(opened['map.ply'], cloud)
-            if plan.cells.size:
-                write_picture(opened[PICTURE], plan)
-                write_description(opened[DESCRIPTION], plan)
-            draw_preview(
-                opened['preview.png'],
-                title,
-                cloud,
-                trajectory,
-                self._record.samples,
-                self._mapper.settings.map.voxel_size,
+        for name, write in writers.items():
+            self._write_one(folder / name, write)
+
+    def _write_one(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
+        try:
+            with atomic_file(path) as file:
+                write(file)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other files are written
+            self._report_failure(
+                str(error) if isinstance(error, OutputError) else f'cannot write {path}: {error!r}'
             )
+            with suppress(OSError):
+                path.unlink(missing_ok=True)  # of an earlier run
+
+    def _report_failure(self, text: str) -> None:
+        self._failed = True
+        tqdm.write(f'error: {text}', file=sys.stderr)
 
     def summary(self, input_name: str, interrupted: bool) -> dict[str, Any]:
         """
@@ -319,14 +373,20 @@ class MappingRun:
         )
 
 
-def _read(source: ImageSource, step: int) -> Generator[InputFrame | BadFrame, None, None]:
-    """Read the next image while one is mapped; from a camera, the newest one afterwards."""
+def _write_json(file: IO[bytes], record: dict[str, Any]) -> None:
+    file.write((json.dumps(record, indent=2) + '\n').encode())
+
+
+def _read(
+    source: ImageSource, step: int
+) -> Generator[InputFrame | BadFrame | TimeJump, None, None]:
+    """Read images; but for a camera, whose newest one counts, the next while one is mapped."""
     frames = source.frames(step)
     if source.live:
         with closing(frames):
             yield from frames
         return
-    with closing(ReadAhead(frames, IMAGES_AHEAD)) as ahead:
+    with closing(ReadAhead(in_order(frames), IMAGES_AHEAD)) as ahead:
         while (item := ahead.next()) is not None:
             yield item
 

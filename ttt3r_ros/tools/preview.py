@@ -47,7 +47,9 @@ def draw_preview(
     """
     figure = Figure(figsize=(12.5, 7), dpi=100, layout='constrained')
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
+    # Names of files may have dollars, and bytes that are no text.
+    shown = title.encode(errors='replace').decode()
+    figure.suptitle(shown, fontsize=11, parse_math=False)
     left, right = figure.subfigures(1, 2, width_ratios=[1.55, 1], squeeze=False)[0]
     draw_map(left.subplots(), cloud, trajectory.poses[:, :3, 3], voxel_size)
 
