@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,5 +116,85 @@ def test_a_malformed_trajectory_is_refused_with_the_place(tmp_path, text, messag
 
 
 def test_a_missing_trajectory_is_named(tmp_path):
-    with pytest.raises(TrajectoryError, match=r'no file .*gone\.txt'):
+    with pytest.raises(TrajectoryError, match=r'gone\.txt: there is no file'):
         read_trajectory(tmp_path / 'gone.txt')
+
+
+CASES = Path(__file__).parent / 'cases'
+POSES = '1 2 3 4 0 0 0 1\n2 5 6 7 1 0 0 0\n'
+EUROC = '#timestamp, p_x [m], p_y [m], p_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z []'
+AS_OTHERS_WRITE = {
+    'commas': POSES.replace(' ', ', '),
+    'semicolons': POSES.replace(' ', ';'),
+    'semicolons and decimal commas': POSES.replace(' ', ',0;'),
+    'decimal commas': POSES.replace(' ', ',0 '),
+    'tabs and Windows lines': POSES.replace(' ', '\t').replace('\n', '\r\n'),
+    'a header': 'timestamp,x,y,z,qx,qy,qz,qw\n' + POSES.replace(' ', ','),
+    'a header that puts w first': (
+        'timestamp,tx,ty,tz,qw,qx,qy,qz\n1,2,3,4,1,0,0,0\n2,5,6,7,0,1,0,0\n'
+    ),
+    'EuRoC': (
+        f'{EUROC}, v_x, v_y, v_z, b_w_x, b_w_y, b_w_z, b_a_x, b_a_y, b_a_z\n'
+        '1000000000,2,3,4,1,0,0,0,9,9,9,9,9,9,9,9,9\n2000000000,5,6,7,0,1,0,0,9,9,9,9,9,9,9,9,9\n'
+    ),
+}
+
+
+def check_poses(trajectory):
+    assert trajectory.stamps_ns.tolist() == [10**9, 2 * 10**9]
+    assert trajectory.world_T_camera[:, :3, 3].tolist() == [[2, 3, 4], [5, 6, 7]]
+    turned = np.diag([1, -1, -1])  # half a turn about x
+    expected = [np.eye(3), turned]
+    np.testing.assert_allclose(trajectory.world_T_camera[:, :3, :3], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', AS_OTHERS_WRITE)
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_a_trajectory_is_read_by_its_columns(tmp_path, name, encoding):
+    path = tmp_path / 'path.csv'
+    path.write_bytes(AS_OTHERS_WRITE[name].encode(encoding))
+
+    check_poses(read_trajectory(path))
+
+
+@pytest.mark.parametrize(
+    ('text', 'name'),
+    [
+        ('1 0 0 0 0 1 0 0 0 0 1 0\n', 'KITTI'),
+        ('# IMAGE_ID, QW, QX, ...\n1 1 0 0 0 1 2 3 1 a.jpg\n1.5 2.5 -1\n', 'COLMAP'),
+        ('1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1\n', '4x4'),
+        ('0 0 0 0 0 0 1\n', 'without its time'),
+        ('1 0 0 0 0 0 0 1 5\n', '9 columns'),
+    ],
+)
+def test_another_format_is_refused_by_name(tmp_path, text, name):
+    path = tmp_path / 'path.txt'
+    path.write_text(text)
+
+    with pytest.raises(TrajectoryError, match=rf'path\.txt, line [12]: .*{name}'):
+        read_trajectory(path)
+
+
+def test_rows_that_are_no_poses_are_left_out_and_named(tmp_path):
+    path = tmp_path / 'path.txt'
+    path.write_text(f'0 nan nan nan nan nan nan nan\n{POSES}3 0 0 0 0 0 0 0\n4 inf 0 0 0 0 0 1\n')
+
+    trajectory = read_trajectory(path)
+
+    check_poses(trajectory)
+    assert '3 left out' in trajectory.left_out
+    assert 'lines 1, 4, 5' in trajectory.left_out
+
+
+def test_the_cases_of_trajectories_are_read_or_refused():
+    with pytest.raises(TrajectoryError, match='KITTI'):
+        read_trajectory(CASES / 'traj/kitti_turn.txt')
+    commas = read_trajectory(CASES / 'traj/comma2.txt')
+    assert commas.stamps_ns[:2].tolist() == [10**9, 11 * 10**8]
+    np.testing.assert_allclose(
+        commas.world_T_camera[0, :3, 3], [0.306287, 0.293395, 0.332021], atol=1e-9
+    )
+    assert len(read_trajectory(CASES / 'traj/gt_nan.txt').stamps_ns) == 59
+    in_ns = read_trajectory(CASES / 'traj/gt_ns.txt')
+    truth = read_trajectory(CASES / 'traj/gt.txt')
+    np.testing.assert_allclose(in_ns.stamps_ns, truth.stamps_ns, atol=256, rtol=0)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trajectories in the TUM format: `seconds tx ty tz qx qy qz qw`, one pose a line."""
+"""Trajectories as text: one pose a line, written as TUM does, read by their columns."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+import re
 from typing import IO
 
 import numpy as np
@@ -25,6 +26,22 @@ from ttt3r_ros.geometry import (
 )
 from ttt3r_ros.units import NANOSECONDS
 
+TUM_COLUMNS = 'seconds tx ty tz qx qy qz qw'
+EUROC_COLUMNS = 17  # ns, position, quaternion with w first, velocity and biases
+POSE_COLUMNS = (8, EUROC_COLUMNS)
+OTHER_FORMATS = {
+    7: 'a pose without its time',
+    10: "COLMAP's images.txt, whose poses have no times",
+    12: 'the format of KITTI, whose poses have no times',
+    13: 'a time with a 3x4 matrix',
+    16: 'a 4x4 matrix without its time',
+}
+QUATERNION_W = re.compile(r'q(?:[a-z_]*_)?w\b')
+QUATERNION_X = re.compile(r'q(?:[a-z_]*_)?x\b')
+DECIMAL_COMMA = re.compile(r'[-+]?[0-9]+,[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+|nan')
+UTF_16 = (b'\xff\xfe', b'\xfe\xff')
+SMALLEST_QUATERNION = 1e-9
+
 
 class TrajectoryError(UserError):
     """A trajectory cannot be read."""
@@ -35,12 +52,13 @@ class Trajectory:
     """
     Poses over time.
 
-    stamps_ns: (N,) int64, nanoseconds, rising. poses: (N, 4, 4) float64, metres, all between the
-    same two frames, for example map_T_camera, world_T_camera or odom_T_base.
+    stamps_ns: (N,) int64, nanoseconds, rising. world_T_camera: (N, 4, 4) float64, metres.
+    left_out: in one sentence, which rows of the file are no poses; empty where all are.
     """
 
     stamps_ns: NDArray[np.int64]
-    poses: Array
+    world_T_camera: Array
+    left_out: str = ''
 
 
 def nanoseconds(seconds: str) -> int:
@@ -103,45 +121,113 @@ def seconds_text(stamp_ns: int) -> str:
 
 def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajectory:
     """
-    Read a trajectory, sorted by time.
+    Read a trajectory in the format of TUM or EuRoC, sorted by time.
 
-    :param path: the file, or a folder that contains it.
-    :param folder_file: name of the file where path is a folder.
-    :returns: at least one pose; equal stamps stay in the order of the file.
-    :raises TrajectoryError: when the file is missing, empty or wrong; names the line.
+    Words are separated by spaces, commas or semicolons, numbers may have decimal commas, and the
+    times any unit of `times_ns`. Rows that are not finite, or whose quaternion is zero, are left
+    out.
+
+    :param path: the file, or a folder that holds it.
+    :param folder_file: the name of the file where path is a folder.
+    :raises TrajectoryError: naming the file, and the line that is wrong or the format that is
+        not read.
     """
     path = path / folder_file if path.is_dir() else path
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
+        rows, quaternion_first = _rows(_text(path))
+        poses, wrong = _poses(rows, quaternion_first)
+        if not poses:
+            raise TrajectoryError('holds no pose' + (f': {wrong}' if wrong else ''))
+        stamps_ns = np.array(times_ns([time for time, _ in poses]), dtype=np.int64)
+    except ValueError as error:
+        place = ', ' if str(error).startswith('line') else ': '
+        raise TrajectoryError(f'{path}{place}{error}') from error
+    numbers = np.array([pose for _, pose in poses])
+    world_T_camera = transform(rotation_from_quaternion(numbers[:, 3:]), numbers[:, :3])
+    order = np.argsort(stamps_ns, kind='stable')
+    return Trajectory(stamps_ns[order], world_T_camera[order], wrong)
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return data.decode('utf-16' if data[:2] in UTF_16 else 'utf-8-sig')
     except FileNotFoundError:
-        raise TrajectoryError(f'there is no file {path}') from None
+        raise TrajectoryError('there is no file of this name') from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TrajectoryError(f'cannot read {path} as a trajectory: {error}') from error
-    stamps: list[int] = []
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines, start=1):
-        words = line.replace(',', ' ').split()
-        if not words or words[0].startswith('#'):
+        raise TrajectoryError(f'cannot be read as a trajectory: {error}') from error
+
+
+def _rows(text: str) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Split a table; return its rows with their line numbers, and whether qw comes before qx."""
+    rows: list[tuple[int, list[str]]] = []
+    header = ''
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = _words(line)
+        if not words:
             continue
+        named = not rows and not any(_is_number(word) for word in words)
+        if words[0].startswith(('#', '%')) or named:
+            header = header if rows else line.lower()
+            continue
+        rows.append((number, words))
+    columns = len(rows[0][1]) if rows else 0
+    if columns in OTHER_FORMATS or (rows and columns not in POSE_COLUMNS):
+        found = OTHER_FORMATS.get(columns, f'a table of {columns} columns')
+        raise TrajectoryError(
+            f'line {rows[0][0]}: this is {found}: needed is `{TUM_COLUMNS}` (TUM), or the CSV of '
+            'EuRoC'
+        )
+    w, x = QUATERNION_W.search(header), QUATERNION_X.search(header)
+    return rows, w.start() < x.start() if w and x else columns == EUROC_COLUMNS
+
+
+def _words(line: str) -> list[str]:
+    """Split a row; a comma is decimal where something else separates and each word has one."""
+    parts = line.split(';') if ';' in line else line.split()
+    words = [part.strip() for part in parts if part.strip()]
+    if len(words) > 1 and all(DECIMAL_COMMA.fullmatch(word) for word in words):
+        return [word.replace(',', '.') for word in words]
+    if ';' in line and any(',' in word for word in words):
+        return [word.replace(',', '.') for word in words]
+    return line.replace(',', ' ').replace(';', ' ').split()
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _poses(
+    rows: list[tuple[int, list[str]]], quaternion_first: bool
+) -> tuple[list[tuple[str, list[float]]], str]:
+    """Return the time and the seven numbers of each pose, and what was left out."""
+    poses: list[tuple[str, list[float]]] = []
+    wrong: list[int] = []
+    for number, words in rows:
         try:
-            row = [float(word) for word in words[1:8]]
-            if len(words) < 8 or not np.isfinite(row).all():
+            pose = [float(word) for word in words[1:8]]
+            finite = bool(np.isfinite([float(words[0]), *pose]).all())
+            if len(words) != len(rows[0][1]):
                 raise ValueError
-            stamps.append(nanoseconds(words[0]))
         except ValueError:
             raise TrajectoryError(
-                f'{path}, line {number}: a pose is `seconds tx ty tz qx qy qz qw`, not {line!r}'
+                f'line {number}: a pose is `{TUM_COLUMNS}`, not {" ".join(words)!r}'
             ) from None
-        rows.append(row)
-    if not rows:
-        raise TrajectoryError(f'{path} contains no pose')
-    numbers = np.array(rows)
-    try:
-        poses = transform(rotation_from_quaternion(numbers[:, 3:]), numbers[:, :3])
-    except ValueError as error:
-        raise TrajectoryError(f'{path}: {error}') from error
-    order = np.argsort(stamps, kind='stable')
-    return Trajectory(np.array(stamps, dtype=np.int64)[order], poses[order])
+        if quaternion_first:
+            pose = [*pose[:3], *pose[4:], pose[3]]
+        if finite and max(abs(q) for q in pose[3:]) > SMALLEST_QUATERNION:
+            poses.append((words[0], pose))
+        else:
+            wrong.append(number)
+    if not wrong:
+        return poses, ''
+    named = ', '.join(map(str, wrong[:5])) + (', ...' if len(wrong) > 5 else '')
+    lines = 'line' if len(wrong) == 1 else 'lines'
+    return poses, f'{len(wrong)} left out, not finite or a zero quaternion ({lines} {named})'
 
 
 def write_trajectory(

@@ -9,6 +9,7 @@ import argparse
 from dataclasses import asdict
 import json
 from pathlib import Path
+import sys
 from typing import Any
 
 import cv2
@@ -100,6 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     estimate = read_trajectory(arguments.estimate, 'trajectory.txt')
     truth = read_trajectory(arguments.groundtruth, 'groundtruth.txt')
+    for path, read in ((arguments.estimate, estimate), (arguments.groundtruth, truth)):
+        if read.left_out:
+            print(f'{path}: {read.left_out}', file=sys.stderr)
     max_difference_ns = round(arguments.max_difference * NANOSECONDS)
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
     matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
