@@ -4,6 +4,7 @@
 import io
 from pathlib import Path
 import shutil
+import sqlite3
 
 import numpy as np
 from PIL import Image
@@ -192,12 +193,25 @@ def test_whatever_is_damaged_in_a_bag_every_image_is_accounted_for(tmp_path, sto
     assert opened >= 10  # the others were refused as a whole
 
 
-def test_a_bag_without_metadata_says_how_to_mend_it(tmp_path):
-    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+@pytest.mark.parametrize('storage', StoragePlugin)
+def test_a_bag_without_metadata_is_read_and_told(tmp_path, storage):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))], storage)
     (path / 'metadata.yaml').unlink()
 
-    with pytest.raises(InputError, match='ros2 bag reindex'):
-        open_source(str(path))
+    source = open_source(str(path))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [1]
+    assert 'ros2 bag reindex' in source.notes[0]
+
+
+def test_files_of_several_bags_are_not_taken_for_one(tmp_path):
+    for name in ('monday', 'tuesday'):
+        path = write_bag(tmp_path / name, [('/image', IMAGE, image(1, 0))])
+        shutil.move(path / f'{name}.db3', tmp_path / f'{name}.db3')
+        shutil.rmtree(path)
+
+    with pytest.raises(InputError, match=r'several bags: .*monday\.db3, tuesday\.db3'):
+        open_source(str(tmp_path))
 
 
 @pytest.mark.parametrize('suffix', ['.db3', '.mcap'])
@@ -253,3 +267,105 @@ def test_a_calibration_without_a_size_has_that_of_the_images(tmp_path):
     camera = open_source(str(write_bag(tmp_path / 'bag', messages))).intrinsics
 
     assert camera == CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)
+
+
+@pytest.mark.parametrize('case', ['emptydef', 'qosedit_mcap'])
+def test_topics_and_metadata_of_others_do_not_matter(case):
+    items = list(open_source(str(CASES / case / 'bag')).frames(1))
+
+    assert [type(item) for item in items] == [InputFrame] * 6
+
+
+@pytest.mark.parametrize('name', ['killed', 'killed/killed.mcap'])
+def test_whole_chunks_of_a_killed_recorder_are_read_and_the_rest_is_counted(name):
+    whole = [f.rgb for f in open_source(str(CASES / 'mcapkill/ok/ok.mcap')).frames(1)]
+
+    source = open_source(str(CASES / 'mcapkill' / name))
+    frames = list(source.frames(1))
+
+    assert source.length == len(frames) == 8
+    assert all((f.rgb == rgb).all() for f, rgb in zip(frames, whole))
+    assert '8 messages are whole, its last 32229 bytes are not' in source.notes[-1]
+
+
+@pytest.mark.parametrize('storage', StoragePlugin)
+@pytest.mark.parametrize(
+    'line', ['offered_qos_profiles', 'message_count', 'type_description_hash']
+)
+def test_metadata_that_was_edited_by_hand_costs_nothing(tmp_path, storage, line):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(i, 0)) for i in (1, 2)], storage)
+    metadata = path / 'metadata.yaml'
+    lines = metadata.read_text().splitlines()
+    edited = [t.partition(':')[0] + ': 7' if line in t else t for t in lines]
+    metadata.write_text('\n'.join(t for t in edited if 'RIHS01' not in t))
+
+    assert [f.stamp_ns for f in open_source(str(path)).frames(1)] == [1, 2]
+
+
+@pytest.mark.parametrize('name', ['a#b', 'a?b=c', '100%25', 'caf\udce9'])
+def test_a_bag_in_a_folder_of_any_name_is_read(tmp_path, name):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    (tmp_path / name).mkdir()
+    moved = path.rename(tmp_path / name / 'bag')
+
+    assert [f.stamp_ns for f in open_source(str(moved)).frames(1)] == [1]
+
+
+def test_the_write_ahead_log_of_a_killed_recorder_is_read(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(i, 0)) for i in (1, 2)])
+    written = sqlite3.connect(path / 'bag.db3')
+    written.execute('PRAGMA journal_mode=WAL')
+    written.execute('PRAGMA wal_autocheckpoint=0')
+    more = bytes(TYPES.serialize_cdr(image(3, 0), IMAGE))
+    written.execute('INSERT INTO messages VALUES (9, 1, ?, ?)', (10**12, more))
+    written.commit()
+    killed = tmp_path / 'killed'
+    shutil.copytree(path, killed)  # as it is while the recorder still has it open
+    written.close()
+
+    source = open_source(str(killed))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [1, 2, 3]
+    assert 'write-ahead log' in source.notes[0]
+
+
+def test_a_foreign_topic_in_another_language_does_not_matter(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))], StoragePlugin.MCAP)
+    file = path / 'bag.mcap'
+    # Words of one length, so that no size in the file changes.
+    content = file.read_bytes()
+    assert content.count(b'ros2msg') >= 1
+    file.write_bytes(content.replace(b'ros2msg', b'jschema'))
+
+    assert [f.stamp_ns for f in open_source(str(path)).frames(1)] == [1]
+
+
+def test_a_topic_without_messages_is_no_choice(tmp_path):
+    path = tmp_path / 'bag'
+    with Writer(path, version=9) as writer:
+        for topic in ('/left', '/right'):
+            connection = writer.add_connection(topic, IMAGE, typestore=TYPES)
+        writer.write(connection, 10**9, TYPES.serialize_cdr(image(5, 0), IMAGE))
+
+    assert open_source(str(path)).topic == '/right'
+    with pytest.raises(InputError, match=r'no message of /left; its image topics: /right'):
+        open_source(str(path), '/left')
+
+
+@pytest.mark.parametrize('form', ['h264', 'jpeg'])
+def test_a_video_in_compressed_images_is_refused_by_name(tmp_path, form):
+    message = compressed(1, 0)
+    message.format = form
+    message.data = np.frombuffer(b'\0\0\0\1\x67\x42' + bytes(20), np.uint8)
+    path = write_bag(tmp_path / 'bag', [('/image/compressed', COMPRESSED, message)])
+
+    with pytest.raises(InputError, match=r"is 'h264' video, which is not read: republish"):
+        open_source(str(path))
+
+
+def test_a_bag_of_ros_1_names_the_command_that_converts_it(tmp_path):
+    path = tmp_path / 'my drive.bag'
+    path.write_bytes(b'#ROSBAG V2.0\n')
+
+    with pytest.raises(InputError, match=r"rosbags-convert --src '.*my drive\.bag' --dst"):
+        open_source(str(path))

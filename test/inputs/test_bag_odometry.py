@@ -443,7 +443,7 @@ def test_a_bag_without_tf_says_so_and_its_images_come_alone(tmp_path):
 @pytest.mark.parametrize('choice', [None, OdometryChoice(NONE)])
 def test_odometry_that_is_not_asked_for_is_not_read(tmp_path, monkeypatch, choice):
     path = write_bag(tmp_path / 'bag', images([0]), driving(100 * MS), mount())
-    monkeypatch.setattr(bag_transforms, 'Reader', None)
+    monkeypatch.setattr(bag_transforms, 'BagReader', None)
 
     source = open_source(path, odometry=choice) if choice else open_source(path)
 

@@ -10,17 +10,14 @@ from contextlib import suppress
 import io
 import itertools
 from pathlib import Path
-import struct
 from typing import Any
 
-import apsw
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.serde import SerdeError
 from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.image_formats import rgb_from_encoded, rgb_from_raw
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
 from ttt3r_ros.inputs.source import (
     BadFrame,
     IGNORED,
@@ -30,7 +27,6 @@ from ttt3r_ros.inputs.source import (
     NONE_GIVEN,
 )
 from ttt3r_ros.intrinsics import (
-    CalibrationError,
     CameraInfo,
     CameraIntrinsics,
     NotCalibrated,
@@ -43,18 +39,8 @@ RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 MESSAGES_TO_CHOOSE_A_CLOCK = 5
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
-# A damaged bag shows in its index, its SQL, its chunks, its sizes or its fields.
-DAMAGE = (
-    ReaderError,
-    SerdeError,
-    apsw.Error,
-    OSError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    MemoryError,
-    struct.error,
-)
+VIDEO_FORMATS = ('h264', 'h.264', 'avc', 'h265', 'hevc', 'av1', 'vp8', 'vp9', 'ffmpeg')
+VIDEO_STARTS = (b'\0\0\0\1', b'\0\0\1')
 
 
 class BagSource:
@@ -83,7 +69,7 @@ class BagSource:
         self._path = path
         self._types = get_typestore(Stores.LATEST)
         try:
-            with Reader(path) as reader:
+            with BagReader(path) as reader:
                 chosen = _choose_topic(path, reader.connections, topic)
                 self.topic = chosen.topic
                 self.compressed = chosen.msgtype == COMPRESSED
@@ -91,11 +77,15 @@ class BagSource:
                 self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
                 )
+                notes = list(reader.notes)
+                if self.compressed:
+                    self._refuse_video(reader)
                 self._stamped = self._headers_have_times(reader)
                 if not self._stamped:
-                    self.notes = (
-                        f'the headers of {self.topic} have no times: those of the recording count',
+                    notes.append(
+                        f'the headers of {self.topic} have no times: those of the recording count'
                     )
+                self.notes = notes
                 self.intrinsics, self.calibration = None, IGNORED
                 if with_intrinsics:
                     self.intrinsics, self.calibration = self._read_calibration(reader)
@@ -113,7 +103,7 @@ class BagSource:
         expected = 0
         why = 'missing'
         try:
-            with Reader(self._path) as reader:
+            with BagReader(self._path) as reader:
                 images = [c for c in reader.connections if c.topic == self.topic]
                 for connection, recorded_ns, data in reader.messages(images):
                     index, expected = expected, expected + 1
@@ -131,7 +121,7 @@ class BagSource:
             be read or it has none.
         """
         # What is damaged here is reported by frames() in its place.
-        with suppress(*DAMAGE), Reader(self._path) as reader:
+        with suppress(*DAMAGE), BagReader(self._path) as reader:
             images = [c for c in reader.connections if c.topic == self.topic]
             for connection, _, data in reader.messages(images):
                 with suppress(*DAMAGE):
@@ -151,7 +141,23 @@ class BagSource:
         stamp_ns = stamp.sec * NANOSECONDS + stamp.nanosec
         return InputFrame(index, stamp_ns if self._stamped else recorded_ns, rgb)
 
-    def _headers_have_times(self, reader: Reader) -> bool:
+    def _refuse_video(self, reader: BagReader) -> None:
+        """Refuse a video in pieces, whose messages are no images of their own."""
+        images = [c for c in reader.connections if c.topic == self.topic]
+        found = None
+        with suppress(*DAMAGE):
+            _, _, data = next(reader.messages(images), (None, 0, b''))
+            message: Any = self._types.deserialize_cdr(data, COMPRESSED)
+            named = [name for name in VIDEO_FORMATS if name in str(message.format).lower()]
+            starts = message.data[:4].tobytes().startswith(VIDEO_STARTS)
+            found = next(iter(named), 'h264' if starts else None)
+        if found:
+            raise InputError(
+                f'{self._path}: {self.topic} is {found!r} video, which is not read: republish it '
+                'as raw or JPEG (ros2 run image_transport republish) and record that'
+            )
+
+    def _headers_have_times(self, reader: BagReader) -> bool:
         """
         Choose the clock of the topic by its first messages.
 
@@ -165,7 +171,7 @@ class BagSource:
             return any(stamp[4:] != bytes(8) for stamp in stamps)
         return len(set(stamps)) > 1
 
-    def _read_calibration(self, reader: Reader) -> tuple[CameraIntrinsics | None, str]:
+    def _read_calibration(self, reader: BagReader) -> tuple[CameraIntrinsics | None, str]:
         """Read the first CameraInfo of the images' namespace."""
         namespace, _, name = self.topic.rpartition('/')
         topics = {f'{namespace}/camera_info'}
@@ -188,13 +194,13 @@ class BagSource:
             return info.intrinsics(), f'read from {topic}'
         except NotCalibrated as error:
             return None, f'{error}, in {topic}'
-        except (SerdeError, CalibrationError, struct.error) as error:
+        except DAMAGE as error:
             raise InputError(
                 f'{self._path}: the calibration of {topic} is not understood: {one_line(error)}; '
                 'give another with --intrinsics, or use --no-intrinsics'
             ) from error
 
-    def _first_shape(self, reader: Reader) -> tuple[int, int]:
+    def _first_shape(self, reader: BagReader) -> tuple[int, int]:
         """Return the height and width of the first image that can be read, or zeros."""
         images = [c for c in reader.connections if c.topic == self.topic]
         for connection, recorded_ns, data in reader.messages(images):
@@ -225,17 +231,23 @@ def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Conn
         for c in connections
         if c.msgtype in (RAW, COMPRESSED) and not c.topic.endswith('/compressedDepth')
     }
-    listed = ', '.join(sorted(images)) or 'none'
+    filled = sorted(name for name, c in images.items() if c.msgcount)
+    listed = ', '.join(filled) or 'none'
     if topic:
         if topic not in images:
             raise InputError(f'{path} has no image topic {topic}; its image topics: {listed}')
+        if topic not in filled:
+            raise InputError(f'{path} has no message of {topic}; its image topics: {listed}')
         return images[topic]
-    if not images:
-        others = ', '.join(sorted({c.topic for c in connections})) or 'none'
+    if not filled:
+        others = (
+            ', '.join(sorted({f'{c.topic} ({c.msgcount} messages)' for c in connections}))
+            or 'none'
+        )
         raise InputError(f'{path} has no image topic; its topics: {others}')
-    if len(images) > 1:
+    if len(filled) > 1:
         raise InputError(f'{path} has several image topics, choose one with --topic: {listed}')
-    return next(iter(images.values()))
+    return images[filled[0]]
 
 
 def _rgb(message: Any, message_type: str) -> Pixels:

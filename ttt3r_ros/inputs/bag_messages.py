@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rosbags.interfaces import Connection, QosDurability
-from rosbags.rosbag2 import Reader
 
-from ttt3r_ros.inputs.bag import DAMAGE, one_line
+from ttt3r_ros.inputs.bag import one_line
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
 from ttt3r_ros.inputs.source import InputError
 
 
@@ -42,7 +42,7 @@ class BagMessages:
         """
         self._path = path
         try:
-            with Reader(path) as reader:
+            with BagReader(path) as reader:
                 found = {c.topic: _topic(c) for c in reader.connections if c.msgcount}
         except DAMAGE as error:
             raise InputError(f'cannot read the bag {path}: {one_line(error)}') from error
@@ -58,7 +58,7 @@ class BagMessages:
         :raises InputError: where the bag is damaged.
         """
         try:
-            with Reader(self._path) as reader:
+            with BagReader(self._path) as reader:
                 wanted = [c for c in reader.connections if c.topic in names]
                 for connection, recorded_ns, data in reader.messages(wanted):
                     yield recorded_ns, connection.topic, bytes(data)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
-from ttt3r_ros.inputs.bag import DAMAGE, one_line
+from ttt3r_ros.inputs.bag import one_line
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
 from ttt3r_ros.inputs.pose_series import PoseRecorder
 from ttt3r_ros.inputs.transform_tree import FixedPose, Link, TransformTree
 from ttt3r_ros.units import NANOSECONDS
@@ -86,7 +86,7 @@ def read_motion(path: Path) -> RecordedMotion:
     types = get_typestore(Stores.LATEST)
     trouble = ''
     try:
-        with Reader(path) as reader:
+        with BagReader(path) as reader:
             wanted = [c for c in reader.connections if c.msgtype in (TRANSFORMS, ODOMETRY)]
             for connection, recorded_ns, data in reader.messages(wanted) if wanted else ():
                 try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ttt3r_ros.inputs.image_folder import (
@@ -70,6 +71,11 @@ def open_source(
             f'there is no {name}: needed is a video, a folder of images, a rosbag2 or the '
             'number of a camera'
         )
+    if path.suffix == '.bag' and path.is_file():
+        raise InputError(
+            f'{path} is a bag of ROS 1: convert it with '
+            f'`rosbags-convert --src {quote(name)} --dst {quote(str(path.with_suffix("")))}`'
+        )
     if is_bag(path):
         if fps is not None:
             raise InputError(f'--fps has no meaning for {name}: a bag has the times of its images')
@@ -90,7 +96,10 @@ def is_bag(path: Path) -> bool:
 
     :param path: any path.
     """
-    return path.suffix in BAG_SUFFIXES or (path / 'metadata.yaml').is_file()
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.suffix in BAG_SUFFIXES]
+        return (bool(files) and not is_sequence(path)) or (path / 'metadata.yaml').is_file()
+    return path.suffix in BAG_SUFFIXES
 
 
 def open_bag(path: Path, topic: str, with_intrinsics: bool = True) -> BagSource:
@@ -140,11 +149,6 @@ def _open_folder(
         if odometry.wanted == NONE:
             return images
         return SourceWithOdometry(images, read_odometry(path))
-    if any(file.suffix in BAG_SUFFIXES for file in path.iterdir()):
-        raise InputError(
-            f'{path} is a bag without metadata.yaml: run `ros2 bag reindex {path}` or give one '
-            'of its files'
-        )
     files = image_files(path)
     times = None if fps else times_in_names(files)
     if times is not None:

@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A rosbag2 as one stream of messages: its files count, its metadata.yaml is only a hint."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePath
+import re
+import sqlite3
+import struct
+from typing import Any
+
+import apsw
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.serde import SerdeError
+import yaml
+
+from ttt3r_ros.inputs.bag_storages import McapFile, Message, SqliteFile
+
+FILES = {'.db3': SqliteFile, '.mcap': McapFile}
+METADATA = 'metadata.yaml'
+
+# A damaged bag shows in its index, its SQL, its chunks, its sizes or its fields.
+DAMAGE = (
+    ReaderError,
+    SerdeError,
+    apsw.Error,
+    sqlite3.Error,
+    OSError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
+
+
+class BagReader:
+    """
+    An open bag.
+
+    connections: its topics, one each. notes: what its user should know, a line each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """
+        Open all files of a bag.
+
+        :param path: a bag's folder, or one of its files.
+        :raises ReaderError: or another of DAMAGE, when it cannot be read.
+        """
+        self._stack = ExitStack()
+        self.notes: list[str] = []
+        try:
+            self._storages: list[Any] = self._open(path)
+            self.connections = _merged(self._storages)
+        except BaseException:
+            self._stack.close()
+            raise
+        self.notes += [note for s in self._storages if (note := getattr(s, 'note', ''))]
+
+    def _open(self, path: Path) -> list[Any]:
+        information = _information(path / METADATA) if path.is_dir() else {}
+        if information.get('compression_mode', '').lower() in ('file', 'message'):
+            return [self._stack.enter_context(Reader(path))]
+        storages = []
+        for file in self._files(path, information):
+            if file.suffix not in FILES:
+                raise ReaderError(f'{file} is neither .db3 nor .mcap')
+            storages.append(FILES[file.suffix](file))
+            self._stack.callback(storages[-1].close)
+        return storages
+
+    def _files(self, path: Path, information: dict[str, Any]) -> list[Path]:
+        if not path.is_dir():
+            return [path]
+        listed = information.get('relative_file_paths')
+        if isinstance(listed, list) and listed:
+            files = [path / PurePath(str(name)).name for name in listed]
+            if missing := [file.name for file in files if not file.is_file()]:
+                raise ReaderError(f'files of it are missing: {", ".join(missing)}')
+            return files
+        files = sorted((f for f in path.iterdir() if f.suffix in FILES), key=_number)
+        if len({re.sub(r'_[0-9]+$', '', file.stem) for file in files}) > 1:
+            raise ReaderError(
+                f'it has no {METADATA} and files of several bags: give one of '
+                + ', '.join(file.name for file in files)
+            )
+        self.notes.append(
+            f'{path} has no {METADATA} that lists its files: all are read (`ros2 bag reindex` '
+            'writes one)'
+        )
+        return files
+
+    def messages(self, connections: Collection[Connection]) -> Iterator[Message]:
+        """
+        Read messages, file after file.
+
+        :param connections: of this bag; those that are wanted.
+        :returns: of each message its connection, the time of its recording in nanoseconds and its
+            serialised form.
+        """
+        wanted = {(c.topic, c.msgtype): c for c in connections}
+        for storage in self._storages:
+            own = [c for c in storage.connections if (c.topic, c.msgtype) in wanted]
+            if own:
+                for connection, recorded_ns, data in storage.messages(own):
+                    yield wanted[connection.topic, connection.msgtype], recorded_ns, data
+
+    def __enter__(self) -> BagReader:
+        """Return the bag, which is open."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the files."""
+        self._stack.close()
+
+
+def _merged(storages: list[Any]) -> list[Connection]:
+    """Return one connection for each topic and type."""
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    first: dict[tuple[str, str], Connection] = {}
+    for storage in storages:
+        for connection in storage.connections:
+            key = connection.topic, connection.msgtype
+            counts[key] += connection.msgcount
+            first.setdefault(key, connection)
+    return [connection._replace(msgcount=counts[key]) for key, connection in first.items()]
+
+
+def _information(path: Path) -> dict[str, Any]:
+    """Read metadata.yaml; one that cannot be read is like none."""
+    try:
+        record = yaml.safe_load(path.read_text(encoding='utf-8', errors='replace'))
+        information = record['rosbag2_bagfile_information']
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+        return {}
+    return information if isinstance(information, dict) else {}
+
+
+def _number(path: Path) -> tuple[int, str]:
+    number = re.search(r'_([0-9]+)$', path.stem)
+    return (int(number[1]) if number else -1, path.name)
