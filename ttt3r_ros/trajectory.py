@@ -133,8 +133,9 @@ def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajecto
         not read.
     """
     path = path / folder_file if path.is_dir() else path
+    text = _text(path)
     try:
-        rows, quaternion_first = _rows(_text(path))
+        rows, quaternion_first = _rows(text)
         poses, wrong = _poses(rows, quaternion_first)
         if not poses:
             raise TrajectoryError('holds no pose' + (f': {wrong}' if wrong else ''))
@@ -153,9 +154,9 @@ def _text(path: Path) -> str:
         data = path.read_bytes()
         return data.decode('utf-16' if data[:2] in UTF_16 else 'utf-8-sig')
     except FileNotFoundError:
-        raise TrajectoryError('there is no file of this name') from None
+        raise TrajectoryError(f'there is no file {path}') from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TrajectoryError(f'cannot be read as a trajectory: {error}') from error
+        raise TrajectoryError(f'cannot read {path} as a trajectory: {error}') from error
 
 
 def _rows(text: str) -> tuple[list[tuple[int, list[str]]], bool]:

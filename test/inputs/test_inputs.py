@@ -251,3 +251,10 @@ def test_a_video_goes_on_after_a_damaged_part(shared_data, tmp_path):
     assert len(frames) + sum(gap.count for gap in gaps) == 122
     assert frames[-1].index == 121
     assert frames[-1].stamp_ns == pytest.approx(121e9 / 29.97, abs=1e6)
+
+
+@pytest.mark.parametrize('name', ['a $^x %d.mp4', 'caf\udce9 \udcff.mp4'])
+def test_a_video_of_any_name_is_read(tmp_path, name):
+    path = write_video(tmp_path / 'v.mp4', 3).rename(tmp_path / name)
+
+    assert shown(open_source(str(path)).frames(1)) == [0, 1, 2]

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+import os
 import subprocess
 import sys
 import types
@@ -110,3 +111,22 @@ def test_a_bug_is_not_dressed_up_as_an_error_of_the_user(command):
 
     with pytest.raises(RuntimeError):
         main(['map'])
+
+
+@pytest.mark.parametrize(
+    ('redirection', 'code'), [('>&-', 0), ('>/dev/full', 1), ('2>&-', 0), ('2>/dev/full', 0)]
+)
+def test_a_stream_that_takes_nothing_costs_no_result(tmp_path, redirection, code):
+    # Evaluate prints to both; the row of NaN is told on standard error.
+    path = tmp_path / 'caf\udce9 path.txt'
+    lines = [f'{i} {i} {i * i} 0 0 0 0 1' for i in range(5)]
+    path.write_text('\n'.join([*lines, '9 nan 0 0 0 0 0 1']))
+    command = [sys.executable, '-m', 'ttt3r_ros.tools.main', 'evaluate', str(path), str(path)]
+    result = tmp_path / 'errors.json'
+    shell = ['sh', '-c', f'exec "$@" {redirection}', 'sh', *command, '--json', str(result)]
+
+    done = subprocess.run(shell, capture_output=True, env={**os.environ, 'LC_ALL': 'C'})
+
+    assert done.returncode == code
+    assert result.is_file()
+    assert b'Traceback' not in done.stderr

@@ -3,11 +3,13 @@
 
 import json
 import math
+import sqlite3
 
 import cv2
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import Writer
 
 from ttt3r_ros.geometry import invert, rotation_about, rotation_from_quaternion, transform
 from ttt3r_ros.inputs.opening import open_source
@@ -231,3 +233,22 @@ def test_the_contact_sheet_shows_three_families(tmp_path):
 
     sheet = cv2.imread(str(tmp_path / 'sheet.png'))
     assert sheet.shape == (3 * 162, 5 * 216, 3)
+
+
+def test_a_bag_in_a_folder_that_sqlite_would_misread_is_refused_before_filming(tmp_path, capsys):
+    assert film(tmp_path / 'a#b', '--bag', '--storage', 'sqlite3') == 1
+
+    assert 'choose a folder without # ? %' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bag_on_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    def refuse(self, *arguments):
+        raise sqlite3.OperationalError('database or disk is full')
+
+    monkeypatch.setattr(Writer, 'write', refuse)
+
+    assert film(tmp_path / 'drive', '--bag', '--storage', 'sqlite3') == 1
+
+    assert 'disk is full' in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

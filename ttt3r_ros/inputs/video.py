@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -165,9 +167,24 @@ def _stands_still(capture: cv2.VideoCapture) -> bool:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    with _name_as_text(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise InputError(
             f'{path} is no video that can be opened: it is damaged or of an unknown format'
         )
     return capture
+
+
+@contextmanager
+def _name_as_text(path: Path) -> Iterator[str]:
+    """Return a name that OpenCV takes: it crashes at bytes that are no text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with TemporaryDirectory() as folder:
+            link = Path(folder) / 'video'
+            link.symlink_to(path.absolute())
+            yield str(link)
+    else:
+        yield str(path)

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+import sqlite3
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +25,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.arrays import Array, Pixels
+from ttt3r_ros.atomic import OutputError
 from ttt3r_ros.geometry import quaternion_from_rotation
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.units import NANOSECONDS
@@ -44,8 +48,15 @@ class BagFile:
         :param folder: created by the block, must not exist.
         :param storage: one of STORAGES.
         :param intrinsics: of all images.
-        :param base_T_camera: (4, 4), metres.
+        :param base_T_camera: (4, 4).
+        :raises OutputError: when the storage cannot be in a folder of this name.
         """
+        if storage == 'sqlite3' and any(letter in str(folder.absolute()) for letter in '#?%'):
+            raise OutputError(
+                f'a bag in sqlite3 cannot be written to {folder}: choose a folder without # ? %, '
+                'or --storage mcap'
+            )
+        self._folder = folder
         self._types = get_typestore(Stores.ROS2_HUMBLE)
         self._writer = Writer(folder, version=8, storage_plugin=STORAGES[storage])
         self._intrinsics = intrinsics
@@ -54,7 +65,8 @@ class BagFile:
 
     def __enter__(self) -> BagFile:
         """Open the bag."""
-        self._writer.open()
+        with self._told():
+            self._writer.open()
         return self
 
     def __exit__(
@@ -64,16 +76,26 @@ class BagFile:
         trace: TracebackType | None,
     ) -> None:
         """Close the bag."""
-        self._writer.close()
+        with self._told():
+            self._writer.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what a disk refuses into one line for the user."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise OutputError(f'cannot write the bag {self._folder}: {error}') from error
 
     def write(self, stamp_ns: int, rgb: Pixels, odom_T_base: Array, velocity: Array) -> None:
         """
         Write all messages of one time step.
 
         :param stamp_ns: nanoseconds.
-        :param rgb: (H, W, 3) uint8.
-        :param odom_T_base: (4, 4) measured pose, metres.
-        :param velocity: (6,) measured twist in the base frame, metres and radians per second.
+        :param rgb: (H, W, 3).
+        :param odom_T_base: (4, 4), as measured.
+        :param velocity: (6,) metres and radians a second in the base frame, as measured.
+        :raises OutputError: when the disk refuses them.
         """
         if not self._connections:
             static = self._transform(stamp_ns, BASE, CAMERA, self._base_T_camera)
@@ -152,9 +174,10 @@ class BagFile:
                 topic, kind, typestore=self._types, offered_qos_profiles=[_quality(static)]
             )
         message = self._make(kind, **fields)
-        self._writer.write(
-            self._connections[topic], stamp_ns, self._types.serialize_cdr(message, kind)
-        )
+        with self._told():
+            self._writer.write(
+                self._connections[topic], stamp_ns, self._types.serialize_cdr(message, kind)
+            )
 
     def _make(self, kind: str, **fields: Any) -> Any:
         return self._types.types[kind](**fields)

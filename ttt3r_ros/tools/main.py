@@ -12,6 +12,7 @@ import os
 import sys
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.tools.streams import lossy_streams
 
 # Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> int`.
 COMMANDS = {
@@ -43,7 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for name, level in QUIET.items():
         os.environ.setdefault(name, level)
-    argv = sys.argv[1:] if argv is None else list(argv)
+    with lossy_streams() as output:
+        code = _run(sys.argv[1:] if argv is None else list(argv))
+    return USER_ERROR if output.lost and code == 0 else code
+
+
+def _run(argv: list[str]) -> int:
     name = _chosen_command(argv)
     command = importlib.import_module(f'ttt3r_ros.tools.{name}')
     parser = argparse.ArgumentParser(
@@ -54,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
     try:
-        code = int(command.run(arguments))
-        sys.stdout.flush()
-        return code
+        return int(command.run(arguments))
     except BrokenPipeError:
         # Whoever reads what is printed has seen enough, `| head` for example. Python's own last
         # flush shall not fail as well.
