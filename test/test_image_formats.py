@@ -10,10 +10,12 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros.image_formats import (
+    fitted_range,
     RAW_ENCODINGS,
     rgb_from_encoded,
     rgb_from_raw,
     UnsupportedImage,
+    ValueRange,
 )
 
 RED, GREEN, BLUE = 200, 90, 30
@@ -157,3 +159,26 @@ def test_a_small_file_that_claims_a_huge_image_is_refused_before_it_is_decoded()
 
     with pytest.raises(UnsupportedImage, match='too large'):
         rgb_from_encoded(io.BytesIO(bomb))
+
+
+@pytest.mark.parametrize(
+    ('values', 'low', 'high'),
+    [
+        (np.arange(0, 65536), 0, 65535),
+        (np.arange(0, 4096), 0, 4095),  # a camera of 12 bits
+        (np.arange(0, 16384), 0, 16383),
+        (np.arange(7000, 7401), 6900, 7500),  # thermal: a quarter more on each side
+        (np.zeros(100), 0, 65535),
+    ],
+)
+def test_the_range_of_16_bit_images_is_that_of_their_camera(values, low, high):
+    fitted = fitted_range([values.astype(np.uint16)])
+
+    assert abs(fitted.low - low) <= 1
+    assert abs(fitted.high - high) <= 1
+
+
+def test_a_range_scales_linearly_and_clips():
+    values = np.array([90, 100, 150, 200, 300], np.uint16)
+
+    assert ValueRange(100, 200).to_8_bit(values).tolist() == [0, 0, 128, 255, 255]

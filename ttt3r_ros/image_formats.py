@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, IO
 
 import cv2
@@ -20,9 +22,58 @@ MAX_PIXELS = 80_000_000
 
 ORIENTATION_TAG = 0x0112  # of EXIF
 
+# Of the values of the first images, so much may lie outside their range: hot and dead pixels.
+STRAY_PERCENT = 0.1
+
 
 class UnsupportedImage(UserError):
     """An image is damaged, or its format cannot be converted to RGB."""
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """
+    Which 16 bit values become 0 to 255. low, high: the darkest and the brightest.
+
+    One range holds for all images of a run: a range for each would flicker.
+    """
+
+    low: int = 0
+    high: int = 65535
+
+    def to_8_bit(self, values: NDArray[np.unsignedinteger[Any]]) -> Pixels:
+        """
+        Scale values; what lies outside becomes black or white.
+
+        :param values: of any shape, 16 bit.
+        """
+        if (self.low, self.high) == (0, 65535):
+            return (values >> 8).astype(np.uint8)
+        scaled = (values.astype(np.float32) - self.low) * (255 / (self.high - self.low))
+        return scaled.round().clip(0, 255).astype(np.uint8)
+
+
+FULL_RANGE = ValueRange()
+
+
+def fitted_range(images: Sequence[NDArray[np.unsignedinteger[Any]]]) -> ValueRange:
+    """
+    Return the range of a camera that uses only a part of 16 bits.
+
+    A camera of 12 or 14 bits that begins near black has the range of its bits; a thermal one,
+    whose values lie in a narrow band, has that band with a margin of a quarter on each side.
+
+    :param images: the first of the run, 16 bit values.
+    :returns: the full range where the images use more than half of it, or are all black.
+    """
+    values = np.concatenate([image.ravel()[:: max(1, image.size // 100_000)] for image in images])
+    low, high = np.percentile(values, [STRAY_PERCENT, 100 - STRAY_PERCENT])
+    if high >= 32768 or high == 0:
+        return FULL_RANGE
+    if low < 0.25 * high:
+        return ValueRange(0, 2 ** max(8, int(high).bit_length()) - 1)
+    margin = max(0.25 * (high - low), 8)
+    return ValueRange(max(0, int(low - margin)), int(high + margin))
 
 
 # Name in sensor_msgs -> (type of a value, values a pixel, OpenCV's conversion to RGB).
@@ -107,17 +158,22 @@ def tight_rows(
     return native.reshape(height, width, channels)
 
 
-def rgb_from_values(values: NDArray[np.unsignedinteger[Any]], encoding: str) -> Pixels:
+def rgb_from_values(
+    values: NDArray[np.unsignedinteger[Any]],
+    encoding: str,
+    value_range: ValueRange = FULL_RANGE,
+) -> Pixels:
     """
-    Convert the values of an image to RGB; of 16 bit values the upper 8 are used.
+    Turn the values of an image into colours.
 
     :param values: (H, W) or (H, W, channels), in the type of the encoding.
     :param encoding: one of RAW_ENCODINGS.
+    :param value_range: of 16 bit values.
     :returns: (H, W, 3) uint8.
     """
     kind, channels, conversion = RAW_ENCODINGS[encoding]
     if kind is np.uint16:
-        values = (values >> 8).astype(np.uint8)
+        values = value_range.to_8_bit(values)
     pixels = np.asarray(values, dtype=np.uint8).reshape(*values.shape[:2], channels)
     if conversion is None:
         return pixels
@@ -131,9 +187,10 @@ def rgb_from_raw(
     step: int,
     encoding: str,
     is_bigendian: bool,
+    value_range: ValueRange = FULL_RANGE,
 ) -> Pixels:
     """
-    Decode the fields of a sensor_msgs/Image; of 16 bit values the upper 8 are used.
+    Decode the fields of a sensor_msgs/Image.
 
     :param data: height rows of step bytes.
     :param width: pixels.
@@ -141,12 +198,13 @@ def rgb_from_raw(
     :param step: bytes of a row, padding included.
     :param encoding: one of RAW_ENCODINGS.
     :param is_bigendian: whether the upper byte of a 16 bit value comes first.
+    :param value_range: of 16 bit values.
     :returns: (height, width, 3) uint8.
     :raises UnsupportedImage: when the encoding is none of these or the sizes disagree.
     """
     check_raw(np.frombuffer(data, dtype=np.uint8).size, width, height, step, encoding)
     values = tight_rows(data, width, height, step, encoding, is_bigendian)
-    return rgb_from_values(values, encoding)
+    return rgb_from_values(values, encoding, value_range)
 
 
 def rgb_from_encoded(file: IO[bytes]) -> Pixels:
@@ -160,13 +218,14 @@ def rgb_from_encoded(file: IO[bytes]) -> Pixels:
     return upright_rgb(file)[0]
 
 
-def upright_rgb(file: IO[bytes]) -> tuple[Pixels, int]:
+def upright_rgb(file: IO[bytes], value_range: ValueRange = FULL_RANGE) -> tuple[Pixels, int]:
     """
     Decode a JPEG, PNG or other image file, upright as its EXIF orientation says.
 
-    Grey, palette and transparent images become RGB; of 16 bit values the upper 8 are used.
+    Grey, palette and transparent images become RGB.
 
     :param file: open for binary reading.
+    :param value_range: of 16 bit grey values.
     :returns: (H, W, 3) uint8, and the orientation it was stored in, 1 to 8.
     :raises UnsupportedImage: when it is damaged, too large or no image.
     """
@@ -181,8 +240,8 @@ def upright_rgb(file: IO[bytes]) -> tuple[Pixels, int]:
                 orientation = 1
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith('I'):  # 16 bit grey, which Pillow would clip
-                wide = np.asarray(upright).astype(np.int64) >> 8
-                grey = Image.fromarray(wide.clip(0, 255).astype(np.uint8))
+                wide = np.asarray(upright).clip(0, 65535).astype(np.uint16)
+                grey = Image.fromarray(value_range.to_8_bit(wide))
                 return np.array(grey.convert('RGB'), dtype=np.uint8), orientation
             if upright.mode == 'F':
                 raise UnsupportedImage('an image of floating point numbers has no colours')
@@ -192,3 +251,19 @@ def upright_rgb(file: IO[bytes]) -> tuple[Pixels, int]:
             raise
         reason = str(error).replace('\n', ' ') or type(error).__name__
         raise UnsupportedImage(f'not a readable image: {reason}') from error
+
+
+def wide_grey(file: IO[bytes]) -> NDArray[np.uint16] | None:
+    """
+    Return the values of an image file of 16 bit grey, to fit a range to them.
+
+    :param file: open for binary reading.
+    :returns: (H, W) uint16, or None for any other file.
+    """
+    try:
+        with Image.open(file) as image:
+            if not image.mode.startswith('I') or image.width * image.height > MAX_PIXELS:
+                return None
+            return np.asarray(image).clip(0, 65535).astype(np.uint16)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None

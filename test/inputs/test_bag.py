@@ -369,3 +369,19 @@ def test_a_bag_of_ros_1_names_the_command_that_converts_it(tmp_path):
 
     with pytest.raises(InputError, match=r"rosbags-convert --src '.*my drive\.bag' --dst"):
         open_source(str(path))
+
+
+def test_raw_images_of_12_bits_use_the_whole_range_and_say_so(tmp_path):
+    def raw(stamp_ns, brightest):
+        values = np.linspace(0, brightest, 48 * 64).astype('<u2')
+        pixels = np.frombuffer(values.tobytes(), np.uint8)
+        return TYPES.types[IMAGE](header(stamp_ns), 48, 64, 'mono16', 0, 128, pixels)
+
+    path = write_bag(
+        tmp_path / 'bag', [('/i', IMAGE, raw(i, v)) for i, v in ((1, 4095), (2, 2047))]
+    )
+
+    source = open_source(str(path))
+
+    assert [int(f.rgb.max()) for f in source.frames(1)] == [255, 127]
+    assert source.notes == ['16 bit images: 0 to 4095 become 0 to 255 in all of them']

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -16,6 +18,7 @@ from ttt3r_ros.inputs.source import (
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
+CASES = Path(__file__).parents[1] / 'cases'
 WIDTH, HEIGHT = 64, 48
 
 
@@ -258,3 +261,40 @@ def test_a_video_of_any_name_is_read(tmp_path, name):
     path = write_video(tmp_path / 'v.mp4', 3).rename(tmp_path / name)
 
     assert shown(open_source(str(path)).frames(1)) == [0, 1, 2]
+
+
+def test_depth_beside_colour_and_files_of_other_kinds_are_told_apart_and_counted(tmp_path):
+    write_images(tmp_path, ['frame-0.color.png', 'frame-1.color.png'])
+    write_images(tmp_path, ['frame-0.depth.png', 'frame-1.depth.png'])
+    for name in ('frame-0.pose.txt', 'IMG_3.HEIC', 'Thumbs.db'):
+        (tmp_path / name).write_bytes(b'')
+
+    source = open_source(str(tmp_path))
+
+    assert source.length == 2
+    assert 'ignored (2 depth.png' in source.notes[0]
+    assert '1 .HEIC' in source.notes[0]
+    assert ': 5 files' in source.notes[0]
+
+
+def test_a_folder_of_depth_alone_is_a_folder_of_images(tmp_path):
+    write_images(tmp_path, ['depth_0.png'])
+
+    assert open_source(str(tmp_path)).length == 1
+
+
+def test_one_range_holds_for_all_thermal_images():
+    source = open_source(str(CASES / 'mono14thermal'))
+
+    rgb = [frame.rgb for frame in source.frames(1)]
+
+    stored = [np.asarray(Image.open(CASES / f'mono14thermal/{i}.png')) for i in range(6)]
+    values, shown_as = (
+        np.concatenate([a.ravel() for a in stored]),
+        np.concatenate([image[..., 0].ravel() for image in rgb]),
+    )
+    # The same value has the same grey in every image, and many greys are used.
+    for value in np.unique(values)[::20]:
+        assert len(np.unique(shown_as[values == value])) == 1
+    assert len(np.unique(shown_as)) > 100
+    assert '16 bit images' in source.notes[0]

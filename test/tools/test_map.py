@@ -3,6 +3,7 @@
 
 import json
 import os
+from pathlib import Path
 import signal
 import struct
 import subprocess
@@ -29,6 +30,7 @@ from ttt3r_ros.tools.main import main
 from ttt3r_ros.tools.mapping_run import intrinsics_for
 from ttt3r_ros.trajectory import read_trajectory
 
+CASES = Path(__file__).parents[1] / 'cases'
 PLAN = {'map.pgm', 'map.yaml'}
 RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png'}
 SEQUENCES = (
@@ -556,3 +558,17 @@ def test_a_calibration_turns_with_the_photo_that_exif_turns():
     assert intrinsics_for(camera, 480, 640, orientation=6).fx == 510.0
     standing = CameraIntrinsics(480, 640, 500.0, 510.0, 300.0, 200.0)
     assert intrinsics_for(standing, 480, 640, orientation=6) is standing
+
+
+def test_the_summary_holds_the_calibration_that_fits_the_photos(tmp_path):
+    given = tmp_path / 'camera.json'
+    photo = Image.open(CASES / 'exif180/0.jpg')
+    assert photo.getexif()[0x0112] == 3
+    width, height = photo.size
+    camera = CameraIntrinsics(width, height, 100.0, 100.0, 20.0, 10.0)
+    given.write_text(json.dumps(camera.to_record()))
+
+    assert run_map(CASES / 'exif180', tmp_path / 'out', '--intrinsics', str(given)) == 0
+
+    used = summary_of(tmp_path / 'out')['intrinsics']
+    assert (used['cx'], used['cy']) == (width - 1 - 20, height - 1 - 10)

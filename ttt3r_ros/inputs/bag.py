@@ -12,11 +12,21 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.interfaces import Connection
 from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.arrays import Pixels
-from ttt3r_ros.image_formats import rgb_from_encoded, rgb_from_raw
+from ttt3r_ros.image_formats import (
+    check_raw,
+    fitted_range,
+    FULL_RANGE,
+    RAW_ENCODINGS,
+    rgb_from_raw,
+    tight_rows,
+    upright_rgb,
+    ValueRange,
+)
 from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
 from ttt3r_ros.inputs.source import (
     BadFrame,
@@ -35,8 +45,8 @@ from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
-# So many messages tell whether the headers of a topic have times.
-MESSAGES_TO_CHOOSE_A_CLOCK = 5
+# So many messages tell which clock and which values a topic has.
+MESSAGES_TO_CHOOSE = 5
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 VIDEO_FORMATS = ('h264', 'h.264', 'avc', 'h265', 'hevc', 'av1', 'vp8', 'vp9', 'ffmpeg')
@@ -85,6 +95,10 @@ class BagSource:
                     notes.append(
                         f'the headers of {self.topic} have no times: those of the recording count'
                     )
+                self._range = self._fit_range(reader)
+                if self._range != FULL_RANGE:
+                    low, high = self._range.low, self._range.high
+                    notes.append(f'16 bit images: {low} to {high} become 0 to 255 in all of them')
                 self.notes = notes
                 self.intrinsics, self.calibration = None, IGNORED
                 if with_intrinsics:
@@ -134,12 +148,27 @@ class BagSource:
     ) -> InputFrame | BadFrame:
         try:
             message: Any = self._types.deserialize_cdr(data, message_type)
-            rgb = _rgb(message, message_type)
+            rgb = _rgb(message, message_type, self._range)
         except DAMAGE as error:
             return BadFrame(f'image {index}: {one_line(error)}')
         stamp = message.header.stamp
         stamp_ns = stamp.sec * NANOSECONDS + stamp.nanosec
         return InputFrame(index, stamp_ns if self._stamped else recorded_ns, rgb)
+
+    def _fit_range(self, reader: BagReader) -> ValueRange:
+        """Fit one range to raw images of 16 bits, by the first ones."""
+        images = [c for c in reader.connections if c.topic == self.topic and c.msgtype == RAW]
+        wide = []
+        first = reader.messages(images) if images else ()
+        for _, _, data in itertools.islice(first, MESSAGES_TO_CHOOSE):
+            with suppress(*DAMAGE):
+                message: Any = self._types.deserialize_cdr(data, RAW)
+                if RAW_ENCODINGS[message.encoding][0] is not np.uint16:
+                    return FULL_RANGE
+                shape = message.width, message.height, message.step, message.encoding
+                check_raw(message.data.size, *shape)
+                wide.append(tight_rows(message.data, *shape, bool(message.is_bigendian)))
+        return fitted_range(wide) if wide else FULL_RANGE
 
     def _refuse_video(self, reader: BagReader) -> None:
         """Refuse a video in pieces, whose messages are no images of their own."""
@@ -164,7 +193,7 @@ class BagSource:
         :returns: whether the stamps of the headers differ, or the only one is not zero.
         """
         images = [c for c in reader.connections if c.topic == self.topic]
-        first = itertools.islice(reader.messages(images), MESSAGES_TO_CHOOSE_A_CLOCK)
+        first = itertools.islice(reader.messages(images), MESSAGES_TO_CHOOSE)
         # The header comes first in both kinds of images: seconds and nanoseconds after 4 bytes.
         stamps = [bytes(data[:12]) for _, _, data in first if len(data) >= 12]
         if len(stamps) < 2:
@@ -250,9 +279,9 @@ def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Conn
     return images[filled[0]]
 
 
-def _rgb(message: Any, message_type: str) -> Pixels:
+def _rgb(message: Any, message_type: str, value_range: ValueRange) -> Pixels:
     if message_type == COMPRESSED:
-        return rgb_from_encoded(io.BytesIO(message.data.tobytes()))
+        return upright_rgb(io.BytesIO(message.data.tobytes()), value_range)[0]
     return rgb_from_raw(
         message.data,
         message.width,
@@ -260,6 +289,7 @@ def _rgb(message: Any, message_type: str) -> Pixels:
         message.step,
         message.encoding,
         bool(message.is_bigendian),
+        value_range,
     )
 
 

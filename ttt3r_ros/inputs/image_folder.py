@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 import re
 
-from ttt3r_ros.image_formats import UnsupportedImage, upright_rgb
+from ttt3r_ros.image_formats import (
+    fitted_range,
+    FULL_RANGE,
+    UnsupportedImage,
+    upright_rgb,
+    ValueRange,
+    wide_grey,
+)
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, NONE_GIVEN
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.trajectory import times_ns
@@ -17,6 +26,12 @@ from ttt3r_ros.trajectory import times_ns
 SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
 )
+
+# So many images, over the whole run, tell which of 16 bits are used.
+IMAGES_TO_FIT_A_RANGE = 8
+
+# Of depth beside colour: frame-000001.depth.png (7-Scenes), depth_17.png, 3-depth.png.
+DEPTH = re.compile(r'(?:^|[._ -])depth(?:$|[._ -])', re.IGNORECASE)
 
 # Of times as names of files; 4.12 may be page 12 of chapter 4.
 TIME = re.compile(r'[0-9]{9,10}\.[0-9]+|[0-9]+\.[0-9]{3,9}|[0-9]{13}|[0-9]{16}|[0-9]{19}')
@@ -28,7 +43,6 @@ class ImageFolderSource:
     live = False
     odometry = 'no odometry: a folder of images has none'
     images_without_odometry = 0
-    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -37,6 +51,7 @@ class ImageFolderSource:
         stamps_ns: Sequence[int],
         intrinsics: CameraIntrinsics | None = None,
         calibration: str = NONE_GIVEN,
+        notes: Sequence[str] = (),
     ) -> None:
         """
         Construct the source.
@@ -46,12 +61,15 @@ class ImageFolderSource:
         :param stamps_ns: nanoseconds, one for each file.
         :param intrinsics: of all images.
         :param calibration: where they come from, or why there are none.
+        :param notes: what its user should know, a line each.
         """
         self.name = str(folder)
         self.length = len(files)
         self.intrinsics = intrinsics
         self.calibration = calibration
         self._files = files
+        self._range, said = _range_of(files)
+        self.notes = [*notes, *said]
         self._stamps_ns = stamps_ns
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
@@ -64,16 +82,30 @@ class ImageFolderSource:
             path = self._files[index]
             try:
                 with path.open('rb') as file:
-                    rgb, orientation = upright_rgb(file)
+                    rgb, orientation = upright_rgb(file, self._range)
             except (OSError, UnsupportedImage) as error:
                 yield BadFrame(f'image {path.name}: {error}')
             else:
                 yield InputFrame(index, self._stamps_ns[index], rgb, orientation=orientation)
 
 
+def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
+    """Fit one range to images of 16 bit grey, by some of them, and tell it."""
+    step = max(1, len(files) // IMAGES_TO_FIT_A_RANGE)
+    wide = []
+    for path in files[::step][:IMAGES_TO_FIT_A_RANGE]:
+        with suppress(OSError), path.open('rb') as file:
+            if (values := wide_grey(file)) is not None:
+                wide.append(values)
+    if not wide:
+        return FULL_RANGE, []
+    fitted = fitted_range(wide)
+    return fitted, [f'16 bit images: {fitted.low} to {fitted.high} become 0 to 255 in all of them']
+
+
 def image_files(folder: Path) -> list[Path]:
     """
-    Return the images of a folder in natural order.
+    List the images of a folder in natural order; depth beside colour is none.
 
     :param folder: the folder; subfolders are not searched.
     :raises InputError: when it contains no image.
@@ -83,11 +115,32 @@ def image_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
     ]
+    files = [path for path in files if not DEPTH.search(path.stem)] or files
     if not files:
         raise InputError(
             f'the folder {folder} holds no image (looked for {", ".join(sorted(SUFFIXES))})'
         )
     return sorted(files, key=_natural)
+
+
+def ignored_files(folder: Path, files: Sequence[Path]) -> list[str]:
+    """
+    Count what a folder holds beside its images.
+
+    :param folder: was searched.
+    :param files: its images.
+    :returns: at most one line.
+    """
+    taken = set(files)
+    kinds = Counter(
+        'depth' + path.suffix if DEPTH.search(path.stem) else path.suffix or path.name
+        for path in folder.iterdir()
+        if path.is_file() and path not in taken and not path.name.startswith('.')
+    )
+    if not kinds:
+        return []
+    listed = ', '.join(f'{count} {kind}' for kind, count in kinds.most_common())
+    return [f'{folder}: {kinds.total()} files are ignored ({listed})']
 
 
 def times_in_names(files: Sequence[Path]) -> list[int] | None:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 import re
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from ttt3r_ros.inputs.image_folder import (
+    ignored_files,
     image_files,
     ImageFolderSource,
     SUFFIXES,
@@ -150,11 +152,9 @@ def _open_folder(
             return images
         return SourceWithOdometry(images, read_odometry(path))
     files = image_files(path)
+    notes = ignored_files(path, files)
     times = None if fps else times_in_names(files)
-    if times is not None:
-        ordered = sorted(zip(times, files))
-        return ImageFolderSource(path, [f for _, f in ordered], [t for t, _ in ordered])
-    rate = fps or DEFAULT_IMAGE_FPS
-    return ImageFolderSource(
-        path, files, [round(i * NANOSECONDS / rate) for i in range(len(files))]
-    )
+    if times is None:
+        times = [round(i * NANOSECONDS / (fps or DEFAULT_IMAGE_FPS)) for i in range(len(files))]
+    ordered = sorted(zip(times, files), key=itemgetter(0))
+    return ImageFolderSource(path, [f for _, f in ordered], [t for t, _ in ordered], notes=notes)

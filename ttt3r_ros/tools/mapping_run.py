@@ -90,6 +90,7 @@ class MappingRun:
         """
         self._calibration = calibration
         self._calibration_note = calibration_note
+        self._used: CameraIntrinsics | None = None  # by the newest image
         need = expected_memory(model_settings)
         if not need.fits:
             print(f'warning: {need}', file=sys.stderr)
@@ -202,6 +203,7 @@ class MappingRun:
         try:
             intrinsics = intrinsics_for(self._calibration, width, height, item.orientation)
             located = self._mapper.observe(self._observation(item, intrinsics))
+            self._used = intrinsics
             self._mapper.integrate()
         except torch.OutOfMemoryError as error:
             raise UserError(
@@ -340,7 +342,7 @@ class MappingRun:
             'focal_px': record.focal_px(),
             'focal_from': 'estimate' if self._calibration is None else 'calibration',
             'calibration': self._calibration_note,
-            'intrinsics': None if self._calibration is None else self._calibration.to_record(),
+            'intrinsics': None if self._used is None else self._used.to_record(),
             'checkpoint': {
                 'name': self._predictor.checkpoint_name,
                 'sha256': self._predictor.checkpoint_sha256,
