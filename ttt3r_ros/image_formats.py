@@ -50,7 +50,7 @@ class ValueRange:
         if (self.low, self.high) == (0, 65535):
             return (values >> 8).astype(np.uint8)
         scaled = (values.astype(np.float32) - self.low) * (255 / (self.high - self.low))
-        return scaled.round().clip(0, 255).astype(np.uint8)
+        return np.asarray(scaled.round().clip(0, 255), dtype=np.uint8)
 
 
 FULL_RANGE = ValueRange()

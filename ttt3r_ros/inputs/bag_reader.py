@@ -22,7 +22,7 @@ import yaml
 
 from ttt3r_ros.inputs.bag_storages import McapFile, Message, SqliteFile
 
-FILES = {'.db3': SqliteFile, '.mcap': McapFile}
+FILES: dict[str, type[SqliteFile] | type[McapFile]] = {'.db3': SqliteFile, '.mcap': McapFile}
 METADATA = 'metadata.yaml'
 
 # A damaged bag shows in its index, its SQL, its chunks, its sizes or its fields.
@@ -68,12 +68,13 @@ class BagReader:
         information = _information(path / METADATA) if path.is_dir() else {}
         if information.get('compression_mode', '').lower() in ('file', 'message'):
             return [self._stack.enter_context(Reader(path))]
-        storages = []
+        storages: list[Any] = []
         for file in self._files(path, information):
             if file.suffix not in FILES:
                 raise ReaderError(f'{file} is neither .db3 nor .mcap')
-            storages.append(FILES[file.suffix](file))
-            self._stack.callback(storages[-1].close)
+            storage = FILES[file.suffix](file)
+            self._stack.callback(storage.close)
+            storages.append(storage)
         return storages
 
     def _files(self, path: Path, information: dict[str, Any]) -> list[Path]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from io import BytesIO
 import os
 from pathlib import Path
@@ -172,7 +172,7 @@ class McapFile(McapReader):
         connections: Collection[Connection],
         start: int | None = None,
         stop: int | None = None,
-    ) -> Iterator[Message]:
+    ) -> Generator[Message, None, None]:
         """
         Read messages in the order of their recording.
 

@@ -150,6 +150,7 @@ def _orb_slam(record: Record) -> CameraIntrinsics:
     prefix = 'Camera1.' if 'Camera1.fx' in record else 'Camera.'
     kind = str(record.get('Camera.type', 'PinHole'))
     fx, fy, cx, cy = (float(record[prefix + name]) for name in ('fx', 'fy', 'cx', 'cy'))
+    names: tuple[str, ...]
     if kind == 'KannalaBrandt8':
         names, model = ('k1', 'k2', 'k3', 'k4'), 'equidistant'
     elif kind in ('PinHole', 'Pinhole', 'Rectified'):

@@ -75,8 +75,8 @@ def lossy_streams() -> Iterator[LossyStream]:
     """
     before = sys.stdout, sys.stderr
     standard_output = LossyStream(sys.stdout, heeds_readers=True)
-    sys.stdout = standard_output  # type: ignore[assignment]
-    sys.stderr = LossyStream(sys.stderr, heeds_readers=False)  # type: ignore[assignment]
+    sys.stdout = standard_output
+    sys.stderr = LossyStream(sys.stderr, heeds_readers=False)
     try:
         yield standard_output
     finally:
