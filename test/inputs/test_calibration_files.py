@@ -133,6 +133,11 @@ FORMATS = {
         '  resolution: [320, 240]\n',
         pinhole(300, 301, 160, 120, model='equidistant', distortion=(0.1, 0.2, 0.3, 0.4)),
     ),
+    'the sensor.yaml of EuRoC': (
+        'camera_model: pinhole\nresolution: [320, 240]\nintrinsics: [300, 301, 160, 120]\n'
+        'distortion_model: radial-tangential\ndistortion_coefficients: [0.1, 0.2, 0.3, 0.4]\n',
+        pinhole(300, 301, 160, 120, model='plumb_bob', distortion=(0.1, 0.2, 0.3, 0.4)),
+    ),
     # COLMAP counts from the corner of the first pixel, so its centre is half a pixel larger.
     'colmap': (
         '# Camera list\n1 OPENCV 320 240 300 301 160 120 0.1 0.2 0.01 0.02\n',

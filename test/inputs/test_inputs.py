@@ -9,6 +9,7 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros.inputs.live_camera import CameraSource
+from ttt3r_ros.inputs.mp4 import shown_seconds
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.inputs.source import (
     BadFrame,
@@ -298,3 +299,47 @@ def test_one_range_holds_for_all_thermal_images():
         assert len(np.unique(shown_as[values == value])) == 1
     assert len(np.unique(shown_as)) > 100
     assert '16 bit images' in source.notes[0]
+
+
+# The matrix of an MP4 track: identity, and turned clockwise by 90, 180 and 270 degrees.
+ONE, MINUS, NONE = b'\0\1\0\0', b'\xff\xff\0\0', bytes(4)
+END = NONE * 3 + b'\x40\0\0\0'
+
+
+@pytest.mark.parametrize(
+    ('matrix', 'orientation', 'bright'),
+    [
+        (ONE + NONE * 3 + ONE, 1, (0, 0)),
+        (NONE + ONE + NONE + MINUS + NONE, 6, (0, -1)),
+        (MINUS + NONE * 3 + MINUS, 3, (-1, -1)),
+        (NONE + MINUS + NONE + ONE + NONE, 8, (-1, 0)),
+    ],
+)
+def test_a_video_that_is_stored_turned_says_how(tmp_path, matrix, orientation, bright):
+    path = tmp_path / 'v.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (WIDTH, HEIGHT))
+    stored = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    stored[:16, :16] = 255
+    writer.write(stored)
+    writer.release()
+    content = path.read_bytes()
+    at = content.rindex(ONE + NONE * 3 + ONE + END)
+    path.write_bytes(content[:at] + matrix + content[at + len(matrix) :])
+
+    frame = next(open_source(str(path)).frames(1))
+
+    assert frame.rgb[bright].mean() > 200
+    assert frame.orientation == orientation
+
+
+def test_a_damaged_index_of_a_video_has_no_duration(tmp_path):
+    good = (CASES / 'video/cut.mp4').read_bytes()
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        bad = bytearray(good)
+        bad[rng.integers(len(bad) - 1000, len(bad))] = rng.integers(256)
+        (tmp_path / 'v.mp4').write_bytes(bad[: rng.integers(len(bad) - 900, len(bad))])
+
+        seconds = shown_seconds(tmp_path / 'v.mp4')
+
+        assert seconds is None or seconds > 0

@@ -54,6 +54,14 @@ def test_without_a_mount_it_is_the_odometry_of_the_body_of_the_camera(tmp_path):
     np.testing.assert_array_equal(next(source.frames(1)).base_T_camera, BODY_T_OPTICAL)
 
 
+def test_rows_of_the_odometry_that_are_no_poses_are_told(tmp_path):
+    rows = LINES + '102.0 nan nan nan nan nan nan nan\n'
+
+    source = open_source(write_sequence(tmp_path, rows, MOUNT), odometry=AUTO)
+
+    assert '1 left out, not finite or a zero quaternion (line 4)' in source.odometry
+
+
 def test_a_sequence_without_odometry_says_so(tmp_path):
     source = open_source(write_sequence(tmp_path, odometry=''), odometry=AUTO)
 

@@ -466,11 +466,11 @@ def test_the_next_image_is_read_while_one_is_mapped(images, tmp_path, monkeypatc
     read, observe = image_folder.upright_rgb, mapping_run.Mapper.observe
     files = []
 
-    def note(file):
+    def note(file, value_range):
         files.append(file.name)
         if len(files) == 2:
             second_read.set()
-        return read(file)
+        return read(file, value_range)
 
     def wait_for_it(self, seen):
         assert second_read.wait(10)

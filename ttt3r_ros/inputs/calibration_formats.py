@@ -135,13 +135,18 @@ def _kalibr(record: Record) -> CameraIntrinsics:
         raise CalibrationError(
             f'the Kalibr camchain has several cameras ({", ".join(cameras)}): keep one'
         )
-    camera = record[cameras[0]]
+    return _kalibr_camera(record[cameras[0]])
+
+
+def _kalibr_camera(camera: Record) -> CameraIntrinsics:
+    """Read a camera of a Kalibr camchain, or the sensor.yaml of EuRoC."""
     if camera['camera_model'] != 'pinhole':
-        raise CalibrationError(f'Kalibr camera model {camera["camera_model"]!r} is not pinhole')
+        raise CalibrationError(f'camera model {camera["camera_model"]!r} is not pinhole')
     fx, fy, cx, cy = numbers(camera['intrinsics'])
     width, height = camera['resolution']
+    coefficients = camera.get('distortion_coeffs', camera.get('distortion_coefficients', []))
     model, distortion = known_distortion(
-        str(camera.get('distortion_model', 'none')), numbers(camera.get('distortion_coeffs', []))
+        str(camera.get('distortion_model', 'none')), numbers(coefficients)
     )
     return CameraIntrinsics(int(width), int(height), fx, fy, cx, cy, model, distortion)
 
@@ -223,6 +228,7 @@ FORMATS: Sequence[tuple[Callable[[Record], bool], Callable[[Record], CameraIntri
     (_has('camera_matrix', 'Camera_Matrix', 'cameraMatrix', 'CameraMatrix'), _opencv),
     (_has('k', 'K'), _camera_info),
     (lambda record: any(re.fullmatch('cam[0-9]+', str(key)) for key in record), _kalibr),
+    (_has('resolution'), _kalibr_camera),
     (_has('Camera.fx', 'Camera1.fx'), _orb_slam),
     (_has('fl_x', 'camera_angle_x'), _nerfstudio),
     (

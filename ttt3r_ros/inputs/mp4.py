@@ -27,10 +27,10 @@ def shown_seconds(path: Path) -> float | None:
         return None
     try:
         boxes = list(_boxes(_index(path)))
-    except (OSError, struct.error):
+        timescale = next((_timescale(body) for name, body in boxes if name == b'mvhd'), 0)
+        shown = [_edited(body) for name, body in boxes if name == b'elst']
+    except (OSError, IndexError, OverflowError, struct.error):  # damaged
         return None
-    timescale = next((_timescale(body) for name, body in boxes if name == b'mvhd'), 0)
-    shown = [_edited(body) for name, body in boxes if name == b'elst']
     return max(shown) / timescale if shown and timescale and max(shown) else None
 
 

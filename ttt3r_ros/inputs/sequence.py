@@ -132,9 +132,11 @@ def read_odometry(folder: Path) -> SequenceOdometry | NoOdometry:
     rotations = quaternion_from_rotation(odom_T_base[:, :3, :3])
     poses = PoseSeries(measured.stamps_ns, odom_T_base[:, :3, 3], rotations)
     mount = read_mount(camera) if camera.is_file() else None
+    told = f'; {measured.left_out}' if measured.left_out else ''
     if mount is None:
-        return SequenceOdometry(f"odometry: {path}, of the camera's body", BODY_T_OPTICAL, poses)
-    return SequenceOdometry(f'odometry: {path}', mount, poses)
+        said = f"odometry: {path}, of the camera's body{told}"
+        return SequenceOdometry(said, BODY_T_OPTICAL, poses)
+    return SequenceOdometry(f'odometry: {path}{told}', mount, poses)
 
 
 def _index(path: Path, position: int) -> int:

@@ -31,6 +31,9 @@ ANNOUNCED_TOLERANCE = 2
 # The decoder fails a few times in a row where a video is damaged; at its end, for ever.
 MOST_FAILURES = 100
 
+# OpenCV shows videos upright; clockwise by so many degrees, as EXIF counts it.
+ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
+
 LOST = 'missing or cannot be decoded'
 
 
@@ -79,6 +82,8 @@ class VideoSource:
         if shown is not None and self._own_fps > 0:
             announced = min(announced, round(shown * self._own_fps))
         self.length = announced if announced > 0 else None
+        turned = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        self._orientation = ORIENTATIONS.get(turned, 1)
         decodable = capture.read()[0]
         stands_still = _stands_still(capture)
         capture.release()
@@ -157,7 +162,8 @@ class VideoSource:
             stamp_ns = round(index * NANOSECONDS / self._fps)
         else:
             stamp_ns = round(clock_s * NANOSECONDS)
-        return InputFrame(index, stamp_ns, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)))
+        rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        return InputFrame(index, stamp_ns, rgb, orientation=self._orientation)
 
 
 def _stands_still(capture: cv2.VideoCapture) -> bool:
