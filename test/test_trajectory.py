@@ -142,10 +142,10 @@ AS_OTHERS_WRITE = {
 
 def check_poses(trajectory):
     assert trajectory.stamps_ns.tolist() == [10**9, 2 * 10**9]
-    assert trajectory.world_T_camera[:, :3, 3].tolist() == [[2, 3, 4], [5, 6, 7]]
+    assert trajectory.poses[:, :3, 3].tolist() == [[2, 3, 4], [5, 6, 7]]
     turned = np.diag([1, -1, -1])  # half a turn about x
     expected = [np.eye(3), turned]
-    np.testing.assert_allclose(trajectory.world_T_camera[:, :3, :3], expected, atol=1e-12)
+    np.testing.assert_allclose(trajectory.poses[:, :3, :3], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize('name', AS_OTHERS_WRITE)
@@ -191,9 +191,7 @@ def test_the_cases_of_trajectories_are_read_or_refused():
         read_trajectory(CASES / 'traj/kitti_turn.txt')
     commas = read_trajectory(CASES / 'traj/comma2.txt')
     assert commas.stamps_ns[:2].tolist() == [10**9, 11 * 10**8]
-    np.testing.assert_allclose(
-        commas.world_T_camera[0, :3, 3], [0.306287, 0.293395, 0.332021], atol=1e-9
-    )
+    np.testing.assert_allclose(commas.poses[0, :3, 3], [0.306287, 0.293395, 0.332021], atol=1e-9)
     assert len(read_trajectory(CASES / 'traj/gt_nan.txt').stamps_ns) == 59
     in_ns = read_trajectory(CASES / 'traj/gt_ns.txt')
     truth = read_trajectory(CASES / 'traj/gt.txt')

@@ -208,7 +208,7 @@ class CameraIntrinsics:
 
         :param record: a model text that starts with "none" means no distortion.
         :raises NotCalibrated: when the record tells that they are unknown.
-        :raises CalibrationError: when fields are missing or of a wrong kind.
+        :raises CalibrationError: when fields are missing or of a wrong type.
         """
         if record.get('intrinsics') == 'unknown' or record.keys() <= OTHER_FIELDS:
             raise NotCalibrated('the intrinsics are unknown')

@@ -52,12 +52,13 @@ class Trajectory:
     """
     Poses over time.
 
-    stamps_ns: (N,) int64, nanoseconds, rising. world_T_camera: (N, 4, 4) float64, metres.
-    left_out: in one sentence, which rows of the file are no poses; empty where all are.
+    stamps_ns: (N,) int64, nanoseconds, rising. poses: (N, 4, 4) float64, metres, all between the
+    same two frames, for example map_T_camera, world_T_camera or odom_T_base. left_out: in one
+    sentence, which rows of the file are no poses; empty where all are.
     """
 
     stamps_ns: NDArray[np.int64]
-    world_T_camera: Array
+    poses: Array
     left_out: str = ''
 
 
@@ -144,9 +145,9 @@ def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajecto
         place = ', ' if str(error).startswith('line') else ': '
         raise TrajectoryError(f'{path}{place}{error}') from error
     numbers = np.array([pose for _, pose in poses])
-    world_T_camera = transform(rotation_from_quaternion(numbers[:, 3:]), numbers[:, :3])
+    a_T_b = transform(rotation_from_quaternion(numbers[:, 3:]), numbers[:, :3])
     order = np.argsort(stamps_ns, kind='stable')
-    return Trajectory(stamps_ns[order], world_T_camera[order], wrong)
+    return Trajectory(stamps_ns[order], a_T_b[order], wrong)
 
 
 def _text(path: Path) -> str:

@@ -236,7 +236,7 @@ def test_the_contact_sheet_shows_three_families(tmp_path):
 
 
 def test_a_bag_in_a_folder_that_sqlite_would_misread_is_refused_before_filming(tmp_path, capsys):
-    assert film(tmp_path / 'a#b', '--bag', '--storage', 'sqlite3') == 1
+    assert run_simulate(tmp_path / 'a#b', '--bag', '--storage', 'sqlite3') == 1
 
     assert 'choose a folder without # ? %' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -248,7 +248,7 @@ def test_a_bag_on_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Writer, 'write', refuse)
 
-    assert film(tmp_path / 'drive', '--bag', '--storage', 'sqlite3') == 1
+    assert run_simulate(tmp_path / 'drive', '--bag', '--storage', 'sqlite3') == 1
 
     assert 'disk is full' in capsys.readouterr().err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

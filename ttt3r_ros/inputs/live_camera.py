@@ -43,11 +43,11 @@ class CameraSource:
         """
         Open a camera.
 
-        :param number: as the system counts them, from 0.
-        :param fps: images a second to ask it for.
-        :param intrinsics: of its images.
+        :param number: index of the camera in the system, from 0.
+        :param fps: images per second that are requested from it, None for its default.
+        :param intrinsics: of its images, or None.
         :param calibration: where they come from, or why there are none.
-        :raises InputError: when there is no such camera or it gives no image.
+        :raises InputError: when there is no such camera or it delivers no image.
         """
         self.name = f'camera {number}'
         self.intrinsics = intrinsics

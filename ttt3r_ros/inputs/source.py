@@ -27,9 +27,9 @@ class InputFrame:
     """
     One image.
 
-    index: its place in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
-    base_T_camera: (4, 4) where the camera is on the robot, metres; None where the camera is
-    alone or is the base itself. odom_T_base: (4, 4) what the odometry measured at stamp_ns,
+    index: position in the source, from 0. stamp_ns: nanoseconds. rgb: (H, W, 3) uint8.
+    base_T_camera: (4, 4) pose of the camera on the robot, metres; None where the camera is
+    alone or is the base itself. odom_T_base: (4, 4) pose that the odometry measured at stamp_ns,
     metres; None where it did not. orientation: of the image as it was stored, as EXIF counts
     them; rgb is upright.
     """
@@ -85,12 +85,12 @@ class ImageSource(Protocol):
     """
     A source of images, checked by its constructor, so that most errors show before long work.
 
-    name: for people. length: images in it, or None when nobody knows. intrinsics: of all its
+    name: for messages. length: number of images, or None when unknown. intrinsics: of all its
     images, or None. calibration: in one sentence, where they come from, or why there are none.
     notes: what was decided about them that a user should know, a line each. live: whether it
-    never ends by itself. odometry: in one sentence, which one comes with the
-    images, or why none does. images_without_odometry: of those read so far, how many it does not
-    cover; 0 where there is none at all.
+    has no end. odometry: one sentence about the odometry of the images, or why there is none.
+    images_without_odometry: number of images read so far that it does not cover; 0 without
+    odometry.
     """
 
     @property

@@ -162,7 +162,7 @@ class VideoSource:
             stamp_ns = round(index * NANOSECONDS / self._fps)
         else:
             stamp_ns = round(clock_s * NANOSECONDS)
-        rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
         return InputFrame(index, stamp_ns, rgb, orientation=self._orientation)
 
 

@@ -48,7 +48,7 @@ class BagFile:
         :param folder: created by the block, must not exist.
         :param storage: one of STORAGES.
         :param intrinsics: of all images.
-        :param base_T_camera: (4, 4).
+        :param base_T_camera: (4, 4), metres.
         :raises OutputError: when the storage cannot be in a folder of this name.
         """
         if storage == 'sqlite3' and any(letter in str(folder.absolute()) for letter in '#?%'):
@@ -92,9 +92,9 @@ class BagFile:
         Write all messages of one time step.
 
         :param stamp_ns: nanoseconds.
-        :param rgb: (H, W, 3).
-        :param odom_T_base: (4, 4), as measured.
-        :param velocity: (6,) metres and radians a second in the base frame, as measured.
+        :param rgb: (H, W, 3) uint8.
+        :param odom_T_base: (4, 4) measured pose, metres.
+        :param velocity: (6,) measured twist in the base frame, metres and radians per second.
         :raises OutputError: when the disk refuses them.
         """
         if not self._connections:

@@ -36,9 +36,9 @@ writes into the output folder
   trajectory.txt  stamp tx ty tz qx qy qz qw of each frame (map_T_camera, TUM format)
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
-  preview.png     the map from above with the path, some frames beside their depth
+  preview.png     the map from above with the path, some images with their depth
   before_jump_1/  all this of the images before the clock was set back, where it was
-  map.pgm, .yaml  with --camera-height: what is free, occupied and unknown, for map_server
+  map.pgm, .yaml  with --camera-height: occupancy grid for map_server
 
 Ctrl-C ends the run after the current frame and writes all files; the exit code is then 130, or
 0 for a camera, whose run has no other end."""

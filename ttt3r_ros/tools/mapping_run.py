@@ -152,9 +152,9 @@ class MappingRun:
         a folder of its own.
 
         :param source: of the images.
-        :param step: take every step-th image.
-        :param most_frames: end after so many mapped images, or None.
-        :param depth: takes the depth of each image, or None.
+        :param step: read every step-th image.
+        :param most_frames: largest number of mapped images, or None.
+        :param depth: folder for the depth of each image, or None.
         :param folder: of the results.
         :param stop: ends the run after the current image.
         :raises UserError: when no image could be mapped.
@@ -215,7 +215,7 @@ class MappingRun:
                 raise
             self._skip(f'image {item.index}: {error}')
             return
-        self._recording.add(located, time.perf_counter() - began)
+        self._record.add(located, time.perf_counter() - began)
         if depth is not None and not depth.failed:
             try:
                 depth.write(item.index, located.pointmap.depth, located.tracked.fit)
@@ -225,7 +225,7 @@ class MappingRun:
 
     def _begin_again(self, jump: TimeJump, folder: Path, source: str, stop: StopRequest) -> None:
         """Write what was mapped before a jump of the clock, and begin a new map."""
-        if not len(self._recording):
+        if not len(self._record):
             return
         self._parts += 1
         part = folder / f'before_jump_{self._parts}'
@@ -237,7 +237,7 @@ class MappingRun:
         self._seconds = time.perf_counter() - self._began
         with output_folder(part):
             self.write(part, source, stop)
-        self._recording, self._began = Recording(), time.perf_counter()
+        self._record, self._began = RunRecord(), time.perf_counter()
         self._mapper.reset()
         self.begin(self._saved, self._follow_only, self._start_pose)
 
@@ -272,7 +272,7 @@ class MappingRun:
 
         :param folder: exists; holds no file of an earlier run afterwards.
         :param input_name: for people.
-        :param stop: whether the run was cut short.
+        :param stop: whether the run was interrupted.
         """
         trajectory = self._record.trajectory()
         cloud = self._mapper.map.voxels.points()
@@ -294,7 +294,7 @@ class MappingRun:
             writers[PICTURE] = lambda file: write_picture(file, plan)
             writers[DESCRIPTION] = lambda file: write_description(file, plan)
         writers['preview.png'] = lambda file: draw_preview(
-            file, title, cloud, trajectory, self._recording.samples, size
+            file, title, cloud, trajectory, self._record.samples, size
         )
         for name in (PICTURE, DESCRIPTION):
             if name not in writers:
@@ -382,7 +382,7 @@ def _write_json(file: IO[bytes], record: dict[str, Any]) -> None:
 def _read(
     source: ImageSource, step: int
 ) -> Generator[InputFrame | BadFrame | TimeJump, None, None]:
-    """Read images; but for a camera, whose newest one counts, the next while one is mapped."""
+    """Read the next image while one is mapped; from a camera, the newest one afterwards."""
     frames = source.frames(step)
     if source.live:
         with closing(frames):
@@ -401,11 +401,11 @@ def intrinsics_for(
 
     It is of the image as the camera stored it, or, where only that fits, of the upright one.
 
-    :param calibration: or None.
+    :param calibration: of another image size, or None.
     :param width: of the upright image, pixels.
     :param height: of the upright image, pixels.
     :param orientation: of the image as it was stored, as EXIF counts them.
-    :raises CalibrationError: when the image has another shape, so it was cropped or turned.
+    :raises CalibrationError: when the aspect ratio differs: the image was cropped or rotated.
     """
     if calibration is None:
         return None
@@ -416,7 +416,7 @@ def intrinsics_for(
             return camera.resized(width, height)
     raise CalibrationError(
         f'the calibration is for {calibration.width}x{calibration.height}, the image is '
-        f'{width}x{height}: give one that fits with --intrinsics, or use --no-intrinsics'
+        f'{width}x{height}: set a matching one with --intrinsics, or use --no-intrinsics'
     )
 
 
