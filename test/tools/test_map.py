@@ -389,7 +389,7 @@ def test_results_never_go_among_the_images(images, tmp_path, capsys):
     assert {path.name for path in images.iterdir()} == before
 
 
-@pytest.mark.parametrize('name', ['a $^x$ $_', b'caf\xe9 \xff'.decode(errors='surrogateescape')])
+@pytest.mark.parametrize('name', ['a $^$ b', b'caf\xe9 \xff'.decode(errors='surrogateescape')])
 def test_a_folder_of_any_name_is_mapped_and_drawn(images, tmp_path, name):
     odd = images.rename(tmp_path / name)
 
