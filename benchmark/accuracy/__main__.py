@@ -11,6 +11,7 @@ parts, in the order of `--part all`:
   long      every update rule, with and without segments, against the length of the sequence
   real      the recordings of the shared folder, where it exists
   pictures  images, depth and paths of a long sequence of each family
+  slam      the back end: paths final and live against the bars, parked robots
   curve     the errors of a training run against the frames it has seen, extrapolated
   targets   the targets and what was measured, from short, long and choose
 
@@ -45,6 +46,7 @@ from benchmark.accuracy import (
     pictures,
     recordings,
     short_films,
+    slam,
     targets,
 )
 from benchmark.accuracy.estimates import default_method
@@ -68,6 +70,7 @@ PARTS: dict[str, Callable[[Bench], Report]] = {
     'long': long_films.measure,
     'real': recordings.measure,
     'pictures': pictures.measure,
+    'slam': slam.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
