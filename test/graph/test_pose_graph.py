@@ -116,3 +116,26 @@ def test_one_false_motion_hardly_moves_a_robust_graph():
     off = np.linalg.norm(spoilt.estimate.poses[:, :3, 3] - poses[:, :3, 3], axis=1)
     assert off.max() < 0.05
     assert int(np.argmax(spoilt.errors())) == len(graph.motions)
+
+
+def test_the_part_around_the_newest_key_frames_moves_them_as_the_whole_does():
+    graph, _, _ = five_nodes(noise=1.0)
+    whole = graph.optimised(30)
+    rng = np.random.default_rng(7)
+    step = np.zeros((5, 7))
+    step[3:] = rng.normal(0, 0.03, (2, 7))
+    disturbed = PoseGraph(
+        whole.numbers,
+        whole.estimate.moved(step),
+        whole.motions,
+        whole.scale_steps,
+        whole.scale_fixes,
+    )
+
+    part = disturbed.around(2)
+    found = part.optimised(30).estimate
+
+    assert part.held == (0, 1, 2)
+    np.testing.assert_allclose(found.poses[-2:], whole.estimate.poses[-2:], atol=2e-3)
+    np.testing.assert_allclose(found.poses[:-2], whole.estimate.poses[:3], atol=1e-6)
+    np.testing.assert_allclose(found.log_scales[-2:], whole.estimate.log_scales[-2:], atol=2e-3)

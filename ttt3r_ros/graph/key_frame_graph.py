@@ -34,6 +34,7 @@ MOST_KEYS = 500
 USUAL_WHEELS = NOISES['usual']
 WINDOW = 8
 ROUNDS, ROUNDS_AFTER_LOOP = 2, 6
+MOVING = 40  # newest key frames that move while no loop is closed
 
 # Of the log scale of a key frame's depth against the one before, and by the floor.
 STEP_SIGMA, ADJUSTED_STEP_SIGMA = 0.06, 0.04
@@ -209,9 +210,11 @@ class KeyFrameGraph:
         self._adjust_window()
         self._add_wheels(frame)
         closed = self._close_loops(frame)
-        self._optimise(ROUNDS_AFTER_LOOP if closed else ROUNDS)
         if closed:
+            self._optimise()
             self._reject_loops()
+        else:
+            self._optimise_recent()
         gone = self._thin()
         self._publish()
         return Change(_jump(before, self._belief.correction, frame.track_T_camera), closed, gone)
@@ -378,8 +381,19 @@ class KeyFrameGraph:
             tuple(self._fixes.values()),
         )
 
-    def _optimise(self, rounds: int) -> None:
-        self._estimate = self._graph().optimised(rounds).estimate
+    def _optimise(self) -> None:
+        self._estimate = self._graph().optimised(ROUNDS_AFTER_LOOP).estimate
+
+    def _optimise_recent(self) -> None:
+        """Fit the newest key frames alone: without a loop nothing older learns anything."""
+        part = self._graph().around(MOVING).optimised(ROUNDS)
+        poses, scales = self._estimate.poses.copy(), self._estimate.log_scales.copy()
+        count = min(MOVING, len(self._numbers))
+        poses[-count:], scales[-count:] = (
+            part.estimate.poses[-count:],
+            part.estimate.log_scales[-count:],
+        )
+        self._estimate = Estimate(poses, scales)
 
     # Loops.
 
@@ -448,7 +462,7 @@ class KeyFrameGraph:
         counts = self._belief.counts
         rejected = counts.rejected + len(wrong)
         self._belief = replace(self._belief, counts=replace(counts, rejected=rejected))
-        self._optimise(ROUNDS_AFTER_LOOP)
+        self._optimise()
 
     # A bound on the number.
 

@@ -153,7 +153,8 @@ class PoseGraph:
     """
     Key frames and what was measured between them; a value.
 
-    numbers: of the key frames, rising. estimate: in their order.
+    numbers: of the key frames, rising. estimate: in their order. held: numbers of those that stay
+    as they are; the first one's pose always does.
     """
 
     numbers: tuple[int, ...]
@@ -161,6 +162,32 @@ class PoseGraph:
     motions: tuple[Motion, ...]
     scale_steps: tuple[ScaleStep, ...]
     scale_fixes: tuple[ScaleFix, ...] = ()
+    held: tuple[int, ...] = ()
+
+    def around(self, recent: int) -> PoseGraph:
+        """
+        Return the part that a new key frame changes when it closes no loop.
+
+        Key frames from which something leads to a recent one belong to it, but stay.
+
+        :param recent: how many of the newest key frames may move.
+        """
+        moving = set(self.numbers[-recent:])
+        if len(moving) == len(self.numbers):
+            return self
+        motions = tuple(m for m in self.motions if m.here in moving or m.there in moving)
+        numbers = sorted(moving.union(*({m.here, m.there} for m in motions)))
+        known = set(numbers)
+        index = [i for i, number in enumerate(self.numbers) if number in known]
+        at = self.estimate
+        return PoseGraph(
+            tuple(numbers),
+            Estimate(at.poses[index], at.log_scales[index]),
+            motions,
+            tuple(s for s in self.scale_steps if s.here in known and s.there in known),
+            tuple(f for f in self.scale_fixes if f.here in known),
+            tuple(sorted(known - moving)),
+        )
 
     def optimised(self, rounds: int) -> PoseGraph:
         """
@@ -180,13 +207,14 @@ class PoseGraph:
                 break
         return replace(self, estimate=estimate)
 
-    def _arrays(self) -> tuple[_Motions, Array, Array]:
+    def _arrays(self) -> tuple[_Motions, Array, Array, NDArray[np.intp]]:
         index = {number: i for i, number in enumerate(self.numbers)}
         fixes = [(index[f.here], f.log_scale, f.sigma, f.kernel) for f in self.scale_fixes]
         return (
             _Motions.of(self.motions, index),
             _scale_arrays(self.scale_steps, index),
             np.array(fixes).reshape(-1, 4),
+            np.array([index[number] for number in self.held], dtype=np.intp),
         )
 
     def errors(self) -> Array:
@@ -228,7 +256,7 @@ def _scale_arrays(steps: Sequence[ScaleStep], index: dict[int, int]) -> Array:
 
 
 def _normal_equations(
-    at: Estimate, motions: _Motions, steps: Array, fixes: Array
+    at: Estimate, motions: _Motions, steps: Array, fixes: Array, held: NDArray[np.intp]
 ) -> tuple[sparse.csc_matrix, Array]:
     count = len(at.log_scales)
     error, by_here, by_there = motions.linearised(at)
@@ -246,6 +274,7 @@ def _normal_equations(
     own = np.tile(DAMPING * np.eye(SIZE), (count, 1, 1))
     own[:, 6, 6] += SCALE_SIGMA**-2
     own[0, range(6), range(6)] += GAUGE_SIGMA**-2
+    own[held] += GAUGE_SIGMA**-2 * np.eye(SIZE)
     gradient[:, 6] += at.log_scales * SCALE_SIGMA**-2
     fixed = fixes[:, 0].astype(int)
     off = (at.log_scales[fixed] - fixes[:, 1]) / fixes[:, 2]
