@@ -11,7 +11,7 @@ parts, in the order of `--part all`:
   long      every update rule, with and without segments, against the length of the sequence
   real      the recordings of the shared folder, where it exists
   pictures  images, depth and paths of a long sequence of each family
-  slam      the back end: paths final and live against the bars, parked robots
+  slam      the back end: paths final and live against the bars, parked robots; only when named
   curve     the errors of a training run against the frames it has seen, extrapolated
   targets   the targets and what was measured, from short, long and choose
 
@@ -74,6 +74,7 @@ PARTS: dict[str, Callable[[Bench], Report]] = {
     'curve': curve.measure,
     'targets': targets.measure,
 }
+ALONE = {'slam'}  # films a quarter of an hour of drives first
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 
@@ -83,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     if arguments.quick:
         vars(arguments).update(QUICK)
-    parts = list(PARTS) if arguments.part == 'all' else [arguments.part]
+    every = [part for part in PARTS if part not in ALONE]
+    parts = every if arguments.part == 'all' else [arguments.part]
     try:
         device = choose_device(arguments.device)
         precision = choose_precision('auto', device)
