@@ -11,6 +11,7 @@ parts, in the order of `--part all`:
   long      every update rule, with and without segments, against the length of the sequence
   real      the recordings of the shared folder, where it exists
   pictures  images, depth and paths of a long sequence of each family
+  slam      the back end: final and live paths against the targets, parked robots; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
 
@@ -45,6 +46,7 @@ from benchmark.accuracy import (
     pictures,
     recordings,
     short_sequences,
+    slam,
     targets,
 )
 from benchmark.accuracy.estimates import default_method
@@ -68,9 +70,11 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'long': long_sequences.measure,
     'real': recordings.measure,
     'pictures': pictures.measure,
+    'slam': slam.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
+ALONE = {'slam'}  # films a quarter of an hour of drives first
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 
@@ -80,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     if arguments.quick:
         vars(arguments).update(QUICK)
-    parts = list(PARTS) if arguments.part == 'all' else [arguments.part]
+    every = [part for part in PARTS if part not in ALONE]
+    parts = every if arguments.part == 'all' else [arguments.part]
     try:
         device = choose_device(arguments.device)
         precision = choose_precision('auto', device)

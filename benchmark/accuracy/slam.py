@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The back end on cached drives: paths final and live, parked robots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+import time
+
+import numpy as np
+
+from benchmark.accuracy.drives import Drive, drive_of, Front, office_of
+from benchmark.accuracy.setup import Experiment, Report
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.bench.tables import Table
+from ttt3r_ros.evaluation.errors import evaluate_trajectory
+from ttt3r_ros.geometry import invert, rotation_angle
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
+from ttt3r_ros.graph.wheels import NOISES
+from ttt3r_ros.model.predictor import Predictor
+from ttt3r_ros.model.state_update import update_rule
+from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
+from ttt3r_ros.tracking.following import Followed, FollowState, look, Seen
+
+CACHE = Path('runs/slam')  # large, and the same for every --out
+EACH = 3  # drives of a kind
+OFFICE = 'indoor_hololens_office'
+HEAD = ['drives', 'network [%]', 'wheels [%]', 'final [%]', 'live [%]', 'final, scaled [%]', 'bar']
+BARS = {
+    ('robot', None): '0.7 / 2.0',
+    ('robot', 'bad'): '0.4 / 0.7',
+    ('robot', 'usual'): '0.25 and half of the wheels / 0.5',
+    ('robot', 'good'): '1.1 of the wheels, both',
+    ('hand', None): '1.2 / 4.0',
+    ('office', None): '1.0',
+    ('uncalibrated', 'usual'): 'the wheels',
+}
+PLACES = ((0, 'S'), (1, 'M'), (2, 'S'), (3, 'M'), (4, 'S'), (5, 'M'))
+PARKED_BAR = '0.01 m, 0.2 degrees'
+
+
+@dataclass(frozen=True)
+class PathScore:
+    """ATE after SE(3) in % of the path; scaled: after Sim(3). wheels: NaN where there are none."""
+
+    network: float
+    wheels: float
+    final: float
+    live: float
+    scaled: float
+    loops: str
+    track_ms: float
+    key_ms: float
+
+
+def measure(experiment: Experiment) -> Report:
+    """Run the back end over all drives; what is not cached is filmed first."""
+    front = front_of(experiment)
+    cache = CACHE
+    count = experiment.sequences or EACH
+    robots = [
+        drive_of(front, cache, f'{family}_robot_{i}') for family in 'SM' for i in range(count)
+    ]
+    hands = [drive_of(front, cache, name) for name in ('S_hand_0', 'M_hand_0', 'S_hand_1')[:count]]
+    rows = [_path_row('robot', robots, wheels) for wheels in (None, 'bad', 'usual', 'good')]
+    rows.append(_path_row('hand', hands, None))
+    folder = experiment.shared / 'data' / OFFICE
+    if folder.is_dir():
+        rows.append(_path_row('office', [office_of(front, cache, folder)], None))
+    rows.append(_path_row('uncalibrated', robots, 'usual'))
+    parked = [
+        [name, f'{shift:.4f}', f'{turn:.3f}', f'{100 * still:.0f}', PARKED_BAR]
+        for name, shift, turn, still in _parked(front, cache, count)
+    ]
+    return Report(
+        [
+            Table('ATE after SE(3), % of the path, mean of the drives', HEAD, rows),
+            Table(
+                'Parked for 30 s',
+                ['drive', 'farthest [m]', 'widest [deg]', 'held [%]', 'bar'],
+                parked,
+            ),
+        ],
+        [],
+    )
+
+
+def front_of(experiment: Experiment) -> Front:
+    """Return the network as the product runs it."""
+    rule, _, gain = experiment.shipped.rule.partition(' x ')
+    chosen = update_rule(rule, float(gain) if gain else 1.0)
+    predictor = Predictor(experiment.network, rule=chosen)
+    return Front(predictor, experiment.weights, experiment.shipped.interval)
+
+
+def _path_row(kind: str, drives: Sequence[Drive], wheels: str | None) -> list[str]:
+    scores = [
+        score(drive, wheels, kind in ('robot', 'uncalibrated'), kind != 'uncalibrated', seed)
+        for seed, drive in enumerate(drives)
+    ]
+    means = [
+        float(np.mean([getattr(s, name) for s in scores]))
+        for name in ('network', 'wheels', 'final', 'live', 'scaled')
+    ]
+    label = f'{kind}, {wheels} wheels' if wheels else f'{kind}, camera alone'
+    cells = ['-' if np.isnan(mean) else f'{mean:.2f}' for mean in means]
+    each = ' '.join(f'{s.final:.2f}' for s in scores)
+    print(f'{label}: final {each}; loops tried/accepted/rejected {scores[-1].loops}; '
+          f'{np.mean([s.track_ms for s in scores]):.1f} ms an image, '
+          f'{np.mean([s.key_ms for s in scores]):.0f} ms a key frame')  # fmt: skip
+    return [label, *cells, BARS[kind, wheels]]
+
+
+def seen_images(
+    drive: Drive, odom_T_base: Array | None, mounted: bool, calibrated: bool
+) -> list[Seen]:
+    """
+    Return the images of a drive as the tracker sees them.
+
+    :param odom_T_base: (T, 4, 4) of the wheels, or None.
+    :param mounted: whether the height of the camera is known.
+    :param calibrated: whether its focal length is.
+    """
+    images = []
+    for k in range(len(drive)):
+        camera = drive.camera.copy()
+        if not calibrated:
+            camera[0, 0] = camera[1, 1] = drive.focal_px[k]
+        depth = np.array(drive.depth[k])
+        known = bool(depth.any())
+        images.append(
+            Seen(
+                int(drive.stamps_ns[k]),
+                np.array(drive.images[k]),
+                camera,
+                calibrated,
+                depth if known else None,
+                np.array(drive.confidence[k]) if known else None,
+                drive.track_T_camera[k],
+                None if odom_T_base is None else odom_T_base[k],
+                drive.base_T_camera if mounted else None,
+            )
+        )
+    return images
+
+
+def score(
+    drive: Drive, wheels: str | None, mounted: bool, calibrated: bool, seed: int
+) -> PathScore:
+    """
+    Run tracker and back end over a drive.
+
+    :param wheels: a preset, or None for the camera alone.
+    :param mounted: whether the height of the camera is known.
+    :param calibrated: whether its focal length is.
+    :param seed: of the wheels.
+    """
+    odom_T_base = None
+    per_image = len(drive.world_T_base) // len(drive)
+    if wheels:
+        measured = measure_motion(drive.world_T_base, WHEELS[wheels], seed)
+        odom_T_base = measured[::per_image]
+    graph = KeyFrameGraph(NOISES[wheels or 'usual'])
+    state: FollowState | None = None
+    found: list[tuple[Followed, Array | None]] = []
+    live, track_s, key_s = [], 0.0, []
+    for seen in seen_images(drive, odom_T_base, mounted, calibrated):
+        begin = time.thread_time()
+        followed, state = look(seen, state)
+        live.append(graph.locate(followed, seen.odom_T_base).map_T_camera)
+        track_s += time.thread_time() - begin
+        found.append((followed, seen.odom_T_base))
+        if followed.new_key:
+            begin = time.thread_time()
+            graph.add(followed.key)
+            key_s.append(time.thread_time() - begin)
+    final = np.stack([graph.locate(*one).map_T_camera for one in found])
+    truth = drive.world_T_camera
+    counts = graph.belief.counts
+    by_wheels = np.nan
+    if odom_T_base is not None:
+        by_wheels = _ate(odom_T_base @ drive.base_T_camera, truth)
+    return PathScore(
+        _ate(drive.track_T_camera, truth),
+        by_wheels,
+        _ate(final, truth),
+        _ate(np.stack(live), truth),
+        _ate(final, truth, 'sim3'),
+        f'{counts.tried}/{counts.accepted}/{counts.rejected}',
+        1e3 * track_s / len(drive),
+        1e3 * float(np.mean(key_s)),
+    )
+
+
+def _ate(estimate: Array, truth: Array, kind: str = 'se3') -> float:
+    errors = evaluate_trajectory(estimate, truth, kind)
+    return 100 * errors.ate.rmse / errors.truth_path
+
+
+def _parked(front: Front, cache: Path, count: int) -> list[tuple[str, float, float, float]]:
+    """Return for each place how far and wide the pose went, and the share of images held."""
+    names = [f'{place}_{kind}_{i}' for kind in ('parked', 'person') for i, place in PLACES]
+    found = []
+    for name in names if count >= EACH else names[:1]:
+        drive = drive_of(front, cache, name)
+        state: FollowState | None = None
+        graph, poses, still = KeyFrameGraph(), [], 0
+        for seen in seen_images(drive, None, True, True):
+            followed, state = look(seen, state)
+            poses.append(graph.locate(followed).map_T_camera)
+            still += followed.still
+            if followed.new_key:
+                graph.add(followed.key)
+        moved = invert(poses[0]) @ np.stack(poses)
+        found.append(
+            (
+                name.replace('_', ' '),
+                float(np.linalg.norm(moved[:, :3, 3], axis=1).max()),
+                float(np.degrees(rotation_angle(moved[:, :3, :3])).max()),
+                still / len(drive),
+            )
+        )
+    return found

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from ttt3r_ros.geometry import invert, transform, transform_points
+from ttt3r_ros.graph.window import adjust, HELD, relative_covariance, Sight, SIZE
+from ttt3r_ros.tracking.relative_pose import rays_at
+
+CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
+
+
+def pose(turn, shift):
+    return transform(Rotation.from_rotvec(turn).as_matrix(), shift)
+
+
+def exact_sights(count=6, seed=0):
+    """See a cloud of points from cameras that move along it; depths are exact."""
+    rng = np.random.default_rng(seed)
+    cloud = rng.uniform([-4, -1.5, 2.0], [4, 1.5, 5.0], (400, 3))
+    sights = []
+    for k in range(count):
+        place = pose([0, 0.05 * k, 0.01 * k], [0.25 * k, 0.02 * k, 0.05 * k])
+        points = transform_points(invert(place), cloud)
+        px = points[:, :2] / points[:, 2:] * 160.0 + CAMERA[:2, 2]
+        inside = ((px > 2) & (px < [221, 157])).all(axis=1) & (points[:, 2] > 0.5)
+        sights.append(
+            Sight(
+                place,
+                0.0,
+                np.zeros(2),
+                CAMERA,
+                np.flatnonzero(inside),
+                px[inside].astype(np.float32),
+                np.log(points[inside, 2]),
+            )
+        )
+    return sights
+
+
+def disturbed(sights, seed=1):
+    """Move the key frames that are free away from where they are."""
+    rng = np.random.default_rng(seed)
+    moved = [
+        replace(
+            s, map_T_camera=s.map_T_camera @ pose(rng.normal(0, 0.02, 3), rng.normal(0, 0.05, 3))
+        )
+        for s in sights[HELD:]
+    ]
+    return [*sights[:HELD], *moved]
+
+
+def test_exact_pixels_bring_disturbed_key_frames_back():
+    sights = exact_sights()
+    found = adjust(disturbed(sights), rounds=10).sights
+
+    for true, one in zip(sights, found):
+        np.testing.assert_allclose(one.map_T_camera, true.map_T_camera, atol=1e-3)
+        assert one.log_scale == pytest.approx(0.0, abs=2e-3)
+
+
+def test_scales_and_tilts_of_depths_are_found():
+    scales, tilt = [0.0, 0.0, 0.15, -0.1, 0.2, -0.2], np.array([0.1, -0.05])
+    sights = exact_sights()
+    wrong = [
+        replace(s, log_depth=s.log_depth - c - (rays_at(s.px, CAMERA)[:, :2] @ tilt) * (k >= HELD))
+        for k, (s, c) in enumerate(zip(sights, scales))
+    ]
+    found = adjust(disturbed(wrong), rounds=15).sights
+
+    for true, one, scale in list(zip(sights, found, scales))[HELD:]:
+        np.testing.assert_allclose(one.map_T_camera, true.map_T_camera, atol=5e-3)
+        assert one.log_scale == pytest.approx(scale, abs=0.01)
+        np.testing.assert_allclose(one.tilt, tilt, atol=0.02)
+
+
+def test_features_that_slid_away_do_not_count():
+    sights = exact_sights()
+    rng = np.random.default_rng(2)
+    px = sights[3].px.copy()
+    px[::6] += rng.uniform(10, 30, px[::6].shape)
+    spoilt = [*sights[:3], replace(sights[3], px=px), *sights[4:]]
+    found = adjust(disturbed(spoilt), rounds=15).sights
+
+    np.testing.assert_allclose(found[3].map_T_camera, sights[3].map_T_camera, atol=0.01)
+
+
+def test_the_eliminated_system_is_that_of_all_unknowns():
+    """Compare the relative covariance with that of trials with noisy pixels."""
+    sights, errors = exact_sights(4), []
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        noisy = [
+            replace(
+                s,
+                px=s.px + rng.normal(0, 0.7, s.px.shape).astype(np.float32),
+                log_depth=s.log_depth + rng.normal(0, 0.1, len(s.log_depth)),
+            )
+            for s in sights
+        ]
+        found = adjust(noisy, rounds=6)
+        rest = invert(invert(found.sights[2].map_T_camera) @ found.sights[3].map_T_camera) @ (
+            invert(sights[2].map_T_camera) @ sights[3].map_T_camera
+        )
+        errors.append(
+            np.concatenate([Rotation.from_matrix(rest[:3, :3]).as_rotvec(), rest[:3, 3]])
+        )
+    measured = np.sqrt(np.mean(np.square(errors), axis=0))
+    predicted = np.sqrt(np.diag(relative_covariance(found.information, 2, 3))[:6])
+
+    assert found.information.shape == (4 * SIZE, 4 * SIZE)
+    ratio = measured / predicted
+    assert 0.5 < ratio.min() < ratio.max() < 1.5

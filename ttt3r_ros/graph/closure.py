@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Whether two key frames saw the same place, and from where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, transform, transform_points
+from ttt3r_ros.graph.places import LocalFeatures, match
+from ttt3r_ros.tracking.relative_pose import RelativePose, solve_pose
+
+RANSAC_PX = 4.0
+LEAST_INLIERS = 20
+LEAST_SHARE = 0.25  # of the matches
+MOST_CHI2 = 30.0  # by which the two directions may differ
+NEAREST = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """
+    What of a key frame can be compared.
+
+    features: local features. points: (N, 3) of them, in the axes of the camera and the unit of
+    its depth; NaN where the depth is unknown. camera: (3, 3).
+    """
+
+    features: LocalFeatures
+    points: Array
+    camera: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Closure:
+    """
+    Two key frames that saw the same place, measured in both directions.
+
+    here_T_there: in the unit of here's depth. there_T_here: in that of there's. log_ratio: log
+    scale of there's depth minus that of here's. inliers: the smaller number of both directions.
+    """
+
+    here_T_there: RelativePose
+    there_T_here: RelativePose
+    log_ratio: float
+    inliers: int
+
+
+def verify(here: View, there: View) -> Closure | None:
+    """
+    Compare two key frames by their features and depths.
+
+    :returns: None where they did not see the same, or the two directions disagree.
+    """
+    mine, theirs = match(here.features.descriptors, there.features.descriptors)
+    if len(mine) < LEAST_INLIERS:
+        return None
+    forth = _pose(here.points[mine], there.features.px[theirs], there.camera)
+    if forth is None:
+        return None
+    back = _pose(there.points[theirs], here.features.px[mine], here.camera)
+    if back is None:
+        return None
+    log_ratio = _log_ratio(forth, here.points[mine], there.points[theirs])
+    if log_ratio is None or _disagreement(forth, back, log_ratio) > MOST_CHI2:
+        return None
+    inliers = int(min(forth.inliers.sum(), back.inliers.sum()))
+    return Closure(forth, back, log_ratio, inliers)
+
+
+def _pose(points: Array, px: NDArray[np.float32], camera: Array) -> RelativePose | None:
+    """Solve for the camera that has the pixels; inliers are of all points."""
+    known = np.isfinite(points[:, 2])
+    pose = solve_pose(points[known], px[known], camera, RANSAC_PX, LEAST_INLIERS, LEAST_SHARE)
+    if pose is None:
+        return None
+    inliers = np.zeros(len(points), np.bool_)
+    inliers[np.flatnonzero(known)[pose.inliers]] = True
+    return RelativePose(pose.key_T_camera, pose.covariance, inliers, pose.rms_px)
+
+
+def _log_ratio(forth: RelativePose, here: Array, there: Array) -> float | None:
+    """Compare the depths of the same points, in there's camera."""
+    common = forth.inliers & np.isfinite(there[:, 2])
+    if not common.any():
+        return None
+    seen = transform_points(invert(forth.key_T_camera), here[common])
+    return float(np.median(np.log(np.maximum(seen[:, 2], NEAREST)) - np.log(there[common, 2])))
+
+
+def _disagreement(forth: RelativePose, back: RelativePose, log_ratio: float) -> float:
+    """Return the chi2 between one direction and the inverse of the other, in here's unit."""
+    scaled = transform(back.key_T_camera[:3, :3], back.key_T_camera[:3, 3] * np.exp(log_ratio))
+    rest = forth.key_T_camera @ scaled  # the identity where they agree; seen in here's axes
+    turn = 0.5 * np.array(
+        [rest[2, 1] - rest[1, 2], rest[0, 2] - rest[2, 0], rest[1, 0] - rest[0, 1]]
+    )
+    error = np.concatenate([turn, rest[:3, 3]])
+    # forth's covariance is in there's axes: bring it to here's, where back's is.
+    moved = adjoint(forth.key_T_camera)
+    covariance = moved @ forth.covariance @ moved.T + back.covariance
+    return float(error @ np.linalg.solve(covariance, error))
+
+
+def adjoint(a_T_b: Array) -> Array:
+    """
+    Return what takes a small motion (rotation, translation) in b's axes to a's.
+
+    :param a_T_b: (4, 4).
+    :returns: (6, 6).
+    """
+    rotation, (x, y, z) = a_T_b[:3, :3], a_T_b[:3, 3]
+    result = np.zeros((6, 6))
+    result[:3, :3] = result[3:, 3:] = rotation
+    result[3:, :3] = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation
+    return result

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is kept of a key frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.floor import find_floor, FloorScale
+from ttt3r_ros.graph.places import detect, FloatVectors
+from ttt3r_ros.tracking.features import gray_of
+from ttt3r_ros.tracking.following import KeyView
+from ttt3r_ros.tracking.relative_pose import depth_at, rays_at
+
+
+@dataclass(frozen=True, eq=False)
+class KeyFrame:
+    """
+    A key frame without its image.
+
+    number: rising. stamp_ns: as given. track_T_camera: (4, 4). log_scale: of its depth in track.
+    base_T_camera, odom_T_base: (4, 4) or None. view: what is compared. place: what is searched
+    for, empty before there is a vocabulary. floor: what the floor said. focal_known: calibrated.
+    """
+
+    number: int
+    stamp_ns: int
+    track_T_camera: Array
+    log_scale: float
+    base_T_camera: Array | None
+    odom_T_base: Array | None
+    view: View
+    place: FloatVectors
+    floor: FloorScale | None
+    focal_known: bool
+
+    @classmethod
+    def of(cls, key: KeyView) -> KeyFrame:
+        """
+        Take from the tracker's key frame what is kept.
+
+        :param key: with its image and depth.
+        """
+        seen = key.seen
+        assert seen.depth is not None
+        features = detect(gray_of(seen.image))
+        depth = depth_at(seen.depth, features.px)
+        points = rays_at(features.px, seen.camera) * depth[:, None]
+        floor = None
+        if seen.base_T_camera is not None:
+            floor = find_floor(seen.depth, seen.camera, seen.base_T_camera)
+        return cls(
+            key.number,
+            seen.stamp_ns,
+            key.track_T_camera,
+            key.log_scale,
+            seen.base_T_camera,
+            seen.odom_T_base,
+            View(features, points, seen.camera),
+            np.empty(0, np.float32),
+            floor,
+            seen.focal_known,
+        )

@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which key frames may go, and what then joins those that stay: the area counts, not the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, scaled
+from ttt3r_ros.graph.closure import adjoint
+from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
+
+# Two key frames so close to each other show the same.
+SAME_PLACE_M = 0.5
+SAME_VIEW_RAD = np.radians(20.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Heir:
+    """
+    A key frame that went, and the one that takes what hung on it.
+
+    gone, heir: their numbers. heir_T_gone: (4, 4), metres. log_scale: of the depth of the one
+    that went.
+    """
+
+    gone: int
+    heir: int
+    heir_T_gone: Array
+    log_scale: float
+
+
+def most_covered(poses: Array, may_go: Sequence[int]) -> tuple[int, int] | None:
+    """
+    Choose the key frame that others replace best.
+
+    :param poses: (K, 4, 4) of all.
+    :param may_go: indices of those that need not stay.
+    :returns: its index and that of its nearest neighbour; None where all must stay.
+    """
+    if not len(may_go) or len(poses) < 2:
+        return None
+    chosen = np.asarray(may_go)
+    place, turn = poses[:, :3, 3], poses[:, :3, :3].reshape(-1, 9)
+    apart = np.linalg.norm(place[chosen, None] - place, axis=2)
+    cosine = 0.5 * (turn[chosen] @ turn.T - 1.0)
+    turned = np.arccos(np.clip(cosine, -1.0, 1.0))
+    distance = np.hypot(apart / SAME_PLACE_M, turned / SAME_VIEW_RAD)
+    distance[np.arange(len(chosen)), chosen] = np.inf
+    covered = (distance < 1.0).sum(axis=1)
+    order = np.lexsort((distance.min(axis=1), -covered))
+    return int(chosen[order[0]]), int(distance[order[0]].argmin())
+
+
+def joined(first: Motion, second: Motion, at: Estimate, here: int, middle: int) -> Motion:
+    """
+    Chain two measured motions over a key frame that goes.
+
+    :param first: here to middle.
+    :param second: middle to there, measured in the same kind of unit.
+    :param at: gives the ratio of the two units.
+    :param here: index of here in it, middle: of the one that goes.
+    """
+    ratio = 1.0
+    if second.scaled:
+        ratio = float(np.exp(at.log_scales[middle] - first.scaled * at.log_scales[here]))
+    elif first.scaled:
+        ratio = float(np.exp(-at.log_scales[here]))
+    later = scaled(second.here_T_there, ratio)
+    moved = adjoint(invert(later))
+    covariance = moved @ first.covariance @ moved.T + second.covariance
+    return replace(
+        first,
+        there=second.there,
+        here_T_there=first.here_T_there @ later,
+        covariance=covariance,
+        kernel=max(first.kernel, second.kernel),
+    )
+
+
+def joined_step(first: ScaleStep, second: ScaleStep) -> ScaleStep:
+    """Chain two measured steps of the scale."""
+    return replace(
+        first,
+        there=second.there,
+        log_ratio=first.log_ratio + second.log_ratio,
+        sigma=float(np.hypot(first.sigma, second.sigma)),
+    )

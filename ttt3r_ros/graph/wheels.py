@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a motion by the wheels is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, rotation_angle
+
+
+@dataclass(frozen=True)
+class WheelNoise:
+    """
+    Standard deviations of what wheels measure.
+
+    way: share of the way. turn: share of the turn. slip: radians of wrong turn a metre. least:
+    metres and radians that are always added, of the mount and of the time between image and
+    wheels.
+    """
+
+    way: float = 0.02
+    turn: float = 0.03
+    slip: float = 0.012
+    least: float = 0.002
+
+    def covariance(self, motion: Array) -> Array:
+        """
+        Compute the covariance of a motion.
+
+        :param motion: (4, 4) as measured.
+        :returns: (6, 6) of rotation and translation, to its right.
+        """
+        way = float(np.linalg.norm(motion[:3, 3]))
+        turn = float(rotation_angle(motion[:3, :3]))
+        turn_sigma = self.least + self.turn * turn + self.slip * way
+        way_sigma = self.least + self.way * way + 0.5 * turn_sigma * way
+        return np.diag([turn_sigma**2] * 3 + [way_sigma**2] * 3)
+
+
+NOISES = {
+    'good': WheelNoise(way=0.001, turn=0.002, slip=0.001, least=0.0003),
+    'usual': WheelNoise(),
+    'bad': WheelNoise(way=0.05, turn=0.05, slip=0.02, least=0.005),
+}
+
+
+def camera_motion(base_T_camera: Array, odom_T_base: Array, later_odom_T_base: Array) -> Array:
+    """
+    Return the motion of the camera as the wheels measured it.
+
+    :returns: (4, 4) camera_T_later_camera.
+    """
+    motion: Array = invert(odom_T_base @ base_T_camera) @ later_odom_T_base @ base_T_camera
+    return motion

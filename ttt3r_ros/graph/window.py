@@ -1,0 +1,390 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Bundle adjustment of the last key frames: their poses and depths from the features they share.
+
+Each feature is one unknown, the logarithm of its depth in the first key frame that has it. The
+depth of the network is right but for a scale and two tilts over the image, unknowns of each key
+frame, and noise. The depths are eliminated by the Schur complement, so the system that is solved
+has nine unknowns a key frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+import scipy.linalg
+from scipy.spatial.transform import Rotation
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import transform
+from ttt3r_ros.tracking.relative_pose import cross_matrices, rays_at
+
+ROUNDS = 4
+HELD = 2  # the oldest key frames stay where the graph has them
+PIXEL_SIGMA, PIXEL_KERNEL = 0.7, 1.5
+DEPTH_SIGMA, DEPTH_KERNEL = 0.1, 2.0
+SCALE_SIGMA = 0.6
+LEVEL_KERNEL = 2.0
+TILT_SIGMA = 0.34
+SIZE = 9  # unknowns of a key frame: rotation, translation, log scale, two tilts
+FIRST_DAMPING = 1e-4
+ENOUGH = 1e-3  # smaller gains, as a share of the cost, end the search
+LARGEST_STEP = 0.5  # of a log depth
+NEAREST = 0.05  # metres, of a point before a camera
+PRIOR = np.array([SCALE_SIGMA, TILT_SIGMA, TILT_SIGMA]) ** -2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """
+    What a key frame saw, and where it is believed to be.
+
+    map_T_camera: (4, 4). log_scale: of its depth, added to log_depth. tilt: (2,), slope of the
+    log depth over the tangents. camera: (3, 3). number: (N,) of the features, rising. px: (N, 2).
+    log_depth: (N,) of the network, NaN is unknown. level: (4,) what the floor says: a log scale,
+    the tangents at which it holds, its sigma; None where no floor is seen.
+    """
+
+    map_T_camera: Array
+    log_scale: float
+    tilt: Array
+    camera: Array
+    number: NDArray[np.int64]
+    px: NDArray[np.float32]
+    log_depth: Array
+    level: Array | None = None
+
+    def level_error(self) -> tuple[float, Array]:
+        """Return by how many sigmas the floor is off, and the derivative by scale and tilts."""
+        if self.level is None:
+            return 0.0, np.zeros(3)
+        log_scale, across, down, sigma = self.level
+        slope = np.array([1.0, across, down]) / sigma
+        said = self.log_scale + self.tilt @ self.level[1:3]
+        return (said - log_scale) / sigma, slope
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """
+    The key frames after adjustment.
+
+    sights: as they came, moved. information: (9 K, 9 K) of all unknowns, the depths eliminated,
+    without what holds the oldest ones.
+    """
+
+    sights: tuple[Sight, ...]
+    information: Array
+
+
+def adjust(sights: Sequence[Sight], rounds: int = ROUNDS) -> Adjusted:
+    """
+    Adjust key frames that follow each other.
+
+    :param sights: at least HELD of them, oldest first.
+    :param rounds: of Levenberg and Marquardt.
+    """
+    problem = _Problem.of(sights)
+    at = _Point(tuple(sights), problem.first_guess(sights))
+    cost, damping = problem.cost(at), FIRST_DAMPING
+    system = problem.linearised(at)
+    for _ in range(rounds):
+        tried = _stepped(at, system, damping)
+        new_cost = problem.cost(tried)
+        if new_cost < cost:
+            done = cost - new_cost < ENOUGH * cost
+            at, cost, damping = tried, new_cost, 0.1 * damping
+            system = problem.linearised(at)
+            if done:
+                break
+        else:
+            damping *= 100.0
+    return Adjusted(at.sights, system.matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Values of all unknowns; log_depth: (L,) of the features in their anchors."""
+
+    sights: tuple[Sight, ...]
+    log_depth: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """
+    The normal equations, the depths eliminated.
+
+    matrix: (9 K, 9 K), gradient: (9 K,). cross: (9 K, L), own: (L,), depth_gradient: (L,), from
+    which the depths follow.
+    """
+
+    matrix: Array
+    gradient: Array
+    cross: Array
+    own: Array
+    depth_gradient: Array
+
+
+def relative_covariance(information: Array, here: int, there: int) -> Array:
+    """
+    Compute the covariance of one key frame's pose as seen from another.
+
+    :param information: of Adjusted.
+    :param here: index of the key frame that holds still; there: of the other.
+    :returns: (7, 7) of rotation, translation and log scale of the other.
+    """
+    count = len(information)
+    held = here * SIZE + np.arange(7)
+    free = np.setdiff1d(np.arange(count), held)
+    damped = information[np.ix_(free, free)]
+    damped = damped + 1e-9 * np.trace(damped) / len(damped) * np.eye(len(damped))
+    wanted = np.searchsorted(free, there * SIZE + np.arange(7))
+    sides = np.zeros((len(free), 7))
+    sides[wanted, np.arange(7)] = 1.0
+    columns = scipy.linalg.solve(damped, sides, assume_a='pos')
+    covariance: Array = columns[wanted]
+    symmetric: Array = 0.5 * (covariance + covariance.T)
+    return symmetric
+
+
+def _stepped(at: _Point, system: _System, damping: float) -> _Point:
+    """Return the unknowns after one step; the oldest key frames stay."""
+    step = np.zeros(len(system.gradient))
+    free = slice(HELD * SIZE, None)
+    matrix = system.matrix[free, free]
+    matrix = matrix + np.diag(damping * np.diag(matrix) + 1e-9)
+    step[free] = -scipy.linalg.solve(matrix, system.gradient[free], assume_a='pos')
+    deeper = -(system.depth_gradient + system.cross.T @ step) / system.own
+    sights = tuple(_moved(s, d) for s, d in zip(at.sights, step.reshape(-1, SIZE)))
+    return _Point(sights, at.log_depth + np.clip(deeper, -LARGEST_STEP, LARGEST_STEP))
+
+
+def _moved(sight: Sight, step: Array) -> Sight:
+    pose = sight.map_T_camera
+    rotation = pose[:3, :3] @ Rotation.from_rotvec(step[:3]).as_matrix()
+    position = pose[:3, 3] + pose[:3, :3] @ step[3:6]
+    return replace(
+        sight,
+        map_T_camera=transform(rotation, position),
+        log_scale=sight.log_scale + float(step[6]),
+        tilt=sight.tilt + step[7:9],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """
+    Which key frame sees which feature where.
+
+    feature: (M,) index of the feature of each observation; seer, anchor: (M,) indices of key
+    frames. px: (M, 2). camera: (M, 4) fx, fy, cx, cy of the seer. said: (M,) log depth by the
+    seer's network. ray: (L, 3) in the anchor. first: (M,) bool, where seer and anchor are one.
+    """
+
+    feature: NDArray[np.intp]
+    seer: NDArray[np.intp]
+    anchor: NDArray[np.intp]
+    px: Array
+    camera: Array
+    tangent: Array
+    said: Array
+    ray: Array
+    first: NDArray[np.bool_]
+    frames: int
+    by_pair: NDArray[np.intp]
+    pair_begins: NDArray[np.intp]
+    pairs: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, sights: Sequence[Sight]) -> _Problem:
+        """Collect the features that at least two key frames have."""
+        numbers = np.concatenate([s.number for s in sights])
+        seer = np.repeat(np.arange(len(sights)), [len(s.number) for s in sights])
+        _, feature, count = np.unique(numbers, return_inverse=True, return_counts=True)
+        shared = count[feature] > 1
+        _, feature = np.unique(feature[shared], return_inverse=True)
+        order = np.argsort(feature, kind='stable')  # oldest seer first, the anchor
+        feature, seer = feature[order], seer[shared][order]
+        chosen = np.flatnonzero(shared)[order]
+        px = np.concatenate([s.px for s in sights])[chosen].astype(np.float64)
+        tangent = np.concatenate([rays_at(s.px, s.camera)[:, :2] for s in sights])[chosen]
+        said = np.concatenate([s.log_depth for s in sights])[chosen]
+        camera = np.stack([s.camera[[0, 1, 0, 1], [0, 1, 2, 2]] for s in sights])[seer]
+        _, begin = np.unique(feature, return_index=True)
+        first = np.zeros(len(feature), np.bool_)
+        first[begin] = True
+        ray = np.concatenate([tangent[begin], np.ones((len(begin), 1))], axis=1)
+        anchor = seer[begin][feature]
+        pair = seer * len(sights) + anchor
+        by_pair = np.argsort(pair, kind='stable')
+        pairs, begins = np.unique(pair[by_pair], return_index=True)
+        return cls(
+            feature,
+            seer,
+            anchor,
+            px,
+            camera,
+            tangent,
+            said,
+            ray,
+            first,
+            len(sights),
+            by_pair,
+            begins,
+            [divmod(int(p), len(sights)) for p in pairs],
+        )
+
+    def first_guess(self, sights: Sequence[Sight]) -> Array:
+        """Return the mean of the log depths that key frames give each feature, (L,)."""
+        scale = np.array([s.log_scale for s in sights])
+        at_anchor = self.first & np.isfinite(self.said)
+        count = len(self.ray)
+        own = np.full(count, np.nan)
+        own[self.feature[at_anchor]] = (self.said + scale[self.seer])[at_anchor]
+        middle = np.nanmedian(own) if np.isfinite(own).any() else 0.0
+        return np.where(np.isfinite(own), own, middle)
+
+    def cost(self, at: _Point) -> float:
+        """Return the sum of all squared errors, robust."""
+        point, _, _ = self._points(at)
+        error, known = self._errors(at.sights, point)
+        square = error[:, 0] ** 2 + error[:, 1] ** 2
+        pixel = PIXEL_KERNEL**2 * np.log1p(square / PIXEL_KERNEL**2)[~self.first].sum()
+        depth = DEPTH_KERNEL**2 * np.log1p(error[known, 2] ** 2 / DEPTH_KERNEL**2).sum()
+        before = sum((s.log_scale / SCALE_SIGMA) ** 2 for s in at.sights)
+        before += sum(float(s.tilt @ s.tilt) / TILT_SIGMA**2 for s in at.sights)
+        level = sum(np.log1p(s.level_error()[0] ** 2 / LEVEL_KERNEL**2) for s in at.sights)
+        return float(pixel + depth + before + LEVEL_KERNEL**2 * level)
+
+    def _points(self, at: _Point) -> tuple[Array, Array, Array]:
+        """Return the points as seers see them, (M, 3), as anchors do, and how those turn."""
+        poses = np.stack([s.map_T_camera for s in at.sights])
+        turn, place = poses[:, :3, :3], poses[:, :3, 3]
+        j, a, f = self.seer, self.anchor, self.feature
+        at_anchor = self.ray[f] * np.exp(at.log_depth[f])[:, None]
+        j_R_a = np.swapaxes(turn[j], 1, 2) @ turn[a]
+        shift = ((place[a] - place[j])[:, None] @ turn[j])[:, 0]
+        point = (j_R_a @ at_anchor[..., None])[..., 0] + shift
+        point[:, 2] = np.maximum(point[:, 2], NEAREST)
+        return point, at_anchor, j_R_a
+
+    def _errors(self, sights: Sequence[Sight], point: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return errors in sigmas (M, 3): column, row, log depth; and where depth is known."""
+        scale = np.array([s.log_scale for s in sights])
+        tilt = np.stack([s.tilt for s in sights])
+        x, y, z = point.T
+        fx, fy, cx, cy = self.camera.T
+        known = np.isfinite(self.said)
+        said = np.where(known, self.said, 0.0) + scale[self.seer]
+        said += np.einsum('ni,ni->n', self.tangent, tilt[self.seer])
+        error = np.stack(
+            [
+                (fx * x / z + cx - self.px[:, 0]) / PIXEL_SIGMA,
+                (fy * y / z + cy - self.px[:, 1]) / PIXEL_SIGMA,
+                (np.log(z) - said) / DEPTH_SIGMA,
+            ],
+            axis=1,
+        )
+        return error, known
+
+    def _by_point(self, point: Array) -> Array:
+        """Differentiate the errors by the point, (M, 3, 3)."""
+        x, y, z = point.T
+        fx, fy = self.camera[:, 0], self.camera[:, 1]
+        by_point = np.zeros((len(x), 3, 3))
+        by_point[:, 0, 0] = fx / z / PIXEL_SIGMA
+        by_point[:, 0, 2] = -fx * x / z**2 / PIXEL_SIGMA
+        by_point[:, 1, 1] = fy / z / PIXEL_SIGMA
+        by_point[:, 1, 2] = -fy * y / z**2 / PIXEL_SIGMA
+        by_point[:, 2, 2] = 1.0 / z / DEPTH_SIGMA
+        return by_point
+
+    def _weights(self, error: Array, known: NDArray[np.bool_]) -> Array:
+        weight = np.empty((len(error), 3))
+        square = error[:, 0] ** 2 + error[:, 1] ** 2
+        weight[:, :2] = (1.0 / (1.0 + square / PIXEL_KERNEL**2))[:, None]
+        weight[:, 2] = known / (1.0 + error[:, 2] ** 2 / DEPTH_KERNEL**2)
+        weight[self.first, :2] = 0.0
+        return weight
+
+    def linearised(self, at: _Point) -> _System:
+        """Linearise all errors and eliminate the depths."""
+        point, at_anchor, j_R_a = self._points(at)
+        error, known = self._errors(at.sights, point)
+        weight, by_point = self._weights(error, known), self._by_point(point)
+        # Seer, then anchor; in the anchor itself the pose moves nothing.
+        jacobian = np.zeros((len(error), 3, 2 * SIZE))
+        moves = by_point * ~self.first[:, None, None]
+        jacobian[:, :, :3] = moves @ cross_matrices(point)
+        jacobian[:, :, 3:6] = -moves
+        turned = moves @ j_R_a
+        jacobian[:, :, SIZE : SIZE + 3] = -turned @ cross_matrices(at_anchor)
+        jacobian[:, :, SIZE + 3 : SIZE + 6] = turned
+        jacobian[:, 2, 6] = -1.0 / DEPTH_SIGMA
+        jacobian[:, 2, 7:9] = -self.tangent / DEPTH_SIGMA
+        by_depth = (by_point @ (j_R_a @ at_anchor[..., None]))[..., 0]
+        return self._reduced(at.sights, error, weight, jacobian, by_depth)
+
+    def _reduced(
+        self,
+        sights: Sequence[Sight],
+        error: Array,
+        weight: Array,
+        jacobian: Array,
+        by_depth: Array,
+    ) -> _System:
+        count, features = self.frames, len(self.ray)
+        weighted = np.swapaxes(jacobian * weight[..., None], 1, 2)  # (M, 18, 3)
+        blocks = _grouped(weighted @ jacobian, self.by_pair, self.pair_begins)
+        pulls = _grouped((weighted @ error[..., None])[..., 0], self.by_pair, self.pair_begins)
+        crosses = (weighted @ by_depth[..., None])[..., 0]  # (M, 18)
+        matrix = np.zeros((count, SIZE, count, SIZE))
+        gradient = np.zeros((count, SIZE))
+        for (j, a), block, pull in zip(self.pairs, blocks, pulls):
+            for row, rows in ((j, slice(0, SIZE)), (a, slice(SIZE, None))):
+                gradient[row] += pull[rows]
+                for column, columns in ((j, slice(0, SIZE)), (a, slice(SIZE, None))):
+                    matrix[row, :, column] += block[rows, columns]
+        cross = np.zeros((count, features, SIZE))
+        cross[self.seer, self.feature] = crosses[:, :SIZE]
+        cross[self.anchor[self.first], self.feature[self.first]] += _grouped(
+            crosses[:, SIZE:], np.arange(len(crosses)), np.flatnonzero(self.first)
+        )
+        flat_cross = np.swapaxes(cross, 1, 2).reshape(count * SIZE, features)
+        pull_depth = weight * by_depth
+        own = _per_feature(self.feature, (pull_depth * by_depth).sum(axis=1), features)
+        own += 1e-6  # of features of which nothing is known
+        depth_gradient = _per_feature(self.feature, (pull_depth * error).sum(axis=1), features)
+        for k, s in enumerate(sights):  # what is known of scales and tilts before
+            matrix[k, [6, 7, 8], k, [6, 7, 8]] += PRIOR
+            gradient[k, 6:] += PRIOR * np.array([s.log_scale, *s.tilt])
+            off, slope = s.level_error()
+            firm = 1.0 / (1.0 + (off / LEVEL_KERNEL) ** 2)
+            matrix[k, 6:, k, 6:] += firm * np.outer(slope, slope)
+            gradient[k, 6:] += firm * off * slope
+        scaled = flat_cross / own
+        flat = matrix.reshape(count * SIZE, count * SIZE)
+        return _System(
+            flat - scaled @ flat_cross.T,
+            gradient.ravel() - scaled @ depth_gradient,
+            flat_cross,
+            own,
+            depth_gradient,
+        )
+
+
+def _grouped(values: Array, order: NDArray[np.intp], begins: NDArray[np.intp]) -> Array:
+    """Sum the values of each group, which begin at these places of the order."""
+    sums: Array = np.add.reduceat(values[order], begins, axis=0)
+    return sums
+
+
+def _per_feature(feature: NDArray[np.intp], values: Array, count: int) -> Array:
+    """Sum the values of each feature."""
+    return np.asarray(np.bincount(feature, values, count), dtype=np.float64)

@@ -1,0 +1,295 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Where the camera is from image to image: a function of the image and a state that is a value.
+
+Poses are relative to the newest key frame and, chained, in the frame `track`: continuous,
+drifting, never corrected. What is refused leaves no trace, because the old state is still there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
+from ttt3r_ros.tracking.features import begin, follow, gray_of, Tracks
+from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
+from ttt3r_ros.tracking.standstill import image_still, motion_between
+
+# A new key frame is due when the view has changed so much.
+LEAST_SHARE = 0.5
+LEAST_INLIERS = 40
+FARTHEST_M = 0.5
+WIDEST_RAD = np.radians(20.0)
+
+ROUGH_PX = 8.0
+
+# What the network's own motion is worth: its share of the motion, and from image to image.
+NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA = np.radians(1.9), 0.07
+# Without calibration every turn is measured with a focal length that is this much wrong.
+FOCAL_SIGMA = 0.1
+# The scale of the depth of a key frame, in its logarithm, before anything is known, and the part
+# of what is known of one that still holds for the next.
+SCALE_MEMORY = 0.9
+LEAST_COMMON = 10
+NEAREST = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """
+    One image with all that is known about it.
+
+    stamp_ns: as given. image: (h, w, 3) uint8, fitted and undistorted. camera: (3, 3) of it.
+    focal_known: calibrated, or only estimated from the points. depth: (h, w) metres along z,
+    confidence: (h, w), network_T_camera: (4, 4) of the network's chained segments; all None for
+    an image that the network has not seen. odom_T_base: (4, 4) at this image, or None.
+    base_T_camera: (4, 4), or None where there is no base.
+    """
+
+    stamp_ns: int
+    image: NDArray[np.uint8]
+    camera: Array
+    focal_known: bool = True
+    depth: NDArray[np.floating] | None = None
+    confidence: NDArray[np.floating] | None = None
+    network_T_camera: Array | None = None
+    odom_T_base: Array | None = None
+    base_T_camera: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class KeyView:
+    """
+    A key frame as the tracker has it.
+
+    number: of the key frame, from 0. seen: its image. gray: (h, w). tracks: its features, of
+    which px is where it has them. log_depth: (N,) of those, NaN is unknown. motion: from the key
+    frame before, in the unit of that one's depth, None for the first. by: what measured it.
+    track_T_camera: (4, 4). log_scale: of its depth in track.
+    """
+
+    number: int
+    seen: Seen
+    tracks: Tracks
+    log_depth: Array
+    motion: RelativePose | None
+    by: str
+    track_T_camera: Array
+    log_scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """
+    Where an image was taken.
+
+    key: the key frame it is relative to; where this image became one itself, that. key_T_camera:
+    (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
+    network, wheels, nothing. still: the camera has not moved, nothing need be kept. new_key:
+    whether this image became a key frame. inliers: features that agree.
+    """
+
+    stamp_ns: int
+    key: KeyView
+    key_T_camera: Array
+    covariance: Array
+    by: str
+    still: bool
+    new_key: bool
+    inliers: int
+
+    @property
+    def track_T_camera(self) -> Array:
+        """Return the pose in track, (4, 4), metres."""
+        pose: Array = self.key.track_T_camera @ scaled(
+            self.key_T_camera, float(np.exp(self.key.log_scale))
+        )
+        return pose
+
+
+@dataclass(frozen=True, eq=False)
+class FollowState:
+    """
+    All that is remembered from image to image; a value. Before the first image there is None.
+
+    key: newest key frame. tracks: its features in the newest image that was not still. last: what
+    was found for that image. network_T_camera, odom_T_base: of that image, or of the last before
+    it that had one.
+    """
+
+    key: KeyView
+    tracks: Tracks
+    last: Followed
+    network_T_camera: Array | None
+    odom_T_base: Array | None
+
+
+def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState | None]:
+    """
+    Find where an image was taken.
+
+    The network need not have seen the image; but only one that it has seen begins the track or
+    becomes a key frame.
+
+    :param state: after the image before, None at the beginning.
+    :returns: what was found, and the state to keep if the image is accepted.
+    :raises ValueError: when the first image has no depth.
+    """
+    gray = gray_of(seen.image)
+    if state is None:
+        return _first(seen, begin(gray))
+    tracks, still = _tracked(seen, gray, state)
+    if still:
+        return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False), state
+    followed = _located(seen, tracks, state)
+    state = FollowState(
+        state.key,
+        tracks,
+        followed,
+        state.network_T_camera if seen.network_T_camera is None else seen.network_T_camera,
+        state.odom_T_base if seen.odom_T_base is None else seen.odom_T_base,
+    )
+    if seen.depth is not None and _key_is_due(followed, tracks):
+        return _with_new_key(seen, followed, state)
+    return followed, state
+
+
+def _first(seen: Seen, tracks: Tracks) -> tuple[Followed, FollowState]:
+    if seen.depth is None:
+        raise ValueError('the first image of a track needs its depth')
+    key = KeyView(0, seen, tracks, _log_depth(seen, tracks), None, 'nothing', np.eye(4), 0.0)
+    return _at_key(key, tracks)
+
+
+def _at_key(key: KeyView, tracks: Tracks) -> tuple[Followed, FollowState]:
+    seen, nothing = key.seen, np.zeros((6, 6))
+    followed = Followed(seen.stamp_ns, key, np.eye(4), nothing, key.by, False, True, len(tracks))
+    return followed, FollowState(key, tracks, followed, seen.network_T_camera, seen.odom_T_base)
+
+
+def _log_depth(seen: Seen, tracks: Tracks) -> Array:
+    assert seen.depth is not None
+    depth = seen.depth
+    if seen.confidence is not None:
+        depth = np.where(seen.confidence > 1.0, depth, 0.0)
+    return np.log(depth_at(depth, tracks.px))
+
+
+def _tracked(seen: Seen, gray: NDArray[np.uint8], state: FollowState) -> tuple[Tracks, bool]:
+    """Follow the features; tell whether they stand where they stood."""
+    tracks = follow(state.tracks, gray)
+    kept = np.isin(state.tracks.number, tracks.number)
+    after = np.zeros_like(state.tracks.px)
+    after[kept] = tracks.px
+    wheels = motion_between(state.odom_T_base, seen.odom_T_base)
+    return tracks, image_still(state.tracks.px, after, kept, gray.shape[1], wheels)
+
+
+def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
+    """Solve for the pose by features, else take the network's motion, else that of the wheels."""
+    key = state.key
+    log_depth = key.log_depth[np.searchsorted(key.tracks.number, tracks.number)]
+    known = np.isfinite(log_depth)
+    rays = rays_at(tracks.key_px[known], key.seen.camera)
+    points = rays * np.exp(log_depth[known])[:, None]
+    pose = solve_pose(points, tracks.px[known], seen.camera)
+    if pose is None:  # a depth of another shape than it should have: roughly is better than not
+        pose = solve_pose(points, tracks.px[known], seen.camera, ROUGH_PX)
+    if pose is not None:
+        covariance = pose.covariance
+        if not (seen.focal_known and key.seen.focal_known):
+            turn = FOCAL_SIGMA * float(rotation_angle(pose.key_T_camera[:3, :3]))
+            covariance = covariance + np.diag([turn**2] * 3 + [0.0] * 3)
+        by, inliers = 'features', int(pose.inliers.sum())
+        return Followed(
+            seen.stamp_ns, key, pose.key_T_camera, covariance, by, False, False, inliers
+        )
+    by, motion, added = _other_motion(seen, state)
+    return Followed(
+        seen.stamp_ns,
+        key,
+        state.last.key_T_camera @ motion,
+        state.last.covariance + added,
+        by,
+        False,
+        False,
+        0,
+    )
+
+
+def _other_motion(seen: Seen, state: FollowState) -> tuple[str, Array, Array]:
+    """Return what else says how the camera moved since the last image, and its covariance."""
+    wheels = motion_between(state.odom_T_base, seen.odom_T_base)
+    if wheels is not None and seen.base_T_camera is not None:
+        motion = invert(seen.base_T_camera) @ wheels @ seen.base_T_camera
+        unit = float(np.exp(-state.key.log_scale))
+        return 'wheels', scaled(motion, unit), _spread(0.05, 0.05)
+    if seen.network_T_camera is not None and state.network_T_camera is not None:
+        motion = invert(state.network_T_camera) @ seen.network_T_camera
+        return 'network', motion, _spread(3 * NETWORK_TURN_SIGMA, 3 * NETWORK_SHIFT_SIGMA)
+    return 'nothing', np.eye(4), _spread(0.2, 0.2)
+
+
+def _spread(turn: float, shift: float) -> Array:
+    return np.diag([turn**2] * 3 + [shift**2] * 3)
+
+
+def _key_is_due(followed: Followed, tracks: Tracks) -> bool:
+    moved = followed.key_T_camera
+    return bool(
+        tracks.share() < LEAST_SHARE
+        or followed.inliers < LEAST_INLIERS
+        or np.linalg.norm(moved[:3, 3]) > FARTHEST_M
+        or rotation_angle(moved[:3, :3]) > WIDEST_RAD
+    )
+
+
+def _with_new_key(
+    seen: Seen, followed: Followed, state: FollowState
+) -> tuple[Followed, FollowState]:
+    """Make the image a key frame: features that are still seen go on."""
+    old = state.key
+    next_number = int(old.tracks.number[-1]) + 1 if len(old.tracks) else 0
+    tracks = begin(state.tracks.gray, state.tracks, next_number)
+    log_depth = _log_depth(seen, tracks)
+    ratio = scale_ratio(old, tracks, log_depth, followed.key_T_camera)
+    key = KeyView(
+        number=old.number + 1,
+        seen=seen,
+        tracks=tracks,
+        log_depth=log_depth,
+        motion=RelativePose(
+            followed.key_T_camera, followed.covariance, np.ones(followed.inliers, np.bool_), 0.0
+        ),
+        by=followed.by,
+        track_T_camera=followed.track_T_camera,
+        log_scale=SCALE_MEMORY * (old.log_scale + (0.0 if ratio is None else ratio)),
+    )
+    return _at_key(key, tracks)
+
+
+def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> float | None:
+    """
+    Compare the depths that two key frames give the same features.
+
+    :param old: a key frame.
+    :param tracks: of the other one.
+    :param log_depth: (N,) of those.
+    :param old_T_new: (4, 4), in the unit of the old one's depth.
+    :returns: log scale of the new one's depth minus that of the old one's; None where they have
+        too little in common.
+    """
+    _, mine, theirs = np.intersect1d(
+        old.tracks.number, tracks.number, assume_unique=True, return_indices=True
+    )
+    points = rays_at(old.tracks.px[mine], old.seen.camera) * np.exp(old.log_depth[mine])[:, None]
+    depth = transform_points(invert(old_T_new), points)[:, 2]
+    ratios = np.log(np.maximum(depth, NEAREST)) - log_depth[theirs]
+    ratios = ratios[np.isfinite(ratios)]
+    return float(np.median(ratios)) if len(ratios) >= LEAST_COMMON else None
