@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ttt3r_ros.arrays import Array
+from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.graph.closure import View
 from ttt3r_ros.graph.floor import find_floor, FloorScale
-from ttt3r_ros.graph.places import detect, FloatVectors
+from ttt3r_ros.graph.places import detect
 from ttt3r_ros.tracking.features import gray_of
 from ttt3r_ros.tracking.following import KeyView
 from ttt3r_ros.tracking.relative_pose import depth_at, rays_at
@@ -35,7 +35,7 @@ class KeyFrame:
     base_T_camera: Array | None
     odom_T_base: Array | None
     view: View
-    place: FloatVectors
+    place: Array32
     floor: FloorScale | None
     focal_known: bool
 

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-FloatVectors = NDArray[np.float32]
+from ttt3r_ros.arrays import Array32, Pixels
 
 MOST_FEATURES = 300
 CONTRAST = 0.02  # of a corner of SIFT; lower than usual, because walls are plain
@@ -31,7 +30,7 @@ class LocalFeatures:
     """
 
     px: NDArray[np.float32]
-    descriptors: Bytes
+    descriptors: Pixels
 
 
 def detect(gray: NDArray[np.uint8]) -> LocalFeatures:
@@ -49,7 +48,7 @@ def detect(gray: NDArray[np.uint8]) -> LocalFeatures:
     return LocalFeatures(px, np.clip(np.rint(root * LEVELS), 0, 255).astype(np.uint8))
 
 
-def match(here: Bytes, there: Bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def match(here: Pixels, there: Pixels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """
     Pair descriptors that choose each other and are clearly better than the second best.
 
@@ -77,10 +76,10 @@ class Vocabulary:
     words: (WORDS, 128) float32.
     """
 
-    words: FloatVectors
+    words: Array32
 
     @classmethod
-    def learned(cls, descriptors: Sequence[Bytes]) -> Vocabulary:
+    def learned(cls, descriptors: Sequence[Pixels]) -> Vocabulary:
         """
         Cluster the descriptors of some key frames, the same ones always into the same words.
 
@@ -94,7 +93,7 @@ class Vocabulary:
         _, _, words = cv2.kmeans(data, count, labels, stop, 1, cv2.KMEANS_PP_CENTERS)
         return cls(np.asarray(words, dtype=np.float32))
 
-    def describe(self, descriptors: Bytes) -> FloatVectors:
+    def describe(self, descriptors: Pixels) -> Array32:
         """
         Describe a place by how its descriptors differ from their words (VLAD).
 
@@ -110,5 +109,5 @@ class Vocabulary:
         length = np.linalg.norm(sums, axis=1, keepdims=True)
         flat = (sums / np.maximum(length, 1e-6)).ravel()
         norm = float(np.linalg.norm(flat))
-        vector: FloatVectors = flat / max(norm, 1e-6)
+        vector: Array32 = flat / max(norm, 1e-6)
         return vector

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Gray = NDArray[np.uint8]
-Pixels2 = NDArray[np.float32]
+from ttt3r_ros.arrays import Array32, Pixels
 
 MOST_FEATURES = 300
 CORNER_QUALITY = 0.004
@@ -37,10 +36,10 @@ class Tracks:
     newest image has it. begun: features that the key frame began with.
     """
 
-    gray: Gray
+    gray: Pixels
     number: NDArray[np.int64]
-    key_px: Pixels2
-    px: Pixels2
+    key_px: Array32
+    px: Array32
     begun: int
 
     def __len__(self) -> int:
@@ -56,7 +55,7 @@ class Tracks:
         return np.asarray(np.linalg.norm(self.px - self.key_px, axis=1), dtype=np.float32)
 
 
-def gray_of(rgb: NDArray[np.uint8]) -> Gray:
+def gray_of(rgb: NDArray[np.uint8]) -> Pixels:
     """
     Return the grey levels of an image.
 
@@ -66,7 +65,7 @@ def gray_of(rgb: NDArray[np.uint8]) -> Gray:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def begin(gray: Gray, old: Tracks | None = None, first_number: int = 0) -> Tracks:
+def begin(gray: Pixels, old: Tracks | None = None, first_number: int = 0) -> Tracks:
     """
     Choose the features of a new key frame: those still seen, and new ones where there are none.
 
@@ -92,13 +91,13 @@ def begin(gray: Gray, old: Tracks | None = None, first_number: int = 0) -> Track
     return Tracks(gray, number, px, px, len(px))
 
 
-def _subpixel(gray: Gray, corners: Pixels2) -> Pixels2:
+def _subpixel(gray: Pixels, corners: Array32) -> Array32:
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.05)
     refined = cv2.cornerSubPix(gray, corners.reshape(-1, 1, 2), (3, 3), (-1, -1), stop)
     return np.asarray(refined.reshape(-1, 2), dtype=np.float32)
 
 
-def texture(gray: Gray, px: Pixels2) -> NDArray[np.float32]:
+def texture(gray: Pixels, px: Array32) -> NDArray[np.float32]:
     """
     Measure how well points can be placed: the smaller eigenvalue of the structure tensor.
 
@@ -113,7 +112,7 @@ def texture(gray: Gray, px: Pixels2) -> NDArray[np.float32]:
     return value
 
 
-def follow(tracks: Tracks, gray: Gray) -> Tracks:
+def follow(tracks: Tracks, gray: Pixels) -> Tracks:
     """
     Find the features in the next image; those that are lost are left out.
 
@@ -124,7 +123,7 @@ def follow(tracks: Tracks, gray: Gray) -> Tracks:
     return Tracks(gray, tracks.number[seen], tracks.key_px[seen], px[seen], tracks.begun)
 
 
-def follow_from_key(key_gray: Gray, tracks: Tracks) -> Tracks:
+def follow_from_key(key_gray: Pixels, tracks: Tracks) -> Tracks:
     """
     Measure anew, from the key frame itself, so that no error of a chain of images remains.
 
@@ -136,8 +135,8 @@ def follow_from_key(key_gray: Gray, tracks: Tracks) -> Tracks:
 
 
 def flow(
-    before: Gray, after: Gray, px: Pixels2, guess: Pixels2 | None = None
-) -> tuple[Pixels2, NDArray[np.bool_]]:
+    before: Pixels, after: Pixels, px: Array32, guess: Array32 | None = None
+) -> tuple[Array32, NDArray[np.bool_]]:
     """
     Follow points by pyramidal Lucas-Kanade, forth and back.
 
