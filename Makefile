@@ -43,7 +43,7 @@ ROUNDS := $(addprefix processor-,oldest default avx2 avx512 threads)
 processor-oldest: SETTING = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
     MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Prescott
 processor-default: SETTING = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
-processor-avx2: SETTING = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+processor-avx2: SETTING = ATEN_CPU_CAPABILITY=avx2
 processor-avx512: SETTING = ATEN_CPU_CAPABILITY=avx512
 # Threads that wait by spinning take ten times as long where other programs keep the cores busy.
 processor-threads: SETTING = OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive

@@ -88,7 +88,7 @@ def test_strict_networks_hold_float32_alone(tiny_network):
 
 
 def test_bfloat16_stays_close_to_strict_on_the_reference(reference):
-    """The bounds are about twice what was measured over the six frames."""
+    """The bounds are about twice the largest of six frames and five instruction sets."""
     fast = deepcopy(reference.network).use_bfloat16()
     rule = update_rule('ttt3r')
 
@@ -100,8 +100,8 @@ def test_bfloat16_stays_close_to_strict_on_the_reference(reference):
         assert (distance / a.points_camera.norm(dim=-1)).median() < 0.003
         assert (a.points_camera - b.points_camera).abs().max() < 0.003  # metres, of 0.46
         assert (a.confidence - b.confidence).abs().max() < 0.003
-        assert (a.translation - b.translation).abs().max() < 0.005
-        assert (a.quaternion_xyzw - b.quaternion_xyzw).abs().max() < 0.013
+        assert (a.translation - b.translation).abs().max() < 0.012
+        assert (a.quaternion_xyzw - b.quaternion_xyzw).abs().max() < 0.02
         assert (a.gain - b.gain).abs().max() < 0.003
     for a, b in zip(exact_states, rough_states):
         assert (a.tokens - b.tokens).square().mean().sqrt() < 0.015  # of an rms of 1
