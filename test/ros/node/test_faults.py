@@ -268,7 +268,7 @@ def calibration(rig, **changes):
 @pytest.mark.parametrize(
     ('changes', 'said'),
     [
-        ({'k': [0.0] * 9}, 'not calibrated'),
+        ({'k': [0.0] * 9, 'p': [0.0] * 12}, 'not calibrated'),
         ({'distortion_model': 'fish', 'd': [0.1]}, "distortion model 'fish'"),
         ({'width': 32}, 'camera_info is for 32x48'),
         ({'header': CameraInfo().header}, "camera_info is of the frame ''"),
