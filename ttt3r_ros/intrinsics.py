@@ -55,7 +55,7 @@ ORIENTATIONS = {
     8: ((0, 1), (-1, 0)),
 }
 
-# A record without focal lengths that has nothing but these is of a camera nobody calibrated.
+# A record with no other fields than these, and no focal lengths, is of an uncalibrated camera.
 OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
 
 

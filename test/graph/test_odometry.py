@@ -13,7 +13,7 @@ ELSEWHERE = transform(rotation_about([0, 0, 1], 2.0), [5.0, -3.0, 1.0])
 
 
 def circle(angle, radius=2.0, scale=1.0):
-    """Give the pose of a robot that drives round, in a map whose lengths are `scale` too long."""
+    """Return the pose on a circle, in a map whose lengths are `scale` too long."""
     place = [radius * scale * math.sin(angle), radius * scale * (1 - math.cos(angle)), 0.0]
     return transform(rotation_about([0, 0, 1], angle), place)
 

@@ -15,7 +15,7 @@ PIXELS = np.zeros((2, 2, 3), np.uint8)
 
 
 def sorted_out(*stamps):
-    """Tell what becomes of images: their stamp, 'odd' or ('back', by how much)."""
+    """Return the verdict on each image: its stamp, 'odd' or ('back', by how much)."""
     frames = (InputFrame(i, stamp, PIXELS) for i, stamp in enumerate(stamps))
     said = []
     for item in in_order(frames):

@@ -91,7 +91,7 @@ def cell_at(occupancy, x, y):
 
 
 def middles(occupancy):
-    """Give x and y of the middle of each cell."""
+    """Return x and y of the middle of each cell."""
     y, x = (np.indices(occupancy.cells.shape) + 0.5) * occupancy.resolution
     return x + occupancy.x, y + occupancy.y
 
@@ -178,7 +178,7 @@ def test_what_is_far_away_tells_nothing():
 
 
 def walked(look, settings):
-    """Give the cells that a look tells of, by a walk from the camera to each, step by step."""
+    """Return the cells that an image sets: each ray is followed in small steps."""
     size, low = settings.resolution, settings.min_height
     camera = look.map_T_camera[:3, 3]
     directions = round(2 * math.pi * settings.range / size)

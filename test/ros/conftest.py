@@ -145,7 +145,7 @@ _domains = itertools.count(os.getpid() * 7)
 
 @pytest.fixture
 def domain() -> int:
-    """Give a ROS_DOMAIN_ID of one's own."""
+    """Return a ROS_DOMAIN_ID that no other test uses."""
     return 1 + next(_domains) % 100
 
 
@@ -252,7 +252,7 @@ class Rig:
     # ---- the robot
 
     def spin_until(self, condition, what='it happens', seconds=DEADLINE_S):
-        """Let the robot hear until a condition holds; give what it gave."""
+        """Spin the robot until a condition holds; return its value."""
         deadline = time.monotonic() + seconds
         while not (result := condition()):
             if time.monotonic() > deadline:
@@ -261,7 +261,7 @@ class Rig:
         return result
 
     def spin_for(self, seconds):
-        """Let time pass where a test asserts that nothing happens."""
+        """Spin for a time, where a test asserts that nothing happens."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
@@ -274,7 +274,7 @@ class Rig:
         return heard
 
     def publisher(self, kind, topic, qos=10):
-        """Give a publisher that somebody hears."""
+        """Return a publisher that has a subscriber."""
         if topic not in self.publishers:
             publisher = self.robot.create_publisher(kind, topic, qos)
             self.publishers[topic] = publisher
@@ -282,14 +282,14 @@ class Rig:
         return self.publishers[topic]
 
     def said(self, text):
-        """Give the lines of the node's log that hold a text."""
+        """Return the lines of the node's log that contain a text."""
         return [line for line in self._log.lines() if text in line]
 
     def wait_for_log(self, text):
         self.spin_until(lambda: self.said(text), f'the log says {text!r}')
 
     def wait_for_status(self, text, node='/ttt3r'):
-        """Give the diagnostics as soon as their message holds a text."""
+        """Return the diagnostics as soon as their message contains a text."""
         name = f'{node}: mapping'
 
         def told():
@@ -299,7 +299,7 @@ class Rig:
         return self.statuses[name]
 
     def counts(self, node='/ttt3r'):
-        """Give the newest values of the diagnostics."""
+        """Return the newest values of the diagnostics."""
         status = self.statuses.get(f'{node}: mapping')
         return {value.key: value.value for value in status.values} if status else {}
 
@@ -363,7 +363,7 @@ class Rig:
         return Image(**{**fields, **changes})
 
     def _is_heard(self) -> bool:
-        """Tell whether the nodes know of all that the robot hears of them."""
+        """Return whether the nodes have discovered all subscriptions of the robot."""
         topics = [subscription.topic_name for subscription in self.robot.subscriptions]
         return all(
             publisher.get_subscription_count() >= topics.count(publisher.topic_name)
@@ -379,7 +379,7 @@ class Rig:
         self.publisher(Image, topic).publish(self.image(number, stamp_ns, **changes))
 
     def wait_for_stamp(self, heard, stamp_ns):
-        """Give the message with a stamp."""
+        """Return the message with a stamp."""
         from ttt3r_ros.node import messages
 
         def found():
@@ -390,7 +390,7 @@ class Rig:
 
 @pytest.fixture
 def rig(domain, tmp_path_factory) -> Iterator[Rig]:
-    """Give a robot and a place for the node."""
+    """Return a robot that can start the node."""
     log = Log(tmp_path_factory.mktemp('log') / 'stderr.txt')
     rig = Rig(domain, log)
     yield rig

@@ -31,7 +31,7 @@ DEADLINE = 20.0
 
 
 def placed(parent, child, seconds=0.0, xyz=(0, 0, 0), yaw=0.0) -> TransformStamped:
-    """Say where child is in parent."""
+    """Return the pose of child in parent."""
     message = TransformStamped()
     message.header.frame_id, message.child_frame_id = parent, child
     message.header.stamp = Time(nanoseconds=round(seconds * 1e9)).to_msg()

@@ -416,7 +416,7 @@ class KeyFrameGraph:
         return closed
 
     def _describe(self, frame: KeyFrame) -> None:
-        """Give key frames the vector by which they are found."""
+        """Compute the vectors by which key frames are found as places."""
         if self._vocabulary is None:
             if len(self._keys) < VOCABULARY_KEYS:
                 return
@@ -467,7 +467,7 @@ class KeyFrameGraph:
     # A bound on the number.
 
     def _thin(self) -> Heir | None:
-        """Let one key frame go where there are too many; what was measured through it is kept."""
+        """Remove one key frame where there are too many, and join what was measured through it."""
         count = len(self._numbers)
         if count <= self._most_keys:
             return None
@@ -511,7 +511,7 @@ class KeyFrameGraph:
     def _hand_over_loop(
         self, number: int, after: int, here: int, there: int, onward: Motion
     ) -> None:
-        """Let the next key frame have the loop of one that goes."""
+        """Move the loop of a removed key frame to the next one."""
         old, ratio = self._loops[here, there][0], self._loops[here, there][2]
         onward_step = self._visual[number][1]
         if there != number or (here, after) in self._loops or here == after or onward_step is None:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The files of a rosbag2, read so that topics which nobody asked for never matter."""
+"""Readers of the files of a rosbag2; topics that were not asked for cannot make them fail."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class LossyStream:
     """
     A stream whose text goes nowhere once it cannot be written.
 
-    lost: whether text was lost that somebody wanted, because the disk is full.
+    lost: whether text could not be written, because the disk is full.
     """
 
     def __init__(self, stream: TextIO | None, heeds_readers: bool) -> None:

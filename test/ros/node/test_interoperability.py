@@ -165,7 +165,7 @@ def test_cyclone_shows_images_and_hears_the_points_and_the_pose_of_each(rig, dom
     shown = {}
 
     def complete():
-        """Tell whether an image but the first one came back as a cloud and as a transform."""
+        """Return whether an image but the first one came back as a cloud and as a transform."""
         number, stamp_ns = len(shown), rig.now_ns()
         shown[stamp_ns] = number
         peer.show(rig.picture(number), stamp_ns)

@@ -44,7 +44,7 @@ def drive(rig, steps, odom_T_base=None):
 
 
 def sent(heard, parent, child):
-    """Give (stamp, parent_T_child) of all transforms heard between two frames."""
+    """Return (stamp, parent_T_child) of all transforms received between two frames."""
     return [
         (messages.nanoseconds(t.header.stamp), messages.matrix_from_transform(t.transform))
         for message in heard

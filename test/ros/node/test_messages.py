@@ -94,7 +94,7 @@ def test_a_compressed_image_has_its_colours(form):
 
 
 def bomb():
-    """Give a PNG that says it has 60000x60000 pixels."""
+    """Return a PNG whose header claims 60000x60000 pixels."""
     file = io.BytesIO()
     Picture.new('L', (8, 8)).save(file, 'PNG')
     data = bytearray(file.getvalue())

@@ -238,7 +238,7 @@ class Robot:
 
 
 def in_room(layer):
-    """Give the (x, y) in the room of every cell's middle."""
+    """Return the (x, y) in the room of every cell's middle."""
     cells = np.moveaxis(np.indices(layer.costs.shape), 0, -1) + 0.5
     ground = np.zeros((*layer.costs.shape, 1))
     middles = np.concatenate([layer.low[:2] + layer.resolution * cells, ground], axis=-1)
