@@ -50,6 +50,15 @@ class Tracks:
         """Return the share of the key frame's features that are still seen."""
         return len(self) / max(self.begun, 1)
 
+    def without_all(self, gray: Pixels) -> Tracks:
+        """
+        Return the tracks after an image that shows none of the features.
+
+        :param gray: (h, w) uint8, of any size.
+        """
+        none = np.empty((0, 2), np.float32)
+        return Tracks(gray, np.empty(0, np.int64), none, none, self.begun)
+
     def flow_px(self) -> NDArray[np.float32]:
         """Return how far each feature is from where the key frame has it, (N,) pixels."""
         return np.asarray(np.linalg.norm(self.px - self.key_px, axis=1), dtype=np.float32)

@@ -92,7 +92,8 @@ class Followed:
     key: the key frame it is relative to; where this image became one itself, that. key_T_camera:
     (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
     network, wheels, nothing. still: the camera has not moved, nothing need be kept. new_key:
-    whether this image became a key frame. inliers: features that agree.
+    whether this image became a key frame. inliers: features that agree. log_ratio: to be added to
+    the log depth of this image, so that it has the unit of the key frame's.
     """
 
     stamp_ns: int
@@ -103,6 +104,7 @@ class Followed:
     still: bool
     new_key: bool
     inliers: int
+    log_ratio: float = 0.0
 
     @property
     def track_T_camera(self) -> Array:
@@ -111,6 +113,11 @@ class Followed:
             self.key_T_camera, float(np.exp(self.key.log_scale))
         )
         return pose
+
+    @property
+    def depth_scale(self) -> float:
+        """Return by what the depth of this image is multiplied in track."""
+        return float(np.exp(self.key.log_scale + self.log_ratio))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +137,45 @@ class FollowState:
     odom_T_base: Array | None
 
 
-def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState | None]:
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """
+    What an image shows before the network has seen it.
+
+    tracks: the features that are found again; of a first image those that it begins with. still:
+    they are where they were, so the camera has not moved.
+    """
+
+    tracks: Tracks
+    still: bool
+
+
+def trace(
+    image: NDArray[np.uint8], odom_T_base: Array | None, state: FollowState | None
+) -> Trace:
+    """
+    Follow the features into an image.
+
+    :param image: (h, w, 3) uint8, fitted and undistorted; one of another size than the image
+        before shows none of its features.
+    :param odom_T_base: (4, 4) at this image, or None.
+    :param state: after the image before, None at the beginning.
+    """
+    gray = gray_of(image)
+    if state is None:
+        return Trace(begin(gray), False)
+    old = state.tracks
+    if gray.shape != old.gray.shape:
+        return Trace(old.without_all(gray), False)
+    tracks = follow(old, gray)
+    kept = np.isin(old.number, tracks.number)
+    after = np.zeros_like(old.px)
+    after[kept] = tracks.px
+    wheels = motion_between(state.odom_T_base, odom_T_base)
+    return Trace(tracks, image_still(old.px, after, kept, gray.shape[1], wheels))
+
+
+def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState]:
     """
     Find where an image was taken.
 
@@ -141,13 +186,29 @@ def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState |
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
-    gray = gray_of(seen.image)
+    return conclude(seen, trace(seen.image, seen.odom_T_base, state), state)
+
+
+def conclude(seen: Seen, found: Trace, state: FollowState | None) -> tuple[Followed, FollowState]:
+    """
+    Find where an image was taken whose features are followed.
+
+    :param found: of the same image and state.
+    :param state: after the image before, None at the beginning.
+    :returns: what was found, and the state to keep if the image is accepted.
+    :raises ValueError: when the first image has no depth.
+    """
+    tracks = found.tracks
     if state is None:
-        return _first(seen, begin(gray))
-    tracks, still = _tracked(seen, gray, state)
-    if still:
-        return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False), state
-    followed = _located(seen, tracks, state)
+        return _first(seen, tracks)
+    followed = _held(seen, state) if found.still else _located(seen, tracks, state)
+    ratio = None
+    if seen.depth is not None:
+        log_depth = _log_depth(seen, tracks)
+        ratio = scale_ratio(state.key, tracks, log_depth, followed.key_T_camera)
+    followed = replace(followed, log_ratio=state.last.log_ratio if ratio is None else ratio)
+    if found.still:
+        return followed, state
     state = FollowState(
         state.key,
         tracks,
@@ -156,8 +217,12 @@ def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState |
         state.odom_T_base if seen.odom_T_base is None else seen.odom_T_base,
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
-        return _with_new_key(seen, followed, state)
+        return _with_new_key(seen, followed, state, ratio or 0.0)
     return followed, state
+
+
+def _held(seen: Seen, state: FollowState) -> Followed:
+    return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False)
 
 
 def _first(seen: Seen, tracks: Tracks) -> tuple[Followed, FollowState]:
@@ -179,16 +244,6 @@ def _log_depth(seen: Seen, tracks: Tracks) -> Array:
     if seen.confidence is not None:
         depth = np.where(seen.confidence > 1.0, depth, 0.0)
     return np.log(depth_at(depth, tracks.px))
-
-
-def _tracked(seen: Seen, gray: NDArray[np.uint8], state: FollowState) -> tuple[Tracks, bool]:
-    """Follow the features; tell whether they stand where they stood."""
-    tracks = follow(state.tracks, gray)
-    kept = np.isin(state.tracks.number, tracks.number)
-    after = np.zeros_like(state.tracks.px)
-    after[kept] = tracks.px
-    wheels = motion_between(state.odom_T_base, seen.odom_T_base)
-    return tracks, image_still(state.tracks.px, after, kept, gray.shape[1], wheels)
 
 
 def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
@@ -251,14 +306,13 @@ def _key_is_due(followed: Followed, tracks: Tracks) -> bool:
 
 
 def _with_new_key(
-    seen: Seen, followed: Followed, state: FollowState
+    seen: Seen, followed: Followed, state: FollowState, ratio: float
 ) -> tuple[Followed, FollowState]:
     """Make the image a key frame: features that are still seen go on."""
     old = state.key
     next_number = int(old.tracks.number[-1]) + 1 if len(old.tracks) else 0
     tracks = begin(state.tracks.gray, state.tracks, next_number)
     log_depth = _log_depth(seen, tracks)
-    ratio = scale_ratio(old, tracks, log_depth, followed.key_T_camera)
     key = KeyView(
         number=old.number + 1,
         seen=seen,
@@ -269,7 +323,7 @@ def _with_new_key(
         ),
         by=followed.by,
         track_T_camera=followed.track_T_camera,
-        log_scale=SCALE_MEMORY * (old.log_scale + (0.0 if ratio is None else ratio)),
+        log_scale=SCALE_MEMORY * (old.log_scale + ratio),
     )
     return _at_key(key, tracks)
 
