@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
-from ttt3r_ros.graph import key_frame_graph
+from ttt3r_ros.graph import loops
 from ttt3r_ros.graph.closure import Closure, View
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.loops import Loops
 from ttt3r_ros.graph.places import LocalFeatures
 from ttt3r_ros.graph.relocalisation import Relocaliser
 from ttt3r_ros.graph.wheels import NOISES
@@ -158,7 +159,7 @@ def test_good_wheels_leave_no_drift(monkeypatch):
 @pytest.mark.parametrize('gate', [True, False])
 def test_false_loops_are_refused_or_thrown_out(monkeypatch, gate):
     keys, _ = drive(1.5, monkeypatch)
-    true, rng, left = key_frame_graph.verify, np.random.default_rng(0), [10]
+    true, rng, left = loops.verify, np.random.default_rng(0), [10]
 
     def sometimes_wrong(here, there):
         if left[0] and rng.random() < 0.15:
@@ -169,9 +170,9 @@ def test_false_loops_are_refused_or_thrown_out(monkeypatch, gate):
             return Closure(forth, back, 0.0, 50)
         return true(here, there)
 
-    monkeypatch.setattr(key_frame_graph, 'verify', sometimes_wrong)
+    monkeypatch.setattr(loops, 'verify', sometimes_wrong)
     if not gate:
-        monkeypatch.setattr(KeyFrameGraph, '_plausible', lambda *_: True)
+        monkeypatch.setattr(Loops, 'plausible', lambda *_: True)
     found = KeyFrameGraph()
     for key in keys:
         found.add(key)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle
+from ttt3r_ros.graph.closure import adjoint
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,18 @@ def camera_motion(base_T_camera: Array, odom_T_base: Array, later_odom_T_base: A
     """
     motion: Array = invert(odom_T_base @ base_T_camera) @ later_odom_T_base @ base_T_camera
     return motion
+
+
+def camera_covariance(by_wheels: Array, wheels: WheelNoise, base_T_camera: Array) -> Array:
+    """
+    Compute the covariance of a motion of the camera; the wheels' own is in the axes of the base.
+
+    :param by_wheels: (4, 4) camera_T_later_camera.
+    :param wheels: how good they are.
+    :param base_T_camera: (4, 4).
+    :returns: (6, 6) of rotation and translation, to its right.
+    """
+    motion = base_T_camera @ by_wheels @ invert(base_T_camera)
+    turned = adjoint(invert(base_T_camera))
+    covariance: Array = turned @ wheels.covariance(motion) @ turned.T
+    return covariance

@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is believed of all key frames, as one value, and of an image by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, scaled, Similarity
+from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.rotations import exp_pose, log_pose
+from ttt3r_ros.graph.wheels import camera_covariance, camera_motion, WheelNoise
+from ttt3r_ros.tracking.following import Followed
+
+LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
+UNIT_SIGMA = 0.06  # of the logarithm of the unit in which pixels measure a way
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """
+    Where an image is in the map.
+
+    map_T_camera: (4, 4). covariance: (6, 6) of rotation and translation to the right of it, since
+    the newest key frame. log_scale: to be added to the log depth of the network's image.
+    """
+
+    map_T_camera: Array
+    covariance: Array
+    log_scale: float
+
+
+@dataclass(frozen=True)
+class LoopCounts:
+    """How many loops were tried, accepted, and rejected after they had been accepted."""
+
+    tried: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """
+    All that others may read, replaced as a whole.
+
+    correction: map_T_track, right at the newest key frame. generation: counts the corrections.
+    newest: key frame, None before the first. poses: map_T_camera of each key frame, log_scales
+    alike. loops: pairs of key frames. counts: of loops.
+    """
+
+    correction: Similarity
+    generation: int
+    newest: KeyFrame | None
+    poses: Mapping[int, Array]
+    log_scales: Mapping[int, float]
+    loops: tuple[tuple[int, int], ...]
+    counts: LoopCounts
+
+    def locate(
+        self, followed: Followed, odom_T_base: Array | None, wheels: WheelNoise, start: Array
+    ) -> Located:
+        """
+        Compute where an image is.
+
+        :param followed: by the tracker.
+        :param odom_T_base: (4, 4) at the image, or None.
+        :param wheels: how good they are.
+        :param start: (4, 4) map_T_camera of the first key frame.
+        """
+        key, covariance = followed.key, followed.covariance
+        seen = key.seen
+        then = seen.odom_T_base
+        pose = self.poses.get(key.number)
+        if pose is not None:
+            log_scale = self.log_scales[key.number]
+            motion = scaled(followed.key_T_camera, float(np.exp(log_scale)))
+        elif self.newest is None:
+            log_scale, pose, motion = key.log_scale, start, followed.track_T_camera
+        else:  # the key frame has not been thought about yet: go on from one that has
+            newest = self.newest
+            log_scale = key.log_scale + float(np.log(self.correction.scale))
+            pose, then = self.poses[newest.number], newest.odom_T_base
+            motion = scaled(
+                invert(newest.track_T_camera) @ followed.track_T_camera, self.correction.scale
+            )
+            covariance = covariance + (0.0 if key.motion is None else key.motion.covariance)
+        if odom_T_base is not None and then is not None and seen.base_T_camera is not None:
+            by_wheels = camera_motion(seen.base_T_camera, then, odom_T_base)
+            theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
+            motion, covariance = _fused(motion, covariance, by_wheels, theirs)
+        return Located(pose @ motion, covariance, log_scale)
+
+
+def _fused(
+    motion: Array, covariance: Array, by_wheels: Array, theirs: Array
+) -> tuple[Array, Array]:
+    """Weigh what pixels and wheels say of one motion."""
+    way = motion[:3, :3].T @ motion[:3, 3]
+    mine = LIVE_INFLATION * covariance + 1e-9 * np.eye(6)
+    mine[3:, 3:] += UNIT_SIGMA**2 * np.outer(way, way)  # its unit is not known well
+    gain = mine @ np.linalg.inv(mine + theirs)
+    error = log_pose(invert(motion) @ by_wheels)
+    fused: Array = motion @ exp_pose(gain @ error)
+    return fused, mine - gain @ mine

@@ -1,0 +1,256 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What leads from each key frame to the next: features, wheels, the network, the floor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, rotation_angle, scaled
+from ttt3r_ros.graph.closure import verify
+from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
+from ttt3r_ros.graph.thinning import joined, joined_step
+from ttt3r_ros.graph.wheels import camera_covariance, camera_motion, WheelNoise
+from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, Sight
+from ttt3r_ros.tracking.following import KeyView, scale_ratio
+
+WINDOW = 8
+
+# Of the log scale of a key frame's depth against the one before, and by the floor.
+STEP_SIGMA, ADJUSTED_STEP_SIGMA = 0.06, 0.04
+FLOOR_SIGMA = 0.07
+# The floor is nearer than what else is seen, and there the depth is a little too short.
+FLOOR_BIAS = 0.03
+
+# What adjusted key frames err beyond their covariance, which takes errors for independent.
+INFLATION = 6.0
+LEAST_TURN_SIGMA, LEAST_SHIFT_SIGMA = 0.002, 0.005
+
+# Without calibration the focal length errs by this share, the same in so many key frames.
+FOCAL_SIGMA, FOCAL_STEPS = 0.1, 10.0
+
+# The network's own motion from key frame to key frame.
+NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA, NETWORK_SHARE = np.radians(1.9), 0.05, 0.1
+NETWORK_KERNEL = 1.0
+LEAST_SHARED = 20  # features of two key frames, so that they are adjusted together
+
+Link = tuple[Motion, ScaleStep | None]
+
+
+class Chain:
+    """Measurements between key frames that follow each other, and of each for itself."""
+
+    def __init__(self, wheels: WheelNoise) -> None:
+        """
+        Begin with nothing measured.
+
+        :param wheels: how good they are.
+        """
+        self._wheels = wheels
+        self._recent: list[KeyView] = []
+        self._sights: dict[int, Sight] = {}
+        # Each by the key frame from which it leads to the next.
+        self._visual: dict[int, Link] = {}
+        self._by_wheels: dict[int, Motion] = {}
+        self._by_network: dict[int, Motion] = {}
+        self._fixes: dict[int, ScaleFix] = {}
+
+    def graph(self, nodes: Nodes) -> PoseGraph:
+        """
+        Return what is known without loops.
+
+        :param nodes: the key frames.
+        """
+        motions = [m for m, _ in self._visual.values()]
+        motions += [*self._by_wheels.values(), *self._by_network.values()]
+        steps = [s for _, s in self._visual.values() if s is not None]
+        return PoseGraph(
+            nodes.numbers,
+            nodes.estimate,
+            tuple(motions),
+            tuple(steps),
+            tuple(self._fixes.values()),
+        )
+
+    def append(self, key: KeyView, frame: KeyFrame, nodes: Nodes, start: Array) -> None:
+        """
+        Put a key frame where it was measured from the one before, and measure again.
+
+        :param frame: what is kept of it.
+        :param nodes: to which it is added.
+        :param start: (4, 4) map_T_camera where it is the first one.
+        """
+        if frame.floor is not None:
+            said = frame.floor.log_scale + FLOOR_BIAS
+            self._fixes[key.number] = ScaleFix(key.number, said, FLOOR_SIGMA)
+        if self._recent and key.motion is not None:
+            before = nodes.frames[self._recent[-1].number]
+            pose, log_scale = self._measured(key, frame, before, nodes.estimate)
+            self._add_network(self._recent[-1], key)
+            self._add_wheels(before, frame)
+        else:
+            fix = self._fixes.get(key.number)
+            pose, log_scale = start, 0.0 if fix is None else fix.log_scale
+        self._sights[key.number] = _sight(key, frame, pose, log_scale)
+        nodes.add(frame, pose, log_scale)
+        self._recent = [*self._recent, key][-WINDOW:]
+        self._adjust_window(nodes)
+
+    def _measured(
+        self, key: KeyView, frame: KeyFrame, before: KeyFrame, at: Estimate
+    ) -> tuple[Array, float]:
+        """Link a key frame to the newest one; return where it is then."""
+        old, old_scale = self._recent[-1], float(at.log_scales[-1])
+        again = None if key.by == 'features' else verify(before.view, frame.view)
+        if again is None:
+            assert key.motion is not None
+            measured = key.motion.key_T_camera
+            covariance = key.motion.covariance + _least() + _unknown_focal(frame, measured)
+            ratio = scale_ratio(old, key.tracks, key.log_depth, measured)
+        else:
+            measured, covariance = again.here_T_there.key_T_camera, again.here_T_there.covariance
+            ratio = again.log_ratio
+        step = None
+        if ratio is not None:
+            step = ScaleStep(old.number, key.number, ratio, STEP_SIGMA)
+        self._visual[old.number] = Motion(old.number, key.number, measured, covariance), step
+        log_scale = 0.9 * old_scale if ratio is None else old_scale + ratio
+        pose: Array = at.poses[-1] @ scaled(measured, float(np.exp(old_scale)))
+        return pose, log_scale
+
+    def _add_network(self, old: KeyView, new: KeyView) -> None:
+        """Add the network's own motion: weak, but it helps where pixels leave something open."""
+        then, now = old.seen.network_T_camera, new.seen.network_T_camera
+        if then is None or now is None:
+            return
+        motion = invert(then) @ now
+        turn, shift = rotation_angle(motion[:3, :3]), np.linalg.norm(motion[:3, 3])
+        turn_sigma = NETWORK_TURN_SIGMA + NETWORK_SHARE * float(turn)
+        shift_sigma = NETWORK_SHIFT_SIGMA + NETWORK_SHARE * float(shift)
+        covariance = np.diag([turn_sigma**2] * 3 + [shift_sigma**2] * 3)
+        self._by_network[old.number] = Motion(
+            old.number, new.number, motion, covariance, kernel=NETWORK_KERNEL
+        )
+
+    def _add_wheels(self, before: KeyFrame, frame: KeyFrame) -> None:
+        if frame.base_T_camera is None or frame.odom_T_base is None or before.odom_T_base is None:
+            return
+        by_wheels = camera_motion(frame.base_T_camera, before.odom_T_base, frame.odom_T_base)
+        covariance = camera_covariance(by_wheels, self._wheels, frame.base_T_camera)
+        self._by_wheels[before.number] = Motion(
+            before.number, frame.number, by_wheels, covariance, scaled=0.0
+        )
+
+    def _adjust_window(self, nodes: Nodes) -> None:
+        """Measure the motions between the last key frames again, all features together."""
+        numbers = self._sharing()
+        count = len(numbers)
+        if count < 4:
+            return
+        at = nodes.estimate
+        sights = [
+            replace(
+                self._sights[number],
+                map_T_camera=at.poses[i - count],
+                log_scale=float(at.log_scales[i - count]),
+            )
+            for i, number in enumerate(numbers)
+        ]
+        adjusted = adjust(sights)
+        self._sights.update(zip(numbers, adjusted.sights))
+        first = 0 if numbers[0] == nodes.numbers[0] else 1
+        for i in range(first, count - 1):
+            frame = nodes.frames[numbers[i + 1]]
+            self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame)
+        nodes.replace_newest(
+            Estimate(
+                np.stack([s.map_T_camera for s in adjusted.sights]),
+                np.array([s.log_scale for s in adjusted.sights]),
+            )
+        )
+
+    def _sharing(self) -> list[int]:
+        """Return the numbers of the last key frames that share features one with the next."""
+        numbers = [key.number for key in self._recent]
+        for i in range(len(numbers) - 1, 0, -1):
+            before, after = self._recent[i - 1].tracks, self._recent[i].tracks
+            if np.isin(before.number, after.number).sum() < LEAST_SHARED:
+                return numbers[i:]
+        return numbers
+
+    def link(self, number: int) -> Link:
+        """
+        Return what leads from a key frame to the next.
+
+        :param number: of the key frame.
+        """
+        return self._visual[number]
+
+    def remove(self, gone: int, nodes: Nodes) -> None:
+        """
+        Remove a key frame, and join its two neighbours in time.
+
+        :param gone: its index.
+        :param nodes: with it.
+        """
+        before, number = nodes.numbers[gone - 1], nodes.numbers[gone]
+        for table in (self._by_wheels, self._by_network):
+            first, second = table.pop(before, None), table.pop(number, None)
+            if first is not None and second is not None:
+                table[before] = joined(first, second, nodes.estimate, gone - 1, gone)
+        (motion, step), (onward, onward_step) = self._visual[before], self._visual.pop(number)
+        if step is not None:
+            step = None if onward_step is None else joined_step(step, onward_step)
+        self._visual[before] = joined(motion, onward, nodes.estimate, gone - 1, gone), step
+        self._fixes.pop(number, None)
+        del self._sights[number]
+
+
+def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:
+    level = None
+    if frame.floor is not None:
+        floor = frame.floor
+        level = np.array([floor.log_scale, floor.across, floor.down, floor.sigma])
+    return Sight(
+        map_T_camera,
+        log_scale,
+        np.zeros(2),
+        key.seen.camera,
+        key.tracks.number,
+        key.tracks.px,
+        key.log_depth,
+        level,
+    )
+
+
+def _adjusted_link(adjusted: Adjusted, i: int, number: int, frame: KeyFrame) -> Link:
+    """Return what leads from an adjusted key frame to the next, which is given."""
+    here, there = adjusted.sights[i], adjusted.sights[i + 1]
+    motion = scaled(invert(here.map_T_camera) @ there.map_T_camera, float(np.exp(-here.log_scale)))
+    covariance = relative_covariance(adjusted.information, i, i + 1)[:6, :6]
+    covariance = INFLATION * covariance + _least() + _unknown_focal(frame, motion)
+    ratio = there.log_scale - here.log_scale
+    return (
+        Motion(number, frame.number, motion, covariance),
+        ScaleStep(number, frame.number, ratio, ADJUSTED_STEP_SIGMA),
+    )
+
+
+def _unknown_focal(frame: KeyFrame, motion: Array) -> Array:
+    """Return what is to be added to a covariance when the focal length is an estimate."""
+    if frame.focal_known:
+        return np.zeros((6, 6))
+    turn = FOCAL_SIGMA * float(rotation_angle(motion[:3, :3]))
+    shift = FOCAL_SIGMA * float(np.linalg.norm(motion[:3, 3]))
+    # Turns and shifts of one sign are wrong by one factor, so they do not average out.
+    return FOCAL_STEPS * np.diag([turn**2] * 3 + [shift**2] * 3)
+
+
+def _least() -> Array:
+    return np.diag([LEAST_TURN_SIGMA**2] * 3 + [LEAST_SHIFT_SIGMA**2] * 3)

@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Key frames that saw the same place at different times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, scaled
+from ttt3r_ros.graph.belief import LoopCounts
+from ttt3r_ros.graph.closure import adjoint, Closure, verify
+from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.places import Vocabulary
+from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.rotations import log_pose
+from ttt3r_ros.graph.thinning import joined, joined_step
+
+VOCABULARY_KEYS = 10
+RECENT_KEYS = 9  # share features with the newest one anyway
+CANDIDATES = 3
+KERNEL = 1.0
+RATIO_SIGMA = 0.06
+FOCAL_SIGMA = 0.1  # radians and metres, without calibration
+# A loop must lie within what the path may have drifted, and agree with the others afterwards.
+MOST_SURPRISE = 25.0  # chi2 of six numbers
+DRIFT_ALLOWANCE = 4.0  # on its variance: errors of key frames that follow each other go together
+MOST_SIGMAS_AFTER = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """What closes a loop: the motion in both directions, and the ratio of the scales."""
+
+    forth: Motion
+    back: Motion
+    ratio: ScaleStep
+
+    @classmethod
+    def of(cls, here: int, there: int, closure: Closure, focal_known: bool) -> Loop:
+        """
+        Take over what two key frames measured.
+
+        :param here: number of one, there: of the other.
+        :param focal_known: whether the camera is calibrated.
+        """
+        forth, back = closure.here_T_there, closure.there_T_here
+        added = (0.0 if focal_known else FOCAL_SIGMA**2) * np.eye(6)
+        return cls(
+            Motion(here, there, forth.key_T_camera, forth.covariance + added, kernel=KERNEL),
+            Motion(there, here, back.key_T_camera, back.covariance + added, kernel=KERNEL),
+            ScaleStep(here, there, closure.log_ratio, RATIO_SIGMA, KERNEL),
+        )
+
+    def handed_over(
+        self, motion: Motion, step: ScaleStep, at: Estimate, indices: tuple[int, int, int]
+    ) -> Loop:
+        """
+        Return the loop to the next key frame after the one where it ends, which goes.
+
+        :param motion: from the one that goes to the next, step: alike.
+        :param indices: in the estimate, of where it begins, ends, and of the next.
+        """
+        here, gone, after = indices
+        moved = replace(joined(self.forth, motion, at, here, gone), kernel=KERNEL)
+        unit = float(np.exp(at.log_scales[here] - at.log_scales[after]))
+        there_T_here = scaled(invert(moved.here_T_there), unit)
+        turned = adjoint(moved.here_T_there)
+        covariance = turned @ moved.covariance @ turned.T
+        return Loop(
+            moved,
+            Motion(moved.there, moved.here, there_T_here, covariance, kernel=KERNEL),
+            replace(joined_step(self.ratio, step), kernel=KERNEL),
+        )
+
+
+class Loops:
+    """All loops that are believed: what is looked for, verified, and thrown out again."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.vocabulary: Vocabulary | None = None
+        self.counts = LoopCounts()
+        self._loops: dict[tuple[int, int], Loop] = {}
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Return the numbers of the key frames of each loop."""
+        return tuple(self._loops)
+
+    def added_to(self, graph: PoseGraph) -> PoseGraph:
+        """
+        Return a graph with the loops as its last motions and steps.
+
+        :param graph: without them.
+        """
+        motions: list[Motion] = []
+        for loop in self._loops.values():
+            motions += [loop.forth, loop.back]
+        steps = [loop.ratio for loop in self._loops.values()]
+        return replace(
+            graph,
+            motions=(*graph.motions, *motions),
+            scale_steps=(*graph.scale_steps, *steps),
+        )
+
+    def close(self, frames: dict[int, KeyFrame], graph: PoseGraph) -> bool:
+        """
+        Look for key frames that saw the same place as the newest one.
+
+        :param frames: all, of which the places are described on the way.
+        :param graph: of them, without loops.
+        :returns: whether one was found.
+        """
+        self._describe(frames)
+        frame, closed = frames[graph.numbers[-1]], False
+        for number in _candidates(frames, graph.numbers):
+            self.counts = replace(self.counts, tried=self.counts.tried + 1)
+            closure = verify(frames[number].view, frame.view)
+            if closure is None or not self.plausible(number, frame.number, closure, graph):
+                continue
+            self.counts = replace(self.counts, accepted=self.counts.accepted + 1)
+            loop = Loop.of(number, frame.number, closure, frame.focal_known)
+            self._loops[number, frame.number] = loop
+            closed = True
+        return closed
+
+    def _describe(self, frames: dict[int, KeyFrame]) -> None:
+        """Compute the vectors by which key frames are found as places."""
+        fresh = [frame for frame in frames.values() if not len(frame.place)]
+        if self.vocabulary is None:
+            if len(frames) < VOCABULARY_KEYS:
+                return
+            self.vocabulary = Vocabulary.learned([f.view.features.descriptors for f in fresh])
+        for one in fresh:
+            place = self.vocabulary.describe(one.view.features.descriptors)
+            frames[one.number] = replace(one, place=place)
+
+    def plausible(self, here: int, there: int, closure: Closure, graph: PoseGraph) -> bool:
+        """
+        Check that a loop is not farther off than the path may have drifted.
+
+        :param here: number of one key frame, there: of the other.
+        :param graph: without loops.
+        """
+        i, j = graph.numbers.index(here), graph.numbers.index(there)
+        poses, log_scales = graph.estimate.poses, graph.estimate.log_scales
+        here_T_there = invert(poses[i]) @ poses[j]
+        drift = _relative(joint_covariance(self.added_to(graph), i, j), here_T_there)
+        measured = scaled(closure.here_T_there.key_T_camera, float(np.exp(log_scales[i])))
+        error = log_pose(invert(measured) @ here_T_there)
+        covariance = DRIFT_ALLOWANCE * drift + closure.here_T_there.covariance
+        return float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE
+
+    def reject(self, graph: PoseGraph) -> bool:
+        """
+        Throw out loops that the optimum contradicts.
+
+        :param graph: without loops, at the optimum with them.
+        :returns: whether there were any.
+        """
+        errors = self.added_to(graph).errors()[len(graph.motions) :].reshape(-1, 2).max(axis=1)
+        wrong = [pair for pair, off in zip(self._loops, errors) if off > MOST_SIGMAS_AFTER]
+        for pair in wrong:
+            del self._loops[pair]
+        self.counts = replace(self.counts, rejected=self.counts.rejected + len(wrong))
+        return bool(wrong)
+
+    def remove(
+        self,
+        number: int,
+        after: int,
+        link: tuple[Motion, ScaleStep | None],
+        graph: PoseGraph,
+    ) -> None:
+        """
+        Remove a key frame; loops that end there end at the next one.
+
+        :param after: number of the next one.
+        :param link: what leads there.
+        :param graph: with both.
+        """
+        index = {n: i for i, n in enumerate(graph.numbers)}
+        motion, step = link
+        for here, there in list(self._loops):
+            if there != number or (here, after) in self._loops or here == after or step is None:
+                continue
+            indices = index[here], index[number], index[after]
+            self._loops[here, after] = self._loops[here, there].handed_over(
+                motion, step, graph.estimate, indices
+            )
+        self._loops = {pair: loop for pair, loop in self._loops.items() if number not in pair}
+
+
+def _candidates(frames: dict[int, KeyFrame], numbers: Sequence[int]) -> list[int]:
+    """Return the key frames that look most like the last one, without the recent ones."""
+    place = frames[numbers[-1]].place
+    old = numbers[: max(len(numbers) - 1 - RECENT_KEYS, 0)]
+    if not len(place) or not old:
+        return []
+    similar = np.stack([frames[n].place for n in old]) @ place
+    return [old[i] for i in np.argsort(-similar)[:CANDIDATES]]
+
+
+def _relative(joint: Array, here_T_there: Array) -> Array:
+    """
+    Return the covariance of a pose as seen from another.
+
+    :param joint: (14, 14) of both key frames.
+    :param here_T_there: (4, 4).
+    """
+    by_here = -adjoint(invert(here_T_there))
+    covariance: Array = (
+        by_here @ joint[:6, :6] @ by_here.T
+        + by_here @ joint[:6, 7:13]
+        + joint[7:13, :6] @ by_here.T
+        + joint[7:13, 7:13]
+    )
+    return covariance
