@@ -32,6 +32,58 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope='session')
+def located_frame():
+    """Return a function that makes the result for an image, out of what a test names."""
+    import numpy as np
+
+    from ttt3r_ros.geometry import IDENTITY, Similarity
+    from ttt3r_ros.graph.back_end import LocatedFrame
+    from ttt3r_ros.graph.belief import Belief, LoopCounts
+    from ttt3r_ros.intrinsics import CameraIntrinsics
+    from ttt3r_ros.model.image_input import ImageFit
+    from ttt3r_ros.tracking.features import begin
+    from ttt3r_ros.tracking.following import Followed, KeyView, Seen
+    from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+
+    def make(
+        index=0,
+        segment=0,
+        points=None,
+        confidence=5.0,
+        map_T_camera=IDENTITY,
+        key=0,
+        map_T_key=None,
+        key_T_camera=None,
+        focal_px=500.0,
+        base_T_camera=None,
+    ):
+        if points is None:
+            points = np.array([[[0.0, 0, 1], [0, 0, 2]]])
+        shape = points.shape[:2]
+        pointmap = Pointmap(
+            points.astype(np.float32),
+            np.full(shape, confidence, np.float32),
+            np.full((*shape, 3), 80, np.uint8),
+        )
+        seen = Seen(10**9 + index, pointmap.colors, np.eye(3))
+        tracks = begin(np.zeros((16, 16), np.uint8))
+        view = KeyView(key, seen, tracks, np.empty(0), None, 'nothing', IDENTITY, 0.0)
+        followed = Followed(10**9 + index, view, IDENTITY, np.eye(6), 'features', False, False, 9)
+        fit = ImageFit.for_image(64, 48, 64, 16)
+        camera = CameraIntrinsics(64, 48, focal_px, focal_px, 31.5, 23.5)
+        tracked = TrackedFrame(index, segment, seen, followed, 1.0, pointmap, fit, camera, 0.5)
+        belief = Belief(Similarity(IDENTITY), 0, None, {}, {}, (), LoopCounts())
+        key_T_camera = map_T_camera if key_T_camera is None else key_T_camera
+        map_T_key = Similarity(IDENTITY) if map_T_key is None else map_T_key
+        return LocatedFrame(
+            tracked, 0, map_T_camera, np.eye(6), map_T_key, key_T_camera, base_T_camera, IDENTITY,
+            True, belief,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope='session')
 def ros_domain() -> int:
     """Isolate the ROS 2 traffic of this process; return its domain id."""
     domain = 1 + os.getpid() % 100

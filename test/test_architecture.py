@@ -68,6 +68,7 @@ ROS = {
     'diagnostic_msgs',
     'std_msgs',
     'std_srvs',
+    'visualization_msgs',
     'tf2_msgs',
 }
 ROOMS_WITH_ROS = {'node', 'players', 'doctor'}

@@ -249,7 +249,7 @@ def test_points_lie_on_the_rays_of_their_pixels(drives, factors):
 
 
 def test_the_estimated_focal_length_is_near_the_true_one(drives):
-    ratio = np.median([frame.tracked.focal_px for d in drives for frame in d.frames]) / FOCAL
+    ratio = np.median([frame.tracked.camera.fx for d in drives for frame in d.frames]) / FOCAL
     assert 1 / 1.22 < ratio < 1.22
 
 

@@ -362,11 +362,26 @@ class OdometrySettings(Checked):
     room = 'odometry'
     flat_with_room = True
 
-    scale: str = knob(
+    wheels: str = knob(
+        'usual',
+        'How good the odometry is: good errs by 0.1 % of the way, usual by 2 % and 3 % of each '
+        'turn, bad by 5 %; images correct it by so much.',
+        choices=('good', 'usual', 'bad'),
+    )
+    planar: str = knob(
         'auto',
-        'Unit of length of the map where another node publishes the odometry: auto adopts that '
-        'of the odometry when the two clearly differ, report only writes it to the diagnostics.',
-        choices=('auto', 'report'),
+        'Where the odometry stays in a plane, auto keeps height, roll and pitch of the robot in '
+        'the map as the odometry has them; off does not, for robots that drive up ramps.',
+        choices=('auto', 'off'),
+        live=True,
+    )
+    correction_speed: float = knob(
+        0.5,
+        'Speed at which map_frame to odom_frame follows corrections, in steps of 5 cm at most; '
+        '0: at once.',
+        'm/s',
+        0.0,
+        100.0,
         live=True,
     )
 

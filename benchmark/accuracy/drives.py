@@ -226,10 +226,11 @@ def _seen(front: Front, drive: Drive, name: str) -> Drive:
     for image, stamp_ns in zip(tqdm(drive.images, desc=name), drive.stamps_ns):
         frame, state = tracker.look(Observation(image, int(stamp_ns)))
         tracker.keep(state)
-        said['depth'].append(frame.pointmap.depth.astype(np.float16))
+        assert frame.seen.depth is not None
+        said['depth'].append(frame.seen.depth.astype(np.float16))
         said['confidence'].append(np.minimum(frame.pointmap.confidence, 1000).astype(np.float16))
-        said['pose'].append(frame.track_T_camera)
-        said['rest'].append((frame.segment, frame.focal_px))
+        said['pose'].append(frame.network_T_camera)
+        said['rest'].append((frame.segment, frame.camera.fx))
     segment, focal_px = zip(*said['rest'])
     seen = replace(
         drive,

@@ -174,7 +174,7 @@ def map_sequence(
     poses = []
     for rgb, stamp_ns in zip(sequence.rgb, sequence.stamps_ns.tolist()):
         located = mapper.observe(Observation(rgb, stamp_ns))
-        poses.append(located.tracked.track_T_camera)
+        poses.append(located.tracked.network_T_camera)
         progress.update()
     return np.stack(poses)
 

@@ -1,54 +1,112 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-import math
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, Similarity, transform
-from ttt3r_ros.graph.back_end import BackEnd
+from ttt3r_ros.geometry import (
+    BODY_T_OPTICAL,
+    invert,
+    rotation_about,
+    rotation_angle,
+    Similarity,
+    transform,
+)
+from ttt3r_ros.graph import back_end as room
+from ttt3r_ros.graph.anchor import agrees, flattened, is_planar, longest_step, towards
+from ttt3r_ros.graph.back_end import AtOnce, BackEnd
+from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
+from ttt3r_ros.graph.key_frame_graph import Change
+from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.settings import OdometrySettings
+from ttt3r_ros.tracking.features import begin
+from ttt3r_ros.tracking.following import Followed, KeyView, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 
 MAST = transform(rotation_about([1, 2, 3], 0.4), [0.1, 0.0, 0.8])
 PLACE = transform(rotation_about([0, 0, 1], 0.7), [4.0, 5.0, 0.0])
 DEPTH = 2.0
+TENTH = 100_000_000
+AT_ONCE = OdometrySettings(correction_speed=0.0)
 
 
 def track_pose(number):
-    """Return where the front end has camera `number`: on a screw, away from the origin."""
-    return transform(rotation_about([1, 0, 1], 0.1 * number), [0.3 * number, 0.1, 0.2])
+    """Return where the front end has camera `number`: on a screw that begins at the origin."""
+    return transform(rotation_about([1, 0, 1], 0.1 * number), [0.03 * number, 0, 0])
 
 
-def tracked(number):
+def tracked(number, pose=None, new_key=False):
     points = np.full((2, 3, 3), DEPTH, np.float32)
     confidence, colors = np.full((2, 3), 5.0, np.float32), np.zeros((2, 3, 3), np.uint8)
+    pose = track_pose(number) if pose is None else pose
+    seen = Seen(number * TENTH, colors, np.eye(3), network_T_camera=pose)
+    tracks = begin(np.zeros((16, 16), np.uint8))
+    key = KeyView(0, seen, tracks, np.empty(0), None, 'nothing', np.eye(4), 0.0)
+    followed = Followed(seen.stamp_ns, key, pose, np.eye(6), 'network', False, new_key, 0)
     pointmap = Pointmap(points, confidence, colors)
-    pose = track_pose(number)
-    return TrackedFrame(number, number, 0, 1.0, pose, pointmap, None, None, 100.0, 0.5)
+    return TrackedFrame(number, 0, seen, followed, 1.0, pointmap, None, None, 0.5)
 
 
-def locate(back_end, number, base_T_camera=None, odom_T_base=None):
+def locate(back_end, number, base_T_camera=None, odom_T_base=None, pose=None):
     seen = Observation(np.zeros((2, 3, 3), np.uint8), number, None, base_T_camera, odom_T_base)
-    return back_end.locate(tracked(number), seen)
-
-
-def drive(back_end, scale, count=120):
-    """Drive along x with an odometry whose metre is `scale` of the unit of `track`."""
-    for number in range(count):
-        pose = transform(np.eye(3), [0.1 * number, 0, 0])
-        frame = TrackedFrame(
-            number, number, 0, 1.0, pose, tracked(0).pointmap, None, None, 100.0, 0.5
-        )
-        odom_T_base = transform(np.eye(3), [0.1 * scale * number, 0, 0])
-        seen = Observation(np.zeros((2, 3, 3), np.uint8), number, None, np.eye(4), odom_T_base)
-        yield back_end.locate(frame, seen)
+    return back_end.locate(tracked(number, pose), seen)
 
 
 def step(first, second):
     return invert(track_pose(first)) @ track_pose(second)
+
+
+def along(way, height=0.0, roll=0.0):
+    return transform(rotation_about([1, 0, 0], roll), [way, 0.0, height])
+
+
+class Taught:
+    """Stands for the graph: has every key frame moved as `graph_T_track` says."""
+
+    def __init__(self, noise):
+        self.graph_T_track = Similarity(np.eye(4))
+        self.generation, self.keys = 0, []
+
+    @property
+    def belief(self):
+        poses = {key.number: self.graph_T_track.pose(key.track_T_camera) for key in self.keys}
+        scales = dict.fromkeys(poses, float(np.log(self.graph_T_track.scale)))
+        return Belief(self.graph_T_track, self.generation, None, poses, scales, (), LoopCounts())
+
+    def teach(self, graph_T_track):
+        self.graph_T_track = graph_T_track
+        self.generation += 1
+
+    def locate(self, followed, odom_T_base):
+        pose = self.graph_T_track.pose(followed.track_T_camera)
+        key = self.graph_T_track.pose(followed.key.track_T_camera)
+        return Located(pose, np.eye(6), Similarity(key, self.graph_T_track.scale))
+
+    def add(self, key):
+        self.keys.append(key)
+        self.generation += 1
+        gone = Heir(7, 0, np.eye(4), 0.0) if key.number == 8 else None
+        return Change(0.0, False, gone)
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """Return a function that makes a back end, and the graph that it asks."""
+
+    def make(settings=AT_ONCE, executor=None):
+        graph = Taught(None)
+        monkeypatch.setattr(room, 'KeyFrameGraph', lambda noise: graph)
+        return BackEnd(settings, executor or AtOnce()), graph
+
+    return make
+
+
+def plain():
+    return BackEnd(AT_ONCE, AtOnce())
 
 
 @pytest.mark.parametrize(
@@ -58,23 +116,25 @@ def step(first, second):
 def test_the_first_image_stands_where_odometry_or_convention_has_it(
     base_T_camera, odom_T_base, map_T_base
 ):
-    located = locate(BackEnd(OdometrySettings()), 3, base_T_camera, odom_T_base)
+    located = locate(plain(), 0, base_T_camera, odom_T_base)
 
     np.testing.assert_allclose(located.map_T_base, map_T_base, atol=1e-12)
 
 
 def test_later_images_move_as_the_front_end_does():
-    back_end = BackEnd(OdometrySettings())
-    first = locate(back_end, 0, MAST, PLACE)
+    back_end = plain()
+    first = locate(back_end, 0, MAST)
     second = locate(back_end, 4, MAST)
 
     expected = first.map_T_camera @ step(0, 4)
     np.testing.assert_allclose(second.map_T_camera, expected, atol=1e-12)
     np.testing.assert_allclose(second.map_T_base, expected @ invert(MAST), atol=1e-12)
+    through_key = second.map_T_key.pose(second.key_T_camera)
+    np.testing.assert_allclose(through_key, second.map_T_camera, atol=1e-12)
 
 
 def test_an_initial_pose_before_the_first_image_is_where_it_stands():
-    back_end = BackEnd(OdometrySettings())
+    back_end = plain()
     back_end.place_base(PLACE)
 
     located = locate(back_end, 0, MAST, transform(np.eye(3), [1, 0, 0]))
@@ -82,78 +142,170 @@ def test_an_initial_pose_before_the_first_image_is_where_it_stands():
     np.testing.assert_allclose(located.map_T_base, PLACE, atol=1e-12)
 
 
-def test_an_initial_pose_takes_the_next_images_along_and_changes_none_before():
-    back_end = BackEnd(OdometrySettings())
-    locate(back_end, 0, MAST)
+def test_an_initial_pose_takes_the_whole_map_along_and_changes_no_image_before(taught):
+    back_end, _ = taught()
+    first = locate(back_end, 0, MAST)
+    back_end.add(replace(first, tracked=tracked(0, new_key=True)))
     before = locate(back_end, 1, MAST)
     pose = before.map_T_camera.copy()
+    assert back_end.correction() is not None
 
     back_end.place_base(PLACE)
+    moved = back_end.correction()
     after = locate(back_end, 2, MAST)
 
     np.testing.assert_allclose(after.map_T_camera, PLACE @ MAST @ step(1, 2), atol=1e-12)
     np.testing.assert_array_equal(before.map_T_camera, pose)
-    np.testing.assert_array_equal(before.map_T_base, pose @ invert(MAST))
+    expected = PLACE @ MAST @ step(1, 0)
+    np.testing.assert_allclose(moved.map_T_key[0].a_T_b, expected, atol=1e-12)
+    assert back_end.correction() is None
 
 
-def test_without_odometry_at_a_stamp_the_last_place_of_the_odometry_holds():
-    back_end = BackEnd(OdometrySettings())
-    locate(back_end, 0, MAST, np.eye(4))
-    locate(back_end, 1, MAST, PLACE)
+def test_without_odometry_at_a_stamp_the_images_go_on_in_its_place():
+    back_end = plain()
+    locate(back_end, 0, MAST, PLACE)
     held = back_end.map_T_odom
 
     located = locate(back_end, 2, MAST)
 
-    np.testing.assert_array_equal(back_end.map_T_odom, held)
+    np.testing.assert_allclose(back_end.map_T_odom, held, atol=1e-12)
     np.testing.assert_allclose(held @ located.odom_T_base, located.map_T_base, atol=1e-12)
 
 
-@pytest.mark.parametrize('scale', [0.6, 1.5])
-def test_the_metre_of_the_odometry_counts_from_the_newest_camera_on(scale):
-    *before, changed, after = _until_rescaled(drive(BackEnd(OdometrySettings()), scale))
+def test_the_odometry_of_images_never_jumps_when_the_graph_learns(taught):
+    back_end, graph = taught()
+    before = locate(back_end, 0, MAST)
+    graph.teach(Similarity(along(1.0)))
+    after = locate(back_end, 1, MAST)
 
-    assert {located.rescaled for located in before} == {1.0}
-    assert changed.rescaled == pytest.approx(scale, rel=1e-6, abs=1e-6)
-    assert after.map_T_track.scale == pytest.approx(scale, rel=1e-6, abs=1e-6)
-    way = after.map_T_base[0, 3] - changed.map_T_base[0, 3]
-    assert way == pytest.approx(0.1 * scale, abs=1e-6)
-    depth = after.pointmap.depth
-    np.testing.assert_allclose(depth, DEPTH * scale, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(before[0].pointmap.depth, np.full((2, 3), DEPTH))
+    expected = before.odom_T_base @ MAST @ step(0, 1) @ invert(MAST)
+    np.testing.assert_allclose(after.odom_T_base, expected, atol=1e-12)
+    assert np.linalg.norm(after.map_T_base[:3, 3] - expected[:3, 3]) == pytest.approx(1, abs=1e-9)
 
 
-def _until_rescaled(frames):
-    for located in frames:
-        yield located
-        if located.rescaled != 1.0:
-            yield next(frames)
-            return
-    pytest.fail('the scale was never taken over')
+@pytest.mark.parametrize('error', [along(1.0), transform(rotation_about([0, 0, 1], 0.6), [0] * 3)])
+def test_a_correction_is_followed_in_steps_of_five_centimetres_and_reached(taught, error):
+    back_end, graph = taught(OdometrySettings(correction_speed=0.5))
+    locate(back_end, 0, np.eye(4), np.eye(4), along(0))
+    graph.teach(Similarity(error))
+
+    anchors = []
+    for number in range(1, 40):
+        odom_T_base = along(0.01 * number)
+        located = locate(back_end, number, np.eye(4), odom_T_base, along(0.01 * number))
+        anchors.append(back_end.map_T_odom)
+        # TF at the stamp of the image gives the pose that is published.
+        tf = back_end.map_T_odom @ odom_T_base
+        np.testing.assert_allclose(tf, located.map_T_base, atol=1e-12)
+
+    steps = invert(np.stack(anchors[:-1])) @ np.stack(anchors[1:])
+    at_robot = steps[:, :3, :3] @ np.array([0.4, 0, 0]) + steps[:, :3, 3] - [0.4, 0, 0]
+    assert np.linalg.norm(at_robot, axis=1).max() <= 0.05 + 0.4 * 0.05
+    assert rotation_angle(steps[:, :3, :3]).max() <= 0.05 + 1e-9
+    np.testing.assert_allclose(anchors[-1], error, atol=1e-9)
+    assert np.abs(anchors[3] - error).max() > 0.1
 
 
-def test_the_metre_outlives_a_reset_and_is_only_reported_where_asked_for():
-    back_end = BackEnd(OdometrySettings())
-    *_, last = drive(back_end, 1.5)
-    back_end.reset()
-    assert back_end.correction.scale == last.map_T_track.scale != 1.0
+@pytest.mark.parametrize('jump', [along(8.0), transform(rotation_about([0, 0, 1], 2.0), [0] * 3)])
+def test_a_jump_of_the_odometry_is_noticed_and_moves_no_robot(jump):
+    back_end = BackEnd(OdometrySettings(), AtOnce())
+    found = []
+    for number in range(6):
+        odom_T_base = along(0.03 * number)
+        if number > 2:
+            odom_T_base = jump @ odom_T_base
+        found.append(locate(back_end, number, np.eye(4), odom_T_base, along(0.03 * number)))
 
-    reporting = BackEnd(OdometrySettings(scale='report'))
-    *_, last = drive(reporting, 1.5)
-    assert last.map_T_track.scale == 1.0
-    assert last.odometry_scale.log_scale == pytest.approx(math.log(1.5), abs=1e-6)
+    assert [one.wheels_agree for one in found] == [True, True, True, False, True, True]
+    for number, one in enumerate(found):
+        np.testing.assert_allclose(one.map_T_base, along(0.03 * number), atol=0.01)
+    np.testing.assert_allclose(back_end.map_T_odom, invert(jump), atol=0.01)
 
 
-def test_initial_poses_are_no_evidence_about_the_scale():
-    back_end = BackEnd(OdometrySettings())
-    for number in range(40):
-        located = locate(back_end, number, MAST, transform(np.eye(3), [0.3 * number, 0, 0]))
-        back_end.place_base(transform(np.eye(3), [0, 2.0 * number, 0]))
+@pytest.mark.parametrize(('planar', 'stays'), [('auto', True), ('off', False)])
+def test_a_robot_on_planar_wheels_stays_on_the_floor(taught, planar, stays):
+    back_end, graph = taught(replace(AT_ONCE, planar=planar))
+    locate(back_end, 0, MAST, np.eye(4), track_pose(0))
+    graph.teach(Similarity(along(0.0, height=-1.1, roll=0.15)))
+    located = locate(back_end, 1, MAST, along(0.02))
 
-    assert located.odometry_scale.log_sigma == math.inf
+    height, tilt = located.map_T_base[2, 3], rotation_angle(located.map_T_base[:3, :3])
+    on_floor = abs(height) < 1e-9 and np.allclose(located.map_T_base[:3, 2], [0, 0, 1], atol=1e-9)
+    assert on_floor == stays, (height, tilt)
+
+
+def test_an_odometry_with_height_is_not_taken_for_planar(taught):
+    back_end, graph = taught()
+    locate(back_end, 0, MAST, np.eye(4), track_pose(0))
+    locate(back_end, 1, MAST, along(0.02, height=0.01))
+    graph.teach(Similarity(along(0.0, height=-1.1)))
+
+    # Later the robot is level again; what it is told of its height is believed.
+    assert locate(back_end, 2, MAST, along(0.04)).map_T_base[2, 3] < -0.5
+
+
+class Later(Executor):
+    """Keeps what is submitted until it is asked to run it."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        self.waiting.append((future, fn, args))
+        return future
+
+    def run(self):
+        for future, fn, args in self.waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_result(fn(*args))
+        self.waiting = []
+
+
+def test_key_frames_are_thought_about_elsewhere_and_nothing_waits(taught):
+    later = Later()
+    back_end, _ = taught(executor=later)
+    frame = locate(back_end, 0, MAST)
+    back_end.add(frame)  # no key frame
+    assert not later.waiting
+    back_end.add(replace(frame, tracked=tracked(0, new_key=True)))
+    assert back_end.correction() is None
+    locate(back_end, 1, MAST)
+
+    later.run()
+    correction = back_end.correction()
+
+    assert list(correction.map_T_key) == [0]
+    np.testing.assert_allclose(correction.map_T_key[0].a_T_b, MAST, atol=1e-12)
+    assert back_end.correction() is None
+
+
+def test_a_key_frame_that_went_is_told_once(taught):
+    back_end, _ = taught()
+    frame = tracked(0, new_key=True)
+    key = replace(frame.followed.key, number=8)
+    located = locate(back_end, 0)
+    back_end.add(
+        replace(located, tracked=replace(frame, followed=replace(frame.followed, key=key)))
+    )
+
+    assert [heir.gone for heir in back_end.correction().gone] == [7]
+    assert back_end.correction() is None
+
+
+def test_points_have_the_unit_that_the_graph_believes(taught):
+    back_end, graph = taught()
+    locate(back_end, 0)
+    graph.teach(Similarity(np.eye(4), 1.5))
+
+    located = locate(back_end, 1)
+
+    np.testing.assert_allclose(located.pointmap.depth, 1.5 * DEPTH, atol=1e-5)
+    assert located.scale == pytest.approx(1.5, abs=1e-12)
 
 
 def test_an_image_under_way_cannot_bring_back_the_old_map_to_odom():
-    back_end = BackEnd(OdometrySettings())
+    back_end = plain()
     locate(back_end, 0, MAST, np.eye(4))
 
     back_end.begin_epoch()  # by another thread, while the next image is being looked at
@@ -166,17 +318,50 @@ def test_an_image_under_way_cannot_bring_back_the_old_map_to_odom():
     assert back_end.is_current(fresh)
 
 
+def test_a_reset_stops_what_is_waiting_to_be_thought_about(taught):
+    later = Later()
+    back_end, graph = taught(executor=later)
+    frame = locate(back_end, 0)
+    back_end.add(replace(frame, tracked=tracked(0, new_key=True)))
+
+    back_end.reset()
+    later.run()
+
+    assert not graph.keys
+    assert back_end.correction() is None
+
+
 def test_a_resumed_map_does_not_keep_the_map_to_odom_of_the_one_before():
-    back_end = BackEnd(OdometrySettings())
+    back_end = plain()
     locate(back_end, 0, MAST, np.eye(4))
     locate(back_end, 5, MAST, np.eye(4))
     assert np.abs(back_end.map_T_odom - np.eye(4)).max() > 0.1
 
-    back_end.resume(Similarity(PLACE, 2.0))
+    back_end.resume(Similarity(PLACE))
 
     np.testing.assert_array_equal(back_end.map_T_odom, np.eye(4))
     located = locate(back_end, 1, MAST, np.eye(4))
-    expected = Similarity(PLACE, 2.0).pose(track_pose(1))
-    np.testing.assert_allclose(located.map_T_camera, expected, atol=1e-12)
-    back_end.reset()
-    assert back_end.correction.scale == 2.0
+    np.testing.assert_allclose(located.map_T_camera, PLACE @ track_pose(1), atol=1e-12)
+
+
+def test_poses_between_two_lie_on_the_way_and_never_too_far():
+    target = transform(rotation_about([0, 0, 1], 0.2), [1.0, 0, 0])
+
+    np.testing.assert_array_equal(towards(np.eye(4), target, 2.0), target)
+    part = towards(np.eye(4), target, 0.1)
+    assert np.linalg.norm(part[:3, 3]) == pytest.approx(0.1, abs=2e-3)
+    assert rotation_angle(part[:3, :3]) == pytest.approx(0.02, abs=2e-3)
+    assert longest_step(0.5, TENTH) == pytest.approx(0.05, abs=1e-12)
+    assert longest_step(0.5, 50 * TENTH) == pytest.approx(0.05, abs=1e-12)
+    assert longest_step(0.1, TENTH) == pytest.approx(0.01, abs=1e-12)
+    assert longest_step(0.0, TENTH) == np.inf
+
+
+def test_planes_and_agreement_are_told_apart():
+    assert is_planar(PLACE)
+    assert not is_planar(along(1.0, height=0.01))
+    assert not is_planar(along(1.0, roll=0.01))
+    np.testing.assert_allclose(flattened(along(2.0, 0.3, 0.1)), along(2.0), atol=1e-12)
+    np.testing.assert_allclose(flattened(PLACE), PLACE, atol=1e-12)
+    assert agrees(along(0.1), along(0.2))
+    assert not agrees(along(0.5), along(0.1))

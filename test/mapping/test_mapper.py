@@ -60,8 +60,8 @@ class WallPredictor:
 
 
 def seen(number):
-    """Return an image that is of grey `number` at its corner and shows something elsewhere."""
-    rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    """Return an image that is of grey `number` at its corner and else unlike all others."""
+    rgb = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     rgb[:4, :4] = number
     return Observation(rgb, round(number * 1e8))
 

@@ -124,11 +124,14 @@ def mapper():
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Return an image that is plainly of grey `number` above, and of a pattern below."""
+    """
+    Return an image that is plainly of grey `number` above, and of a pattern of its own below.
+
+    No feature of one is found in another, so the pose is that of the predictor.
+    """
     rgb = np.full((height, width, 3), number, np.uint8)
-    rgb[height // 2 :] = 255 * (np.indices((height - height // 2, width)) // 4 % 2).sum(0)[
-        ..., None
-    ].clip(0, 1).astype(np.uint8)
+    below = rgb[height // 2 :]
+    below[:] = np.random.default_rng(number).integers(0, 256, (*below.shape[:2], 1), np.uint8)
     return rgb
 
 

@@ -2,59 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import io
-import math
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from ttt3r_ros.geometry import IDENTITY, rotation_about, Similarity, transform
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.geometry import IDENTITY
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.mapping.world_map import WorldMap
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.preview import draw_preview, seen_from_above
 from ttt3r_ros.tools.run_record import RunRecord, SAMPLES
-from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
-from ttt3r_ros.tracking.scale import ScaleEstimate
+from ttt3r_ros.trajectory import Trajectory
 
 
-def frame(index, segment=0, points=None, confidence=5.0):
-    """Return a frame whose camera stands at (index, 0, 0), turned by index / 10."""
-    if points is None:
-        points = np.array([[[0.0, 0, 1], [0, 0, 2]]])
-    height, width = points.shape[:2]
-    tracked = TrackedFrame(
-        index=index,
-        stamp_ns=1_000_000_000 + index,
-        segment=segment,
-        scale=1.0,
-        track_T_camera=transform(rotation_about([0, 0, 1], index / 10), [index, 0, 0]),
-        pointmap=Pointmap(
-            points.astype(np.float32),
-            np.full((height, width), confidence, np.float32),
-            np.full((height, width, 3), 80, np.uint8),
-        ),
-        fit=ImageFit.for_image(64, 48, 64, 16),
-        intrinsics=None,
-        focal_px=500.0 + index,
-        gain_mean=0.5,
-    )
-    nothing = ScaleEstimate(0.0, math.inf)
-    return LocatedFrame(tracked, 0, Similarity(IDENTITY), None, IDENTITY, nothing, 1.0)
-
-
-def test_the_path_and_the_numbers_are_those_of_the_frames():
+def test_the_numbers_are_those_of_the_frames(located_frame):
     record = RunRecord()
     for i in range(5):
-        record.add(frame(i, segment=i // 3), latency_s=0.010 * (i + 1))
+        located = located_frame(i, segment=i // 3, focal_px=500.0 + i)
+        record.add(located, latency_s=0.010 * (i + 1))
 
-    trajectory = record.trajectory()
-
-    assert trajectory.stamps_ns.tolist() == [1_000_000_000 + i for i in range(5)]
-    for i in range(5):
-        np.testing.assert_array_equal(trajectory.poses[i], frame(i).map_T_camera)
+    assert len(record) == 5
     assert record.segments == 2
     assert record.focal_px() == 502.0
     assert record.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)
@@ -62,10 +30,10 @@ def test_the_path_and_the_numbers_are_those_of_the_frames():
 
 
 @pytest.mark.parametrize('count', [1, 7, 100, 1000])
-def test_the_samples_stay_few_and_cover_the_whole_run(count):
+def test_the_samples_stay_few_and_cover_the_whole_run(located_frame, count):
     record = RunRecord()
     for i in range(count):
-        record.add(frame(i), 0.0)
+        record.add(located_frame(i), 0.0)
 
     indices = [sample.index for sample in record.samples]
 
@@ -76,10 +44,10 @@ def test_the_samples_stay_few_and_cover_the_whole_run(count):
 
 
 @pytest.mark.parametrize('empty', [False, True])
-def test_the_preview_draws_a_map_and_also_an_empty_one(empty):
+def test_the_preview_draws_a_map_and_also_an_empty_one(located_frame, empty):
     record, world_map = RunRecord(), WorldMap(MappingSettings())
     points = np.random.default_rng(0).uniform([-2, -1, 1], [2, 1, 4], (30, 40, 3))
-    located = frame(0, points=points, confidence=1.0 if empty else 5.0)
+    located = located_frame(0, points=points, confidence=1.0 if empty else 5.0)
     record.add(located, 0.0)
     world_map.add(located)
     file = io.BytesIO()
@@ -88,7 +56,7 @@ def test_the_preview_draws_a_map_and_also_an_empty_one(empty):
         file,
         'a title',
         world_map.voxels.points(),
-        record.trajectory(),
+        Trajectory(np.array([0]), IDENTITY[None]),
         record.samples,
         0.05,
     )

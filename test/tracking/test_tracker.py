@@ -106,25 +106,27 @@ def run(tracker, numbers):
 def assert_same(frames, others):
     assert len(frames) == len(others)
     for frame, other in zip(frames, others):
-        for field in dataclasses.fields(frame):
-            if field.name != 'pointmap':
-                assert np.array_equal(getattr(frame, field.name), getattr(other, field.name))
+        for name in ('index', 'stamp_ns', 'segment', 'scale', 'camera', 'gain_mean'):
+            assert getattr(frame, name) == getattr(other, name), name
+        for name in ('network_T_camera', 'track_T_camera'):
+            np.testing.assert_array_equal(getattr(frame, name), getattr(other, name), name)
         for field in dataclasses.fields(frame.pointmap):
             parts = (getattr(f.pointmap, field.name) for f in (frame, other))
             np.testing.assert_array_equal(*parts, field.name)
 
 
-def test_the_first_frame_lies_in_track_as_predicted():
+def test_the_first_frame_lies_where_the_network_has_it_and_track_begins_there():
     predictor = ExactPredictor()
     (frame,) = run(Tracker(predictor, TrackingSettings()), [4])
 
-    np.testing.assert_allclose(frame.track_T_camera, FIRST_POSE, atol=1e-15)
+    np.testing.assert_allclose(frame.network_T_camera, FIRST_POSE, atol=1e-15)
+    np.testing.assert_array_equal(frame.track_T_camera, np.eye(4))
     rays = CameraIntrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH // 2, HEIGHT // 2).rays()
     points = rays * predictor.depth(4, (HEIGHT, WIDTH))[..., None]
     np.testing.assert_allclose(frame.pointmap.points_camera, points, atol=1e-6)
     homogeneous = np.concatenate([points, np.ones((HEIGHT, WIDTH, 1))], axis=-1)
-    in_track = np.einsum('ij,hwj->hwi', frame.track_T_camera, homogeneous)[..., :3]
-    found = frame.pointmap.points_in(frame.track_T_camera)
+    in_track = np.einsum('ij,hwj->hwi', frame.network_T_camera, homogeneous)[..., :3]
+    found = frame.pointmap.points_in(frame.network_T_camera)
     np.testing.assert_allclose(found, in_track, atol=1e-5)
     assert (frame.index, frame.stamp_ns, frame.segment, frame.scale) == (0, 1040, 0, 1.0)
     assert frame.gain_mean == 0.5
@@ -142,9 +144,11 @@ def test_a_chain_of_exact_segments_is_exact(interval, overlap):
     assert [f.segment for f in frames] == [i // interval if interval else 0 for i in range(23)]
     assert {f.scale for f in frames} == {1.0}
     for number, frame in enumerate(frames):
-        np.testing.assert_allclose(
-            frame.track_T_camera, predictor.expected_pose(number), atol=1e-12
-        )
+        expected = predictor.expected_pose(number)
+        np.testing.assert_allclose(frame.network_T_camera, expected, atol=1e-12)
+        # Images without features move as the network does.
+        moved = invert(predictor.expected_pose(0)) @ expected
+        np.testing.assert_allclose(frame.track_T_camera, moved, atol=1e-12)
 
 
 @pytest.mark.parametrize('overlap', [1, 3])
@@ -162,7 +166,7 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
         depth = first_scale * predictor.depth(number, (HEIGHT, WIDTH))
         np.testing.assert_allclose(frame.pointmap.points_camera[..., 2], depth, atol=1e-5)
         np.testing.assert_allclose(
-            frame.track_T_camera, predictor.expected_pose(number), atol=1e-5
+            frame.network_T_camera, predictor.expected_pose(number), atol=1e-5
         )
 
 
@@ -286,7 +290,7 @@ def test_a_segment_that_cannot_start_waits_for_the_next_image():
     frames = run(Tracker(predictor, TrackingSettings(reset_interval=3)), range(8))
 
     assert [f.segment for f in frames] == [0, 0, 0, 0, 0, 1, 1, 1]
-    np.testing.assert_allclose(frames[-1].track_T_camera, predictor.expected_pose(7), atol=1e-12)
+    np.testing.assert_allclose(frames[-1].network_T_camera, predictor.expected_pose(7), atol=1e-12)
 
 
 def test_looking_without_writing_gives_the_pose_and_changes_nothing():
@@ -301,7 +305,7 @@ def test_looking_without_writing_gives_the_pose_and_changes_nothing():
     assert {f.segment for f in frames} == {0}
     for number, frame in enumerate(frames, start=3):
         np.testing.assert_allclose(
-            frame.track_T_camera, predictor.expected_pose(number), atol=1e-12
+            frame.network_T_camera, predictor.expected_pose(number), atol=1e-12
         )
 
 
@@ -316,11 +320,11 @@ def test_the_size_of_the_images_may_change():
     assert [f.pointmap.confidence.shape for f in frames] == shapes
     for number, frame in enumerate(frames):
         np.testing.assert_allclose(
-            frame.track_T_camera, predictor.expected_pose(number), atol=1e-12
+            frame.network_T_camera, predictor.expected_pose(number), atol=1e-12
         )
         # The network's focal length, in pixels of the original image.
         factor = max(sizes[number]) / WIDTH
-        assert frame.focal_px == pytest.approx(FOCAL * factor, abs=0.01)
+        assert frame.camera.fx == pytest.approx(FOCAL * factor, abs=0.01)
 
 
 def test_with_intrinsics_points_lie_on_the_true_rays():
@@ -334,7 +338,7 @@ def test_with_intrinsics_points_lie_on_the_true_rays():
     # Half the size: the centre of pixel u lies at 2 u + 0.5 of the original image.
     np.testing.assert_allclose(70.0 * x / z + 30.0, 2 * u + 0.5, atol=1e-4)
     np.testing.assert_allclose(71.0 * y / z + 25.0, 2 * v + 0.5, atol=1e-4)
-    assert frame.focal_px == 70.0
+    assert frame.camera.fx == 70.0
 
 
 def test_the_tracker_is_not_fooled_by_a_buffer_that_is_used_again():
@@ -346,7 +350,7 @@ def test_the_tracker_is_not_fooled_by_a_buffer_that_is_used_again():
         buffer[:] = number
         frame = follow(tracker, buffer, number)
 
-    np.testing.assert_allclose(frame.track_T_camera, predictor.expected_pose(5), atol=1e-12)
+    np.testing.assert_allclose(frame.network_T_camera, predictor.expected_pose(5), atol=1e-12)
 
 
 def test_memory_does_not_grow_with_the_number_of_frames():

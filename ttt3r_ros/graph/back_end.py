@@ -1,20 +1,43 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where `track` lies in the map: the one correction, and what follows from it."""
+"""Where images lie in the map: key frames and wheels, and what follows for `map` to `odom`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32
-from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, Similarity
-from ttt3r_ros.graph.odometry import OdometryScale
+from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
+from ttt3r_ros.graph.anchor import agrees, Anchor, flattened, is_planar, longest_step, towards
+from ttt3r_ros.graph.belief import Belief
+from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
+from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.scale import ScaleEstimate
+
+Result = TypeVar('Result')
+
+# More key frames than these wait for nothing: the next image does.
+MOST_WAITING = 20
+
+
+class AtOnce(Executor):
+    """Runs what is submitted before it returns: so that a run can be repeated to the bit."""
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """Return the finished future."""
+        done: Future[Result] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,75 +45,116 @@ class LocatedFrame:
     """
     One image in the map, in metres; it never changes.
 
-    tracked: as the front end saw it. epoch: of the map that it belongs to. map_T_track: the
-    correction that was applied. base_T_camera: (4, 4), where the camera is mounted, or None for a
-    camera alone, which is its own base. odom_T_base: (4, 4) at the stamp. odometry_scale: from
-    lengths of the map to those of the odometry. rescaled: by which lengths are multiplied from
-    the next image on, mostly 1.
+    tracked: as the front end saw it. epoch: of the map that it belongs to. map_T_camera: (4, 4),
+    as published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
+    translation to the right of it, since the newest key frame. map_T_key: of the key frame that
+    it is relative to, from the unit of that one's depth, as believed now. key_T_camera: (4, 4),
+    in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
+    which is its own base. odom_T_base: (4, 4) at the stamp. wheels_agree: whether the odometry
+    moved about as the images say since the image before. belief: by which it was located, in the
+    frame of the first key frame.
     """
 
     tracked: TrackedFrame
     epoch: int
-    map_T_track: Similarity
+    map_T_camera: Array
+    covariance: Array
+    map_T_key: Similarity
+    key_T_camera: Array
     base_T_camera: Array | None
     odom_T_base: Array
-    odometry_scale: ScaleEstimate
-    rescaled: float
+    wheels_agree: bool
+    belief: Belief
 
-    @cached_property
-    def map_T_camera(self) -> Array:
-        """Return the pose of the camera, (4, 4)."""
-        return self.map_T_track.pose(self.tracked.track_T_camera)
+    @property
+    def key(self) -> int:
+        """Return the number of the key frame that the image is relative to."""
+        return self.tracked.followed.key.number
 
     @cached_property
     def map_T_base(self) -> Array:
         """Return the pose of the robot, (4, 4); without a robot, of the camera."""
         return _base(self.map_T_camera, self.base_T_camera)
 
+    @property
+    def scale(self) -> float:
+        """Return metres per unit of the network's depth of this image."""
+        return self._metres_per_track * self.tracked.scale
+
     @cached_property
     def pointmap(self) -> Pointmap:
         """Return the points, metres, camera frame."""
-        return self.tracked.pointmap.scaled(self.map_T_track.scale)
+        return self.tracked.pointmap.scaled(self._metres_per_track)
 
     def points_map(self) -> Array32:
         """Return the points, (h, w, 3) float32, metres, map frame."""
-        return self.pointmap.points_in(self.map_T_camera)
+        return self.pointmap.points_in(self.map_T_key.pose(self.key_T_camera))
+
+    @property
+    def _metres_per_track(self) -> float:
+        return self.map_T_key.scale / float(np.exp(self.tracked.followed.key.log_scale))
 
 
 @dataclass(frozen=True, eq=False)
-class Anchor:
+class Correction:
     """
-    Where the odometry lies in the map.
+    What key frames have taught.
 
-    epoch: of the map for which it holds. map_T_odom: (4, 4).
+    map_T_key: of each key frame, from the unit of its depth. gone: key frames that were removed
+    since the correction before.
     """
 
-    epoch: int
-    map_T_odom: Array
+    map_T_key: Mapping[int, Similarity]
+    gone: tuple[Heir, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class KeyFrames:
+    """
+    What the map hangs on.
+
+    map_T_camera: (4, 4) by number. loops: pairs of numbers that saw the same place.
+    """
+
+    map_T_camera: Mapping[int, Array]
+    loops: tuple[tuple[int, int], ...]
 
 
 class BackEnd:
     """
-    Own the correction from `track` to the map.
+    Own the graph of key frames, and where the odometry lies in the map.
 
-    It begins where the odometry, an initial pose or a loaded map has the first image, and takes
-    over initial poses and the metre of the odometry. That unit of length outlives a reset: it is
-    the network's, with this camera.
+    The map begins where the odometry or an initial pose has the first image. An image is located
+    by what is believed when it comes; an executor thinks about new key frames, and `correction`
+    returns what that has changed.
 
     One thread maps; `map_T_odom`, `begin_epoch` and `is_current` may be used by another one.
     """
 
-    def __init__(self, settings: OdometrySettings) -> None:
-        """Begin with nothing located."""
-        self._settings = settings
-        self._correction = Similarity(IDENTITY)
-        self._epoch = 0
-        self.reset()
+    def __init__(self, settings: OdometrySettings, executor: Executor) -> None:
+        """
+        Begin with nothing located.
 
-    @property
-    def correction(self) -> Similarity:
-        """Return map_T_track, in metres per unit of `track`."""
-        return self._correction
+        :param executor: thinks about key frames, one after the other.
+        """
+        self._settings = settings
+        self._executor = executor
+        self._epoch = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        noise = replace(NOISES[self._settings.wheels], level=self._settings.planar != 'off')
+        self._graph = KeyFrameGraph(noise)
+        self._map_T_graph = IDENTITY
+        self._anchor = Anchor(self._epoch, IDENTITY)
+        self._newest: LocatedFrame | None = None
+        self._start_map_T_base: Array | None = None
+        self._resumed: Similarity | None = None
+        self._flat = True  # what came of the odometry so far is planar
+        self._thinking: list[Future[Change]] = []
+        self._told = 0  # generation of the last correction
+
+    # ---- results
 
     @property
     def map_T_odom(self) -> Array:
@@ -98,46 +162,84 @@ class BackEnd:
         anchor = self._anchor
         return anchor.map_T_odom if anchor.epoch == self._epoch else IDENTITY
 
-    def begin_epoch(self) -> None:
-        """Outdate all images that are under way: a reset is about to follow."""
-        self._epoch += 1
+    @property
+    def map_T_network(self) -> Similarity:
+        """Return where the network's chained poses lie in the map, at the newest image."""
+        newest = self._newest
+        if newest is None:
+            return self._resumed or Similarity(IDENTITY)
+        return Similarity.through(newest.map_T_camera, newest.tracked.network_T_camera, 1.0)
+
+    @property
+    def base_T_camera(self) -> Array | None:
+        """Return where the camera is mounted, (4, 4), by the newest image; None: nowhere."""
+        return None if self._newest is None else self._newest.base_T_camera
+
+    def key_frames(self) -> KeyFrames:
+        """Return the key frames and what connects them."""
+        belief = self._graph.belief
+        poses = {number: self._map_T_graph @ pose for number, pose in belief.poses.items()}
+        return KeyFrames(poses, belief.loops)
 
     def is_current(self, located: LocatedFrame) -> bool:
         """Return whether an image belongs to the present map."""
         return located.epoch == self._epoch
 
+    def correction(self) -> Correction | None:
+        """Return what key frames have changed since the last call, None where nothing."""
+        done = 0
+        while done < len(self._thinking) and self._thinking[done].done():
+            done += 1
+        finished, self._thinking = self._thinking[:done], self._thinking[done:]
+        gone = tuple(g for f in finished if (g := f.result().gone) is not None)
+        belief = self._graph.belief
+        if belief.generation == self._told and not gone:
+            return None
+        self._told = belief.generation
+        map_T_key = {
+            number: Similarity(self._map_T_graph @ pose, float(np.exp(belief.log_scales[number])))
+            for number, pose in belief.poses.items()
+        }
+        return Correction(map_T_key, gone)
+
+    # ---- requests of users
+
+    def begin_epoch(self) -> None:
+        """Outdate all images that are under way: a reset is about to follow."""
+        self._epoch += 1
+
     def change(self, settings: OdometrySettings) -> None:
         """
-        Take over the settings that may change while mapping.
+        Apply the settings that may change while mapping.
 
-        :param settings: all of them.
+        :param settings: all of them; the quality of the wheels waits for the next reset.
         """
         self._settings = settings
 
+    def close(self) -> None:
+        """End the executor."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
     def reset(self) -> None:
-        """Forget everything but the unit of length."""
-        self._begin(Similarity(IDENTITY, self._correction.scale))
-        self._begun = False
+        """Delete everything; what is still thought about is of no use any more."""
+        for future in self._thinking:
+            future.cancel()
+        self._begin()
 
-    def resume(self, map_T_track: Similarity) -> None:
+    def resume(self, map_T_network: Similarity) -> None:
         """
-        Go on in a map that was saved.
+        Continue in a map that was saved.
 
-        :param map_T_track: where the tracker's next images lie in it.
+        :param map_T_network: where the network's next poses lie in it.
         """
-        self._begin(map_T_track)
-        self._begun = True
-
-    def _begin(self, correction: Similarity) -> None:
-        self._correction = correction
-        self._anchor = Anchor(self._epoch, IDENTITY)
-        self._odometry_scale = OdometryScale()
-        self._newest: LocatedFrame | None = None
-        self._start_map_T_base: Array | None = None
+        self.reset()
+        self._resumed = map_T_network
 
     def place_base(self, map_T_base: Array) -> None:
         """
-        Take over that the robot stood there at the newest image, or will at the first one.
+        Set the pose of the robot at the newest image, or at the first one.
+
+        In the middle of a map, all of it moves along: what changes is where its frame lies.
 
         :param map_T_base: (4, 4).
         """
@@ -145,75 +247,106 @@ class BackEnd:
         if newest is None:
             self._start_map_T_base = map_T_base
             return
-        self._odometry_scale.interrupt()
-        self._pass_through(map_T_base, newest.tracked, newest.base_T_camera)
+        self._map_T_graph = map_T_base @ invert(newest.map_T_base) @ self._map_T_graph
         self._anchor = Anchor(newest.epoch, map_T_base @ invert(newest.odom_T_base))
+        self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
+        self._told = -1  # all key frames have moved
+
+    # ---- one image
 
     def locate(self, tracked: TrackedFrame, seen: Observation) -> LocatedFrame:
         """
-        Apply the correction to an image.
+        Compute where an image lies in the map.
 
         :param tracked: what the front end made of it.
         :param seen: the same image as it came.
         """
-        start = self._start(seen)
-        if start is not None:
-            # Exactly there, whatever small motion the network sees in a first image.
-            self._pass_through(start, tracked, seen.base_T_camera)
-        self._begun, self._start_map_T_base = True, None
-        correction, anchor = self._correction, self._anchor
-        map_T_base = _base(correction.pose(tracked.track_T_camera), seen.base_T_camera)
-        odom_T_base, rescaled = seen.odom_T_base, 1.0
-        if odom_T_base is None:
-            odom_T_base = invert(anchor.map_T_odom) @ map_T_base
+        epoch, mount = self._anchor.epoch, seen.base_T_camera
+        if self._newest is None:
+            self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
+        belief = self._graph.belief
+        found = self._graph.locate(tracked.followed, seen.odom_T_base)
+        in_graph = found.map_T_key
+        map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
+        key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
+        believed = _base(map_T_key.pose(key_T_camera), mount)
+        if self._newest is None:
+            pose, agree = believed, True
+            odom_T_base = believed if seen.odom_T_base is None else seen.odom_T_base
         else:
-            self._anchor = Anchor(anchor.epoch, map_T_base @ invert(odom_T_base))
-            self._odometry_scale.add(map_T_base, odom_T_base)
-            rescaled = self._take_over_scale(map_T_base, tracked, seen.base_T_camera)
+            odom_T_base, step, agree = self._moved(self._newest, tracked, seen, map_T_key)
+            if seen.odom_T_base is not None:
+                believed = self._in_plane(believed, odom_T_base)
+            elapsed_ns = tracked.stamp_ns - self._newest.tracked.stamp_ns
+            most_m = longest_step(self._settings.correction_speed, elapsed_ns)
+            pose = towards(self._newest.map_T_base @ step, believed, most_m)
+        self._anchor = Anchor(epoch, pose @ invert(odom_T_base))
         self._newest = LocatedFrame(
             tracked,
-            anchor.epoch,
-            correction,
-            seen.base_T_camera,
+            epoch,
+            _camera(pose, mount),
+            found.covariance,
+            map_T_key,
+            key_T_camera,
+            mount,
             odom_T_base,
-            self._odometry_scale.estimate(),
-            rescaled,
+            agree,
+            belief,
         )
         return self._newest
 
-    def _start(self, seen: Observation) -> Array | None:
-        """Return map_T_base of an image that begins a piece of the map; else None."""
-        if self._newest is not None:
-            return None
-        if self._start_map_T_base is not None or self._begun:
-            return self._start_map_T_base
+    def _moved(
+        self, before: LocatedFrame, tracked: TrackedFrame, seen: Observation, map_T_key: Similarity
+    ) -> tuple[Array, Array, bool]:
+        """Return odom_T_base, how the robot moved since an image, and whether wheels agree."""
+        metres = map_T_key.scale / float(np.exp(tracked.followed.key.log_scale))
+        step = scaled(invert(before.tracked.track_T_camera) @ tracked.track_T_camera, metres)
+        mount = seen.base_T_camera
+        if mount is not None:
+            step = mount @ step @ invert(mount)
+        if seen.odom_T_base is None:  # the images are the odometry
+            return before.odom_T_base @ step, step, True
+        by_wheels = invert(before.odom_T_base) @ seen.odom_T_base
+        agree = agrees(by_wheels, step)
+        return seen.odom_T_base, by_wheels if agree else step, agree
+
+    def add(self, located: LocatedFrame) -> None:
+        """
+        Have a new key frame thought about; other images teach nothing.
+
+        :param located: the newest image.
+        """
+        followed = located.tracked.followed
+        if not followed.new_key:
+            return
+        if len(self._thinking) >= MOST_WAITING:
+            wait(self._thinking[:1])
+        self._thinking.append(self._executor.submit(self._graph.add, followed.key))
+
+    def _start(self, tracked: TrackedFrame, seen: Observation) -> Array:
+        """Return map_T_camera of the first image."""
+        mount = seen.base_T_camera
+        if self._start_map_T_base is not None:
+            return _camera(self._start_map_T_base, mount)
+        if self._resumed is not None:
+            return self._resumed.pose(tracked.network_T_camera)
         if seen.odom_T_base is not None:
-            return seen.odom_T_base
+            return _camera(seen.odom_T_base, mount)
         # A camera alone looks ahead along x, z up.
-        return BODY_T_OPTICAL if seen.base_T_camera is None else IDENTITY
+        return BODY_T_OPTICAL if mount is None else mount
 
-    def _take_over_scale(
-        self, map_T_base: Array, tracked: TrackedFrame, base_T_camera: Array | None
-    ) -> float:
-        """Multiply lengths by what the odometry gives; return the factor."""
-        if self._settings.scale != 'auto':
-            return 1.0
-        factor = self._odometry_scale.estimate().chosen('auto')
-        if factor != 1.0:
-            self._odometry_scale.rescale(factor)
-            self._correction = Similarity(self._correction.a_T_b, factor * self._correction.scale)
-            self._pass_through(map_T_base, tracked, base_T_camera)
-        return factor
-
-    def _pass_through(
-        self, map_T_base: Array, tracked: TrackedFrame, base_T_camera: Array | None
-    ) -> None:
-        """Move the correction, its scale as it is, so that the robot stands there."""
-        map_T_camera = map_T_base if base_T_camera is None else map_T_base @ base_T_camera
-        self._correction = Similarity.through(
-            map_T_camera, tracked.track_T_camera, self._correction.scale
-        )
+    def _in_plane(self, map_T_base: Array, odom_T_base: Array) -> Array:
+        """Keep height, roll and pitch of the odometry where that is planar."""
+        self._flat &= is_planar(odom_T_base)
+        if not self._flat or self._settings.planar == 'off':
+            return map_T_base
+        flat: Array = flattened(map_T_base @ invert(odom_T_base)) @ odom_T_base
+        return flat
 
 
 def _base(map_T_camera: Array, base_T_camera: Array | None) -> Array:
     return map_T_camera if base_T_camera is None else map_T_camera @ invert(base_T_camera)
+
+
+def _camera(map_T_base: Array, base_T_camera: Array | None) -> Array:
+    return map_T_base if base_T_camera is None else map_T_base @ base_T_camera

@@ -18,6 +18,8 @@ from ttt3r_ros.graph.wheels import camera_covariance, camera_motion, WheelNoise
 from ttt3r_ros.tracking.following import Followed
 
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
+# Wheels that contradict the pixels by more slipped, jumped or began anew: chi2 of six numbers.
+MOST_SURPRISE = 64.0
 UNIT_SIGMA = 0.06  # of the logarithm of the unit in which pixels measure a way
 
 
@@ -27,12 +29,13 @@ class Located:
     Where an image is in the map.
 
     map_T_camera: (4, 4). covariance: (6, 6) of rotation and translation to the right of it, since
-    the newest key frame. log_scale: to be added to the log depth of the network's image.
+    the newest key frame. map_T_key: of the key frame that it is relative to, from the unit of
+    that one's depth.
     """
 
     map_T_camera: Array
     covariance: Array
-    log_scale: float
+    map_T_key: Similarity
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,13 @@ class Belief:
                 invert(newest.track_T_camera) @ followed.track_T_camera, self.correction.scale
             )
             covariance = covariance + (0.0 if key.motion is None else key.motion.covariance)
+        scale = float(np.exp(log_scale))
+        map_T_key = Similarity.through(pose @ motion, followed.key_T_camera, scale)
         if odom_T_base is not None and then is not None and seen.base_T_camera is not None:
             by_wheels = camera_motion(seen.base_T_camera, then, odom_T_base)
             theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
             motion, covariance = _fused(motion, covariance, by_wheels, theirs)
-        return Located(pose @ motion, covariance, log_scale)
+        return Located(pose @ motion, covariance, map_T_key)
 
 
 def _fused(
@@ -104,7 +109,9 @@ def _fused(
     way = motion[:3, :3].T @ motion[:3, 3]
     mine = LIVE_INFLATION * covariance + 1e-9 * np.eye(6)
     mine[3:, 3:] += UNIT_SIGMA**2 * np.outer(way, way)  # its unit is not known well
-    gain = mine @ np.linalg.inv(mine + theirs)
     error = log_pose(invert(motion) @ by_wheels)
+    if error @ np.linalg.solve(mine + theirs, error) > MOST_SURPRISE:
+        return motion, mine
+    gain = mine @ np.linalg.inv(mine + theirs)
     fused: Array = motion @ exp_pose(gain @ error)
     return fused, mine - gain @ mine

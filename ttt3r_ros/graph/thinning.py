@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, scaled
+from ttt3r_ros.geometry import invert, scaled, Similarity
 from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
 
@@ -33,6 +33,15 @@ class Heir:
     heir: int
     heir_T_gone: Array
     log_scale: float
+
+    def hangs_on(self, heir_scale: float) -> Similarity:
+        """
+        Return the similarity from the unit and frame of the one that went to those of the heir.
+
+        :param heir_scale: metres per unit of the heir's depth.
+        """
+        unit = 1 / heir_scale
+        return Similarity(scaled(self.heir_T_gone, unit), unit * float(np.exp(self.log_scale)))
 
 
 def most_covered(poses: Array, may_go: Sequence[int]) -> tuple[int, int] | None:

@@ -13,6 +13,9 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.graph.closure import adjoint
 
+LEVEL_M, LEVEL_RAD = 0.002, 0.001
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class WheelNoise:
@@ -21,13 +24,15 @@ class WheelNoise:
 
     way: share of the way. turn: share of the turn. slip: radians of wrong turn a metre. least:
     metres and radians that are always added, of the mount and of the time between image and
-    wheels.
+    wheels. level: whether a motion in the plane of the base is one: height, roll and pitch then
+    err by LEVEL_M and LEVEL_RAD only.
     """
 
     way: float = 0.02
     turn: float = 0.03
     slip: float = 0.012
     least: float = 0.002
+    level: bool = True
 
     def covariance(self, motion: Array) -> Array:
         """
@@ -40,7 +45,10 @@ class WheelNoise:
         turn = float(rotation_angle(motion[:3, :3]))
         turn_sigma = self.least + self.turn * turn + self.slip * way
         way_sigma = self.least + self.way * way + 0.5 * turn_sigma * way
-        return np.diag([turn_sigma**2] * 3 + [way_sigma**2] * 3)
+        sigma = np.array([turn_sigma] * 3 + [way_sigma] * 3)
+        if self.level and _in_plane(motion):
+            sigma[[0, 1, 5]] = np.minimum(sigma[[0, 1, 5]], [LEVEL_RAD, LEVEL_RAD, LEVEL_M])
+        return np.diag(sigma**2)
 
 
 NOISES = {
@@ -48,6 +56,12 @@ NOISES = {
     'usual': WheelNoise(),
     'bad': WheelNoise(way=0.05, turn=0.05, slip=0.02, least=0.005),
 }
+
+
+def _in_plane(motion: Array) -> bool:
+    """Return whether a motion has no height, roll and pitch, but for rounding."""
+    tilt = max(abs(motion[0, 2]), abs(motion[1, 2]))
+    return bool(abs(motion[2, 3]) < ROUNDING and tilt < ROUNDING)
 
 
 def camera_motion(base_T_camera: Array, odom_T_base: Array, later_odom_T_base: Array) -> Array:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import replace
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import IDENTITY, Similarity
-from ttt3r_ros.graph.back_end import BackEnd, LocatedFrame
+from ttt3r_ros.geometry import IDENTITY, invert, Similarity
+from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
+from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
@@ -18,6 +20,7 @@ from ttt3r_ros.tracking.guard import Guard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import Segment
 from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
+from ttt3r_ros.trajectory import Trajectory
 
 
 class Mapper:
@@ -34,6 +37,7 @@ class Mapper:
         predictor: FramePredictor,
         settings: MappingSettings,
         guard: type[Guard] = Guard,
+        executor: Executor | None = None,
     ) -> None:
         """
         Begin with an empty map.
@@ -41,6 +45,7 @@ class Mapper:
         :param predictor: the network.
         :param settings: values left to the network are taken from its checkpoint.
         :param guard: decides which images and predictions are refused.
+        :param executor: thinks about key frames, one after the other; None: `integrate` does.
         :raises CheckpointError: when those of the checkpoint are invalid.
         """
         self.predictor = predictor
@@ -48,8 +53,9 @@ class Mapper:
         self._settings = settings = replace(settings, tracking=tracking)
         self._guard = guard(tracking)
         self._tracker = Tracker(predictor, tracking)
-        self._back_end = BackEnd(settings.odometry)
+        self._back_end = BackEnd(settings.odometry, executor or AtOnce())
         self._map = WorldMap(settings)
+        self._trail = Trail()
         self._pending: LocatedFrame | None = None
         self._follows_only = False
 
@@ -65,16 +71,29 @@ class Mapper:
         self._guard.after(tracked, seen)
         self._tracker.keep(state)
         located = self._back_end.locate(tracked, seen)
-        self._pending = None if self._follows_only else located
+        self._pending = located
         return located
 
     def integrate(self) -> None:
         """Add the newest image to the map, and prepare for the next one."""
-        if self._pending is None:
+        located, self._pending = self._pending, None
+        if located is None:
             return
-        self._map.add(self._pending)
-        self._pending = None
-        self._tracker.look_ahead()
+        self._trail.add(located)
+        if not located.tracked.followed.still:
+            self._back_end.add(located)
+            if not self._follows_only:
+                self._map.add(located)
+                self._tracker.look_ahead()
+        self.correct()
+
+    def correct(self) -> bool:
+        """Move map and path to where the key frames are believed now; return whether they did."""
+        correction = self._back_end.correction()
+        if correction is None:
+            return False
+        self._trail.move(correction)
+        return True
 
     # ---- results
 
@@ -99,6 +118,20 @@ class Mapper:
         return self._map
 
     @property
+    def trail(self) -> Trail:
+        """Return the path of the camera."""
+        return self._trail
+
+    def path_of_base(self) -> Trajectory:
+        """Return the path of the robot; without a robot, of the camera."""
+        path, mount = self._trail.trajectory(), self._back_end.base_T_camera
+        return path if mount is None else replace(path, poses=path.poses @ invert(mount))
+
+    def key_frames(self) -> KeyFrames:
+        """Return the key frames and what connects them."""
+        return self._back_end.key_frames()
+
+    @property
     def map_T_odom(self) -> Array:
         """Return the pose of the odometry's frame in the present map, (4, 4), metres."""
         return self._back_end.map_T_odom
@@ -118,12 +151,17 @@ class Mapper:
         """Return whether an image belongs to the present map."""
         return self._back_end.is_current(located)
 
+    def close(self) -> None:
+        """End the executor; what it still thinks about is of no use any more."""
+        self._back_end.close()
+
     def reset(self) -> None:
-        """Delete everything but the unit of length."""
+        """Delete everything."""
         self._guard.reset()
         self._tracker.reset()
         self._back_end.reset()
         self._map = WorldMap(self._settings)
+        self._trail.reset()
         self._pending = None
         self._follows_only = False
 
@@ -158,7 +196,7 @@ class Mapper:
         state, grid = self._tracker.state, self._map.grid
         track = None
         if isinstance(state.network, RecurrentState):
-            map_T_world = self._back_end.correction.after(state.segment.track_T_world)
+            map_T_world = self._back_end.map_T_network.after(state.segment.track_T_world)
             track = StoredTrack(state.network, map_T_world, state.segment.number, state.frames)
         return StoredMap(
             self._map.voxels.points(),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-import math
 import resource
 import threading
 import time
@@ -18,9 +17,9 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 import torch
 
 from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.node.interface import Cause, DiagnosticKey, DROPPED_KEY, State
 from ttt3r_ros.settings import DiagnosticsSettings
-from ttt3r_ros.tracking.scale import ScaleEstimate
 
 # Rates and percentages are those of so many images, or of so many seconds.
 WINDOW_IMAGES = 120
@@ -84,7 +83,7 @@ class Health:
         self._gain_mean = 0.0
         self._calibrated = False
         self._scale = 1.0
-        self._odometry_scale = ScaleEstimate(0.0, math.inf)
+        self._keys, self._loops = 0, LoopCounts()
         self._began = time.monotonic()
 
     def received(self, stamp_ns: int, age_s: float) -> None:
@@ -131,10 +130,10 @@ class Health:
         tracked = located.tracked
         with self._lock:
             self._mapped += 1
-            self._calibrated = tracked.intrinsics is not None
+            self._calibrated = tracked.seen.focal_known
             self._gain_mean = tracked.gain_mean
-            self._scale = located.map_T_track.scale * tracked.scale
-            self._odometry_scale = located.odometry_scale
+            self._scale = located.scale
+            self._keys, self._loops = len(located.belief.poses), located.belief.counts
             self._window.mapped.append(time.monotonic())
             self._window.latencies_s.append(latency_s)
 
@@ -191,7 +190,11 @@ class Health:
             ),
             DiagnosticKey.GATE_MEAN: f'{self._gain_mean:.4f}',
             DiagnosticKey.SCALE: f'{self._scale:.3f}',
-            DiagnosticKey.ODOMETRY_OVER_MAP: self._odometry_scale.in_words(),
+            DiagnosticKey.KEY_FRAMES: self._keys,
+            DiagnosticKey.LOOPS: (
+                f'{self._loops.tried} tried, {self._loops.accepted} accepted, '
+                f'{self._loops.rejected} rejected'
+            ),
             **memory_mb(),
         }
 
@@ -304,12 +307,11 @@ class Reporter:
         :param arrived: monotonic seconds.
         """
         self._health.mapped(located, time.monotonic() - arrived)
-        if located.rescaled != 1.0:
-            self.note(
-                'scale',
-                f'by the odometry lengths of the map are {1 / located.rescaled:.2f} times too '
-                f'long: from now on they are multiplied by {located.rescaled:.3f}; ~/reset '
-                'begins a map that is all of the new scale',
+        if not located.wheels_agree:
+            self.warn(
+                'odometry jumped',
+                'the odometry moved otherwise than the images since the last one: wheels that '
+                'slip, a jump or a reset; the robot stays where the images have it',
             )
 
     def drop(self, cause: Cause, explanation: str) -> None:

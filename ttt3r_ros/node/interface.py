@@ -20,6 +20,7 @@ from nav_msgs.msg import OccupancyGrid, Odometry, Path
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import MarkerArray
 
 from ttt3r_ros.node.qos import image_qos, LATCHED, NEWEST, NEWEST_RELIABLE, RELIABLE
 from ttt3r_ros.settings import NodeSettings
@@ -108,7 +109,13 @@ PATH = Topic(
     '~/path',
     Path,
     RELIABLE,
-    'the path so far, at most `outputs.path_max_poses` poses, once a second',
+    'the path as it is believed now, at most `outputs.path_max_poses` poses, once a second',
+)
+LOOP_CLOSURES = Topic(
+    '~/loop_closures',
+    MarkerArray,
+    LATCHED,
+    'key frames, the way between them, and the places that were recognised, once a second',
 )
 OCCUPANCY = Topic(
     'map',
@@ -130,6 +137,7 @@ PUBLISHED = (
     POSE,
     ODOMETRY,
     PATH,
+    LOOP_CLOSURES,
     OCCUPANCY,
     DIAGNOSTICS,
 )
@@ -226,11 +234,8 @@ class DiagnosticKey(Enum):
         "share of the network's state rewritten by the newest image, 0 to 1",
     )
     SCALE = 'scale', 'metres of the map per unit of the network'
-    ODOMETRY_OVER_MAP = (
-        'odometry over map',
-        'length by odometry over length in the map, with its standard deviation, over the last '
-        'ten metres; unknown before four metres',
-    )
+    KEY_FRAMES = 'key frames', 'that the map hangs on; at most 500'
+    LOOPS = 'loops', 'places that were recognised: pairs compared, accepted, thrown out again'
     MEMORY_PEAK = 'memory peak (MB)', 'of the process'
     GPU_MEMORY = 'GPU memory (MB)', 'of the network on the GPU; only there'
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 import sys
 import traceback
 from typing import Any
@@ -41,6 +42,7 @@ from ttt3r_ros.units import NANOSECONDS
 
 HOUSEKEEPING_S = 0.5
 STOP_TIMEOUT_S = 4.0
+GRAPH_THREAD = 'ttt3r_graph'
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
 
 
@@ -58,7 +60,8 @@ def build_mapper(settings: Settings) -> Mapper:
         logger.warning(str(need))
     predictor = load_predictor(settings.model)
     predictor.warm_up(*EXPECTED_SIZE)
-    return Mapper(predictor, settings.mapping)
+    thinker = ThreadPoolExecutor(1, thread_name_prefix=GRAPH_THREAD)
+    return Mapper(predictor, settings.mapping, executor=thinker)
 
 
 class MappingNode(ManagedNode):
@@ -200,6 +203,7 @@ class MappingNode(ManagedNode):
         self._pipeline.begin_epoch()
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
+        self._pipeline.close()
 
     # ---- inputs
 
@@ -296,7 +300,7 @@ class MappingNode(ManagedNode):
         self._frames.send(node.map_frame, node.odom_frame, map_T_odom, stamp_ns)
 
     def _keep_house(self) -> None:
-        if self._active and self._outputs.has_new_map_subscriber():
+        if self._active:
             self._post(self._pipeline.publish_maps)
         around = self._surroundings()
         if around.conflict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import io
 import sys
+from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
 import cv2
@@ -15,6 +16,7 @@ from cv_bridge import CvBridge
 from geometry_msgs.msg import (
     Point,
     Pose,
+    PoseStamped,
     PoseWithCovariance,
     Quaternion,
     Transform,
@@ -22,16 +24,17 @@ from geometry_msgs.msg import (
     Twist,
     Vector3,
 )
-from nav_msgs.msg import MapMetaData, OccupancyGrid
+from nav_msgs.msg import MapMetaData, OccupancyGrid, Path
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
 import tf_transformations
+from visualization_msgs.msg import Marker, MarkerArray
 
 from ttt3r_ros import intrinsics
 from ttt3r_ros.arrays import Array, Array32, Pixels
-from ttt3r_ros.geometry import invert
+from ttt3r_ros.geometry import invert, quaternion_from_rotation
 from ttt3r_ros.image_formats import (
     check_raw,
     RAW_ENCODINGS,
@@ -43,13 +46,20 @@ from ttt3r_ros.image_formats import (
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.units import NANOSECONDS
+
+if TYPE_CHECKING:  # the recorder reads messages without loading torch
+    from ttt3r_ros.graph.back_end import KeyFrames
 
 CLOUD_FIELDS = [
     PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
     for i, name in enumerate(('x', 'y', 'z', 'rgb', 'confidence'))
 ]
 CLOUD_POINT = np.dtype([(field.name, np.float32) for field in CLOUD_FIELDS])
+
+KEY_FRAME_COLOR = ColorRGBA(r=0.2, g=0.5, b=1.0, a=1.0)
+LOOP_COLOR = ColorRGBA(r=1.0, g=0.3, b=0.1, a=1.0)
 
 COMPRESSED_MAGIC = {'jpeg': b'\xff\xd8', 'png': b'\x89PNG'}
 
@@ -306,6 +316,62 @@ def pose_message(a_T_b: Array) -> Pose:
     """
     x, y, z = (float(value) for value in a_T_b[:3, 3])
     return Pose(position=Point(x=x, y=y, z=z), orientation=_quaternion(a_T_b))
+
+
+def fill_path(message: Path, path: Trajectory, header: Header) -> None:
+    """
+    Write a path into a message; its poses are used again, which costs a tenth of new ones.
+
+    :param path: poses in the frame of the header.
+    """
+    message.header = header
+    count = len(path.stamps_ns)
+    del message.poses[count:]
+    while len(message.poses) < count:
+        message.poses.append(PoseStamped(header=Header(frame_id=header.frame_id)))
+    seconds, rest = (part.tolist() for part in np.divmod(path.stamps_ns, NANOSECONDS))
+    places = path.poses[:, :3, 3].tolist()
+    turns = quaternion_from_rotation(path.poses[:, :3, :3]).tolist()
+    for one, second, nanosecond, (x, y, z), turn in zip(
+        message.poses, seconds, rest, places, turns
+    ):
+        stamp, point, q = one.header.stamp, one.pose.position, one.pose.orientation
+        stamp.sec, stamp.nanosec = second, nanosecond
+        point.x, point.y, point.z = x, y, z
+        q.x, q.y, q.z, q.w = turn
+
+
+def loop_closures(key_frames: KeyFrames, header: Header) -> MarkerArray:
+    """
+    Return key frames as points, the way between them as a line, and loops as lines.
+
+    :param key_frames: in the frame of the header.
+    """
+    places = {
+        number: Point(**dict(zip('xyz', pose[:3, 3].tolist())))
+        for number, pose in key_frames.map_T_camera.items()
+    }
+    in_order = [places[number] for number in sorted(places)]
+    loops = [places[number] for pair in key_frames.loops for number in pair]
+    kinds = [
+        ('key frames', Marker.POINTS, in_order, KEY_FRAME_COLOR, 0.08),
+        ('way', Marker.LINE_STRIP, in_order if len(in_order) > 1 else [], KEY_FRAME_COLOR, 0.02),
+        ('loops', Marker.LINE_LIST, loops, LOOP_COLOR, 0.03),
+    ]
+    markers = [
+        Marker(
+            header=header,
+            ns=name,
+            type=kind,
+            # RViz refuses lines without points.
+            action=Marker.ADD if points else Marker.DELETE,
+            scale=Vector3(x=size, y=size, z=size),
+            color=color,
+            points=points,
+        )
+        for name, kind, points, color, size in kinds
+    ]
+    return MarkerArray(markers=markers)
 
 
 def transform_message(a_T_b: Array, a: str, b: str, stamp_ns: int) -> TransformStamped:

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-import math
 import time
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistWithCovariance
+from geometry_msgs.msg import PoseWithCovarianceStamped, TwistWithCovariance
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -23,10 +21,9 @@ from std_msgs.msg import Header
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.back_end import LocatedFrame
-from ttt3r_ros.intrinsics import CalibrationError
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
 from ttt3r_ros.mapping.voxels import VoxelMap
-from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
@@ -36,6 +33,7 @@ from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.units import NANOSECONDS
 
 PATH_PERIOD_S = 1.0
+LOOPS_PERIOD_S = 1.0
 
 
 class LatchedTopic:
@@ -50,10 +48,6 @@ class LatchedTopic:
         """Make it due, and treat all subscribers as new."""
         self._due = 0.0
         self._subscribers = 0
-
-    def has_new_subscriber(self) -> bool:
-        """Return whether there are more subscribers than when it was published last."""
-        return int(self._publisher.get_subscription_count()) > self._subscribers
 
     def take_turn(self, period: float) -> bool:
         """
@@ -106,7 +100,8 @@ class Outputs:
         self.odometry = None
         if settings().node.publish_odom_to_base_tf:
             self.odometry = self._make(interface.ODOMETRY)
-        self._poses: deque[PoseStamped] = deque(maxlen=settings().node.outputs.path_max_poses)
+        self.loop_closures = LatchedTopic(self._make(interface.LOOP_CLOSURES))
+        self._path = Path()
         self.restart()
 
     def _make(self, topic: Topic) -> LifecyclePublisher[Any]:
@@ -135,8 +130,7 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def restart(self) -> None:
-        """Delete the path, and make the maps due."""
-        self._poses.clear()
+        """Make everything due that shows a map."""
         self._last_odometry: tuple[int, Array] | None = None
         for topic in self._maps():
             topic.restart()
@@ -161,11 +155,9 @@ class Outputs:
         if self.depth.get_subscription_count():
             self.depth.publish(messages.depth_image(located.pointmap.depth, in_camera))
         if self.camera_info.get_subscription_count():
-            try:
-                self.camera_info.publish(messages.camera_info(located.tracked.camera(), in_camera))
-            except CalibrationError as error:
-                self._reporter.warn('focal length', f'the estimated focal length: {error}')
-        self._publish_path(located, in_map)
+            tracked = located.tracked
+            fitted = tracked.fit.intrinsics(tracked.camera)
+            self.camera_info.publish(messages.camera_info(fitted, in_camera))
 
     def _broadcast(self, located: LocatedFrame, base: str) -> None:
         """Send what moves with the robot; map to odom is sent by the timer of the node."""
@@ -223,43 +215,42 @@ class Outputs:
             )
         )
 
-    def _publish_path(self, located: LocatedFrame, header: Header) -> None:
-        pose = PoseStamped(header=header, pose=messages.pose_message(located.map_T_base))
-        if not self._poses or self._distance(pose) >= self._settings().node.outputs.path_step:
-            self._poses.append(pose)
-        now = time.monotonic()
-        if now >= self._path_due and self.path.get_subscription_count():
-            self._path_due = now + PATH_PERIOD_S
-            self.path.publish(Path(header=header, poses=list(self._poses)))
-
-    def _distance(self, pose: PoseStamped) -> float:
-        """Return the distance of a pose from the last one of the path, metres."""
-        old, new = self._poses[-1].pose.position, pose.pose.position
-        return math.dist((old.x, old.y, old.z), (new.x, new.y, new.z))
-
-    def publish_maps(self, world: WorldMap, stamp_ns: int) -> None:
+    def publish_maps(self, mapper: Mapper, stamp_ns: int) -> None:
         """
-        Publish the maps that are due and have subscribers; a new subscriber need not wait.
+        Publish what is due and has subscribers; a new subscriber need not wait.
 
         :param stamp_ns: of the newest image in the map, nanoseconds.
         """
-        self._publish_map_cloud(world.voxels, stamp_ns)
-        self._publish_occupancy(world.grid, stamp_ns)
+        header = messages.header(stamp_ns, self._settings().node.map_frame)
+        self._publish_path(mapper, header)
+        self._publish_loop_closures(mapper, header)
+        self._publish_map_cloud(mapper.map.voxels, header)
+        self._publish_occupancy(mapper.map.grid, header)
 
-    def _publish_map_cloud(self, voxels: VoxelMap, stamp_ns: int) -> None:
+    def _publish_path(self, mapper: Mapper, header: Header) -> None:
+        now = time.monotonic()
+        if now >= self._path_due and self.path.get_subscription_count():
+            self._path_due = now + PATH_PERIOD_S
+            messages.fill_path(self._path, mapper.path_of_base(), header)
+            self.path.publish(self._path)
+
+    def _publish_loop_closures(self, mapper: Mapper, header: Header) -> None:
+        if self.loop_closures.take_turn(LOOPS_PERIOD_S):
+            self.loop_closures.publish(messages.loop_closures(mapper.key_frames(), header))
+
+    def _publish_map_cloud(self, voxels: VoxelMap, header: Header) -> None:
         node = self._settings().node
         if not self.map_cloud.take_turn(node.outputs.map_cloud_period):
             return
         cloud = voxels.points()
         stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
-        header = messages.header(stamp_ns, node.map_frame)
         self.map_cloud.publish(
             messages.point_cloud(
                 cloud.points[::stride], cloud.colors[::stride], cloud.confidence[::stride], header
             )
         )
 
-    def _publish_occupancy(self, grid: OccupancyGrid, stamp_ns: int) -> None:
+    def _publish_occupancy(self, grid: OccupancyGrid, header: Header) -> None:
         node = self._settings().node
         if self.occupancy is None or not self.occupancy.take_turn(node.outputs.occupancy_period):
             return
@@ -276,15 +267,11 @@ class Outputs:
                 'the occupancy grid has its largest size, occupancy.max_side: the side far from '
                 'the robot is dropped',
             )
-        header = messages.header(stamp_ns, node.map_frame)
         self.occupancy.publish(messages.occupancy_grid(grid.occupancy(), header))
 
-    def has_new_map_subscriber(self) -> bool:
-        """Return whether a map has more subscribers than when it was published last."""
-        return any(topic.has_new_subscriber() for topic in self._maps())
-
     def _maps(self) -> list[LatchedTopic]:
-        return [topic for topic in (self.map_cloud, self.occupancy) if topic is not None]
+        topics = (self.map_cloud, self.occupancy, self.loop_closures)
+        return [topic for topic in topics if topic is not None]
 
     def _deviations(self) -> tuple[float, float]:
         node = self._settings().node

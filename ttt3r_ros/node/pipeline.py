@@ -89,6 +89,12 @@ class Pipeline:
     def load(self) -> None:
         """Load the network."""
         self._mapper = self._build_mapper(self._settings())
+        self._limit_path(self._mapper)
+
+    def close(self) -> None:
+        """End the threads of the mapper."""
+        if self._mapper is not None:
+            self._mapper.close()
 
     def begin_epoch(self) -> None:
         """Invalidate all images in process: a reset follows."""
@@ -99,6 +105,11 @@ class Pipeline:
         """Apply settings that have changed."""
         if self._mapper is not None:
             self._mapper.change(self._settings().mapping)
+            self._limit_path(self._mapper)
+
+    def _limit_path(self, mapper: Mapper) -> None:
+        outputs = self._settings().node.outputs
+        mapper.trail.limit(outputs.path_max_poses, outputs.path_step)
 
     def reset(self) -> str:
         """Delete the map; return a sentence for the user."""
@@ -156,6 +167,7 @@ class Pipeline:
         self.publish_maps()
 
     def publish_maps(self) -> None:
-        """Publish the maps that are due and have subscribers."""
+        """Publish what moves with corrections, as far as it is due and has subscribers."""
         if self._mapper is not None and self._newest_ns:
-            self._outputs.publish_maps(self._mapper.map, self._newest_ns)
+            self._mapper.correct()
+            self._outputs.publish_maps(self._mapper, self._newest_ns)

@@ -64,12 +64,13 @@ class Worker(Generic[Item]):
 
     def post(self, job: Callable[[], None]) -> None:
         """
-        Add a job; jobs are run before items.
+        Add a job, unless it waits already; jobs are run before items.
 
         :param job: called in the thread.
         """
         with self._changed:
-            self._jobs.append(job)
+            if job not in self._jobs:
+                self._jobs.append(job)
             self._changed.notify()
 
     def stop(self, timeout_s: float) -> bool:

@@ -274,7 +274,7 @@ class MappingRun:
         :param input_name: for people.
         :param stop: whether the run was interrupted.
         """
-        trajectory = self._record.trajectory()
+        trajectory = self._mapper.trail.trajectory()
         cloud = self._mapper.map.voxels.points()
         summary = self.summary(input_name, bool(stop.signal_number))
         plan = self._mapper.map.grid.occupancy()
@@ -324,7 +324,7 @@ class MappingRun:
         :param input_name: name of the input.
         :param interrupted: whether the run was interrupted.
         """
-        record, trajectory = self._record, self._record.trajectory()
+        record, trajectory = self._record, self._mapper.trail.trajectory()
         return {
             'input': input_name,
             'frames': len(record),

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The record of a mapping run besides the map: path, sample images and statistics."""
+"""The record of a mapping run besides map and path: sample images and statistics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.graph.back_end import LocatedFrame
-from ttt3r_ros.trajectory import Trajectory
 
 # At most twice as many sample frames are held.
 SAMPLES = 8
@@ -29,7 +28,7 @@ class Sample:
 
 class RunRecord:
     """
-    Collects the results of frames. Only the path grows with time, by 15 numbers per frame.
+    Collects the results of frames; it grows with time by two numbers a frame.
 
     segments: number of segments so far. samples: evenly spread over all frames.
     """
@@ -39,14 +38,12 @@ class RunRecord:
         self.segments = 0
         self.samples: list[Sample] = []
         self._sample_interval = 1
-        self._stamps_ns = array('q')
-        self._poses = array('d')
         self._latencies_s = array('d')
         self._focals_px = array('d')
 
     def __len__(self) -> int:
         """Return the number of frames."""
-        return len(self._stamps_ns)
+        return len(self._latencies_s)
 
     def add(self, located: LocatedFrame, latency_s: float) -> None:
         """
@@ -58,10 +55,8 @@ class RunRecord:
         tracked = located.tracked
         self._sample(located)
         self.segments = max(self.segments, tracked.segment + 1)
-        self._stamps_ns.append(tracked.stamp_ns)
-        self._poses.extend(located.map_T_camera[:3].ravel())
         self._latencies_s.append(latency_s)
-        self._focals_px.append(tracked.focal_px)
+        self._focals_px.append(tracked.camera.fx)
 
     def _sample(self, located: LocatedFrame) -> None:
         if len(self) % self._sample_interval:
@@ -71,13 +66,6 @@ class RunRecord:
         if len(self.samples) == 2 * SAMPLES:
             self.samples = self.samples[::2]
             self._sample_interval *= 2
-
-    def trajectory(self) -> Trajectory:
-        """Return the path so far, map_T_camera."""
-        poses = np.zeros((len(self), 4, 4))
-        poses[:, :3] = np.array(self._poses).reshape(-1, 3, 4)
-        poses[:, 3, 3] = 1.0
-        return Trajectory(np.array(self._stamps_ns, dtype=np.int64), poses)
 
     def latency_ms(self) -> dict[str, float]:
         """Return percentiles of the latency, milliseconds, of at least one frame."""

@@ -14,6 +14,10 @@ from ttt3r_ros.arrays import Array32
 ROUNDS = 10
 SMALLEST_RESIDUAL = 1e-8  # pixels; keeps the weights of exact pixels finite
 
+# Over so many images an estimate is steady; per pixel of the longest side it must be within these.
+STEADY_IMAGES = 31
+SHORTEST, LONGEST = 0.2, 10.0
+
 # One number needs no more pixels: of a larger map every second, third, ... row and column.
 MOST_PIXELS = 12_500
 
@@ -45,3 +49,19 @@ def estimate_focal(points_camera: Array32) -> float:
         weight = 1.0 / np.maximum(residual, SMALLEST_RESIDUAL)
         focal = (weight * along).mean() / (weight * square).mean()
     return max(float(focal), 0.0)
+
+
+def steady_focal(
+    before: tuple[float, ...], points_camera: Array32, side: int
+) -> tuple[tuple[float, ...], float]:
+    """
+    Return the median of the estimates of the last images, all per pixel of the longest side.
+
+    :param before: estimates of the images before, oldest first.
+    :param points_camera: (h, w, 3) float32 of the newest image, see `estimate_focal`.
+    :param side: the longest one of that image before it was cropped, pixels.
+    :returns: the estimates to go on with, and their median.
+    """
+    newest = estimate_focal(points_camera) / side
+    kept = (*before, min(max(newest, SHORTEST), LONGEST))[-STEADY_IMAGES:]
+    return kept, float(np.median(kept))

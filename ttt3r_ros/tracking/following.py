@@ -150,9 +150,7 @@ class Trace:
     still: bool
 
 
-def trace(
-    image: NDArray[np.uint8], odom_T_base: Array | None, state: FollowState | None
-) -> Trace:
+def trace(image: NDArray[np.uint8], odom_T_base: Array | None, state: FollowState | None) -> Trace:
     """
     Follow the features into an image.
 

@@ -16,6 +16,7 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 
 if TYPE_CHECKING:  # the recorder reads occupancy grids without loading torch
     from ttt3r_ros.model.image_input import ImageFit
+    from ttt3r_ros.tracking.following import Followed, Seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,34 +86,37 @@ class TrackedFrame:
     """
     One image in `track`: the frame of the first camera, continuous, drifting, never corrected.
 
-    index: images mapped before this one since the last reset. stamp_ns: of the image. segment:
-    number of its segment. scale: units of `track` per unit of the network in this segment;
-    applied to all lengths here. track_T_camera: (4, 4). pointmap: in units of `track`. fit: from
-    the original image to the one that the network saw. intrinsics: of the original image, where
-    they are known. focal_px: pixels of the original image, the calibrated fx or an estimate.
-    gain_mean: how much of the state this image rewrote, 0 to 1.
+    index: images mapped before this one since the last reset. segment: number of its segment.
+    seen: what is known of it. followed: where its features were found. scale: units of `track`
+    per unit of the network's depth of this image. pointmap: in units of `track`. fit: from the
+    original image to the one that the network saw. camera: of the original image, without
+    distortion; its focal length is an estimate where the camera is not calibrated. gain_mean: how
+    much of the state this image rewrote, 0 to 1.
     """
 
     index: int
-    stamp_ns: int
     segment: int
+    seen: Seen
+    followed: Followed
     scale: float
-    track_T_camera: Array
     pointmap: Pointmap
     fit: ImageFit
-    intrinsics: CameraIntrinsics | None
-    focal_px: float
+    camera: CameraIntrinsics
     gain_mean: float
 
-    def camera(self) -> CameraIntrinsics:
-        """
-        Return the intrinsics of the image that the network saw.
+    @property
+    def stamp_ns(self) -> int:
+        """Return the stamp of the image, nanoseconds."""
+        return self.seen.stamp_ns
 
-        :raises CalibrationError: when the estimated focal length cannot be one.
-        """
-        camera = self.intrinsics
-        if camera is None:
-            width, height = self.fit.original
-            center = (0.5 * (width - 1), 0.5 * (height - 1))
-            camera = CameraIntrinsics(width, height, self.focal_px, self.focal_px, *center)
-        return self.fit.intrinsics(camera.without_distortion())
+    @property
+    def track_T_camera(self) -> Array:
+        """Return the pose, (4, 4)."""
+        return self.followed.track_T_camera
+
+    @property
+    def network_T_camera(self) -> Array:
+        """Return the pose by the network alone, (4, 4), its segments chained."""
+        pose = self.seen.network_T_camera
+        assert pose is not None
+        return pose

@@ -50,13 +50,6 @@ class ScaleEstimate:
             return math.exp(self.log_scale)
         return 1.0
 
-    def in_words(self) -> str:
-        """Return the scale and its standard deviation as text."""
-        if math.isinf(self.log_sigma):
-            return 'unknown'
-        scale = math.exp(self.log_scale)
-        return f'{scale:.3f} +- {scale * self.log_sigma:.3f}'
-
 
 def estimate_scale(
     depths: Sequence[tuple[Array32, Array32]],

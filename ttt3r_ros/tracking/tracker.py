@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The front end: the network over time, chained by segments, in one continuous frame `track`."""
+"""The front end: network and features over time, in one continuous frame `track`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy as np
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import IDENTITY, Similarity
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.focal import estimate_focal
+from ttt3r_ros.tracking.focal import steady_focal
+from ttt3r_ros.tracking.following import conclude, FollowState, Seen, trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
@@ -69,13 +71,17 @@ class TrackerState:
     The state of the tracker between images; immutable.
 
     network: the recurrent state. segment: the current one. views: its last images, newest last,
-    as many as the next segment needs. frames, segment_frames: images since the reset and in this
-    segment. last_stamp_ns: of the newest image, or None.
+    as many as the next segment needs. following: of the features, None before the first image.
+    focals: of the last images without calibration, per pixel of the longest side. frames,
+    segment_frames: images since the reset and in this segment. last_stamp_ns: of the newest
+    image, or None.
     """
 
     network: Any
     segment: Segment
     views: tuple[View, ...] = ()
+    following: FollowState | None = None
+    focals: tuple[float, ...] = ()
     frames: int = 0
     segment_frames: int = 0
     last_stamp_ns: int | None = None
@@ -112,7 +118,9 @@ class Tracker:
         """
         Compute the pose and points of one image.
 
-        :param write: False leaves the network's state as it is, and begins no segment.
+        While the camera stands still, the pose is held and the network's state is left as it is.
+
+        :param write: False never changes the network's state, and begins no segment.
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
@@ -122,33 +130,51 @@ class Tracker:
         lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
         image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
 
-        state = self._in_due_segment(self._state) if write else self._state
-        prediction, network = self._predict(image, state.network, write)
+        found = trace(image, seen.odom_T_base, self._state.following)
+        moved = write and not found.still
+        state = self._in_due_segment(self._state) if moved else self._state
+        prediction, network = self._predict(image, state.network, write=moved)
+        if moved:
+            state = self._written(state, network, _view(image, prediction))
+
         points, confidence = prediction.points_camera, prediction.confidence
         if lens:
             points, confidence = lens.rebuild(points, confidence)
-        focal_px = seen.intrinsics.fx if seen.intrinsics else estimate_focal(points) * fit.scale
+        camera, state = _camera(seen.intrinsics, fit, points, state)
         place = state.segment.track_T_world
-        frame = TrackedFrame(
-            index=state.frames,
-            stamp_ns=seen.stamp_ns,
-            segment=state.segment.number,
-            scale=place.scale,
-            track_T_camera=place.pose(prediction.world_T_camera),
-            pointmap=Pointmap(points, confidence, image).scaled(place.scale),
-            fit=fit,
-            intrinsics=seen.intrinsics,
-            focal_px=focal_px,
-            gain_mean=prediction.gain_mean,
+        known = Seen(
+            seen.stamp_ns,
+            image,
+            fit.intrinsics(camera).matrix,
+            seen.intrinsics is not None,
+            place.scale * points[..., 2],
+            confidence,
+            place.pose(prediction.world_T_camera),
+            seen.odom_T_base,
+            seen.base_T_camera,
         )
-        views = (*state.views, _view(image, prediction))
+        followed, following = conclude(known, found, state.following)
+        scale = place.scale * followed.depth_scale
+        frame = TrackedFrame(
+            state.frames,
+            state.segment.number,
+            known,
+            followed,
+            scale,
+            Pointmap(points, confidence, image).scaled(scale),
+            fit,
+            camera,
+            prediction.gain_mean,
+        )
         return frame, replace(
-            state,
-            network=network,
-            views=views[-self._settings.overlap_frames :],
-            frames=state.frames + 1,
-            segment_frames=state.segment_frames + 1,
-            last_stamp_ns=seen.stamp_ns,
+            state, following=following, frames=state.frames + 1, last_stamp_ns=seen.stamp_ns
+        )
+
+    def _written(self, state: TrackerState, network: Any, view: View) -> TrackerState:
+        """Return the state after an image that the network's state has taken in."""
+        views = (*state.views, view)[-self._settings.overlap_frames :]
+        return replace(
+            state, network=network, views=views, segment_frames=state.segment_frames + 1
         )
 
     def keep(self, state: TrackerState) -> None:
@@ -210,6 +236,19 @@ class Tracker:
             if not np.isfinite(getattr(prediction, name)).all():
                 raise BadPrediction(f'the network gave {name} that are not finite: image refused')
         return prediction, state
+
+
+def _camera(
+    intrinsics: CameraIntrinsics | None, fit: ImageFit, points: Array32, state: TrackerState
+) -> tuple[CameraIntrinsics, TrackerState]:
+    """Return the pinhole of the original image, its focal length estimated where unknown."""
+    if intrinsics is not None:
+        return intrinsics.without_distortion(), state
+    focals, per_pixel = steady_focal(state.focals, points, max(fit.resized))
+    width, height = fit.original
+    focal = per_pixel * max(width, height)
+    center = 0.5 * (width - 1), 0.5 * (height - 1)
+    return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focals=focals)
 
 
 def _view(image: Pixels, prediction: Prediction) -> View:
