@@ -75,7 +75,9 @@ class Taught:
     def belief(self):
         poses = {key.number: self.graph_T_track.pose(key.track_T_camera) for key in self.keys}
         scales = dict.fromkeys(poses, float(np.log(self.graph_T_track.scale)))
-        return Belief(self.graph_T_track, self.generation, None, poses, scales, (), LoopCounts())
+        return Belief(
+            self.graph_T_track, self.generation, None, poses, {}, scales, False, (), LoopCounts()
+        )
 
     def teach(self, graph_T_track):
         self.graph_T_track = graph_T_track
@@ -84,7 +86,7 @@ class Taught:
     def locate(self, followed, odom_T_base):
         pose = self.graph_T_track.pose(followed.track_T_camera)
         key = self.graph_T_track.pose(followed.key.track_T_camera)
-        return Located(pose, np.eye(6), Similarity(key, self.graph_T_track.scale))
+        return Located(pose, np.eye(6), Similarity(key, self.graph_T_track.scale), True)
 
     def add(self, key):
         self.keys.append(key)

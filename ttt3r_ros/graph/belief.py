@@ -26,16 +26,18 @@ UNIT_SIGMA = 0.06  # of the logarithm of the unit in which pixels measure a way
 @dataclass(frozen=True, eq=False)
 class Located:
     """
-    Where an image is in the map.
+    Where an image is in the map, or where it is in a piece of which the map knows nothing yet.
 
-    map_T_camera: (4, 4). covariance: (6, 6) of rotation and translation to the right of it, since
-    the newest key frame. map_T_key: of the key frame that it is relative to, from the unit of
-    that one's depth.
+    map_T_camera: (4, 4), in the frame of the piece unless in_map. covariance: (6, 6) of rotation
+    and translation to the right of it, since the newest key frame. map_T_key: of the key frame
+    that it is relative to, from the unit of that one's depth. in_map: without it the pose must
+    not be given out.
     """
 
     map_T_camera: Array
     covariance: Array
     map_T_key: Similarity
+    in_map: bool
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,19 @@ class Belief:
     All that others may read, replaced as a whole.
 
     correction: map_T_track, right at the newest key frame. generation: counts the corrections.
-    newest: key frame, None before the first. poses: map_T_camera of each key frame, log_scales
-    alike. loops: pairs of key frames. counts: of loops.
+    newest: key frame, None before the first one of a piece. poses: map_T_camera of each key frame
+    of the map. apart: of those of other pieces, each in the frame of its piece. log_scales: of
+    both. lost: the piece that grows has no place in the map, correction leads into its own frame.
+    loops: pairs of key frames. counts: of loops.
     """
 
     correction: Similarity
     generation: int
     newest: KeyFrame | None
     poses: Mapping[int, Array]
+    apart: Mapping[int, Array]
     log_scales: Mapping[int, float]
+    lost: bool
     loops: tuple[tuple[int, int], ...]
     counts: LoopCounts
 
@@ -74,21 +80,21 @@ class Belief:
         :param followed: by the tracker.
         :param odom_T_base: (4, 4) at the image, or None.
         :param wheels: how good they are.
-        :param start: (4, 4) map_T_camera of the first key frame.
+        :param start: (4, 4) pose of the first key frame of a piece.
         """
-        key, covariance = followed.key, followed.covariance
-        seen = key.seen
+        key, newest, covariance = followed.key, self.newest, followed.covariance
+        seen, in_map = key.seen, key.number in self.poses
         then = seen.odom_T_base
-        pose = self.poses.get(key.number)
+        pose = self.poses.get(key.number, self.apart.get(key.number))
         if pose is not None:
             log_scale = self.log_scales[key.number]
             motion = scaled(followed.key_T_camera, float(np.exp(log_scale)))
-        elif self.newest is None:
+        elif newest is None or newest.track != key.track:  # the first key frame of a piece
             log_scale, pose, motion = key.log_scale, start, followed.track_T_camera
+            in_map = self.generation == 0
         else:  # the key frame has not been thought about yet: go on from one that has
-            newest = self.newest
             log_scale = key.log_scale + float(np.log(self.correction.scale))
-            pose, then = self.poses[newest.number], newest.odom_T_base
+            pose, then, in_map = self.pose_of(newest.number), newest.odom_T_base, not self.lost
             motion = scaled(
                 invert(newest.track_T_camera) @ followed.track_T_camera, self.correction.scale
             )
@@ -99,7 +105,15 @@ class Belief:
             by_wheels = camera_motion(seen.base_T_camera, then, odom_T_base)
             theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
             motion, covariance = _fused(motion, covariance, by_wheels, theirs)
-        return Located(pose @ motion, covariance, map_T_key)
+        return Located(pose @ motion, covariance, map_T_key, in_map)
+
+    def pose_of(self, number: int) -> Array:
+        """
+        Return the pose of a key frame in the frame of its piece, (4, 4).
+
+        :param number: of the key frame.
+        """
+        return self.poses[number] if number in self.poses else self.apart[number]
 
 
 def _fused(

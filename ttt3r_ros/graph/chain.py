@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -61,21 +62,27 @@ class Chain:
         self._by_network: dict[int, Motion] = {}
         self._fixes: dict[int, ScaleFix] = {}
 
-    def graph(self, nodes: Nodes) -> PoseGraph:
+    def begin(self) -> None:
+        """Leave the next key frame without a link to the one before."""
+        self._recent = []
+
+    def graph(self, nodes: Nodes, numbers: tuple[int, ...]) -> PoseGraph:
         """
-        Return what is known without loops.
+        Return what is known of some pieces without loops.
 
         :param nodes: the key frames.
+        :param numbers: of all that belong to the pieces.
         """
+        known = set(numbers)
         motions = [m for m, _ in self._visual.values()]
         motions += [*self._by_wheels.values(), *self._by_network.values()]
         steps = [s for _, s in self._visual.values() if s is not None]
         return PoseGraph(
-            nodes.numbers,
-            nodes.estimate,
-            tuple(motions),
-            tuple(steps),
-            tuple(self._fixes.values()),
+            numbers,
+            nodes.part(numbers),
+            tuple(motion for motion in motions if motion.here in known),
+            tuple(step for step in steps if step.here in known),
+            tuple(fix for fix in self._fixes.values() if fix.here in known),
         )
 
     def append(self, key: KeyView, frame: KeyFrame, nodes: Nodes, start: Array) -> None:
@@ -84,12 +91,14 @@ class Chain:
 
         :param frame: what is kept of it.
         :param nodes: to which it is added.
-        :param start: (4, 4) map_T_camera where it is the first one.
+        :param start: (4, 4) pose where it begins a piece.
         """
         if frame.floor is not None:
             said = frame.floor.log_scale + FLOOR_BIAS
             self._fixes[key.number] = ScaleFix(key.number, said, FLOOR_SIGMA)
+        piece = frame.number
         if self._recent and key.motion is not None:
+            piece = nodes.newest_piece
             before = nodes.frames[self._recent[-1].number]
             pose, log_scale = self._measured(key, frame, before, nodes.estimate)
             self._add_network(self._recent[-1], key)
@@ -98,8 +107,9 @@ class Chain:
             fix = self._fixes.get(key.number)
             pose, log_scale = start, 0.0 if fix is None else fix.log_scale
         self._sights[key.number] = _sight(key, frame, pose, log_scale)
-        nodes.add(frame, pose, log_scale)
+        nodes.add(frame, pose, log_scale, piece)
         self._recent = [*self._recent, key][-WINDOW:]
+        self._sights = {view.number: self._sights[view.number] for view in self._recent}
         self._adjust_window(nodes)
 
     def _measured(
@@ -164,16 +174,13 @@ class Chain:
         ]
         adjusted = adjust(sights)
         self._sights.update(zip(numbers, adjusted.sights))
-        first = 0 if numbers[0] == nodes.numbers[0] else 1
+        first = 0 if numbers[0] == nodes.newest_piece else 1
         for i in range(first, count - 1):
             frame = nodes.frames[numbers[i + 1]]
             self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame)
-        nodes.replace_newest(
-            Estimate(
-                np.stack([s.map_T_camera for s in adjusted.sights]),
-                np.array([s.log_scale for s in adjusted.sights]),
-            )
-        )
+        poses = np.stack([s.map_T_camera for s in adjusted.sights])
+        scales = np.array([s.log_scale for s in adjusted.sights])
+        nodes.update(numbers, Estimate(poses, scales))
 
     def _sharing(self) -> list[int]:
         """Return the numbers of the last key frames that share features one with the next."""
@@ -183,6 +190,10 @@ class Chain:
             if np.isin(before.number, after.number).sum() < LEAST_SHARED:
                 return numbers[i:]
         return numbers
+
+    def inner(self) -> set[int]:
+        """Return the numbers of the key frames that have neighbours on both sides."""
+        return self._visual.keys() & {motion.there for motion, _ in self._visual.values()}
 
     def link(self, number: int) -> Link:
         """
@@ -196,7 +207,7 @@ class Chain:
         """
         Remove a key frame, and join its two neighbours in time.
 
-        :param gone: its index.
+        :param gone: its index; it has both.
         :param nodes: with it.
         """
         before, number = nodes.numbers[gone - 1], nodes.numbers[gone]
@@ -209,7 +220,18 @@ class Chain:
             step = None if onward_step is None else joined_step(step, onward_step)
         self._visual[before] = joined(motion, onward, nodes.estimate, gone - 1, gone), step
         self._fixes.pop(number, None)
-        del self._sights[number]
+
+    def forget(self, numbers: Collection[int]) -> None:
+        """
+        Forget all that was measured in a piece.
+
+        :param numbers: of its key frames.
+        """
+        for number in numbers:
+            self._visual.pop(number, None)
+            self._fixes.pop(number, None)
+            self._by_wheels.pop(number, None)
+            self._by_network.pop(number, None)
 
 
 def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:

@@ -1,11 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Key frames, what was measured between them, and what is believed of them."""
+"""
+Key frames, what was measured between them, and what is believed of them.
+
+They form pieces: within one the motion from key frame to key frame is known. The oldest piece
+holds the frame of the map, the newest one grows. As soon as two key frames recognise places of
+another piece, and agree, the younger of both pieces is moved to the older one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,8 +19,16 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
 from ttt3r_ros.graph.chain import Chain, WINDOW
+from ttt3r_ros.graph.joining import Hint, Joining
 from ttt3r_ros.graph.keyframes import KeyFrame
-from ttt3r_ros.graph.loops import Loops, RECENT_KEYS, VOCABULARY_KEYS
+from ttt3r_ros.graph.loops import (
+    Loop,
+    Loops,
+    MOST_SIGMAS_AFTER,
+    RECENT_KEYS,
+    VOCABULARY_KEYS,
+    with_loops,
+)
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
@@ -28,6 +42,9 @@ MOST_KEYS = 500
 USUAL_WHEELS = NOISES['usual']
 ROUNDS, ROUNDS_AFTER_LOOP = 2, 6
 MOVING = 40  # newest key frames that move while no loop is closed
+# A piece that ends with fewer key frames is dropped; if it was the map, the next one is the map.
+LEAST_PIECE = VOCABULARY_KEYS
+HINT_RADIUS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,21 +52,25 @@ class Change:
     """
     What a new key frame has changed.
 
-    jump: metres by which the correction moved the newest camera. closed: whether a loop was
-    closed, which moves older key frames too. gone: a key frame that went, or None.
+    jump: metres by which the correction moved the newest camera, 0 where the camera was or is not
+    in the map. closed: whether a loop was closed, which moves older key frames too. gone: a key
+    frame that went, or None. joined: whether pieces were joined, which may bring key frames into
+    the map. dropped: numbers of the key frames of a piece that was too short to be kept.
     """
 
     jump: float
     closed: bool
     gone: Heir | None
+    joined: bool = False
+    dropped: tuple[int, ...] = ()
 
 
 class KeyFrameGraph:
     """
     Key frames, what was measured between them, and what follows.
 
-    `add` takes its time and belongs to one thread; `locate` only reads the newest belief and may
-    be called from any other.
+    `locate` and `belief` only read the newest belief and may be used by any thread; all else
+    takes its time and belongs to one thread.
     """
 
     def __init__(
@@ -71,12 +92,22 @@ class KeyFrameGraph:
         self._nodes = Nodes()
         self._chain = Chain(wheels)
         self._loops = Loops()
-        self._belief = Belief(Similarity(self._start), 0, None, {}, {}, (), LoopCounts())
+        self._joining = Joining()
+        self._next_number = 0
+        self._begins = False  # a piece, with the next key frame
+        self._belief = Belief(
+            Similarity(self._start), 0, None, {}, {}, {}, False, (), LoopCounts()
+        )
 
     @property
     def belief(self) -> Belief:
         """Return what is believed now; it does not change any more."""
         return self._belief
+
+    @property
+    def next_number(self) -> int:
+        """Return the least number that the next key frame may have."""
+        return self._next_number
 
     def locate(self, followed: Followed, odom_T_base: Array | None = None) -> Located:
         """
@@ -87,25 +118,54 @@ class KeyFrameGraph:
         """
         return self._belief.locate(followed, odom_T_base, self._wheels, self._start)
 
+    def begin_piece(self) -> None:
+        """
+        Begin a piece with the next key frame: how it lies to those before is not known.
+
+        A key frame of another track begins one by itself.
+        """
+        if len(self._nodes) and not self._begins:
+            self._begins = True
+            self._joining.forget()
+            self._publish()
+
+    def expect(self, map_T_camera: Array, radius: float = HINT_RADIUS) -> None:
+        """
+        Look for the piece that grows near a pose, and nowhere else for the next key frames.
+
+        The pose itself is not taken over: places must be recognised as without it.
+
+        :param map_T_camera: (4, 4) now.
+        :param radius: metres by which it may be wrong.
+        :raises ValueError: when the camera is in the map already; begin a piece to doubt that.
+        """
+        if not self._belief.lost:
+            raise ValueError('the camera is in the map: there is nothing to look for')
+        here = self._start if self._begins else self._nodes.estimate.poses[-1]
+        self._joining.expect(Hint(map_T_camera, here, radius))
+
     def add(self, key: KeyView) -> Change:
         """
         Take a key frame and think.
 
         :param key: by the tracker, one after the other.
+        :raises ValueError: when its number is not above those of all others.
         """
-        before = self._belief.correction
+        if key.number < self._next_number:
+            raise ValueError(f'key frame {key.number} comes after {self._next_number - 1}')
+        self._next_number = key.number + 1
         frame = KeyFrame.of(key)
+        dropped = self._begin_piece_before(key)
+        before = self._belief
         self._chain.append(key, frame, self._nodes, self._start)
-        closed = self._loops.close(self._nodes.frames, self._chain.graph(self._nodes))
-        if closed:
-            self._optimise()
-            if self._loops.reject(self._chain.graph(self._nodes)):
-                self._optimise()
-        else:
-            self._optimise_recent()
+        closed = self._close_loops()
+        joined = self._join()
         gone = self._thin()
         self._publish()
-        return Change(_jump(before, self._belief.correction, frame.track_T_camera), closed, gone)
+        jump = 0.0
+        if not (before.lost or self._belief.lost):
+            jump = _jump(before.correction, self._belief.correction, frame.track_T_camera)
+        return Change(jump, closed or joined, gone, joined, dropped)
 
     def known_places(self) -> KnownPlaces:
         """
@@ -116,52 +176,114 @@ class KeyFrameGraph:
         vocabulary, belief = self._loops.vocabulary, self._belief
         if vocabulary is None:
             raise ValueError(f'a map needs {VOCABULARY_KEYS} key frames to be recognised')
-        frames = dict(self._nodes.frames)
+        frames = {number: self._nodes.frames[number] for number in belief.poses}
         return KnownPlaces(frames, belief.poses, belief.log_scales, vocabulary)
 
-    def _graph(self) -> PoseGraph:
-        return self._loops.added_to(self._chain.graph(self._nodes))
+    def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
+        """Begin a piece where one is due; return the key frames that go for it."""
+        newest = self._belief.newest
+        if newest is not None and (newest.track != key.track or key.motion is None):
+            self.begin_piece()
+        if not self._begins:
+            return ()
+        self._begins = False
+        self._chain.begin()
+        nodes = self._nodes
+        members = nodes.members(nodes.newest_piece)
+        if len(members) >= LEAST_PIECE:
+            return ()
+        if nodes.newest_piece == nodes.map_piece:  # a new map, that begins where the old one ended
+            self._start = nodes.estimate.poses[-1]
+        self._chain.forget(members)
+        self._loops.forget(members)
+        nodes.remove(members)
+        return members
 
-    def _optimise(self) -> None:
-        self._nodes.estimate = self._graph().optimised(ROUNDS_AFTER_LOOP).estimate
+    def _graph(self, numbers: tuple[int, ...]) -> PoseGraph:
+        return self._chain.graph(self._nodes, numbers)
 
-    def _optimise_recent(self) -> None:
-        """Fit the newest key frames alone: without a loop nothing older learns anything."""
-        at = self._graph().around(MOVING).optimised(ROUNDS).estimate
-        self._nodes.replace_newest(Estimate(at.poses[-MOVING:], at.log_scales[-MOVING:]))
+    def _close_loops(self) -> bool:
+        """Close loops in the piece that grows, and optimise it."""
+        nodes = self._nodes
+        numbers = nodes.members(nodes.newest_piece)
+        if not self._loops.close(nodes.frames, self._graph(numbers)):
+            recent = numbers[-MOVING:]
+            graph = self._loops.added_to(self._graph(numbers)).around(MOVING)
+            at = graph.optimised(ROUNDS).estimate
+            count = len(recent)
+            nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
+            return False
+        self._optimise(numbers)
+        if self._loops.reject(self._graph(numbers)):
+            self._optimise(numbers)
+        return True
+
+    def _optimise(self, numbers: tuple[int, ...]) -> None:
+        graph = self._loops.added_to(self._graph(numbers))
+        self._nodes.update(numbers, graph.optimised(ROUNDS_AFTER_LOOP).estimate)
+
+    def _join(self) -> bool:
+        """Join two pieces where the newest key frame confirms that they belong together."""
+        nodes, vocabulary = self._nodes, self._loops.vocabulary
+        if vocabulary is None or nodes.whole:
+            return False
+        join = self._joining.look(nodes, vocabulary)
+        if join is None:
+            return False
+        numbers = nodes.members(join.moves, join.stays)
+        focal_known = nodes.frames[nodes.numbers[-1]].focal_known
+        loops = [Loop.of(s.here, s.there, s.closure, focal_known) for s in join.sightings]
+        graph = self._loops.added_to(self._graph(numbers))
+        graph = replace(with_loops(graph, loops), estimate=join.applied(nodes, numbers))
+        graph = graph.optimised(ROUNDS_AFTER_LOOP)
+        if graph.errors()[-2 * len(loops) :].max() > MOST_SIGMAS_AFTER:
+            return False  # all that is known together contradicts it
+        nodes.update(numbers, graph.estimate)
+        nodes.merge(join.moves, join.stays)
+        self._loops.add(loops)
+        self._joining.forget()
+        return True
 
     def _thin(self) -> Heir | None:
         """Remove one key frame where there are too many, and join what was measured through it."""
         nodes, count = self._nodes, len(self._nodes)
         if count <= self._most_keys:
             return None
-        at = nodes.estimate
-        chosen = most_covered(at.poses, range(1, count - WINDOW - RECENT_KEYS))
+        numbers, at, inner = nodes.numbers, nodes.estimate, self._chain.inner()
+        may_go = [i for i in range(count - WINDOW - RECENT_KEYS) if numbers[i] in inner]
+        chosen = most_covered(at.poses, list(nodes.pieces.values()), may_go)
         if chosen is None:
             return None
         gone, heir = chosen
-        number, after = nodes.numbers[gone], nodes.numbers[gone + 1]
+        number = numbers[gone]
         result = Heir(
             number,
-            nodes.numbers[heir],
+            numbers[heir],
             invert(at.poses[heir]) @ at.poses[gone],
             float(at.log_scales[gone]),
         )
-        self._loops.remove(number, after, self._chain.link(number), self._graph())
+        self._loops.remove(number, numbers[gone + 1], self._chain.link(number), nodes)
         self._chain.remove(gone, nodes)
-        nodes.remove(gone)
+        nodes.remove([number])
         return result
 
     def _publish(self) -> None:
-        numbers, at = self._nodes.numbers, self._nodes.estimate
-        newest = self._nodes.frames[numbers[-1]]
-        stretch = float(np.exp(at.log_scales[-1] - newest.log_scale))
+        nodes, at = self._nodes, self._nodes.estimate
+        poses = dict(zip(nodes.numbers, at.poses))
+        inside = set(nodes.members(nodes.map_piece))
+        newest, correction = None, Similarity(self._start)
+        if not self._begins:
+            newest = nodes.frames[nodes.numbers[-1]]
+            stretch = float(np.exp(at.log_scales[-1] - newest.log_scale))
+            correction = Similarity.through(at.poses[-1], newest.track_T_camera, stretch)
         self._belief = Belief(
-            Similarity.through(at.poses[-1], newest.track_T_camera, stretch),
+            correction,
             self._belief.generation + 1,
             newest,
-            dict(zip(numbers, at.poses)),
-            dict(zip(numbers, at.log_scales.tolist())),
+            {number: pose for number, pose in poses.items() if number in inside},
+            {number: pose for number, pose in poses.items() if number not in inside},
+            dict(zip(nodes.numbers, at.log_scales.tolist())),
+            newest is None or newest.number not in inside,
             self._loops.pairs,
             self._loops.counts,
         )

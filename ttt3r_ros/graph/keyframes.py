@@ -26,6 +26,7 @@ class KeyFrame:
     number: rising. stamp_ns: as given. track_T_camera: (4, 4). log_scale: of its depth in track.
     base_T_camera, odom_T_base: (4, 4) or None. view: what is compared. place: what is searched
     for, empty before there is a vocabulary. floor: what the floor said. focal_known: calibrated.
+    track: number of the first key frame of the same track.
     """
 
     number: int
@@ -38,6 +39,7 @@ class KeyFrame:
     place: Array32
     floor: FloorScale | None
     focal_known: bool
+    track: int = 0
 
     @classmethod
     def of(cls, key: KeyView) -> KeyFrame:
@@ -65,4 +67,5 @@ class KeyFrame:
             np.empty(0, np.float32),
             floor,
             seen.focal_known,
+            key.track,
         )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from ttt3r_ros.geometry import invert, scaled
 from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.graph.closure import adjoint, Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
 from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.graph.rotations import log_pose
@@ -94,26 +95,32 @@ class Loops:
 
     def added_to(self, graph: PoseGraph) -> PoseGraph:
         """
-        Return a graph with the loops as its last motions and steps.
+        Return a graph with the loops between its key frames as its last motions and steps.
 
         :param graph: without them.
         """
-        motions: list[Motion] = []
-        for loop in self._loops.values():
-            motions += [loop.forth, loop.back]
-        steps = [loop.ratio for loop in self._loops.values()]
-        return replace(
-            graph,
-            motions=(*graph.motions, *motions),
-            scale_steps=(*graph.scale_steps, *steps),
-        )
+        return with_loops(graph, [self._loops[pair] for pair in self._within(graph)])
+
+    def _within(self, graph: PoseGraph) -> list[tuple[int, int]]:
+        known = set(graph.numbers)
+        return [pair for pair in self._loops if known.issuperset(pair)]
+
+    def add(self, loops: Iterable[Loop]) -> None:
+        """
+        Take over what joins two pieces.
+
+        :param loops: that were verified.
+        """
+        for loop in loops:
+            self._loops[loop.forth.here, loop.forth.there] = loop
+            self.counts = replace(self.counts, accepted=self.counts.accepted + 1)
 
     def close(self, frames: dict[int, KeyFrame], graph: PoseGraph) -> bool:
         """
-        Look for key frames that saw the same place as the newest one.
+        Look for key frames of its piece that saw the same place as the newest one.
 
         :param frames: all, of which the places are described on the way.
-        :param graph: of them, without loops.
+        :param graph: of the piece, without loops.
         :returns: whether one was found.
         """
         self._describe(frames)
@@ -160,11 +167,12 @@ class Loops:
         """
         Throw out loops that the optimum contradicts.
 
-        :param graph: without loops, at the optimum with them.
+        :param graph: without loops, at the optimum with those between its key frames.
         :returns: whether there were any.
         """
         errors = self.added_to(graph).errors()[len(graph.motions) :].reshape(-1, 2).max(axis=1)
-        wrong = [pair for pair, off in zip(self._loops, errors) if off > MOST_SIGMAS_AFTER]
+        pairs = self._within(graph)
+        wrong = [pair for pair, off in zip(pairs, errors) if off > MOST_SIGMAS_AFTER]
         for pair in wrong:
             del self._loops[pair]
         self.counts = replace(self.counts, rejected=self.counts.rejected + len(wrong))
@@ -175,25 +183,49 @@ class Loops:
         number: int,
         after: int,
         link: tuple[Motion, ScaleStep | None],
-        graph: PoseGraph,
+        nodes: Nodes,
     ) -> None:
         """
         Remove a key frame; loops that end there end at the next one.
 
         :param after: number of the next one.
         :param link: what leads there.
-        :param graph: with both.
+        :param nodes: with both.
         """
-        index = {n: i for i, n in enumerate(graph.numbers)}
+        index = {n: i for i, n in enumerate(nodes.numbers)}
         motion, step = link
         for here, there in list(self._loops):
             if there != number or (here, after) in self._loops or here == after or step is None:
                 continue
             indices = index[here], index[number], index[after]
             self._loops[here, after] = self._loops[here, there].handed_over(
-                motion, step, graph.estimate, indices
+                motion, step, nodes.estimate, indices
             )
-        self._loops = {pair: loop for pair, loop in self._loops.items() if number not in pair}
+        self.forget([number])
+
+    def forget(self, numbers: Collection[int]) -> None:
+        """
+        Forget the loops of some key frames.
+
+        :param numbers: of them.
+        """
+        gone = set(numbers)
+        self._loops = {pair: loop for pair, loop in self._loops.items() if gone.isdisjoint(pair)}
+
+
+def with_loops(graph: PoseGraph, loops: Sequence[Loop]) -> PoseGraph:
+    """
+    Return a graph with loops as its last motions and steps.
+
+    :param graph: with or without others.
+    """
+    motions: list[Motion] = []
+    for loop in loops:
+        motions += [loop.forth, loop.back]
+    steps = [loop.ratio for loop in loops]
+    return replace(
+        graph, motions=(*graph.motions, *motions), scale_steps=(*graph.scale_steps, *steps)
+    )
 
 
 def _candidates(frames: dict[int, KeyFrame], numbers: Sequence[int]) -> list[int]:

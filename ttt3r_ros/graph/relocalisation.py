@@ -1,18 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where a camera is in a map that was saved: one image supposes it, a second one confirms it."""
+"""Which known place a key frame shows, and where the camera is then, if that is right."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled
-from ttt3r_ros.graph.closure import verify
+from ttt3r_ros.graph.closure import Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.places import Vocabulary
 
@@ -21,8 +21,9 @@ LEAST_INLIERS = 25
 WIDEST_SIGMA_M, WIDEST_SIGMA_RAD = 0.25, np.radians(6.0)
 # Two images confirm each other only when the camera has moved between them.
 LEAST_MOVED_M, LEAST_TURNED_RAD = 0.25, np.radians(10.0)
+# One image that shows two places so far from each other shows neither for certain.
+ELSEWHERE_M, ELSEWHERE_RAD = 1.0, np.radians(30.0)
 MOST_APART_M, MOST_APART_SHARE, MOST_APART_RAD = 0.12, 0.15, np.radians(4.0)
-OLDEST = 5  # suppositions that are remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,31 +40,74 @@ class KnownPlaces:
     log_scales: Mapping[int, float]
     vocabulary: Vocabulary
 
-    def suppose(self, frame: KeyFrame) -> Supposition | None:
-        """Look for the key frame that saw the same; None where none did for certain."""
+    def recognise(self, frame: KeyFrame, among: Collection[int]) -> list[Sighting]:
+        """
+        Look for key frames that saw the same.
+
+        :param among: numbers of those that come into question.
+        :returns: those that did for certain, the one with the most inliers first.
+        """
+        numbers = list(among)
+        if not numbers:
+            return []
         place = self.vocabulary.describe(frame.view.features.descriptors)
-        numbers = list(self.keys)
         similar = np.stack([self.keys[n].place for n in numbers]) @ place
-        best: Supposition | None = None
+        found = []
         for i in np.argsort(-similar)[:CANDIDATES]:
-            number = numbers[i]
-            closure = verify(self.keys[number].view, frame.view)
+            closure = verify(self.keys[numbers[i]].view, frame.view)
             if closure is None or closure.inliers < LEAST_INLIERS:
                 continue
             sigmas = np.sqrt(np.diag(closure.here_T_there.covariance))
-            if sigmas[:3].max() > WIDEST_SIGMA_RAD or sigmas[3:].max() > WIDEST_SIGMA_M:
-                continue
-            if best is None or closure.inliers > best.inliers:
-                unit = float(np.exp(self.log_scales[number]))
-                motion = scaled(closure.here_T_there.key_T_camera, unit)
-                best = Supposition(
-                    self.poses[number] @ motion,
-                    frame.track_T_camera,
-                    self.log_scales[number] + closure.log_ratio - frame.log_scale,
-                    closure.inliers,
-                    number,
-                )
-        return best
+            if sigmas[:3].max() < WIDEST_SIGMA_RAD and sigmas[3:].max() < WIDEST_SIGMA_M:
+                found.append(Sighting(numbers[i], frame.number, closure))
+        return sorted(found, key=lambda sighting: -sighting.closure.inliers)
+
+    def suppose(self, frame: KeyFrame) -> Supposition | None:
+        """
+        Compute where one image might be; only another one can confirm it.
+
+        :param frame: of any track.
+        :returns: None where nothing is recognised, or two places look alike.
+        """
+        found = [
+            sighting.supposed(
+                self.poses[sighting.here],
+                self.log_scales[sighting.here],
+                frame.track_T_camera,
+                frame.log_scale,
+            )
+            for sighting in self.recognise(frame, self.keys)
+        ]
+        return found[0] if found and found[0].is_only_one(found) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """
+    One key frame seems to show what another one saw.
+
+    here: number of the known one, there: of the other. closure: what they measured.
+    """
+
+    here: int
+    there: int
+    closure: Closure
+
+    def supposed(
+        self, map_T_here: Array, here_scale: float, track_T_there: Array, there_scale: float
+    ) -> Supposition:
+        """
+        Return where the camera is if that is right.
+
+        :param map_T_here: (4, 4) of the known key frame; here_scale: its log scale.
+        :param track_T_there: (4, 4) of the other; there_scale: its log scale in track.
+        """
+        motion = scaled(self.closure.here_T_there.key_T_camera, float(np.exp(here_scale)))
+        return Supposition(
+            map_T_here @ motion,
+            track_T_there,
+            here_scale + self.closure.log_ratio - there_scale,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +115,24 @@ class Supposition:
     """
     Where a camera might be.
 
-    map_T_camera: (4, 4). track_T_camera: (4, 4) at the same image. log_scale: of the map's lengths
-    over those of track. inliers: features that agree. number: of the key frame that saw the same.
+    map_T_camera: (4, 4). track_T_camera: (4, 4) at the same image, in any frame in which its
+    motion is known. log_scale: of the map's lengths over those of track.
     """
 
     map_T_camera: Array
     track_T_camera: Array
     log_scale: float
-    inliers: int
-    number: int
+
+    def is_only_one(self, others: Iterable[Supposition]) -> bool:
+        """
+        Check that no other supposition puts the camera elsewhere.
+
+        :param others: of the same image, in the same map.
+        """
+        return all(
+            near(self.map_T_camera, other.map_T_camera, ELSEWHERE_M, ELSEWHERE_RAD)
+            for other in others
+        )
 
     def confirms(self, earlier: Supposition) -> bool:
         """
@@ -94,38 +147,16 @@ class Supposition:
         if way < LEAST_MOVED_M and rotation_angle(tracked[:3, :3]) < LEAST_TURNED_RAD:
             return False
         between = invert(earlier.map_T_camera) @ self.map_T_camera
-        rest = invert(tracked) @ between
-        apart = float(np.linalg.norm(rest[:3, 3]))
-        near = apart < MOST_APART_M + MOST_APART_SHARE * way
-        return near and bool(rotation_angle(rest[:3, :3]) < MOST_APART_RAD)
+        return near(tracked, between, MOST_APART_M + MOST_APART_SHARE * way, MOST_APART_RAD)
 
 
-class Relocaliser:
-    """Finds the robot in a saved map; until two images agree there is no pose."""
+def near(first: Array, second: Array, metres: float, radians: float) -> bool:
+    """
+    Check that two poses are not far from each other.
 
-    def __init__(self, known: KnownPlaces) -> None:
-        """
-        Begin lost.
-
-        :param known: the map.
-        """
-        self._known = known
-        self._earlier: list[Supposition] = []
-
-    def look(self, frame: KeyFrame) -> Supposition | None:
-        """
-        Take one key frame.
-
-        :param frame: of a track that has not been broken since the last one.
-        :returns: where it is once an earlier one confirms it, else None.
-        """
-        supposed = self._known.suppose(frame)
-        if supposed is None:
-            return None
-        confirmed = any(supposed.confirms(earlier) for earlier in self._earlier)
-        self._earlier = [*self._earlier, supposed][-OLDEST:]
-        return supposed if confirmed else None
-
-    def forget(self) -> None:
-        """Begin anew, because the track was broken."""
-        self._earlier = []
+    :param first: (4, 4), second: (4, 4) in the same frame.
+    :param metres: between them, at most; radians: alike.
+    """
+    rest = invert(first) @ second
+    close = float(np.linalg.norm(rest[:3, 3])) < metres
+    return close and bool(rotation_angle(rest[:3, :3]) < radians)

@@ -44,11 +44,14 @@ class Heir:
         return Similarity(scaled(self.heir_T_gone, unit), unit * float(np.exp(self.log_scale)))
 
 
-def most_covered(poses: Array, may_go: Sequence[int]) -> tuple[int, int] | None:
+def most_covered(
+    poses: Array, pieces: Sequence[int], may_go: Sequence[int]
+) -> tuple[int, int] | None:
     """
     Choose the key frame that others replace best.
 
     :param poses: (K, 4, 4) of all.
+    :param pieces: (K,); only those of one piece have poses in one frame.
     :param may_go: indices of those that need not stay.
     :returns: its index and that of its nearest neighbour; None where all must stay.
     """
@@ -61,6 +64,8 @@ def most_covered(poses: Array, may_go: Sequence[int]) -> tuple[int, int] | None:
     turned = np.arccos(np.clip(cosine, -1.0, 1.0))
     distance = np.hypot(apart / SAME_PLACE_M, turned / SAME_VIEW_RAD)
     distance[np.arange(len(chosen)), chosen] = np.inf
+    piece = np.asarray(pieces)
+    distance[piece[chosen, None] != piece] = np.inf
     covered = (distance < 1.0).sum(axis=1)
     order = np.lexsort((distance.min(axis=1), -covered))
     return int(chosen[order[0]]), int(distance[order[0]].argmin())

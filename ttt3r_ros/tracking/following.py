@@ -68,10 +68,11 @@ class KeyView:
     """
     A key frame as the tracker has it.
 
-    number: of the key frame, from 0. seen: its image. gray: (h, w). tracks: its features, of
+    number: of the key frame, rising. seen: its image. gray: (h, w). tracks: its features, of
     which px is where it has them. log_depth: (N,) of those, NaN is unknown. motion: from the key
     frame before, in the unit of that one's depth, None for the first. by: what measured it.
-    track_T_camera: (4, 4). log_scale: of its depth in track.
+    track_T_camera: (4, 4). log_scale: of its depth in track. track: number of the first key frame
+    of the same track.
     """
 
     number: int
@@ -82,6 +83,7 @@ class KeyView:
     by: str
     track_T_camera: Array
     log_scale: float
+    track: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +175,9 @@ def trace(image: NDArray[np.uint8], odom_T_base: Array | None, state: FollowStat
     return Trace(tracks, image_still(old.px, after, kept, gray.shape[1], wheels))
 
 
-def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState]:
+def look(
+    seen: Seen, state: FollowState | None, first_number: int = 0
+) -> tuple[Followed, FollowState]:
     """
     Find where an image was taken.
 
@@ -181,24 +185,30 @@ def look(seen: Seen, state: FollowState | None) -> tuple[Followed, FollowState]:
     becomes a key frame.
 
     :param state: after the image before, None at the beginning.
+    :param first_number: of the key frame with which a track begins; where a map is gone on with,
+        above all that it has.
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
-    return conclude(seen, trace(seen.image, seen.odom_T_base, state), state)
+    found = trace(seen.image, seen.odom_T_base, state)
+    return conclude(seen, found, state, first_number)
 
 
-def conclude(seen: Seen, found: Trace, state: FollowState | None) -> tuple[Followed, FollowState]:
+def conclude(
+    seen: Seen, found: Trace, state: FollowState | None, first_number: int = 0
+) -> tuple[Followed, FollowState]:
     """
     Find where an image was taken whose features are followed.
 
     :param found: of the same image and state.
     :param state: after the image before, None at the beginning.
+    :param first_number: of the key frame with which a track begins.
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
     tracks = found.tracks
     if state is None:
-        return _first(seen, tracks)
+        return _first(seen, tracks, first_number)
     followed = _held(seen, state) if found.still else _located(seen, tracks, state)
     ratio = None
     if seen.depth is not None:
@@ -223,10 +233,11 @@ def _held(seen: Seen, state: FollowState) -> Followed:
     return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False)
 
 
-def _first(seen: Seen, tracks: Tracks) -> tuple[Followed, FollowState]:
+def _first(seen: Seen, tracks: Tracks, number: int) -> tuple[Followed, FollowState]:
     if seen.depth is None:
         raise ValueError('the first image of a track needs its depth')
-    key = KeyView(0, seen, tracks, _log_depth(seen, tracks), None, 'nothing', np.eye(4), 0.0)
+    log_depth = _log_depth(seen, tracks)
+    key = KeyView(number, seen, tracks, log_depth, None, 'nothing', np.eye(4), 0.0, number)
     return _at_key(key, tracks)
 
 
@@ -322,6 +333,7 @@ def _with_new_key(
         by=followed.by,
         track_T_camera=followed.track_T_camera,
         log_scale=SCALE_MEMORY * (old.log_scale + ratio),
+        track=old.track,
     )
     return _at_key(key, tracks)
 

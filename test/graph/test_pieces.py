@@ -1,0 +1,246 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Pieces of a map: begun when the robot does not know where it is, joined when it recognises."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.graph import relocalisation
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, LEAST_PIECE
+
+ROUND = range(36)
+
+
+def mapped(robot, steps=ROUND, **given):
+    """Return a graph that holds one drive."""
+    graph = KeyFrameGraph()
+    for key in robot.drive(steps, **given):
+        graph.add(key)
+    return graph
+
+
+def go_on(graph, keys):
+    """Add key frames; return what each has changed."""
+    return [graph.add(key) for key in keys]
+
+
+def joined_at(changes):
+    """Return the index of the key frame that joined pieces, None if none did."""
+    return next((i for i, change in enumerate(changes) if change.joined), None)
+
+
+def test_a_second_drive_is_joined_to_the_first_one_in_its_scale(robot):
+    graph, steps = mapped(robot), range(4, 20)
+    keys = robot.drive(steps, first_number=graph.next_number, scale=1.3, seed=6)
+
+    lost, joined = [], None
+    for i, key in enumerate(keys):
+        change = graph.add(key)
+        lost.append(graph.belief.lost)
+        joined = i if change.joined else joined
+
+    assert lost == [True, *[False] * 15]  # the second key frame is 20 degrees farther
+    assert joined == 1
+    belief = graph.belief
+    assert set(belief.poses) == set(range(36 + 16))
+    assert not belief.apart
+    for key, k in zip(keys, steps):
+        # Its features are exact: it lies in the map where the map's own key frame is.
+        apart = np.linalg.inv(belief.poses[k]) @ belief.poses[key.number]
+        np.testing.assert_allclose(apart[:3, 3], 0, atol=0.01)
+        stretched = belief.log_scales[key.number] - belief.log_scales[k]
+        assert stretched == pytest.approx(np.log(1.3), abs=0.02)
+
+
+def test_a_long_piece_is_moved_as_a_whole(robot, other_room):
+    graph = mapped(robot)
+    first = graph.next_number
+    # It sees another room for a while, so there is nothing to recognise.
+    away = robot.drive(range(20), other_room, first, seed=6)
+    back = robot.drive(range(10, 24), first_number=first, seed=6)
+    for key in away[:10]:
+        graph.add(key)
+    before = {n: pose.copy() for n, pose in graph.belief.apart.items()}
+    assert graph.belief.lost
+
+    changes = [graph.add(key) for key in _continued(away[9], back, first + 10)]
+
+    assert joined_at(changes) is not None
+    poses = graph.belief.poses
+    for n, pose in before.items():  # they were where the drift of their own way has them
+        inside = np.linalg.inv(poses[first]) @ poses[n]
+        alone = np.linalg.inv(before[first]) @ pose
+        np.testing.assert_allclose(inside[:3, 3], alone[:3, 3], atol=0.15)
+        assert robot.error(poses[n], n - first) < 0.4
+
+
+def _continued(last, keys, number):
+    """Let key frames continue a track, the first one 10 degrees after the last one of it."""
+    yield replace(keys[0], number=number, motion=keys[1].motion, track=last.track)
+    for i, key in enumerate(keys[1:], 1):
+        yield replace(key, number=number + i, track=last.track)
+
+
+def test_another_building_is_never_joined(robot, other_room):
+    graph = mapped(robot)
+    before = graph.belief.poses
+
+    keys = robot.drive(ROUND, other_room, graph.next_number)
+    changes = go_on(graph, keys)
+
+    assert joined_at(changes) is None
+    assert graph.belief.lost
+    assert set(graph.belief.poses) == set(before)
+    for number, pose in before.items():
+        np.testing.assert_array_equal(graph.belief.poses[number], pose)
+    located = graph.locate(robot.at(keys[-1]))
+    assert not located.in_map
+    np.testing.assert_array_equal(located.map_T_camera, graph.belief.apart[keys[-1].number])
+
+
+def test_until_it_is_joined_no_pose_is_in_the_map(robot):
+    graph = mapped(robot)
+    keys = robot.drive(range(4, 8), first_number=graph.next_number)
+
+    assert graph.locate(robot.at(robot.drive(ROUND)[35])).in_map
+    assert not graph.locate(robot.at(keys[0])).in_map  # of another track, and not looked at yet
+    graph.add(keys[0])
+    assert not graph.locate(robot.at(keys[0])).in_map
+    assert not graph.locate(robot.at(keys[1])).in_map
+    graph.add(keys[1])
+    assert graph.locate(robot.at(keys[0])).in_map
+    waiting = graph.locate(robot.at(keys[2]))
+    assert waiting.in_map
+    assert robot.error(waiting.map_T_camera, 6) < 0.2
+
+
+def test_two_images_of_one_place_do_not_confirm_each_other(robot):
+    graph = mapped(robot)
+    changes = go_on(graph, robot.drive([10, 10, 10, 12], first_number=graph.next_number))
+    assert [change.joined for change in changes] == [False, False, False, True]
+
+
+def test_a_robot_that_is_carried_away_begins_a_piece_and_joins_it(robot):
+    graph = mapped(robot)
+    keys = robot.drive(range(20, 30), first_number=graph.next_number)
+    graph.begin_piece()
+    assert graph.belief.lost
+
+    changes = go_on(graph, keys)
+
+    assert joined_at(changes) == 1
+    assert [change.jump for change in changes[:2]] == [0.0, 0.0]
+    assert robot.error(graph.belief.poses[keys[-1].number], 29) < 0.2
+
+
+def test_pieces_that_are_all_apart_are_joined_one_after_the_other(robot):
+    graph = mapped(robot, range(12))
+    far = robot.drive(range(18, 30), first_number=graph.next_number)
+    assert joined_at(go_on(graph, far)) is None
+    bridge = robot.drive(range(20, 46), first_number=graph.next_number)
+
+    changes = go_on(graph, bridge)
+
+    assert sum(change.joined for change in changes) == 2
+    assert not graph.belief.apart
+    errors = [robot.error(graph.belief.poses[key.number], 18 + i) for i, key in enumerate(far)]
+    assert max(errors) < 0.35
+
+
+@pytest.mark.parametrize('count', [LEAST_PIECE - 1, LEAST_PIECE])
+def test_a_map_that_is_too_short_to_be_recognised_makes_way(robot, count):
+    graph = mapped(robot, range(count))
+    last = graph.belief.poses[count - 1]
+
+    changes = go_on(graph, robot.drive(range(20, 24), first_number=graph.next_number))
+
+    if count == LEAST_PIECE:
+        assert changes[0].dropped == ()
+        assert graph.belief.lost
+    else:
+        assert changes[0].dropped == tuple(range(count))
+        assert not graph.belief.lost
+        assert set(graph.belief.poses) == set(range(count, count + 4))
+        np.testing.assert_allclose(graph.belief.poses[count], last, atol=1e-3)
+
+
+def test_the_number_of_key_frames_of_all_pieces_is_bounded(robot, other_room):
+    graph = KeyFrameGraph(most_keys=50)
+    go_on(graph, robot.drive(range(40)))
+    go_on(graph, robot.drive(range(40), other_room, graph.next_number))
+    keys = robot.drive(range(40), first_number=graph.next_number)
+
+    changes = go_on(graph, keys)
+
+    belief = graph.belief
+    assert len(belief.poses) + len(belief.apart) == 50
+    assert joined_at(changes) == 1
+    assert len(belief.apart) >= 2  # the other room is still known
+    for number, pose in belief.poses.items():
+        assert robot.error(pose, number if number < 40 else number - 80) < 0.3
+
+
+def test_a_hint_limits_what_is_compared(robot, monkeypatch):
+    graph = mapped(robot)
+    compared, verify = [], relocalisation.verify
+    views = {id(frame.view): n for n, frame in graph.known_places().keys.items()}
+
+    def counted(here, there):
+        compared.append(views[id(here)])
+        return verify(here, there)
+
+    monkeypatch.setattr(relocalisation, 'verify', counted)
+    graph.begin_piece()
+    graph.expect(graph.belief.poses[10], radius=0.5)
+    changes = go_on(graph, robot.drive(range(10, 14), first_number=graph.next_number))
+
+    assert joined_at(changes) == 1
+    start = robot.place(10)[:3, 3]
+    for number in compared:
+        assert np.linalg.norm(robot.place(number)[:3, 3] - start) < 0.5 + 3.0 + 0.3
+
+
+def test_a_wrong_hint_gives_no_wrong_pose_and_is_forgotten(robot):
+    graph = mapped(robot)
+    graph.begin_piece()
+    graph.expect(graph.belief.poses[28], radius=0.5)  # on the other side of the circle
+
+    keys = robot.drive(range(8, 22), first_number=graph.next_number)
+    for i, (key, k) in enumerate(zip(keys, range(8, 22))):
+        graph.add(key)
+        located = graph.locate(robot.at(key))
+        assert located.in_map == (i > 10)
+        assert not located.in_map or robot.error(located.map_T_camera, k) < 0.2
+
+
+def test_a_hint_is_for_a_camera_that_is_lost(robot):
+    graph = mapped(robot, range(3))
+    with pytest.raises(ValueError, match='in the map'):
+        graph.expect(np.eye(4))
+
+
+def test_of_two_rooms_that_look_alike_only_a_hint_tells_which(robot, two_rooms):
+    steps = [*ROUND, *range(1000, 1036)]
+    graph = mapped(robot, steps, room=two_rooms)
+    numbers = {k: n for n, k in enumerate(steps)}
+
+    keys = robot.drive(range(10, 20), two_rooms, graph.next_number)
+    go_on(graph, keys)
+    assert graph.belief.lost
+
+    graph.begin_piece()
+    graph.expect(graph.belief.poses[numbers[1010]])
+    keys = robot.drive(range(10, 20), two_rooms, graph.next_number)
+    assert joined_at(go_on(graph, keys)) is not None
+    found = graph.belief.poses[keys[0].number][:3, 3]
+    there = graph.belief.poses[numbers[1010]][:3, 3]
+    assert np.linalg.norm(found - there) < 0.2
+
+
+def test_numbers_of_key_frames_must_rise(robot):
+    graph = mapped(robot, range(3))
+    with pytest.raises(ValueError, match='key frame 0 comes after 2'):
+        graph.add(robot.drive(range(2))[0])

@@ -1,0 +1,194 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+How the pieces of a map are found to belong together.
+
+A piece begins where the motion since the key frame before is not known: in a saved map, after the
+tracker was lost, when the robot was carried away. One key frame of it that shows a place of
+another piece is a supposition; a second one, after the camera has moved, must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert, Similarity
+from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.places import Vocabulary
+from ttt3r_ros.graph.pose_graph import Estimate
+from ttt3r_ros.graph.relocalisation import KnownPlaces, near, Sighting, Supposition
+
+REMEMBERED = 5  # sightings that wait for another one
+HINT_KEYS = 10  # key frames after which a hint that led nowhere is forgotten
+HINT_RAD = np.radians(60.0)
+VIEW_RAD = np.radians(90.0)  # key frames that look farther away show something else
+SIGHT_M = 3.0  # a camera recognises what a key frame saw that is so far away
+DRIFT_SHARE = 0.2  # of the way since the hint, before the scale of a piece is known
+
+
+@dataclass(frozen=True, eq=False)
+class Hint:
+    """
+    Where somebody says that the camera is.
+
+    map_T_camera: (4, 4). piece_T_camera: (4, 4), where it was then in the piece that grows.
+    radius: metres by which that may be wrong. left: key frames for which it still holds.
+    """
+
+    map_T_camera: Array
+    piece_T_camera: Array
+    radius: float
+    left: int = HINT_KEYS
+
+    def expected(self, piece_T_camera: Array) -> tuple[Array, float]:
+        """
+        Return where the camera should be now, and by how many metres that may be wrong.
+
+        :param piece_T_camera: (4, 4) now.
+        """
+        motion = invert(self.piece_T_camera) @ piece_T_camera
+        way = float(np.linalg.norm(motion[:3, 3]))
+        return self.map_T_camera @ motion, self.radius + DRIFT_SHARE * way
+
+    def agrees(self, supposed: Supposition) -> bool:
+        """
+        Check a supposition against the hint.
+
+        :param supposed: its track is the piece.
+        """
+        expected, radius = self.expected(supposed.track_T_camera)
+        return near(expected, supposed.map_T_camera, radius, HINT_RAD)
+
+
+@dataclass(frozen=True, eq=False)
+class Join:
+    """
+    Two pieces that belong together.
+
+    moves: the younger one. stays: the older one. stays_T_moves: from the frame of one to that of
+    the other. sightings: what shows it.
+    """
+
+    moves: int
+    stays: int
+    stays_T_moves: Similarity
+    sightings: tuple[Sighting, ...]
+
+    def applied(self, nodes: Nodes, numbers: Sequence[int]) -> Estimate:
+        """
+        Return what is believed of both once the younger piece has moved.
+
+        :param nodes: all key frames.
+        :param numbers: of those of both pieces.
+        """
+        at = nodes.part(numbers)
+        moves = np.array([nodes.pieces[number] == self.moves for number in numbers])
+        moved = self.stays_T_moves.pose(at.poses)
+        return Estimate(
+            np.where(moves[:, None, None], moved, at.poses),
+            at.log_scales + moves * np.log(self.stays_T_moves.scale),
+        )
+
+
+class Joining:
+    """Look for places of other pieces in the one that grows."""
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._sightings: list[Sighting] = []
+        self._hint: Hint | None = None
+
+    def forget(self) -> None:
+        """Begin anew, with another piece."""
+        self._sightings, self._hint = [], None
+
+    def expect(self, hint: Hint) -> None:
+        """
+        Take over a hint; what was seen before does not count any more.
+
+        :param hint: about the piece that grows.
+        """
+        self._sightings, self._hint = [], hint
+
+    def look(self, nodes: Nodes, vocabulary: Vocabulary) -> Join | None:
+        """
+        Look at the newest key frame.
+
+        :param nodes: all key frames.
+        :param vocabulary: by which their places are described.
+        :returns: what it confirms, or None.
+        """
+        numbers = nodes.numbers
+        own, frame = nodes.newest_piece, nodes.frames[numbers[-1]]
+        others = [n for n in numbers if nodes.pieces[n] != own]
+        poses = dict(zip(numbers, nodes.estimate.poses))
+        if self._hint is not None:
+            others = self._near_hint(self._hint, nodes, poses)
+        known = KnownPlaces(
+            nodes.frames, poses, dict(zip(numbers, nodes.estimate.log_scales.tolist())), vocabulary
+        )
+        sighting = _certain(known.recognise(frame, others), nodes, known)
+        join = None if sighting is None else self._confirmed(sighting, nodes, known)
+        if self._hint is not None:
+            self._hint = replace(self._hint, left=self._hint.left - 1)
+            self._hint = self._hint if self._hint.left else None
+        return join
+
+    def _near_hint(self, hint: Hint, nodes: Nodes, poses: dict[int, Array]) -> list[int]:
+        """Return the key frames of the map that a camera near the hint could recognise."""
+        expected, radius = hint.expected(poses[nodes.numbers[-1]])
+        members = nodes.members(nodes.map_piece)
+        return [n for n in members if near(expected, poses[n], radius + SIGHT_M, VIEW_RAD)]
+
+    def _confirmed(self, sighting: Sighting, nodes: Nodes, known: KnownPlaces) -> Join | None:
+        """Remember a sighting; return what follows if earlier ones agree with it."""
+        newest = _supposed(sighting, known)
+        if self._hint is not None and not self._hint.agrees(newest):
+            return None
+        pieces = nodes.pieces[sighting.here], nodes.pieces[sighting.there]
+        agreeing = [
+            (one, supposed)
+            for one in self._sightings
+            if (nodes.pieces.get(one.here), nodes.pieces.get(one.there)) == pieces
+            and newest.confirms(supposed := _supposed(one, known))
+        ]
+        self._sightings = [*self._sightings, sighting][-REMEMBERED:]
+        if not agreeing:
+            return None
+        sightings = (*(one for one, _ in agreeing), sighting)
+        return _join(pieces, [*(supposed for _, supposed in agreeing), newest], sightings)
+
+
+def _certain(found: Sequence[Sighting], nodes: Nodes, known: KnownPlaces) -> Sighting | None:
+    """Return the best of what one image seems to show, unless its piece has that place twice."""
+    if not found:
+        return None
+    piece = nodes.pieces[found[0].here]
+    supposed = [_supposed(one, known) for one in found if nodes.pieces[one.here] == piece]
+    return found[0] if supposed[0].is_only_one(supposed) else None
+
+
+def _supposed(sighting: Sighting, known: KnownPlaces) -> Supposition:
+    """Return where the piece that grows puts a sighting now."""
+    here, there = sighting.here, sighting.there
+    return sighting.supposed(
+        known.poses[here], known.log_scales[here], known.poses[there], known.log_scales[there]
+    )
+
+
+def _join(
+    pieces: tuple[int, int], supposed: Sequence[Supposition], sightings: tuple[Sighting, ...]
+) -> Join:
+    """Let the younger of two pieces follow the older one, where the newest sighting puts it."""
+    other, own = pieces
+    newest = supposed[-1]
+    scale = float(np.exp(np.mean([one.log_scale for one in supposed])))
+    there, here = newest.map_T_camera, newest.track_T_camera
+    if other < own:
+        return Join(own, other, Similarity.through(there, here, scale), sightings)
+    return Join(other, own, Similarity.through(here, there, 1.0 / scale), sightings)
