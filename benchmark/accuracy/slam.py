@@ -140,7 +140,7 @@ def seen_images(
                 depth if known else None,
                 np.array(drive.confidence[k]) if known else None,
                 drive.track_T_camera[k],
-                None if odom_T_base is None else odom_T_base[k],
+                None if odom_T_base is None else odom_T_base[k] @ drive.base_T_camera,
                 drive.base_T_camera if mounted else None,
             )
         )
@@ -165,19 +165,19 @@ def score(
         odom_T_base = measured[::per_image]
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
-    found: list[tuple[Followed, Array | None]] = []
+    found: list[Followed] = []
     live, track_s, key_s = [], 0.0, []
     for seen in seen_images(drive, odom_T_base, mounted, calibrated):
         begin = time.thread_time()
         followed, state = look(seen, state)
-        live.append(graph.locate(followed, seen.odom_T_base).map_T_camera)
+        live.append(graph.locate(followed).map_T_camera)
         track_s += time.thread_time() - begin
-        found.append((followed, seen.odom_T_base))
+        found.append(followed)
         if followed.new_key:
             begin = time.thread_time()
             graph.add(followed.key)
             key_s.append(time.thread_time() - begin)
-    final = np.stack([graph.locate(*one).map_T_camera for one in found])
+    final = np.stack([graph.locate(one).map_T_camera for one in found])
     truth = drive.world_T_camera
     counts = graph.belief.counts
     by_wheels = np.nan

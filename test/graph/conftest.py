@@ -73,7 +73,7 @@ class Robot:
                 np.zeros((160, 224, 3), np.uint8),
                 CAMERA,
                 depth=np.ones((160, 224)),
-                odom_T_base=self.place(k) @ invert(BODY_T_OPTICAL) if odometry else None,
+                odom_T_camera=self.place(k) if odometry else None,
                 base_T_camera=BODY_T_OPTICAL if odometry else None,
             )
             # Each key frame numbers its features anew, so the window has nothing to adjust.
@@ -92,7 +92,7 @@ class Robot:
         seen, empty = key.seen, np.empty(0, np.float32)
         return KeyFrame(
             key.number, seen.stamp_ns, key.track_T_camera, 0.0, seen.base_T_camera,
-            seen.odom_T_base, self._views[seen.stamp_ns], empty, None, True, key.track,
+            seen.odom_T_camera, self._views[seen.stamp_ns], empty, None, True, key.track,
         )  # fmt: skip
 
     @staticmethod

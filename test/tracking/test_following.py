@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from ttt3r_ros.geometry import invert, transform
 from ttt3r_ros.tracking.features import begin, follow, gray_of
 from ttt3r_ros.tracking.following import look, Seen
+from ttt3r_ros.tracking.standstill import agrees
 
 WIDTH, HEIGHT = 224, 160
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
@@ -160,27 +161,53 @@ def test_a_slow_motion_is_no_standing_still():
 def test_wheels_at_rest_hold_the_pose_where_the_image_trembles():
     odom = np.eye(4)
     tremble = [pose([0, 0.002 * (-1) ** k, 0], [0, 0, 0]) for k in range(20)]
-    images = [seen(k, p, odom_T_base=odom) for k, p in enumerate(tremble)]
+    images = [seen(k, p, odom_T_camera=odom) for k, p in enumerate(tremble)]
     found, _ = walk(images)
 
     assert all(f.still for f in found[1:])
 
 
 def test_where_features_fail_the_wheels_go_on_and_then_the_network():
-    start = seen(0, np.eye(4), odom_T_base=np.eye(4), base_T_camera=np.eye(4))
+    start = seen(0, np.eye(4), odom_T_camera=np.eye(4), base_T_camera=np.eye(4))
     moved = pose([0, 0.1, 0], [0.2, 0, 0])
     dark = Seen(
         100_000_000,
         np.zeros_like(start.image),
         CAMERA,
-        odom_T_base=moved,
+        odom_T_camera=moved,
         base_T_camera=np.eye(4),
     )
     _, state = look(start, None)
 
     by_wheels, _ = look(dark, state)
-    by_network, _ = look(replace(dark, odom_T_base=None, network_T_camera=moved), state)
+    by_network, _ = look(replace(dark, odom_T_camera=None, network_T_camera=moved), state)
 
     assert (by_wheels.by, by_network.by) == ('wheels', 'network')
     for followed in (by_wheels, by_network):
         np.testing.assert_allclose(followed.track_T_camera, moved, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    'jump', [transform(np.eye(3), [8.0, 0, 0]), pose([0, 0, 1.0], [0.0, 0, 0])]
+)
+def test_wheels_that_jump_are_told_and_not_believed_until_the_next_key_frame(jump):
+    """Walk along the wall; wheels jump at the fourth image."""
+    places = path(12)
+    odometry = [jump @ p if k > 2 else p for k, p in enumerate(places)]
+    found, _ = walk(
+        [seen(k, p, odom_T_camera=o) for k, (p, o) in enumerate(zip(places, odometry))]
+    )
+
+    assert [f.slips for f in found] == [k == 3 for k in range(12)]
+    key = found[3].key.number
+    assert all(f.slipped == (k >= 3) for k, f in enumerate(found) if f.key.number == key)
+    later = next((f for f in found if f.key.number > key), None)
+    assert later is None or later.key.slipped
+    for followed, place in zip(found, places):
+        np.testing.assert_allclose(followed.track_T_camera, place, atol=0.02)
+
+
+def test_wheels_agree_within_what_images_and_wheels_err():
+    assert agrees(transform(np.eye(3), [0.1, 0, 0]), transform(np.eye(3), [0.2, 0, 0]))
+    assert not agrees(transform(np.eye(3), [0.5, 0, 0]), transform(np.eye(3), [0.1, 0, 0]))
+    assert not agrees(pose([0, 0, 0.4], [0, 0, 0]), np.eye(4))

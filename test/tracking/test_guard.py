@@ -1,7 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,6 +15,8 @@ from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.tracking.features import begin
+from ttt3r_ros.tracking.following import Followed, KeyView, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation
@@ -46,9 +47,11 @@ def tracked(number, pose=None, confidence=5.0, depth=2.0):
     points = np.full((4, 6, 3), depth, np.float32)
     colors = np.zeros((4, 6, 3), np.uint8)
     pointmap = Pointmap(points, np.full((4, 6), confidence, np.float32), colors)
+    known = Seen(round(number * 1e8), colors, np.eye(3))
+    key = KeyView(0, known, begin(colors[..., 0]), np.empty(0), None, 'nothing', np.eye(4), 0.0)
     pose = np.eye(4) if pose is None else pose
-    stamp_ns = round(number * 1e8)
-    return TrackedFrame(number, stamp_ns, 0, 1.0, pose, pointmap, None, None, 100.0, 0.5)
+    followed = Followed(known.stamp_ns, key, pose, np.eye(6), 'network', False, False, 0)
+    return TrackedFrame(number, 0, known, followed, 1.0, pointmap, None, None, 0.5)
 
 
 def seen(rgb, number=0, odom_T_base=None):
@@ -161,7 +164,7 @@ def test_predictions_that_cannot_be_true_are_refused(views, frame, reason):
         guard.after(frame, seen(views[1], 1))
 
     # Ten times the time, and the same way is possible: the last accepted image counts.
-    later = replace(tracked(10), track_T_camera=frame.track_T_camera)
+    later = tracked(10, frame.track_T_camera)
     guard.after(later, seen(views[1], 10))
 
 

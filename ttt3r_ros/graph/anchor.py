@@ -10,17 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, rotation_angle
+from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.units import NANOSECONDS
 
 # Planners stumble over larger steps, however long ago the image before was.
 MOST_STEP_M = 0.05
 RADIANS_A_METRE = 1.0
-
-# Where wheels and images disagree by this from image to image, the wheels slipped, jumped or
-# began anew.
-MOST_APART_M, MOST_APART_SHARE, MOST_APART_RAD = 0.3, 0.5, np.radians(20.0)
 
 # Odometry that moved no more than this out of its plane is planar.
 PLANAR_M, PLANAR_RAD = 1e-3, 1e-3
@@ -36,19 +32,6 @@ class Anchor:
 
     epoch: int
     map_T_odom: Array
-
-
-def agrees(by_wheels: Array, seen: Array) -> bool:
-    """
-    Check that wheels and images saw about the same motion from one image to the next.
-
-    :param by_wheels: (4, 4) of the robot.
-    :param seen: (4, 4) of the robot.
-    """
-    rest = invert(seen) @ by_wheels
-    way = float(np.linalg.norm(seen[:3, 3]))
-    near = np.linalg.norm(rest[:3, 3]) < MOST_APART_M + MOST_APART_SHARE * way
-    return bool(near and rotation_angle(rest[:3, :3]) < MOST_APART_RAD)
 
 
 def towards(pose: Array, target: Array, most_m: float) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
-from ttt3r_ros.graph.anchor import agrees, Anchor, flattened, is_planar, longest_step, towards
+from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
 from ttt3r_ros.graph.belief import Belief
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
 from ttt3r_ros.graph.thinning import Heir
@@ -50,9 +50,8 @@ class LocatedFrame:
     translation to the right of it, since the newest key frame. map_T_key: of the key frame that
     it is relative to, from the unit of that one's depth, as believed now. key_T_camera: (4, 4),
     in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
-    which is its own base. odom_T_base: (4, 4) at the stamp. wheels_agree: whether the odometry
-    moved about as the images say since the image before. belief: by which it was located, in the
-    frame of the first key frame.
+    which is its own base. odom_T_base: (4, 4) at the stamp. belief: by which it was located, in
+    the frame of the first key frame.
     """
 
     tracked: TrackedFrame
@@ -63,7 +62,6 @@ class LocatedFrame:
     key_T_camera: Array
     base_T_camera: Array | None
     odom_T_base: Array
-    wheels_agree: bool
     belief: Belief
 
     @property
@@ -265,16 +263,16 @@ class BackEnd:
         if self._newest is None:
             self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
         belief = self._graph.belief
-        found = self._graph.locate(tracked.followed, seen.odom_T_base)
+        found = self._graph.locate(tracked.followed)
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
         believed = _base(map_T_key.pose(key_T_camera), mount)
         if self._newest is None:
-            pose, agree = believed, True
+            pose = believed
             odom_T_base = believed if seen.odom_T_base is None else seen.odom_T_base
         else:
-            odom_T_base, step, agree = self._moved(self._newest, tracked, seen, map_T_key)
+            odom_T_base, step = self._moved(self._newest, tracked, seen, map_T_key)
             if seen.odom_T_base is not None:
                 believed = self._in_plane(believed, odom_T_base)
             elapsed_ns = tracked.stamp_ns - self._newest.tracked.stamp_ns
@@ -290,25 +288,22 @@ class BackEnd:
             key_T_camera,
             mount,
             odom_T_base,
-            agree,
             belief,
         )
         return self._newest
 
     def _moved(
         self, before: LocatedFrame, tracked: TrackedFrame, seen: Observation, map_T_key: Similarity
-    ) -> tuple[Array, Array, bool]:
-        """Return odom_T_base, how the robot moved since an image, and whether wheels agree."""
+    ) -> tuple[Array, Array]:
+        """Return odom_T_base, and how the robot moved since an image."""
         metres = map_T_key.scale / float(np.exp(tracked.followed.key.log_scale))
         step = scaled(invert(before.tracked.track_T_camera) @ tracked.track_T_camera, metres)
-        mount = seen.base_T_camera
-        if mount is not None:
-            step = mount @ step @ invert(mount)
+        step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
         if seen.odom_T_base is None:  # the images are the odometry
-            return before.odom_T_base @ step, step, True
-        by_wheels = invert(before.odom_T_base) @ seen.odom_T_base
-        agree = agrees(by_wheels, step)
-        return seen.odom_T_base, by_wheels if agree else step, agree
+            return before.odom_T_base @ step, step
+        if tracked.followed.slips:
+            return seen.odom_T_base, step
+        return seen.odom_T_base, invert(before.odom_T_base) @ seen.odom_T_base
 
     def add(self, located: LocatedFrame) -> None:
         """

@@ -14,8 +14,9 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, scaled, Similarity
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
-from ttt3r_ros.graph.wheels import camera_covariance, camera_motion, WheelNoise
+from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.tracking.following import Followed
+from ttt3r_ros.tracking.standstill import motion_between
 
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
 # Wheels that contradict the pixels by more slipped, jumped or began anew: chi2 of six numbers.
@@ -71,20 +72,17 @@ class Belief:
     loops: tuple[tuple[int, int], ...]
     counts: LoopCounts
 
-    def locate(
-        self, followed: Followed, odom_T_base: Array | None, wheels: WheelNoise, start: Array
-    ) -> Located:
+    def locate(self, followed: Followed, wheels: WheelNoise, start: Array) -> Located:
         """
         Compute where an image is.
 
         :param followed: by the tracker.
-        :param odom_T_base: (4, 4) at the image, or None.
         :param wheels: how good they are.
         :param start: (4, 4) pose of the first key frame of a piece.
         """
         key, newest, covariance = followed.key, self.newest, followed.covariance
         seen, in_map = key.seen, key.number in self.poses
-        then = seen.odom_T_base
+        then, slipped = seen.odom_T_camera, followed.slipped
         pose = self.poses.get(key.number, self.apart.get(key.number))
         if pose is not None:
             log_scale = self.log_scales[key.number]
@@ -94,15 +92,16 @@ class Belief:
             in_map = self.generation == 0
         else:  # the key frame has not been thought about yet: go on from one that has
             log_scale = key.log_scale + float(np.log(self.correction.scale))
-            pose, then, in_map = self.pose_of(newest.number), newest.odom_T_base, not self.lost
+            pose, then, in_map = self.pose_of(newest.number), newest.odom_T_camera, not self.lost
+            slipped |= key.slipped
             motion = scaled(
                 invert(newest.track_T_camera) @ followed.track_T_camera, self.correction.scale
             )
             covariance = covariance + (0.0 if key.motion is None else key.motion.covariance)
         scale = float(np.exp(log_scale))
         map_T_key = Similarity.through(pose @ motion, followed.key_T_camera, scale)
-        if odom_T_base is not None and then is not None and seen.base_T_camera is not None:
-            by_wheels = camera_motion(seen.base_T_camera, then, odom_T_base)
+        by_wheels = None if slipped else motion_between(then, followed.odom_T_camera)
+        if by_wheels is not None:
             theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
             motion, covariance = _fused(motion, covariance, by_wheels, theirs)
         return Located(pose @ motion, covariance, map_T_key, in_map)

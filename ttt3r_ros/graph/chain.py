@@ -17,9 +17,10 @@ from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
 from ttt3r_ros.graph.thinning import joined, joined_step
-from ttt3r_ros.graph.wheels import camera_covariance, camera_motion, WheelNoise
+from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, Sight
 from ttt3r_ros.tracking.following import KeyView, scale_ratio
+from ttt3r_ros.tracking.standstill import motion_between
 
 WINDOW = 8
 
@@ -149,9 +150,9 @@ class Chain:
         )
 
     def _add_wheels(self, before: KeyFrame, frame: KeyFrame) -> None:
-        if frame.base_T_camera is None or frame.odom_T_base is None or before.odom_T_base is None:
+        by_wheels = motion_between(before.odom_T_camera, frame.odom_T_camera)
+        if by_wheels is None or frame.slipped:
             return
-        by_wheels = camera_motion(frame.base_T_camera, before.odom_T_base, frame.odom_T_base)
         covariance = camera_covariance(by_wheels, self._wheels, frame.base_T_camera)
         self._by_wheels[before.number] = Motion(
             before.number, frame.number, by_wheels, covariance, scaled=0.0

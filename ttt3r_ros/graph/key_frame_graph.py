@@ -109,14 +109,13 @@ class KeyFrameGraph:
         """Return the least number that the next key frame may have."""
         return self._next_number
 
-    def locate(self, followed: Followed, odom_T_base: Array | None = None) -> Located:
+    def locate(self, followed: Followed) -> Located:
         """
         Compute where an image is, by what is believed now.
 
         :param followed: by the tracker.
-        :param odom_T_base: (4, 4) at the image, or None.
         """
-        return self._belief.locate(followed, odom_T_base, self._wheels, self._start)
+        return self._belief.locate(followed, self._wheels, self._start)
 
     def begin_piece(self) -> None:
         """

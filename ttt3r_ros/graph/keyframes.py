@@ -24,9 +24,9 @@ class KeyFrame:
     A key frame without its image.
 
     number: rising. stamp_ns: as given. track_T_camera: (4, 4). log_scale: of its depth in track.
-    base_T_camera, odom_T_base: (4, 4) or None. view: what is compared. place: what is searched
+    base_T_camera, odom_T_camera: (4, 4) or None. view: what is compared. place: what is searched
     for, empty before there is a vocabulary. floor: what the floor said. focal_known: calibrated.
-    track: number of the first key frame of the same track.
+    track: number of the first key frame of the same track. slipped: see KeyView.
     """
 
     number: int
@@ -34,12 +34,13 @@ class KeyFrame:
     track_T_camera: Array
     log_scale: float
     base_T_camera: Array | None
-    odom_T_base: Array | None
+    odom_T_camera: Array | None
     view: View
     place: Array32
     floor: FloorScale | None
     focal_known: bool
     track: int = 0
+    slipped: bool = False
 
     @classmethod
     def of(cls, key: KeyView) -> KeyFrame:
@@ -62,10 +63,11 @@ class KeyFrame:
             key.track_T_camera,
             key.log_scale,
             seen.base_T_camera,
-            seen.odom_T_base,
+            seen.odom_T_camera,
             View(features, points, seen.camera),
             np.empty(0, np.float32),
             floor,
             seen.focal_known,
             key.track,
+            key.slipped,
         )

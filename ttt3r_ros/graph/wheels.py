@@ -64,25 +64,17 @@ def _in_plane(motion: Array) -> bool:
     return bool(abs(motion[2, 3]) < ROUNDING and tilt < ROUNDING)
 
 
-def camera_motion(base_T_camera: Array, odom_T_base: Array, later_odom_T_base: Array) -> Array:
-    """
-    Return the motion of the camera as the wheels measured it.
-
-    :returns: (4, 4) camera_T_later_camera.
-    """
-    motion: Array = invert(odom_T_base @ base_T_camera) @ later_odom_T_base @ base_T_camera
-    return motion
-
-
-def camera_covariance(by_wheels: Array, wheels: WheelNoise, base_T_camera: Array) -> Array:
+def camera_covariance(by_wheels: Array, wheels: WheelNoise, base_T_camera: Array | None) -> Array:
     """
     Compute the covariance of a motion of the camera; the wheels' own is in the axes of the base.
 
     :param by_wheels: (4, 4) camera_T_later_camera.
     :param wheels: how good they are.
-    :param base_T_camera: (4, 4).
+    :param base_T_camera: (4, 4); None: the base is the camera.
     :returns: (6, 6) of rotation and translation, to its right.
     """
+    if base_T_camera is None:
+        return wheels.covariance(by_wheels)
     motion = base_T_camera @ by_wheels @ invert(base_T_camera)
     turned = adjoint(invert(base_T_camera))
     covariance: Array = turned @ wheels.covariance(motion) @ turned.T

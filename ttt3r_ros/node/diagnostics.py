@@ -307,7 +307,7 @@ class Reporter:
         :param arrived: monotonic seconds.
         """
         self._health.mapped(located, time.monotonic() - arrived)
-        if not located.wheels_agree:
+        if located.tracked.followed.slips:
             self.warn(
                 'odometry jumped',
                 'the odometry moved otherwise than the images since the last one: wheels that '

@@ -19,7 +19,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
 from ttt3r_ros.tracking.features import begin, follow, gray_of, Tracks
 from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
-from ttt3r_ros.tracking.standstill import image_still, motion_between
+from ttt3r_ros.tracking.standstill import agrees, image_still, motion_between
 
 # A new key frame is due when the view has changed so much.
 LEAST_SHARE = 0.5
@@ -48,7 +48,7 @@ class Seen:
     stamp_ns: as given. image: (h, w, 3) uint8, fitted and undistorted. camera: (3, 3) of it.
     focal_known: calibrated, or only estimated from the points. depth: (h, w) metres along z,
     confidence: (h, w), network_T_camera: (4, 4) of the network's chained segments; all None for
-    an image that the network has not seen. odom_T_base: (4, 4) at this image, or None.
+    an image that the network has not seen. odom_T_camera: (4, 4) by the wheels, or None.
     base_T_camera: (4, 4), or None where there is no base.
     """
 
@@ -59,7 +59,7 @@ class Seen:
     depth: NDArray[np.floating] | None = None
     confidence: NDArray[np.floating] | None = None
     network_T_camera: Array | None = None
-    odom_T_base: Array | None = None
+    odom_T_camera: Array | None = None
     base_T_camera: Array | None = None
 
 
@@ -72,7 +72,8 @@ class KeyView:
     which px is where it has them. log_depth: (N,) of those, NaN is unknown. motion: from the key
     frame before, in the unit of that one's depth, None for the first. by: what measured it.
     track_T_camera: (4, 4). log_scale: of its depth in track. track: number of the first key frame
-    of the same track.
+    of the same track. slipped: whether wheels and images contradicted each other on the way from
+    the key frame before.
     """
 
     number: int
@@ -84,6 +85,7 @@ class KeyView:
     track_T_camera: Array
     log_scale: float
     track: int = 0
+    slipped: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,9 @@ class Followed:
     (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
     network, wheels, nothing. still: the camera has not moved, nothing need be kept. new_key:
     whether this image became a key frame. inliers: features that agree. log_ratio: to be added to
-    the log depth of this image, so that it has the unit of the key frame's.
+    the log depth of this image, so that it has the unit of the key frame's. odom_T_camera: (4, 4)
+    by the wheels, or None. slips: wheels and images contradict each other since the image before;
+    slipped: since the key frame.
     """
 
     stamp_ns: int
@@ -107,6 +111,9 @@ class Followed:
     new_key: bool
     inliers: int
     log_ratio: float = 0.0
+    odom_T_camera: Array | None = None
+    slips: bool = False
+    slipped: bool = False
 
     @property
     def track_T_camera(self) -> Array:
@@ -128,7 +135,7 @@ class FollowState:
     All that is remembered from image to image; a value. Before the first image there is None.
 
     key: newest key frame. tracks: its features in the newest image that was not still. last: what
-    was found for that image. network_T_camera, odom_T_base: of that image, or of the last before
+    was found for that image. network_T_camera, odom_T_camera: of that image, or of the last before
     it that had one.
     """
 
@@ -136,7 +143,7 @@ class FollowState:
     tracks: Tracks
     last: Followed
     network_T_camera: Array | None
-    odom_T_base: Array | None
+    odom_T_camera: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,13 +159,15 @@ class Trace:
     still: bool
 
 
-def trace(image: NDArray[np.uint8], odom_T_base: Array | None, state: FollowState | None) -> Trace:
+def trace(
+    image: NDArray[np.uint8], odom_T_camera: Array | None, state: FollowState | None
+) -> Trace:
     """
     Follow the features into an image.
 
     :param image: (h, w, 3) uint8, fitted and undistorted; one of another size than the image
         before shows none of its features.
-    :param odom_T_base: (4, 4) at this image, or None.
+    :param odom_T_camera: (4, 4) by the wheels at this image, or None.
     :param state: after the image before, None at the beginning.
     """
     gray = gray_of(image)
@@ -171,7 +180,7 @@ def trace(image: NDArray[np.uint8], odom_T_base: Array | None, state: FollowStat
     kept = np.isin(old.number, tracks.number)
     after = np.zeros_like(old.px)
     after[kept] = tracks.px
-    wheels = motion_between(state.odom_T_base, odom_T_base)
+    wheels = motion_between(state.odom_T_camera, odom_T_camera)
     return Trace(tracks, image_still(old.px, after, kept, gray.shape[1], wheels))
 
 
@@ -190,7 +199,7 @@ def look(
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
-    found = trace(seen.image, seen.odom_T_base, state)
+    found = trace(seen.image, seen.odom_T_camera, state)
     return conclude(seen, found, state, first_number)
 
 
@@ -214,15 +223,21 @@ def conclude(
     if seen.depth is not None:
         log_depth = _log_depth(seen, tracks)
         ratio = scale_ratio(state.key, tracks, log_depth, followed.key_T_camera)
-    followed = replace(followed, log_ratio=state.last.log_ratio if ratio is None else ratio)
+    followed = replace(
+        followed,
+        log_ratio=state.last.log_ratio if ratio is None else ratio,
+        odom_T_camera=seen.odom_T_camera,
+    )
     if found.still:
         return followed, state
+    slips = _slips(followed, seen, state)
+    followed = replace(followed, slips=slips, slipped=slips or state.last.slipped)
     state = FollowState(
         state.key,
         tracks,
         followed,
         state.network_T_camera if seen.network_T_camera is None else seen.network_T_camera,
-        state.odom_T_base if seen.odom_T_base is None else seen.odom_T_base,
+        state.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
         return _with_new_key(seen, followed, state, ratio or 0.0)
@@ -230,7 +245,17 @@ def conclude(
 
 
 def _held(seen: Seen, state: FollowState) -> Followed:
-    return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False)
+    return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False, slips=False)
+
+
+def _slips(followed: Followed, seen: Seen, state: FollowState) -> bool:
+    """Return whether the wheels contradict what the images say of the last motion."""
+    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
+    if wheels is None or followed.by == 'wheels':
+        return False
+    moved = invert(state.last.key_T_camera) @ followed.key_T_camera
+    metres = scaled(moved, float(np.exp(state.key.log_scale)))
+    return not agrees(wheels, metres)
 
 
 def _first(seen: Seen, tracks: Tracks, number: int) -> tuple[Followed, FollowState]:
@@ -243,8 +268,18 @@ def _first(seen: Seen, tracks: Tracks, number: int) -> tuple[Followed, FollowSta
 
 def _at_key(key: KeyView, tracks: Tracks) -> tuple[Followed, FollowState]:
     seen, nothing = key.seen, np.zeros((6, 6))
-    followed = Followed(seen.stamp_ns, key, np.eye(4), nothing, key.by, False, True, len(tracks))
-    return followed, FollowState(key, tracks, followed, seen.network_T_camera, seen.odom_T_base)
+    followed = Followed(
+        seen.stamp_ns,
+        key,
+        np.eye(4),
+        nothing,
+        key.by,
+        False,
+        True,
+        len(tracks),
+        odom_T_camera=seen.odom_T_camera,
+    )
+    return followed, FollowState(key, tracks, followed, seen.network_T_camera, seen.odom_T_camera)
 
 
 def _log_depth(seen: Seen, tracks: Tracks) -> Array:
@@ -289,11 +324,10 @@ def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
 
 def _other_motion(seen: Seen, state: FollowState) -> tuple[str, Array, Array]:
     """Return what else says how the camera moved since the last image, and its covariance."""
-    wheels = motion_between(state.odom_T_base, seen.odom_T_base)
-    if wheels is not None and seen.base_T_camera is not None:
-        motion = invert(seen.base_T_camera) @ wheels @ seen.base_T_camera
+    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
+    if wheels is not None:
         unit = float(np.exp(-state.key.log_scale))
-        return 'wheels', scaled(motion, unit), _spread(0.05, 0.05)
+        return 'wheels', scaled(wheels, unit), _spread(0.05, 0.05)
     if seen.network_T_camera is not None and state.network_T_camera is not None:
         motion = invert(state.network_T_camera) @ seen.network_T_camera
         return 'network', motion, _spread(3 * NETWORK_TURN_SIGMA, 3 * NETWORK_SHIFT_SIGMA)
@@ -334,8 +368,10 @@ def _with_new_key(
         track_T_camera=followed.track_T_camera,
         log_scale=SCALE_MEMORY * (old.log_scale + ratio),
         track=old.track,
+        slipped=followed.slipped,
     )
-    return _at_key(key, tracks)
+    found, state = _at_key(key, tracks)
+    return replace(found, slips=followed.slips), state
 
 
 def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> float | None:

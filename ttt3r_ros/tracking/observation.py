@@ -27,3 +27,10 @@ class Observation:
     intrinsics: CameraIntrinsics | None = None
     base_T_camera: Array | None = None
     odom_T_base: Array | None = None
+
+    @property
+    def odom_T_camera(self) -> Array | None:
+        """Return where the wheels have the camera, (4, 4), or None."""
+        if self.odom_T_base is None or self.base_T_camera is None:
+            return self.odom_T_base
+        return self.odom_T_base @ self.base_T_camera

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the camera stands still, by its image and by the wheels."""
+"""Whether the camera stands still, and whether wheels and images agree."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ WHEELS_REST_RAD = 0.0005
 WHEELS_MOVE_M = 0.02
 WHEELS_MOVE_RAD = 0.01
 
+# Where wheels and images disagree by this from image to image, the wheels slipped, jumped or
+# began anew.
+MOST_APART_M, MOST_APART_SHARE, MOST_APART_RAD = 0.3, 0.5, np.radians(20.0)
+
 
 def image_still(
     before: NDArray[np.float32],
@@ -41,7 +45,7 @@ def image_still(
     :param after: (N, 2) pixels in this one.
     :param seen: (N,) bool, which of them were found again.
     :param width: of the image, pixels.
-    :param odom_motion: (4, 4) of the base since then by the wheels, or None.
+    :param odom_motion: (4, 4) of the camera since then by the wheels, or None.
     """
     flow = np.linalg.norm(after[seen] - before[seen], axis=1) * NOMINAL_WIDTH / width
     least = max(LEAST_FEATURES, round(STILL_SHARE * len(seen)))
@@ -59,7 +63,20 @@ def motion_between(then: Array | None, now: Array | None) -> Array | None:
     """
     Return what the wheels measured between two moments, None where one of them is missing.
 
-    :param then: (4, 4) odom_T_base.
-    :param now: (4, 4) odom_T_base.
+    :param then: (4, 4) odom_T_camera.
+    :param now: (4, 4) odom_T_camera.
     """
     return None if then is None or now is None else invert(then) @ now
+
+
+def agrees(by_wheels: Array, seen: Array) -> bool:
+    """
+    Check that wheels and images saw about the same motion from one image to the next.
+
+    :param by_wheels: (4, 4) of the camera, metres.
+    :param seen: (4, 4) of the camera, metres.
+    """
+    rest = invert(seen) @ by_wheels
+    way = float(np.linalg.norm(seen[:3, 3]))
+    near = np.linalg.norm(rest[:3, 3]) < MOST_APART_M + MOST_APART_SHARE * way
+    return bool(near and rotation_angle(rest[:3, :3]) < MOST_APART_RAD)

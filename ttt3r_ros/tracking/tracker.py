@@ -130,7 +130,7 @@ class Tracker:
         lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
         image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
 
-        found = trace(image, seen.odom_T_base, self._state.following)
+        found = trace(image, seen.odom_T_camera, self._state.following)
         moved = write and not found.still
         state = self._in_due_segment(self._state) if moved else self._state
         prediction, network = self._predict(image, state.network, write=moved)
@@ -150,7 +150,7 @@ class Tracker:
             place.scale * points[..., 2],
             confidence,
             place.pose(prediction.world_T_camera),
-            seen.odom_T_base,
+            seen.odom_T_camera,
             seen.base_T_camera,
         )
         followed, following = conclude(known, found, state.following)
