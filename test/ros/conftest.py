@@ -123,15 +123,17 @@ def mapper():
     return Mapper(ExactPredictor(), MappingSettings())
 
 
-def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT, pattern: int = 0) -> np.ndarray:
     """
     Return an image that is plainly of grey `number` above, and of a pattern of its own below.
 
-    No feature of one is found in another, so the pose is that of the predictor.
+    No feature of one is found in another, so the pose is that of the predictor; the same number
+    needs another pattern, else the camera stands still.
     """
+    rng = np.random.default_rng([number, pattern])
     rgb = np.full((height, width, 3), number, np.uint8)
     below = rgb[height // 2 :]
-    below[:] = np.random.default_rng(number).integers(0, 256, (*below.shape[:2], 1), np.uint8)
+    below[:] = rng.integers(0, 256, (*below.shape[:2], 1), np.uint8)
     return rgb
 
 
@@ -353,7 +355,7 @@ class Rig:
 
         from ttt3r_ros.node import messages
 
-        pixels = self.picture(number)
+        pixels = self.picture(number, pattern=changes.pop('pattern', 0))
         pixels[-1] = np.random.default_rng(stamp_ns).integers(0, 256, (WIDTH, 3))  # never frozen
         fields = {
             'header': Header(stamp=messages.time_message(stamp_ns), frame_id=CAMERA),

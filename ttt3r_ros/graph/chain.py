@@ -27,8 +27,6 @@ WINDOW = 8
 # Of the log scale of a key frame's depth against the one before, and by the floor.
 STEP_SIGMA, ADJUSTED_STEP_SIGMA = 0.06, 0.04
 FLOOR_SIGMA = 0.07
-# The floor is nearer than what else is seen, and there the depth is a little too short.
-FLOOR_BIAS = 0.03
 
 # What adjusted key frames err beyond their covariance, which takes errors for independent.
 INFLATION = 6.0
@@ -95,8 +93,7 @@ class Chain:
         :param start: (4, 4) pose where it begins a piece.
         """
         if frame.floor is not None:
-            said = frame.floor.log_scale + FLOOR_BIAS
-            self._fixes[key.number] = ScaleFix(key.number, said, FLOOR_SIGMA)
+            self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, FLOOR_SIGMA)
         piece = frame.number
         if self._recent and key.motion is not None:
             piece = nodes.newest_piece

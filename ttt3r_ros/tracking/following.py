@@ -28,6 +28,9 @@ FARTHEST_M = 0.5
 WIDEST_RAD = np.radians(20.0)
 
 ROUGH_PX = 8.0
+# Share of the last image's features that must agree; of two images that have nothing in common a
+# quarter is found again by chance, and a tenth agrees on some pose.
+LEAST_KEPT = 0.15
 
 # What the network's own motion is worth: its share of the motion, and from image to image.
 NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA = np.radians(1.9), 0.07
@@ -219,6 +222,8 @@ def conclude(
     if state is None:
         return _first(seen, tracks, first_number)
     followed = _held(seen, state) if found.still else _located(seen, tracks, state)
+    if not found.still and followed.by != 'features':
+        tracks = tracks.without_all(tracks.gray)  # what is left of them is left by chance
     ratio = None
     if seen.depth is not None:
         log_depth = _log_depth(seen, tracks)
@@ -300,7 +305,7 @@ def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
     pose = solve_pose(points, tracks.px[known], seen.camera)
     if pose is None:  # a depth of another shape than it should have: roughly is better than not
         pose = solve_pose(points, tracks.px[known], seen.camera, ROUGH_PX)
-    if pose is not None:
+    if pose is not None and pose.inliers.sum() >= LEAST_KEPT * len(state.tracks):
         covariance = pose.covariance
         if not (seen.focal_known and key.seen.focal_known):
             turn = FOCAL_SIGMA * float(rotation_angle(pose.key_T_camera[:3, :3]))
@@ -324,14 +329,20 @@ def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
 
 def _other_motion(seen: Seen, state: FollowState) -> tuple[str, Array, Array]:
     """Return what else says how the camera moved since the last image, and its covariance."""
+    unit = float(np.exp(state.key.log_scale))
     wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
-    if wheels is not None:
-        unit = float(np.exp(-state.key.log_scale))
-        return 'wheels', scaled(wheels, unit), _spread(0.05, 0.05)
-    if seen.network_T_camera is not None and state.network_T_camera is not None:
-        motion = invert(state.network_T_camera) @ seen.network_T_camera
-        return 'network', motion, _spread(3 * NETWORK_TURN_SIGMA, 3 * NETWORK_SHIFT_SIGMA)
+    network = motion_between(state.network_T_camera, seen.network_T_camera)
+    if wheels is not None and (network is None or _believes(wheels, scaled(network, unit))):
+        return 'wheels', scaled(wheels, 1 / unit), _spread(0.05, 0.05)
+    if network is not None:
+        return 'network', network, _spread(3 * NETWORK_TURN_SIGMA, 3 * NETWORK_SHIFT_SIGMA)
     return 'nothing', np.eye(4), _spread(0.2, 0.2)
+
+
+def _believes(wheels: Array, network: Array) -> bool:
+    """Return whether wheels go before the network: where they contradict, what moved less does."""
+    nearer = np.linalg.norm(wheels[:3, 3]) <= np.linalg.norm(network[:3, 3])
+    return bool(agrees(wheels, network) or nearer)
 
 
 def _spread(turn: float, shift: float) -> Array:

@@ -10,7 +10,7 @@ import torch
 
 from ttt3r_ros.node.interface import Cause
 from ttt3r_ros.node.pipeline import Pipeline
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, NodeSettings
 from ttt3r_ros.tracking.observation import Observation
 
 WIDTH, HEIGHT = 64, 48
@@ -21,7 +21,7 @@ OBSERVATION = Observation(RGB, 1)
 
 @pytest.fixture
 def pipeline(mapper):
-    settings = SimpleNamespace(mapping=MappingSettings())
+    settings = SimpleNamespace(mapping=MappingSettings(), node=NodeSettings())
     observer = Mock(observe=Mock(return_value=OBSERVATION))
     outputs, health, reporter = (Mock() for _ in range(3))
     pipeline = Pipeline(lambda _: mapper, lambda: settings, observer, outputs, health, reporter)

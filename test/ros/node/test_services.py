@@ -32,9 +32,9 @@ def poses(rig):
 
 
 def map_images(rig, poses, numbers, **changes):
-    for number in numbers:
+    for pattern, number in enumerate(numbers):
         stamp_ns = rig.now_ns()
-        rig.show(number, stamp_ns, **changes)
+        rig.show(number, stamp_ns, pattern=pattern, **changes)
         rig.wait_for_stamp(poses, stamp_ns)
 
 
