@@ -211,3 +211,17 @@ def test_wheels_agree_within_what_images_and_wheels_err():
     assert agrees(transform(np.eye(3), [0.1, 0, 0]), transform(np.eye(3), [0.2, 0, 0]))
     assert not agrees(transform(np.eye(3), [0.5, 0, 0]), transform(np.eye(3), [0.1, 0, 0]))
     assert not agrees(pose([0, 0, 0.4], [0, 0, 0]), np.eye(4))
+
+
+def test_in_the_dark_wheels_go_before_the_network_unless_no_robot_drives_so_fast():
+    start = seen(0, np.eye(4), odom_T_camera=np.eye(4), base_T_camera=np.eye(4))
+    _, state = look(start, None)
+    moved, far = transform(np.eye(3), [0.1, 0, 0]), transform(np.eye(3), [30.0, 0, 0])
+    dark = replace(start, stamp_ns=10**8, image=np.zeros_like(start.image), network_T_camera=moved)
+
+    by_wheels, _ = look(replace(dark, odom_T_camera=moved), state)
+    by_network, _ = look(replace(dark, odom_T_camera=far), state)
+
+    assert (by_wheels.by, by_wheels.slips) == ('wheels', False)
+    assert (by_network.by, by_network.slips) == ('network', True)
+    np.testing.assert_allclose(by_network.track_T_camera, moved, atol=1e-9)

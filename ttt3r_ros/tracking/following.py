@@ -19,7 +19,8 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
 from ttt3r_ros.tracking.features import begin, follow, gray_of, Tracks
 from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
-from ttt3r_ros.tracking.standstill import agrees, image_still, motion_between
+from ttt3r_ros.tracking.standstill import agrees, can_drive, image_still, motion_between
+from ttt3r_ros.units import NANOSECONDS
 
 # A new key frame is due when the view has changed so much.
 LEAST_SHARE = 0.5
@@ -332,17 +333,12 @@ def _other_motion(seen: Seen, state: FollowState) -> tuple[str, Array, Array]:
     unit = float(np.exp(state.key.log_scale))
     wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
     network = motion_between(state.network_T_camera, seen.network_T_camera)
-    if wheels is not None and (network is None or _believes(wheels, scaled(network, unit))):
+    seconds = (seen.stamp_ns - state.last.stamp_ns) / NANOSECONDS
+    if wheels is not None and (network is None or can_drive(wheels, seconds)):
         return 'wheels', scaled(wheels, 1 / unit), _spread(0.05, 0.05)
     if network is not None:
         return 'network', network, _spread(3 * NETWORK_TURN_SIGMA, 3 * NETWORK_SHIFT_SIGMA)
     return 'nothing', np.eye(4), _spread(0.2, 0.2)
-
-
-def _believes(wheels: Array, network: Array) -> bool:
-    """Return whether wheels go before the network: where they contradict, what moved less does."""
-    nearer = np.linalg.norm(wheels[:3, 3]) <= np.linalg.norm(network[:3, 3])
-    return bool(agrees(wheels, network) or nearer)
 
 
 def _spread(turn: float, shift: float) -> Array:

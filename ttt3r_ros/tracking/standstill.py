@@ -30,6 +30,10 @@ WHEELS_MOVE_RAD = 0.01
 # began anew.
 MOST_APART_M, MOST_APART_SHARE, MOST_APART_RAD = 0.3, 0.5, np.radians(20.0)
 
+# Faster than this, metres and radians a second, no robot drives on wheels; stamps jitter a little.
+FASTEST, FASTEST_TURN = 10.0, 6.0
+JITTER_M, JITTER_RAD = 0.2, 0.2
+
 
 def image_still(
     before: NDArray[np.float32],
@@ -80,3 +84,14 @@ def agrees(by_wheels: Array, seen: Array) -> bool:
     way = float(np.linalg.norm(seen[:3, 3]))
     near = np.linalg.norm(rest[:3, 3]) < MOST_APART_M + MOST_APART_SHARE * way
     return bool(near and rotation_angle(rest[:3, :3]) < MOST_APART_RAD)
+
+
+def can_drive(by_wheels: Array, seconds: float) -> bool:
+    """
+    Check that wheels which nothing else can judge measured what a robot can do.
+
+    :param by_wheels: (4, 4) of the camera, metres.
+    :param seconds: that it took.
+    """
+    way, turn = np.linalg.norm(by_wheels[:3, 3]), rotation_angle(by_wheels[:3, :3])
+    return bool(way < JITTER_M + FASTEST * seconds and turn < JITTER_RAD + FASTEST_TURN * seconds)
