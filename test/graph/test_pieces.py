@@ -8,8 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ttt3r_ros.graph import relocalisation
+from ttt3r_ros.geometry import invert, rotation_about, Similarity, transform
+from ttt3r_ros.graph import key_frame_graph, relocalisation
+from ttt3r_ros.graph.closure import Closure
+from ttt3r_ros.graph.joining import DRIFT_SHARE, Hint, Join
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, LEAST_PIECE
+from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.relocalisation import MOST_APART_M, MOST_APART_SHARE, Supposition
+from ttt3r_ros.graph.thinning import most_covered
+from ttt3r_ros.tracking.relative_pose import RelativePose
 
 ROUND = range(36)
 
@@ -123,6 +130,17 @@ def test_two_images_of_one_place_do_not_confirm_each_other(robot):
     assert [change.joined for change in changes] == [False, False, False, True]
 
 
+@pytest.mark.parametrize(('sideways', 'confirmed'), [(0.1, True), (0.3, False)])
+def test_two_suppositions_must_have_the_tracked_motion_between_them(robot, sideways, confirmed):
+    way = np.linalg.norm((invert(robot.place(0)) @ robot.place(1))[:3, 3])
+    assert 0.1 < MOST_APART_M + MOST_APART_SHARE * way < 0.3
+    first = Supposition(robot.place(20), robot.place(0), 0.0)
+    there = robot.place(21)
+    there[2, 3] += sideways
+
+    assert Supposition(there, robot.place(1), 0.0).confirms(first) == confirmed
+
+
 def test_a_robot_that_is_carried_away_begins_a_piece_and_joins_it(robot):
     graph = mapped(robot)
     keys = robot.drive(range(20, 30), first_number=graph.next_number)
@@ -203,10 +221,12 @@ def test_a_hint_limits_what_is_compared(robot, monkeypatch):
         assert np.linalg.norm(robot.place(number)[:3, 3] - start) < 0.5 + 3.0 + 0.3
 
 
-def test_a_wrong_hint_gives_no_wrong_pose_and_is_forgotten(robot):
+# On the other side of the circle, or near enough to see the same but 1.4 m away.
+@pytest.mark.parametrize('wrong', [28, 4])
+def test_a_wrong_hint_gives_no_wrong_pose_and_is_forgotten(robot, wrong):
     graph = mapped(robot)
     graph.begin_piece()
-    graph.expect(graph.belief.poses[28], radius=0.5)  # on the other side of the circle
+    graph.expect(graph.belief.poses[wrong], radius=0.5)
 
     keys = robot.drive(range(8, 22), first_number=graph.next_number)
     for i, (key, k) in enumerate(zip(keys, range(8, 22))):
@@ -244,3 +264,85 @@ def test_numbers_of_key_frames_must_rise(robot):
     graph = mapped(robot, range(3))
     with pytest.raises(ValueError, match='key frame 0 comes after 2'):
         graph.add(robot.drive(range(2))[0])
+
+
+def test_recognitions_that_contradict_the_motion_join_nothing(robot, other_room, monkeypatch):
+    graph, rng = mapped(robot), np.random.default_rng(0)
+    sure = np.diag([0.02**2] * 3 + [0.05**2] * 3)
+
+    def anywhere(here, there):
+        pose = transform(rotation_about([0, 1, 0], rng.normal(0, 1)), rng.normal(0, 1, 3))
+        forth, back = (RelativePose(p, sure, np.ones(50), 1.0) for p in (pose, invert(pose)))
+        return Closure(forth, back, 0.0, 50)
+
+    monkeypatch.setattr(relocalisation, 'verify', anywhere)
+    monkeypatch.setattr(relocalisation, 'CANDIDATES', 1)  # so that no image contradicts itself
+    changes = go_on(graph, robot.drive(ROUND, other_room, graph.next_number))
+
+    assert joined_at(changes) is None
+    assert graph.belief.lost
+
+
+def test_what_the_optimum_contradicts_is_not_joined(robot, monkeypatch):
+    graph = mapped(robot)
+    before, loops = graph.belief.poses, graph.belief.loops
+    monkeypatch.setattr(key_frame_graph, 'MOST_SIGMAS_AFTER', 0.0)
+
+    changes = go_on(graph, robot.drive(range(5, 9), first_number=graph.next_number))
+
+    assert joined_at(changes) is None
+    assert graph.belief.loops == loops
+    for number, pose in before.items():
+        np.testing.assert_array_equal(graph.belief.poses[number], pose)
+
+
+def test_a_piece_is_joined_from_the_map_too(robot):
+    graph = mapped(robot, range(12))
+    far = robot.drive(range(18, 30), first_number=graph.next_number)
+    go_on(graph, far)
+    keys = robot.drive(range(4, 26), first_number=graph.next_number)
+
+    changes = go_on(graph, keys)
+
+    first = joined_at(changes)
+    second = first + 1 + joined_at(changes[first + 1 :])
+    assert second > first + 5  # in between the robot is in the map, and the far piece is not
+    assert robot.error(graph.belief.poses[0], 0) < 1e-3  # the map stays where it is
+    errors = [robot.error(graph.belief.poses[key.number], 18 + i) for i, key in enumerate(far)]
+    assert max(errors) < 0.35
+
+
+def test_a_join_moves_poses_and_scales_of_the_younger_piece(robot):
+    nodes = Nodes()
+    poses = [robot.place(k) for k in range(4)]
+    for number, (key, pose) in enumerate(zip(robot.drive(range(4)), poses)):
+        nodes.add(robot.frame(key), pose, 0.1 * number, 0 if number < 2 else 2)
+    turn, scale = transform(rotation_about([0, 0, 1], 0.3), [1.0, 2.0, 3.0]), 1.5
+
+    at = Join(2, 0, Similarity(turn, scale), ()).applied(nodes, nodes.numbers)
+
+    np.testing.assert_array_equal(at.poses[:2], poses[:2])
+    for moved, pose in zip(at.poses[2:], poses[2:]):
+        np.testing.assert_allclose(moved[:3, :3], turn[:3, :3] @ pose[:3, :3], atol=1e-12)
+        expected = turn[:3, :3] @ (scale * pose[:3, 3]) + turn[:3, 3]
+        np.testing.assert_allclose(moved[:3, 3], expected, atol=1e-12)
+    added = [0.0, 0.0, np.log(scale), np.log(scale)]
+    np.testing.assert_allclose(at.log_scales, 0.1 * np.arange(4) + added, atol=1e-12)
+
+
+@pytest.mark.parametrize(('off', 'agrees'), [(0.9, True), (1.1, False)])
+def test_a_hint_holds_for_the_motion_since(robot, off, agrees):
+    hint = Hint(robot.place(5), robot.place(0), radius=1.0)
+    there = robot.place(5) @ invert(robot.place(0)) @ robot.place(4)
+    way = np.linalg.norm((invert(robot.place(0)) @ robot.place(4))[:3, 3])
+    there[2, 3] += off * (1.0 + DRIFT_SHARE * way)
+
+    assert hint.agrees(Supposition(there, robot.place(4), 0.0)) == agrees
+
+
+def test_what_covers_a_key_frame_is_of_its_own_piece():
+    poses = np.tile(np.eye(4), (4, 1, 1))
+    poses[:, 0, 3] = [0.0, 0.3, 0.3, 0.4]
+
+    assert most_covered(poses, [0, 0, 7, 7], [1]) == (1, 0)
+    assert most_covered(poses, [0, 0, 0, 0], [1]) == (1, 2)
