@@ -60,9 +60,9 @@ class WallPredictor:
 
 
 def seen(number):
-    """Return an image that is of grey `number` at its corner and else unlike all others."""
-    rgb = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    rgb[:4, :4] = number
+    """Return an image of grey `number` with a pattern of its own in a corner."""
+    rgb = np.full((HEIGHT, WIDTH, 3), number, np.uint8)
+    rgb[-16:, :16] = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     return Observation(rgb, round(number * 1e8))
 
 

@@ -125,15 +125,16 @@ def mapper():
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT, pattern: int = 0) -> np.ndarray:
     """
-    Return an image that is plainly of grey `number` above, and of a pattern of its own below.
+    Return an image that is plainly of grey `number`, but for a pattern of its own in a corner.
 
-    No feature of one is found in another, so the pose is that of the predictor; the same number
-    needs another pattern, else the camera stands still.
+    No feature of one is found in another, and each has few, so the pose is that of the predictor;
+    the same number needs another pattern, else the camera stands still.
     """
-    rng = np.random.default_rng([number, pattern])
     rgb = np.full((height, width, 3), number, np.uint8)
-    below = rgb[height // 2 :]
-    below[:] = rng.integers(0, 256, (*below.shape[:2], 1), np.uint8)
+    side = min(height, width) // 3
+    corner = rgb[-side:, :side]
+    rng = np.random.default_rng([number, pattern])
+    corner[:] = rng.integers(0, 256, (*corner.shape[:2], 1), np.uint8)
     return rgb
 
 

@@ -27,11 +27,11 @@ class Anchor:
     """
     Where the odometry lies in the map.
 
-    epoch: of the map for which it holds. map_T_odom: (4, 4).
+    epoch: of the map for which it holds. map_T_odom: (4, 4), None while the camera is lost.
     """
 
     epoch: int
-    map_T_odom: Array
+    map_T_odom: Array | None
 
 
 def towards(pose: Array, target: Array, most_m: float) -> Array:

@@ -50,8 +50,9 @@ class LocatedFrame:
     translation to the right of it, since the newest key frame. map_T_key: of the key frame that
     it is relative to, from the unit of that one's depth, as believed now. key_T_camera: (4, 4),
     in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
-    which is its own base. odom_T_base: (4, 4) at the stamp. belief: by which it was located, in
-    the frame of the first key frame.
+    which is its own base. odom_T_base: (4, 4) at the stamp. in_map: whether it is known where in
+    the map the image was taken; else its poses are in a frame of their own. belief: by which it
+    was located, in the frame of the first key frame.
     """
 
     tracked: TrackedFrame
@@ -62,6 +63,7 @@ class LocatedFrame:
     key_T_camera: Array
     base_T_camera: Array | None
     odom_T_base: Array
+    in_map: bool
     belief: Belief
 
     @property
@@ -155,8 +157,8 @@ class BackEnd:
     # ---- results
 
     @property
-    def map_T_odom(self) -> Array:
-        """Return where the odometry lies in the present map, (4, 4)."""
+    def map_T_odom(self) -> Array | None:
+        """Return where the odometry lies in the present map, (4, 4), or None while it is lost."""
         anchor = self._anchor
         return anchor.map_T_odom if anchor.epoch == self._epoch else IDENTITY
 
@@ -277,8 +279,10 @@ class BackEnd:
                 believed = self._in_plane(believed, odom_T_base)
             elapsed_ns = tracked.stamp_ns - self._newest.tracked.stamp_ns
             most_m = longest_step(self._settings.correction_speed, elapsed_ns)
-            pose = towards(self._newest.map_T_base @ step, believed, most_m)
-        self._anchor = Anchor(epoch, pose @ invert(odom_T_base))
+            pose = believed
+            if found.in_map and self._newest.in_map:
+                pose = towards(self._newest.map_T_base @ step, believed, most_m)
+        self._anchor = Anchor(epoch, pose @ invert(odom_T_base) if found.in_map else None)
         self._newest = LocatedFrame(
             tracked,
             epoch,
@@ -288,6 +292,7 @@ class BackEnd:
             key_T_camera,
             mount,
             odom_T_base,
+            found.in_map,
             belief,
         )
         return self._newest

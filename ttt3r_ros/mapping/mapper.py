@@ -83,7 +83,8 @@ class Mapper:
         if not located.tracked.followed.still:
             self._back_end.add(located)
             if not self._follows_only:
-                self._map.add(located)
+                if located.in_map:
+                    self._map.add(located)
                 self._tracker.look_ahead()
         self.correct()
 
@@ -132,8 +133,8 @@ class Mapper:
         return self._back_end.key_frames()
 
     @property
-    def map_T_odom(self) -> Array:
-        """Return the pose of the odometry's frame in the present map, (4, 4), metres."""
+    def map_T_odom(self) -> Array | None:
+        """Return the pose of the odometry's frame in the present map, (4, 4); None: unknown."""
         return self._back_end.map_T_odom
 
     @property

@@ -67,7 +67,8 @@ class Trail:
         if self._last is not None and np.linalg.norm(place - self._last) < self._step_m:
             return
         self._last = place
-        self._map_T_key.setdefault(located.key, located.map_T_key)
+        if located.in_map:
+            self._map_T_key.setdefault(located.key, located.map_T_key)
         self._parts[located.key].append((located.tracked.stamp_ns, located.key_T_camera[:3]))
         self._length += 1
         if self._most is not None and self._length > self._most:
@@ -84,9 +85,11 @@ class Trail:
             self._hand_over(heir)
 
     def trajectory(self) -> Trajectory:
-        """Return the path, map_T_camera, in the order of time."""
+        """Return the path, map_T_camera, in the order of time, as far as it is in the map."""
         stamps, poses = [np.empty(0, np.int64)], [np.empty((0, 4, 4))]
         for key, part in self._parts.items():
+            if key not in self._map_T_key:
+                continue
             stamps.append(np.array([stamp for stamp, _ in part], np.int64))
             rows = np.stack([pose for _, pose in part])
             poses.append(self._map_T_key[key].pose(transform(rows[..., :3], rows[..., 3])))

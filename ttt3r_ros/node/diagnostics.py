@@ -83,7 +83,7 @@ class Health:
         self._gain_mean = 0.0
         self._calibrated = False
         self._scale = 1.0
-        self._keys, self._loops = 0, LoopCounts()
+        self._keys, self._loops, self._lost = 0, LoopCounts(), False
         self._began = time.monotonic()
 
     def received(self, stamp_ns: int, age_s: float) -> None:
@@ -134,6 +134,7 @@ class Health:
             self._gain_mean = tracked.gain_mean
             self._scale = located.scale
             self._keys, self._loops = len(located.belief.poses), located.belief.counts
+            self._lost = not located.in_map
             self._window.mapped.append(time.monotonic())
             self._window.latencies_s.append(latency_s)
 
@@ -142,6 +143,7 @@ class Health:
         with self._lock:
             self._window = _Window()
             self._trouble.clear()
+            self._lost = False
             self._began = time.monotonic()
 
     def status(
@@ -216,6 +218,8 @@ class Health:
             if troubles and not around.clock_is_silent:
                 return State.LOST, troubles[-1]
             return State.STALE, self._why_nothing_comes(now, around)
+        if self._lost:
+            return State.LOST, 'the camera sees nothing that it recognises from the map'
         if around.conflict:
             return State.DEGRADED, around.conflict
         if troubles:

@@ -297,7 +297,8 @@ class MappingNode(ManagedNode):
             return
         self._sent_ns = stamp_ns
         map_T_odom = self._pipeline.map_T_odom
-        self._frames.send(node.map_frame, node.odom_frame, map_T_odom, stamp_ns)
+        if map_T_odom is not None:
+            self._frames.send(node.map_frame, node.odom_frame, map_T_odom, stamp_ns)
 
     def _keep_house(self) -> None:
         if self._active:

@@ -147,8 +147,9 @@ class Outputs:
         self._broadcast(located, base)
         stamp_ns = located.tracked.stamp_ns
         in_camera = messages.header(stamp_ns, camera)
-        in_map = messages.header(stamp_ns, self._settings().node.map_frame)
-        self._publish_pose(located, in_map)
+        if located.in_map:
+            in_map = messages.header(stamp_ns, self._settings().node.map_frame)
+            self._publish_pose(located, in_map)
         self._publish_odometry(located, base)
         if self.points.get_subscription_count():
             self.points.publish(self._points(located, in_camera))
@@ -164,7 +165,7 @@ class Outputs:
         node, stamp_ns = self._settings().node, located.tracked.stamp_ns
         if node.publish_odom_to_base_tf:
             self._frames.send(node.odom_frame, base, located.odom_T_base, stamp_ns)
-        elif not node.odom_frame and node.publish_map_to_odom_tf:
+        elif located.in_map and not node.odom_frame and node.publish_map_to_odom_tf:
             self._frames.send(node.map_frame, base, located.map_T_base, stamp_ns)
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:

@@ -82,8 +82,8 @@ class Pipeline:
         return self._mapper
 
     @property
-    def map_T_odom(self) -> Array:
-        """Return the pose of the odometry's frame in the map, (4, 4), metres."""
+    def map_T_odom(self) -> Array | None:
+        """Return the pose of the odometry's frame in the map, (4, 4); None: unknown."""
         return IDENTITY if self._mapper is None else self._mapper.map_T_odom
 
     def load(self) -> None:

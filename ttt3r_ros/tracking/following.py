@@ -33,6 +33,10 @@ ROUGH_PX = 8.0
 # quarter is found again by chance, and a tenth agrees on some pose.
 LEAST_KEPT = 0.15
 
+# After so many images of a film, of single photographs there are none, two that both have so many
+# features share some, however fast the camera turns; unless it was carried away.
+CONTINUOUS, RICH = 5, 60
+
 # What the network's own motion is worth: its share of the motion, and from image to image.
 NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA = np.radians(1.9), 0.07
 # Without calibration every turn is measured with a focal length that is this much wrong.
@@ -103,7 +107,8 @@ class Followed:
     whether this image became a key frame. inliers: features that agree. log_ratio: to be added to
     the log depth of this image, so that it has the unit of the key frame's. odom_T_camera: (4, 4)
     by the wheels, or None. slips: wheels and images contradict each other since the image before;
-    slipped: since the key frame.
+    slipped: since the key frame. cut: the image has nothing to do with the one before and begins a
+    track.
     """
 
     stamp_ns: int
@@ -118,6 +123,7 @@ class Followed:
     odom_T_camera: Array | None = None
     slips: bool = False
     slipped: bool = False
+    cut: bool = False
 
     @property
     def track_T_camera(self) -> Array:
@@ -139,7 +145,8 @@ class FollowState:
     All that is remembered from image to image; a value. Before the first image there is None.
 
     key: newest key frame. tracks: its features in the newest image that was not still. last: what
-    was found for that image. network_T_camera, odom_T_camera: of that image, or of the last before
+    was found for that image. in_a_row: images before it, up to CONTINUOUS, that features tell of.
+    network_T_camera, odom_T_camera: of that image, or of the last before
     it that had one.
     """
 
@@ -148,6 +155,7 @@ class FollowState:
     last: Followed
     network_T_camera: Array | None
     odom_T_camera: Array | None
+    in_a_row: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +232,10 @@ def conclude(
         return _first(seen, tracks, first_number)
     followed = _held(seen, state) if found.still else _located(seen, tracks, state)
     if not found.still and followed.by != 'features':
+        fresh = begin(tracks.gray)
+        if seen.depth is not None and _is_cut(seen, fresh, state):
+            first, state = _first(seen, fresh, state.key.number + 1)
+            return replace(first, cut=True), state
         tracks = tracks.without_all(tracks.gray)  # what is left of them is left by chance
     ratio = None
     if seen.depth is not None:
@@ -244,6 +256,7 @@ def conclude(
         followed,
         state.network_T_camera if seen.network_T_camera is None else seen.network_T_camera,
         state.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
+        min(state.in_a_row + 1, CONTINUOUS) if followed.by == 'features' else 0,
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
         return _with_new_key(seen, followed, state, ratio or 0.0)
@@ -262,6 +275,20 @@ def _slips(followed: Followed, seen: Seen, state: FollowState) -> bool:
     moved = invert(state.last.key_T_camera) @ followed.key_T_camera
     metres = scaled(moved, float(np.exp(state.key.log_scale)))
     return not agrees(wheels, metres)
+
+
+def _is_cut(seen: Seen, fresh: Tracks, state: FollowState) -> bool:
+    """
+    Decide whether an image whose features are lost has nothing to do with the one before.
+
+    :param fresh: the features that it could begin with.
+    """
+    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
+    if wheels is not None:
+        far = np.linalg.norm(wheels[:3, 3]) > FARTHEST_M
+        if far or rotation_angle(wheels[:3, :3]) > WIDEST_RAD:
+            return False  # the robot has driven on since
+    return state.in_a_row >= CONTINUOUS and min(len(state.tracks), len(fresh)) >= RICH
 
 
 def _first(seen: Seen, tracks: Tracks, number: int) -> tuple[Followed, FollowState]:
@@ -377,8 +404,8 @@ def _with_new_key(
         track=old.track,
         slipped=followed.slipped,
     )
-    found, state = _at_key(key, tracks)
-    return replace(found, slips=followed.slips), state
+    found, at_key = _at_key(key, tracks)
+    return replace(found, slips=followed.slips), replace(at_key, in_a_row=state.in_a_row)
 
 
 def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> float | None:

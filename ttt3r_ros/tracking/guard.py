@@ -44,6 +44,9 @@ STILL_M, STILL_RAD = 0.005, 0.003
 # What a pose may jump by its own error, whatever the time between two images.
 NOISE_M, NOISE_DEG = 0.5, 20.0
 
+# So many images in a row must show another place, before it is believed.
+CUTS_BELIEVED = 3
+
 # A network that is sure of fewer pixels than this has seen nothing.
 LEAST_CONFIDENT_PART = 0.01
 NO_CONFIDENCE = 1.0
@@ -68,6 +71,7 @@ class Guard:
     def reset(self) -> None:
         """Delete the last accepted image."""
         self._last: tuple[Observation, TrackedFrame] | None = None
+        self._cuts = 0
 
     def before(self, seen: Observation) -> None:
         """
@@ -107,9 +111,19 @@ class Guard:
         in_front = confident & (tracked.pointmap.depth > 0)
         if in_front.mean() < LEAST_CONFIDENT_PART:
             raise RefusedPrediction('the network has no confidence in any part of the image')
-        if self._last is not None:
+        if tracked.followed.cut:
+            self._check_cut()
+        elif self._last is not None:
             self._check_motion(self._last[1], tracked)
-        self._last = seen, tracked
+        self._last, self._cuts = (seen, tracked), 0
+
+    def _check_cut(self) -> None:
+        """Refuse the first images that have nothing to do with the last accepted one."""
+        self._cuts += 1
+        if self._cuts < CUTS_BELIEVED:
+            raise RefusedPrediction(
+                'the image has nothing in common with the one before: was the camera carried away?'
+            )
 
     def _check_motion(self, before: TrackedFrame, now: TrackedFrame) -> None:
         seconds = (now.stamp_ns - before.stamp_ns) / NANOSECONDS
