@@ -44,7 +44,7 @@ PERSON_WIDTH, PERSON_TOP, PERSON_DISTANCE, PERSON_SPEED = 0.5, 1.75, 2.0, 0.8
 # What a good depth network gets wrong: a smooth part and a scale for each image.
 DEPTH_SMOOTH_ERROR, DEPTH_SCALE_ERROR = 0.07, 0.07
 
-OTHER_DRIVES_NUMBER = 1000  # drives of one building beyond this are for relocalisation
+OTHER_ROUTE = 1000  # added to the number of a drive: another route through its building
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +119,14 @@ def drive_of(front: Front, cache: Path, name: str) -> Drive:
 
     :param cache: folder of all drives.
     :param name: family, kind and number, for example S_robot_0; kinds are robot, hand, parked
-        and person.
+        and person. Numbers that differ by OTHER_ROUTE are drives of one building.
     """
     family, kind, number = name.split('_')
     make = {'robot': _robot, 'hand': _hand, 'parked': _parked, 'person': _parked}[kind]
 
     def sequence() -> Drive:
-        seed = FIRST_SEED + int(number)
-        world = build_world(family, seed)
-        drive = _filmed(front, world, *make(world, seed))
+        world = build_world(family, FIRST_SEED + int(number) % OTHER_ROUTE)
+        drive = _filmed(front, world, *make(world, FIRST_SEED + int(number)))
         return _with_person(drive) if kind == 'person' else drive
 
     return _cached(front, cache, name, sequence)

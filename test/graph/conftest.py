@@ -10,8 +10,10 @@ import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
 from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.places import LocalFeatures
+from ttt3r_ros.graph.stored_graph import to_arrays
 from ttt3r_ros.tracking.features import Tracks
 from ttt3r_ros.tracking.following import Followed, KeyView, Seen
 from ttt3r_ros.tracking.relative_pose import RelativePose
@@ -128,6 +130,17 @@ def robot(monkeypatch):
     robot = Robot()
     monkeypatch.setattr(KeyFrame, 'of', staticmethod(robot.frame))
     return robot
+
+
+@pytest.fixture(scope='module')
+def saved():
+    """Return a map of one round as arrays; key frame `n` is the one at index `n`."""
+    graph, robot = KeyFrameGraph(), Robot()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KeyFrame, 'of', staticmethod(robot.frame))
+        for key in robot.drive(range(STEPS_A_ROUND)):
+            graph.add(key)
+    return to_arrays(graph.stored())
 
 
 @pytest.fixture

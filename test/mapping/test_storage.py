@@ -1,11 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.torch import save
 import torch
 
+from ttt3r_ros.graph.belief import LoopCounts
+from ttt3r_ros.graph.chain import Measurements
+from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
+from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
+from ttt3r_ros.graph.stored_graph import StoredGraph, to_arrays
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.storage import (
@@ -31,6 +40,34 @@ def cloud(count):
         rng.normal(size=(count, 3)).astype(np.float32),
         rng.integers(0, 256, (count, 3), dtype=np.uint8),
         rng.uniform(1, 9, count).astype(np.float32),
+    )
+
+
+def graph():
+    """Return a graph of two key frames with a few features."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform(1, 2, (5, 3))
+    points[2] = np.nan
+    px = rng.uniform(0, 100, (5, 2)).astype(np.float32)
+    descriptors = rng.integers(0, 256, (5, 128), dtype=np.uint8)
+    view = View(LocalFeatures(px, descriptors), points, np.diag([100.0, 100.0, 1.0]))
+    vocabulary = Vocabulary(rng.uniform(0, 255, (4, 128)).astype(np.float32))
+    place = vocabulary.describe(descriptors)
+    frames = [
+        KeyFrame(n, n * SECOND, np.eye(4), 0.1, None, None, view, place, None, True)
+        for n in (3, 5)
+    ]
+    link = Motion(3, 5, np.eye(4), np.eye(6)), ScaleStep(3, 5, 0.1, 0.05)
+    return StoredGraph(
+        tuple(frames),
+        Estimate(np.tile(np.eye(4), (2, 1, 1)), np.array([0.1, 0.2])),
+        (3, 3),
+        Measurements(visual=(link,)),
+        (),
+        vocabulary,
+        LoopCounts(7, 2, 1),
+        np.eye(4),
+        9,
     )
 
 
@@ -77,6 +114,42 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
 
     with pytest.raises(MapFileError, match='its occupancy grid'):
         read_map(path)
+
+
+def test_the_graph_comes_back_as_it_was(tmp_path):
+    written = graph()
+
+    read = read_map(stored_in(tmp_path / 'map', StoredMap(cloud(1), 'weights', graph=written)))
+
+    arrays, again = to_arrays(written), to_arrays(read.graph)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array)
+
+
+def test_a_graph_that_cannot_be_is_refused_with_its_file(tmp_path):
+    wrong = replace(graph(), pieces=(3, 4))
+    with pytest.raises(MapFileError, match='map is no complete map: its piece names a key frame'):
+        read_map(stored_in(tmp_path / 'map', StoredMap(cloud(1), 'weights', graph=wrong)))
+
+
+@pytest.mark.parametrize('version', ['1', '2', '3'])
+def test_older_maps_are_read_and_newer_ones_refused(tmp_path, version):
+    written = cloud(3)
+    tensors = {
+        name: torch.from_numpy(getattr(written, name))
+        for name in ('points', 'colors', 'confidence')
+    }
+    metadata = {'format': 'ttt3r_map', 'version': version, 'network': 'x'}
+    path = tmp_path / 'map'
+    path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
+
+    if version == '3':
+        with pytest.raises(MapFileError, match="version '3', this program reads '1' and '2'"):
+            read_map(path)
+    else:
+        read = read_map(path)
+        np.testing.assert_array_equal(read.cloud.points, written.points)
+        assert read.graph is None
 
 
 def test_a_mapper_goes_on_from_a_file_as_if_nothing_had_happened(tmp_path):

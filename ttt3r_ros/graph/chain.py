@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,23 +43,51 @@ LEAST_SHARED = 20  # features of two key frames, so that they are adjusted toget
 Link = tuple[Motion, ScaleStep | None]
 
 
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """
+    All that a chain has measured; each key frame has one of a kind at most.
+
+    visual, by_wheels, by_network: what leads to the next key frame. fixes: of its own scale.
+    """
+
+    visual: tuple[Link, ...] = ()
+    by_wheels: tuple[Motion, ...] = ()
+    by_network: tuple[Motion, ...] = ()
+    fixes: tuple[ScaleFix, ...] = ()
+
+
+NOTHING = Measurements()
+
+
 class Chain:
     """Measurements between key frames that follow each other, and of each for itself."""
 
-    def __init__(self, wheels: WheelNoise) -> None:
+    def __init__(self, wheels: WheelNoise, measured: Measurements = NOTHING) -> None:
         """
-        Begin with nothing measured.
+        Begin with a piece that has no link to what was measured before.
 
         :param wheels: how good they are.
+        :param measured: before.
         """
         self._wheels = wheels
         self._recent: list[KeyView] = []
         self._sights: dict[int, Sight] = {}
         # Each by the key frame from which it leads to the next.
-        self._visual: dict[int, Link] = {}
-        self._by_wheels: dict[int, Motion] = {}
-        self._by_network: dict[int, Motion] = {}
-        self._fixes: dict[int, ScaleFix] = {}
+        self._visual = {link[0].here: link for link in measured.visual}
+        self._by_wheels = {motion.here: motion for motion in measured.by_wheels}
+        self._by_network = {motion.here: motion for motion in measured.by_network}
+        self._fixes = {fix.here: fix for fix in measured.fixes}
+
+    @property
+    def measured(self) -> Measurements:
+        """Return all that was measured."""
+        return Measurements(
+            tuple(self._visual.values()),
+            tuple(self._by_wheels.values()),
+            tuple(self._by_network.values()),
+            tuple(self._fixes.values()),
+        )
 
     def begin(self) -> None:
         """Leave the next key frame without a link to the one before."""

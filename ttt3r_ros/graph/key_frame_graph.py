@@ -30,8 +30,10 @@ from ttt3r_ros.graph.loops import (
     with_loops,
 )
 from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.places import Vocabulary
 from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
+from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir, most_covered
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.tracking.following import Followed, KeyView
@@ -98,6 +100,52 @@ class KeyFrameGraph:
         self._belief = Belief(
             Similarity(self._start), 0, None, {}, {}, {}, False, (), LoopCounts()
         )
+
+    @classmethod
+    def resumed(
+        cls,
+        stored: StoredGraph,
+        wheels: WheelNoise = USUAL_WHEELS,
+        most_keys: int = MOST_KEYS,
+    ) -> KeyFrameGraph:
+        """
+        Go on in a map that was saved; the next key frame begins a piece.
+
+        :param stored: the map.
+        :param wheels: how good those of now are.
+        :param most_keys: key frames that are kept, at most.
+        """
+        graph = cls(wheels, stored.start, most_keys)
+        graph._nodes = Nodes(stored.frames, stored.estimate, stored.pieces)
+        graph._chain = Chain(wheels, stored.measured)
+        graph._loops = Loops(stored.vocabulary, stored.counts, stored.loops)
+        graph._next_number = stored.next_number
+        graph.begin_piece()
+        return graph
+
+    def stored(self) -> StoredGraph:
+        """
+        Return all that another run needs to go on in this map.
+
+        :raises ValueError: when there are too few key frames for a vocabulary.
+        """
+        nodes, loops = self._nodes, self._loops
+        return StoredGraph(
+            tuple(nodes.frames.values()),
+            nodes.estimate,
+            tuple(nodes.pieces.values()),
+            self._chain.measured,
+            loops.believed,
+            self._vocabulary(),
+            loops.counts,
+            self._start,
+            self._next_number,
+        )
+
+    def _vocabulary(self) -> Vocabulary:
+        if self._loops.vocabulary is None:
+            raise ValueError(f'a map needs {VOCABULARY_KEYS} key frames to be recognised')
+        return self._loops.vocabulary
 
     @property
     def belief(self) -> Belief:
@@ -172,11 +220,9 @@ class KeyFrameGraph:
 
         :raises ValueError: when there are too few key frames for a vocabulary.
         """
-        vocabulary, belief = self._loops.vocabulary, self._belief
-        if vocabulary is None:
-            raise ValueError(f'a map needs {VOCABULARY_KEYS} key frames to be recognised')
+        belief = self._belief
         frames = {number: self._nodes.frames[number] for number in belief.poses}
-        return KnownPlaces(frames, belief.poses, belief.log_scales, vocabulary)
+        return KnownPlaces(frames, belief.poses, belief.log_scales, self._vocabulary())
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""

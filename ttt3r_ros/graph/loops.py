@@ -31,6 +31,7 @@ FOCAL_SIGMA = 0.1  # radians and metres, without calibration
 MOST_SURPRISE = 25.0  # chi2 of six numbers
 DRIFT_ALLOWANCE = 4.0  # on its variance: errors of key frames that follow each other go together
 MOST_SIGMAS_AFTER = 6.0
+NO_LOOPS = LoopCounts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +83,27 @@ class Loop:
 class Loops:
     """All loops that are believed: what is looked for, verified, and thrown out again."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.vocabulary: Vocabulary | None = None
-        self.counts = LoopCounts()
-        self._loops: dict[tuple[int, int], Loop] = {}
+    def __init__(
+        self,
+        vocabulary: Vocabulary | None = None,
+        counts: LoopCounts = NO_LOOPS,
+        loops: Iterable[Loop] = (),
+    ) -> None:
+        """
+        Begin with some.
+
+        :param vocabulary: by which places are described, None before there is one.
+        :param counts: of loops.
+        :param loops: that are believed.
+        """
+        self.vocabulary = vocabulary
+        self.counts = counts
+        self._loops = {(loop.forth.here, loop.forth.there): loop for loop in loops}
+
+    @property
+    def believed(self) -> tuple[Loop, ...]:
+        """Return all loops."""
+        return tuple(self._loops.values())
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.pose_graph import Estimate
+
+NOTHING = Estimate(np.empty((0, 4, 4)), np.empty(0))
 
 
 class Nodes:
@@ -25,11 +27,20 @@ class Nodes:
     frames: by number; they may be replaced. estimate: in their order. pieces: by number.
     """
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.frames: dict[int, KeyFrame] = {}
-        self.estimate = Estimate(np.empty((0, 4, 4)), np.empty(0))
-        self.pieces: dict[int, int] = {}
+    def __init__(
+        self,
+        frames: Sequence[KeyFrame] = (),
+        estimate: Estimate = NOTHING,
+        pieces: Sequence[int] = (),
+    ) -> None:
+        """
+        Begin with some.
+
+        :param frames: by rising numbers; estimate, pieces: of each.
+        """
+        self.frames = {frame.number: frame for frame in frames}
+        self.estimate = estimate
+        self.pieces = dict(zip(self.frames, pieces))
 
     def __len__(self) -> int:
         """Return the number of key frames."""

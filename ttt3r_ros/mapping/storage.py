@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Maps as files: the voxels, the occupancy grid and the state of the network.
+Maps as files: the voxels, the occupancy grid, the graph and the state of the network.
 
 A map file is a safetensors file (names, types and sizes in a JSON header, then numbers; it holds
 no code) with a checksum of its tensors.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 import torch
@@ -21,13 +22,16 @@ from torch import Tensor
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Similarity
+from ttt3r_ros.graph.stored_graph import from_arrays, StoredGraph, to_arrays
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.tensor_hash import hash_tensors
 
 FORMAT = 'ttt3r_map'
-VERSION = '1'
+VERSION = '2'
+READABLE = ('1', VERSION)  # the first one had no graph
+GRAPH = 'graph.'
 CLOUD = {'points': torch.float32, 'colors': torch.uint8, 'confidence': torch.float32}
 
 
@@ -56,13 +60,15 @@ class StoredMap:
     The contents of a map file.
 
     cloud: the voxels. network: name or hash of the weights that made it. track: None when its
-    network has no state to store. occupancy: the grid, or None.
+    network has no state to store. occupancy: the grid, or None. graph: of key frames, by which
+    the map is recognised; None where there are too few.
     """
 
     cloud: VoxelCloud
     network: str
     track: StoredTrack | None = None
     occupancy: Occupancy | None = None
+    graph: StoredGraph | None = None
 
 
 def write_map(file: IO[bytes], stored: StoredMap) -> None:
@@ -85,6 +91,9 @@ def write_map(file: IO[bytes], stored: StoredMap) -> None:
         tensors['occupancy'] = torch.from_numpy(plan.cells)
         place = [plan.resolution, plan.x, plan.y]
         tensors['occupancy_place'] = torch.tensor(place, dtype=torch.float64)
+    if stored.graph is not None:
+        for name, array in to_arrays(stored.graph).items():
+            tensors[GRAPH + name] = torch.from_numpy(np.ascontiguousarray(array))
     metadata = {
         'format': FORMAT,
         'version': VERSION,
@@ -112,7 +121,11 @@ def read_map(path: Path) -> StoredMap:
         raise MapFileError(f'{path} is damaged: its checksum is wrong; save the map again')
     try:
         return StoredMap(
-            _cloud(tensors), metadata['network'], _track(tensors), _occupancy(tensors)
+            _cloud(tensors),
+            metadata['network'],
+            _track(tensors),
+            _occupancy(tensors),
+            _graph(tensors),
         )
     except (KeyError, ValueError, RuntimeError) as error:
         raise MapFileError(f'{path} is no complete map: {error}') from error
@@ -121,9 +134,10 @@ def read_map(path: Path) -> StoredMap:
 def _check_header(path: Path, metadata: dict[str, str]) -> None:
     if metadata.get('format') != FORMAT or not {'network', 'sha256'} <= metadata.keys():
         raise MapFileError(f'{path} is no map of this program')
-    if metadata.get('version') != VERSION:
+    if metadata.get('version') not in READABLE:
+        known = ' and '.join(repr(version) for version in READABLE)
         raise MapFileError(
-            f'{path} has version {metadata.get("version")!r}, this program reads {VERSION!r}'
+            f'{path} has version {metadata.get("version")!r}, this program reads {known}'
         )
 
 
@@ -158,6 +172,15 @@ def _occupancy(tensors: dict[str, Tensor]) -> Occupancy | None:
         raise ValueError(f'its occupancy grid is {tuple(cells.shape)} {cells.dtype}')
     resolution, x, y = place.tolist()
     return Occupancy(cells.numpy(), resolution, x, y)
+
+
+def _graph(tensors: dict[str, Tensor]) -> StoredGraph | None:
+    named = {
+        name.removeprefix(GRAPH): tensor.numpy()
+        for name, tensor in tensors.items()
+        if name.startswith(GRAPH)
+    }
+    return from_arrays(named) if named else None
 
 
 def fitting_state(stored: RecurrentState, fresh: object) -> RecurrentState:
