@@ -125,16 +125,16 @@ def mapper():
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT, pattern: int = 0) -> np.ndarray:
     """
-    Return an image that is plainly of grey `number`, but for a pattern of its own in a corner.
+    Return an image that is plainly of grey `number`, but for a patch of its own somewhere below.
 
     No feature of one is found in another, and each has few, so the pose is that of the predictor;
     the same number needs another pattern, else the camera stands still.
     """
     rgb = np.full((height, width, 3), number, np.uint8)
-    side = min(height, width) // 3
-    corner = rgb[-side:, :side]
-    rng = np.random.default_rng([number, pattern])
-    corner[:] = rng.integers(0, 256, (*corner.shape[:2], 1), np.uint8)
+    rng, side = np.random.default_rng([number, pattern]), min(height, width) // 3
+    row, column = rng.integers([height // 2, 0], [height - side, width - side])
+    patch = rgb[row : row + side, column : column + side]
+    patch[:] = rng.integers(0, 256, (side, side, 1), np.uint8)
     return rgb
 
 

@@ -159,7 +159,7 @@ def test_a_map_that_cannot_be_used_changes_nothing_and_the_answer_says_why(rig, 
         ('flipped', bytes(flipped), 'checksum'),
         ('pickle', b'\x80\x04K\x01.', 'no map that can be read'),
         ('huge', (2**62).to_bytes(8, 'little') + b'{}', 'no map that can be read'),
-        ('version', good.replace(b'"version":"1"', b'"version":"9"'), "version '9'"),
+        ('version', good.replace(b'"version":"2"', b'"version":"9"'), "version '9'"),
     ):
         if data is not None:
             (tmp_path / name).write_bytes(data)
