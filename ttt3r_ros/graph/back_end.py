@@ -18,8 +18,9 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, scaled, Similar
 from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
 from ttt3r_ros.graph.belief import Belief
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
+from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir
-from ttt3r_ros.graph.wheels import NOISES
+from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
@@ -143,8 +144,7 @@ class BackEnd:
         self._begin()
 
     def _begin(self) -> None:
-        noise = replace(NOISES[self._settings.wheels], level=self._settings.planar != 'off')
-        self._graph = KeyFrameGraph(noise)
+        self._graph = KeyFrameGraph(self._noise())
         self._map_T_graph = IDENTITY
         self._anchor = Anchor(self._epoch, IDENTITY)
         self._newest: LocatedFrame | None = None
@@ -153,6 +153,9 @@ class BackEnd:
         self._flat = True  # what came of the odometry so far is planar
         self._thinking: list[Future[Change]] = []
         self._told = 0  # generation of the last correction
+
+    def _noise(self) -> WheelNoise:
+        return replace(NOISES[self._settings.wheels], level=self._settings.planar != 'off')
 
     # ---- results
 
@@ -226,24 +229,49 @@ class BackEnd:
             future.cancel()
         self._begin()
 
-    def resume(self, map_T_network: Similarity) -> None:
+    def stored(self) -> StoredGraph | None:
+        """Return the key frames for a file, None where they are too few to be recognised."""
+        wait(self._thinking)
+        try:
+            stored = self._graph.stored()
+        except ValueError:
+            return None
+        return stored.moved(self._map_T_graph)
+
+    def resume(self, map_T_network: Similarity, graph: StoredGraph | None = None) -> None:
         """
         Continue in a map that was saved.
 
-        :param map_T_network: where the network's next poses lie in it.
+        :param map_T_network: where the network's next poses lie in it; so the camera is believed
+            to stand where it stood, if there is no graph.
+        :param graph: of the map, by which the camera is found in it; until then it is lost.
         """
         self.reset()
-        self._resumed = map_T_network
+        if graph is None:
+            self._resumed = map_T_network
+            return
+        self._graph = KeyFrameGraph.resumed(graph, self._noise())
+        self._anchor = Anchor(self._epoch, None)
+
+    @property
+    def next_key(self) -> int:
+        """Return the least number that the next key frame may have."""
+        return self._graph.next_number
 
     def place_base(self, map_T_base: Array) -> None:
         """
         Set the pose of the robot at the newest image, or at the first one.
 
-        In the middle of a map, all of it moves along: what changes is where its frame lies.
+        In the middle of a map, all of it moves along: what changes is where its frame lies. In a
+        map where the camera is lost, the pose says where to look for it, no more.
 
         :param map_T_base: (4, 4).
         """
         newest = self._newest
+        if self._graph.belief.lost:
+            mount = None if newest is None else newest.base_T_camera
+            self._executor.submit(self._look_near, self._graph, _camera(map_T_base, mount))
+            return
         if newest is None:
             self._start_map_T_base = map_T_base
             return
@@ -262,7 +290,7 @@ class BackEnd:
         :param seen: the same image as it came.
         """
         epoch, mount = self._anchor.epoch, seen.base_T_camera
-        if self._newest is None:
+        if self._newest is None and not self._graph.belief.lost:
             self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
         belief = self._graph.belief
         found = self._graph.locate(tracked.followed)
@@ -322,6 +350,11 @@ class BackEnd:
         if len(self._thinking) >= MOST_WAITING:
             wait(self._thinking[:1])
         self._thinking.append(self._executor.submit(self._graph.add, followed.key))
+
+    @staticmethod
+    def _look_near(graph: KeyFrameGraph, map_T_camera: Array) -> None:
+        if graph.belief.lost:  # it may have been found since
+            graph.expect(map_T_camera)
 
     def _start(self, tracked: TrackedFrame, seen: Observation) -> Array:
         """Return map_T_camera of the first image."""

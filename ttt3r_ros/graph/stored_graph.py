@@ -12,7 +12,7 @@ wheels, floor and the features that are followed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,15 @@ class StoredGraph:
     counts: LoopCounts
     start: Array
     next_number: int
+
+    def moved(self, a_T_b: Array) -> StoredGraph:
+        """
+        Return the same graph in another frame.
+
+        :param a_T_b: (4, 4), to that frame.
+        """
+        at = Estimate(a_T_b @ self.estimate.poses, self.estimate.log_scales)
+        return replace(self, estimate=at, start=a_T_b @ self.start)
 
 
 def to_arrays(stored: StoredGraph) -> Arrays:

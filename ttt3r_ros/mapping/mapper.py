@@ -204,6 +204,7 @@ class Mapper:
             self.network_name,
             track,
             grid.occupancy() if len(grid) else None,
+            self._back_end.stored(),
         )
 
     def resume(self, stored: StoredMap) -> None:
@@ -229,5 +230,5 @@ class Mapper:
         self.reset()
         self._map = resumed
         if track is not None and state is not None:
-            self._tracker.keep(state)
-            self._back_end.resume(track.map_T_world)
+            self._back_end.resume(track.map_T_world, stored.graph)
+            self._tracker.keep(replace(state, first_key=self._back_end.next_key))

@@ -22,6 +22,7 @@ NOMINAL_WIDTH = 224
 CORNER_DISTANCE_PX = 7.0
 WINDOW_PX = 15
 LEVELS = 3
+MOST_MATCHES, MATCH_RATIO = 500, 0.85
 FORTH_AND_BACK_PX = 0.7  # farther from where it began a feature is lost
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
 
@@ -141,6 +142,35 @@ def follow_from_key(key_gray: Pixels, tracks: Tracks) -> Tracks:
     """
     px, seen = flow(key_gray, tracks.gray, tracks.key_px, tracks.px)
     return Tracks(tracks.gray, tracks.number[seen], tracks.key_px[seen], px[seen], tracks.begun)
+
+
+def match(before: Pixels, after: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """
+    Find points again by what they look like, wherever they are: slower, and fewer than `flow`.
+
+    :param before: (h, w) uint8.
+    :param after: (h, w) uint8, of any size.
+    :returns: (N, 2) pixels in both.
+    """
+    orb = cv2.ORB.create(MOST_MATCHES, fastThreshold=7)
+    (here, mine), (there, theirs) = (orb.detectAndCompute(one, None) for one in (before, after))
+    none = np.empty((0, 2), np.float32)
+    if mine is None or theirs is None or min(len(mine), len(theirs)) < 2:
+        return none, none
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
+    forth = {
+        best.queryIdx: best.trainIdx
+        for best, second in matcher.knnMatch(mine, theirs, 2)
+        if best.distance < MATCH_RATIO * second.distance
+    }
+    back = {m.queryIdx: m.trainIdx for m in matcher.match(theirs, mine)}
+    pairs = [(i, j) for i, j in forth.items() if back[j] == i]
+    if not pairs:
+        return none, none
+    return (
+        np.array([here[i].pt for i, _ in pairs], np.float32),
+        np.array([there[j].pt for _, j in pairs], np.float32),
+    )
 
 
 def flow(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
-from ttt3r_ros.tracking.features import begin, follow, gray_of, Tracks
+from ttt3r_ros.tracking.features import begin, follow, gray_of, match, Tracks
 from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
 from ttt3r_ros.tracking.standstill import agrees, can_drive, image_still, motion_between
 from ttt3r_ros.units import NANOSECONDS
@@ -32,6 +32,7 @@ ROUGH_PX = 8.0
 # Share of the last image's features that must agree; of two images that have nothing in common a
 # quarter is found again by chance, and a tenth agrees on some pose.
 LEAST_KEPT = 0.15
+LEAST_MATCHES = 20
 
 # After so many images of a film, of single photographs there are none, two that both have so many
 # features share some, however fast the camera turns; unless it was carried away.
@@ -103,8 +104,8 @@ class Followed:
 
     key: the key frame it is relative to; where this image became one itself, that. key_T_camera:
     (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
-    network, wheels, nothing. still: the camera has not moved, nothing need be kept. new_key:
-    whether this image became a key frame. inliers: features that agree. log_ratio: to be added to
+    matches, network, wheels, nothing. still: the camera has not moved, nothing need be kept.
+    new_key: whether this image became a key frame. inliers: features that agree. log_ratio: to be added to
     the log depth of this image, so that it has the unit of the key frame's. odom_T_camera: (4, 4)
     by the wheels, or None. slips: wheels and images contradict each other since the image before;
     slipped: since the key frame. cut: the image has nothing to do with the one before and begins a
@@ -233,13 +234,14 @@ def conclude(
     followed = _held(seen, state) if found.still else _located(seen, tracks, state)
     if not found.still and followed.by != 'features':
         fresh = begin(tracks.gray)
-        if seen.depth is not None and _is_cut(seen, fresh, state):
+        lost = followed.by != 'matches' and seen.depth is not None
+        if lost and _is_cut(seen, fresh, state):
             first, state = _first(seen, fresh, state.key.number + 1)
             return replace(first, cut=True), state
         tracks = tracks.without_all(tracks.gray)  # what is left of them is left by chance
     ratio = None
     if seen.depth is not None:
-        log_depth = _log_depth(seen, tracks)
+        log_depth = _log_depth(seen, tracks.px)
         ratio = scale_ratio(state.key, tracks, log_depth, followed.key_T_camera)
     followed = replace(
         followed,
@@ -256,7 +258,7 @@ def conclude(
         followed,
         state.network_T_camera if seen.network_T_camera is None else seen.network_T_camera,
         state.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
-        min(state.in_a_row + 1, CONTINUOUS) if followed.by == 'features' else 0,
+        min(state.in_a_row + 1, CONTINUOUS) if followed.inliers else 0,
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
         return _with_new_key(seen, followed, state, ratio or 0.0)
@@ -294,7 +296,7 @@ def _is_cut(seen: Seen, fresh: Tracks, state: FollowState) -> bool:
 def _first(seen: Seen, tracks: Tracks, number: int) -> tuple[Followed, FollowState]:
     if seen.depth is None:
         raise ValueError('the first image of a track needs its depth')
-    log_depth = _log_depth(seen, tracks)
+    log_depth = _log_depth(seen, tracks.px)
     key = KeyView(number, seen, tracks, log_depth, None, 'nothing', np.eye(4), 0.0, number)
     return _at_key(key, tracks)
 
@@ -315,12 +317,12 @@ def _at_key(key: KeyView, tracks: Tracks) -> tuple[Followed, FollowState]:
     return followed, FollowState(key, tracks, followed, seen.network_T_camera, seen.odom_T_camera)
 
 
-def _log_depth(seen: Seen, tracks: Tracks) -> Array:
+def _log_depth(seen: Seen, px: NDArray[np.float32]) -> Array:
     assert seen.depth is not None
     depth = seen.depth
     if seen.confidence is not None:
         depth = np.where(seen.confidence > 1.0, depth, 0.0)
-    return np.log(depth_at(depth, tracks.px))
+    return np.log(depth_at(depth, px))
 
 
 def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
@@ -342,6 +344,11 @@ def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
         return Followed(
             seen.stamp_ns, key, pose.key_T_camera, covariance, by, False, False, inliers
         )
+    again = _found_again(seen, tracks.gray, key)
+    if again is not None:
+        count = int(again.inliers.sum())
+        pose_of = again.key_T_camera, again.covariance
+        return Followed(seen.stamp_ns, key, *pose_of, 'matches', False, False, count)
     by, motion, added = _other_motion(seen, state)
     return Followed(
         seen.stamp_ns,
@@ -353,6 +360,15 @@ def _located(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
         False,
         0,
     )
+
+
+def _found_again(seen: Seen, gray: NDArray[np.uint8], key: KeyView) -> RelativePose | None:
+    """Solve for the pose by points that look alike, where those that were followed are lost."""
+    key_px, px = match(key.tracks.gray, gray)
+    depth = np.exp(_log_depth(key.seen, key_px))
+    known = np.isfinite(depth)
+    points = rays_at(key_px[known], key.seen.camera) * depth[known][:, None]
+    return solve_pose(points, px[known], seen.camera, least_inliers=LEAST_MATCHES)
 
 
 def _other_motion(seen: Seen, state: FollowState) -> tuple[str, Array, Array]:
@@ -389,7 +405,7 @@ def _with_new_key(
     old = state.key
     next_number = int(old.tracks.number[-1]) + 1 if len(old.tracks) else 0
     tracks = begin(state.tracks.gray, state.tracks, next_number)
-    log_depth = _log_depth(seen, tracks)
+    log_depth = _log_depth(seen, tracks.px)
     key = KeyView(
         number=old.number + 1,
         seen=seen,

@@ -72,7 +72,8 @@ class TrackerState:
 
     network: the recurrent state. segment: the current one. views: its last images, newest last,
     as many as the next segment needs. following: of the features, None before the first image.
-    focals: of the last images without calibration, per pixel of the longest side. frames,
+    focals: of the last images without calibration, per pixel of the longest side. first_key:
+    number of the first key frame. frames,
     segment_frames: images since the reset and in this segment. last_stamp_ns: of the newest
     image, or None.
     """
@@ -82,6 +83,7 @@ class TrackerState:
     views: tuple[View, ...] = ()
     following: FollowState | None = None
     focals: tuple[float, ...] = ()
+    first_key: int = 0
     frames: int = 0
     segment_frames: int = 0
     last_stamp_ns: int | None = None
@@ -153,7 +155,7 @@ class Tracker:
             seen.odom_T_camera,
             seen.base_T_camera,
         )
-        followed, following = conclude(known, found, state.following)
+        followed, following = conclude(known, found, state.following, state.first_key)
         scale = place.scale * followed.depth_scale
         frame = TrackedFrame(
             state.frames,
