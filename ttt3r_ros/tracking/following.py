@@ -105,11 +105,11 @@ class Followed:
     key: the key frame it is relative to; where this image became one itself, that. key_T_camera:
     (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
     matches, network, wheels, nothing. still: the camera has not moved, nothing need be kept.
-    new_key: whether this image became a key frame. inliers: features that agree. log_ratio: to be added to
-    the log depth of this image, so that it has the unit of the key frame's. odom_T_camera: (4, 4)
-    by the wheels, or None. slips: wheels and images contradict each other since the image before;
-    slipped: since the key frame. cut: the image has nothing to do with the one before and begins a
-    track.
+    new_key: whether this image became a key frame. inliers: features that agree. log_ratio: to be
+    added to the log depth of this image, so that it has the unit of the key frame's.
+    odom_T_camera: (4, 4) by the wheels, or None. slips: wheels and images contradict each other
+    since the image before; slipped: since the key frame. cut: the image has nothing to do with the
+    one before and begins a track.
     """
 
     stamp_ns: int
