@@ -45,6 +45,7 @@ from benchmark.accuracy import (
     long_sequences,
     pictures,
     recordings,
+    relocalisation,
     short_sequences,
     slam,
     targets,
@@ -71,10 +72,11 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'real': recordings.measure,
     'pictures': pictures.measure,
     'slam': slam.measure,
+    'relocalisation': relocalisation.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
-ALONE = {'slam'}  # films a quarter of an hour of drives first
+ALONE = {'slam', 'relocalisation'}  # film a quarter of an hour of drives first
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 

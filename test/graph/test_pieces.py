@@ -206,9 +206,9 @@ def test_a_hint_limits_what_is_compared(robot, monkeypatch):
     compared, verify = [], relocalisation.verify
     views = {id(frame.view): n for n, frame in graph.known_places().keys.items()}
 
-    def counted(here, there):
+    def counted(here, there, least_inliers):
         compared.append(views[id(here)])
-        return verify(here, there)
+        return verify(here, there, least_inliers)
 
     monkeypatch.setattr(relocalisation, 'verify', counted)
     graph.begin_piece()
@@ -270,7 +270,7 @@ def test_recognitions_that_contradict_the_motion_join_nothing(robot, other_room,
     graph, rng = mapped(robot), np.random.default_rng(0)
     sure = np.diag([0.02**2] * 3 + [0.05**2] * 3)
 
-    def anywhere(here, there):
+    def anywhere(here, there, least_inliers):
         pose = transform(rotation_about([0, 1, 0], rng.normal(0, 1)), rng.normal(0, 1, 3))
         forth, back = (RelativePose(p, sure, np.ones(50), 1.0) for p in (pose, invert(pose)))
         return Closure(forth, back, 0.0, 50)

@@ -51,19 +51,20 @@ class Closure:
     inliers: int
 
 
-def verify(here: View, there: View) -> Closure | None:
+def verify(here: View, there: View, least_inliers: int = LEAST_INLIERS) -> Closure | None:
     """
     Compare two key frames by their features and depths.
 
+    :param least_inliers: features that must agree, in both directions.
     :returns: None where they did not see the same, or the two directions disagree.
     """
     mine, theirs = match(here.features.descriptors, there.features.descriptors)
-    if len(mine) < LEAST_INLIERS:
+    if len(mine) < least_inliers:
         return None
-    forth = _pose(here.points[mine], there.features.px[theirs], there.camera)
+    forth = _pose(here.points[mine], there.features.px[theirs], there.camera, least_inliers)
     if forth is None:
         return None
-    back = _pose(there.points[theirs], here.features.px[mine], here.camera)
+    back = _pose(there.points[theirs], here.features.px[mine], here.camera, least_inliers)
     if back is None:
         return None
     log_ratio = _log_ratio(forth, here.points[mine], there.points[theirs])
@@ -73,10 +74,12 @@ def verify(here: View, there: View) -> Closure | None:
     return Closure(forth, back, log_ratio, inliers)
 
 
-def _pose(points: Array, px: NDArray[np.float32], camera: Array) -> RelativePose | None:
+def _pose(
+    points: Array, px: NDArray[np.float32], camera: Array, least_inliers: int
+) -> RelativePose | None:
     """Solve for the camera that has the pixels; inliers are of all points."""
     known = np.isfinite(points[:, 2])
-    pose = solve_pose(points[known], px[known], camera, RANSAC_PX, LEAST_INLIERS, LEAST_SHARE)
+    pose = solve_pose(points[known], px[known], camera, RANSAC_PX, least_inliers, LEAST_SHARE)
     if pose is None:
         return None
     inliers = np.zeros(len(points), np.bool_)

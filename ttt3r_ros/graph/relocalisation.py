@@ -16,8 +16,8 @@ from ttt3r_ros.graph.closure import Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.places import Vocabulary
 
-CANDIDATES = 5
-LEAST_INLIERS = 25
+CANDIDATES = 8
+LEAST_INLIERS = 12  # fewer than a loop has: another image must confirm it
 WIDEST_SIGMA_M, WIDEST_SIGMA_RAD = 0.25, np.radians(6.0)
 # Two images confirm each other only when the camera has moved between them.
 LEAST_MOVED_M, LEAST_TURNED_RAD = 0.25, np.radians(10.0)
@@ -54,8 +54,8 @@ class KnownPlaces:
         similar = np.stack([self.keys[n].place for n in numbers]) @ place
         found = []
         for i in np.argsort(-similar)[:CANDIDATES]:
-            closure = verify(self.keys[numbers[i]].view, frame.view)
-            if closure is None or closure.inliers < LEAST_INLIERS:
+            closure = verify(self.keys[numbers[i]].view, frame.view, LEAST_INLIERS)
+            if closure is None:
                 continue
             sigmas = np.sqrt(np.diag(closure.here_T_there.covariance))
             if sigmas[:3].max() < WIDEST_SIGMA_RAD and sigmas[3:].max() < WIDEST_SIGMA_M:
