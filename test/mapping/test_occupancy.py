@@ -76,10 +76,12 @@ def at(x, y=0.0, yaw=0.0):
     return transform(rotation_about([0, 0, 1], yaw), [x, y, 0.0])
 
 
-def add(grid, look, times=1, floor_T_camera=FLOOR_T_CAMERA):
+def add(grid, look, times=1, floor_T_camera=FLOOR_T_CAMERA, key=0):
     for _ in range(times):
         good = look.pointmap.reliable(1.5, FAR - 1)
-        grid.add(look.pointmap, good, look.map_T_camera, floor_T_camera)
+        seen = grid.look(look.pointmap, good, look.map_T_camera, floor_T_camera)
+        if seen is not None:
+            grid.add(key, seen)
 
 
 def cell_at(occupancy, x, y):
@@ -339,12 +341,12 @@ def test_a_camera_alone_needs_to_know_its_height():
     np.testing.assert_array_equal(known.occupancy().cells, robot.occupancy().cells)
 
 
-def test_a_frame_without_points_changes_nothing():
+def test_an_image_without_points_shows_nothing():
     grid, look = OccupancyGrid(OccupancySettings()), seen(at(0), WALL)
 
-    grid.add(look.pointmap, np.zeros((96, 128), bool), look.map_T_camera, FLOOR_T_CAMERA)
+    none = np.zeros((96, 128), bool)
 
-    assert grid.occupancy().cells.size == 0
+    assert grid.look(look.pointmap, none, look.map_T_camera, FLOOR_T_CAMERA) is None
 
 
 def test_a_plan_that_was_stored_goes_on():
