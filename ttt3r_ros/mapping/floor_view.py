@@ -27,7 +27,7 @@ from ttt3r_ros.tracking.frame import Pointmap
 FEWEST_POINTS = 2
 
 # About so many columns and rows of an image are used.
-COLUMNS, ROWS = 256, 96
+COLUMNS, ROWS = 256, 72
 
 
 class FloorView:

@@ -117,11 +117,12 @@ class PartedVoxels:
         """Return how often copies of parts were renewed."""
         return self._generation
 
-    def add(self, points: FixedPoints, sign: int = 1) -> None:
+    def add(self, points: FixedPoints, sign: int = 1) -> frozenset[int]:
         """
         Add points, or subtract those that were added.
 
         :param sign: 1 or -1.
+        :returns: corners of the parts in which they lie.
         """
         rows = self._sums.add(points, sign)
         if self._sums.layout != self._layout:
@@ -129,7 +130,9 @@ class PartedVoxels:
         self._number_new_rows()
         changed = np.zeros(len(self._corners), bool)
         changed[self._part[rows]] = True
-        self._dirty.update(self._corners.cells[changed].tolist())
+        corners = frozenset(self._corners.cells[changed].tolist())
+        self._dirty |= corners
+        return corners
 
     def _begin_layout(self) -> None:
         """Begin with the rows as they are numbered now; their misses are forgotten."""
@@ -229,6 +232,18 @@ class PartedVoxels:
         rows = self._sums.live(rows)
         middles = (unpacked(self._sums.cells[rows]) + 0.5) * self.voxel_size - place[:, None]
         return rows, middles.astype(np.float32)
+
+    def means(self, rows: Integers, place: Array) -> Array32:
+        """
+        Return the points of voxels.
+
+        :param rows: their numbers.
+        :param place: (3,) metres.
+        :returns: (3, N), metres, as seen from the place.
+        """
+        cloud = self._sums.rows(rows).cloud(self.voxel_size)
+        points = np.ascontiguousarray((cloud.points - place).T, np.float32)
+        return points
 
     def count(self, rows: Integers, missed: Mask, hit: Mask) -> Integers:
         """

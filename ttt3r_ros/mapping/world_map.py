@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
-from ttt3r_ros.mapping.parts import PartedVoxels, Parts
+from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
 from ttt3r_ros.mapping.voxels import FixedPoints, Integers, VoxelCloud, VoxelPoints, VoxelSums
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.frame import Pointmap
@@ -27,6 +27,9 @@ STEP_POINTS = 100_000
 
 # Key frames overlap: together they may have so many points per voxel of the full map.
 POINTS_PER_VOXEL = 4
+
+# About so many columns of an image are used; at 5 m two are 3 cm apart then.
+COLUMNS = 224
 
 SAVED = -1  # a loaded map hangs on no key frame
 
@@ -66,6 +69,7 @@ class KeyPoints:
     points: VoxelPoints
     fused: VoxelPoints | None = None
     in_map: Similarity = field(default_factory=lambda: Similarity(IDENTITY))
+    corners: frozenset[int] = frozenset()
     ghosts: list[Integers] = field(default_factory=list)
 
     def map_T_birth(self) -> Similarity:
@@ -119,6 +123,8 @@ class WorldMap:
         :param image: located.
         """
         self._images += 1
+        stride = image.pointmap.depth.shape[1] // COLUMNS or 1
+        image = replace(image, pointmap=image.pointmap.thinned(stride))
         map_T_image = image.map_T_key.after(image.key_T_camera)
         self._camera = map_T_image.a_T_b
         bounds, scale = self._settings.map, map_T_image.scale
@@ -310,7 +316,7 @@ class WorldMap:
             return len(key.points) // 4
         if key.fused is not None:
             self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
-        self._voxels.add(key.points.placed(self._in_voxels(pose)))
+        key.corners = self._voxels.add(key.points.placed(self._in_voxels(pose)))
         key.fused, key.in_map = key.points, pose
         return 2 * len(key.points)
 
@@ -337,14 +343,22 @@ class WorldMap:
         if view is None:
             return
         place, ahead = self._camera[:3, 3], self._camera[:3, 2]
+        camera_R_map = self._camera[:3, :3].T.astype(np.float32)
         rows, middles = self._voxels.near(place, REACH_M, ahead)
-        missed, hit = view.judge(self._camera[:3, :3].T.astype(np.float32) @ middles)
-        ghosts = self._voxels.count(rows, missed, hit)
-        if len(ghosts):
-            for number, key in self._keys.items():
-                if key.fused is not None and number != SAVED:
-                    key.ghosts.append(ghosts)
-                    self._haunted.add(number)
+        missed, hit = view.judge(camera_R_map @ middles)
+        # Of a voxel at an edge the middle may be seen past, and the point not.
+        doubtful = np.flatnonzero(missed)
+        points = self._voxels.means(rows[doubtful], place)
+        missed[doubtful] = view.judge(camera_R_map @ points)[0]
+        self._haunt(self._voxels.count(rows, missed, hit))
+
+    def _haunt(self, ghosts: Integers) -> None:
+        """Note which cells key frames have to leave; a saved map keeps what it has."""
+        corners = set((ghosts & PART_MASK).tolist())
+        for number, key in self._keys.items():
+            if number != SAVED and not corners.isdisjoint(key.corners):
+                key.ghosts.append(ghosts)
+                self._haunted.add(number)
 
     def _exorcise(self, number: int) -> None:
         """Drop the points of a key frame that have to leave."""
@@ -352,9 +366,9 @@ class WorldMap:
         if number not in self._haunted:
             return
         self._haunted.discard(number)
-        cells, key.ghosts = np.concatenate(key.ghosts), []
+        cells, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
         here = key.points.placed(self._in_voxels(key.in_map)).cells
-        gone = np.isin(here, cells)
+        gone = cells.take(np.searchsorted(cells, here), mode='clip') == here
         if gone.any():
             self._close()
             key.points = key.points.chosen(~gone)
