@@ -90,7 +90,7 @@ def test_a_tilt_moves_the_floor_by_its_height():
     moved = Evidence.of(np.array([0, 0]), step, -20.0).moved(tilt)
 
     # x cos + z sin: the middle (0.5, -20) goes to 0.44 - 9.59.
-    rows, columns = np.nonzero(moved.steps[..., 0])
+    _, columns = np.nonzero(moved.steps[..., 0])
     assert (columns + moved.first[0]).tolist() == [-10]
     # -x sin + z cos.
     assert moved.height == pytest.approx(-0.5 * np.sin(0.5) - 20 * np.cos(0.5), abs=1e-9)

@@ -24,6 +24,7 @@ from ttt3r_ros.tracking.segments import Segment
 from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
 
+
 class Mapper:
     """
     Map the images of one camera, in constant memory.

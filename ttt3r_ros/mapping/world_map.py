@@ -129,9 +129,9 @@ class WorldMap:
         self._camera = map_T_image.a_T_b
         bounds, scale = self._settings.map, map_T_image.scale
         good = image.pointmap.reliable(bounds.confidence_threshold, bounds.max_range / scale)
+        key = self._begun(image)
         self.follow()
         self._see_through(image.pointmap, scale)
-        key = self._begun(image)
         self._sum_up(image, key, good)
         seen = self.grid.look(
             image.pointmap.scaled(scale), good, map_T_image.a_T_b, image.base_T_camera
@@ -145,15 +145,7 @@ class WorldMap:
 
         :param map_T_key: all key frames as they are believed now; unknown ones are left out.
         """
-        known = {number: pose for number, pose in map_T_key.items() if number in self._keys}
-        for number, pose in known.items():
-            key = self._keys[number]
-            key.map_T_key = pose
-            if self._is_aside(key):
-                if self._is_newest(number):
-                    self._close()
-                self._stale.add(number)
-        self.grid.move({number: self._keys[number].map_T_birth() for number in known})
+        self._believe({n: pose for n, pose in map_T_key.items() if n in self._keys})
         self.follow()
 
     def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
@@ -239,8 +231,20 @@ class WorldMap:
             none = VoxelSums().all().points()
             key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
             self._keys[image.key] = key
-        key.map_T_key, key.last_seen = image.map_T_key, self._images
+        key.last_seen = self._images
+        self._believe({image.key: image.map_T_key})
         return key
+
+    def _believe(self, map_T_key: Mapping[int, Similarity]) -> None:
+        """Note where key frames are, and which of them have to be fused anew."""
+        for number, pose in map_T_key.items():
+            key = self._keys[number]
+            key.map_T_key = pose
+            if self._is_aside(key):
+                if self._is_newest(number):
+                    self._close()
+                self._stale.add(number)
+        self.grid.move({number: self._keys[number].map_T_birth() for number in map_T_key})
 
     def _sum_up(self, image: MapImage, key: KeyPoints, good: Mask) -> None:
         """Add the good points of an image to those of its key frame."""

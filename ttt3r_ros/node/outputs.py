@@ -23,7 +23,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
-
+from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
