@@ -66,13 +66,11 @@ def fused_anew(world):
     """Return the same from what the key frames add, in plain Python, a point at a time."""
     voxels = defaultdict(lambda: [0] * 7)
     for _, points, a_T_b in world.shares():
-        linear, shift = a_T_b.scale * a_T_b.a_T_b[:3, :3], a_T_b.a_T_b[:3, 3]
-        for point, rgb, weight in zip(
-            points.columns.T.astype(float).tolist(),
-            points.color.T.tolist(),
-            points.weight.tolist(),
+        linear = (a_T_b.scale * a_T_b.a_T_b[:3, :3]).astype(np.float32)
+        shift = a_T_b.a_T_b[:3, 3].astype(np.float32)
+        for (x, y, z), rgb, weight in zip(
+            points.columns.T, points.color.T.tolist(), points.weight.tolist()
         ):
-            x, y, z = point
             place = [float(m[0] * x + m[1] * y + m[2] * z + t) for m, t in zip(linear, shift)]
             cell = [math.floor(p) for p in place]
             offset = [int((p - c) * 65536) for p, c in zip(place, cell)]

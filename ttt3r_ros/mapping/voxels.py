@@ -134,14 +134,18 @@ class VoxelPoints:
 
         :param a_T_b: from their frame, in voxels.
         """
-        x, y, z = self.columns.astype(np.float64)
-        linear, shift = a_T_b.scale * a_T_b.a_T_b[:3, :3], a_T_b.a_T_b[:3, 3]
+        x, y, z = self.columns
+        linear = (a_T_b.scale * a_T_b.a_T_b[:3, :3]).astype(np.float32)
+        shift = a_T_b.a_T_b[:3, 3].astype(np.float32)
         # Written out: a matrix product may round differently from one library to the next.
         columns = np.stack([m[0] * x + m[1] * y + m[2] * z + t for m, t in zip(linear, shift)])
-        # Rows stay rows: what a correction throws out of the range piles up at its edge.
-        cells = np.clip(np.floor(columns), 1 - HALF_RANGE, HALF_RANGE - 1)
-        offset = np.clip(_offset(columns, cells), 0, OFFSET_STEPS - 1)
-        return FixedPoints(packed(cells), offset, self.color, self.weight.astype(np.int64))
+        cells = np.floor(columns)
+        if len(self) and max(-cells.min(), cells.max()) >= HALF_RANGE:
+            # Rows stay rows: what a correction throws out of the range piles up at its edge.
+            columns = np.clip(columns, 1 - HALF_RANGE, HALF_RANGE - 1)
+            cells = np.floor(columns)
+        weight = self.weight.astype(np.int64)
+        return FixedPoints(packed(cells), _offset(columns, cells), self.color, weight)
 
     def chosen(self, mask: Mask) -> VoxelPoints:
         """
