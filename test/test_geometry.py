@@ -12,6 +12,7 @@ from ttt3r_ros.geometry import (
     rotation_about,
     rotation_angle,
     rotation_from_quaternion,
+    Similarity,
     slerp,
     transform,
     transform_points,
@@ -123,3 +124,12 @@ def test_slerp_between_nearly_equal_rotations_halves_their_angle(angle):
     half = slerp(first, second, 0.5)
 
     assert 2 * half[0] == pytest.approx(angle / 2, abs=1e-12)
+
+
+def test_a_similarity_and_its_inverse_take_a_point_there_and_back():
+    a_T_b = Similarity(transform(rotation_about([1, 2, 3], 0.7), [4.0, -5.0, 6.0]), 2.5)
+
+    there_and_back = a_T_b.inverse().after(a_T_b)
+
+    np.testing.assert_allclose(there_and_back.a_T_b, np.eye(4), atol=1e-12)
+    assert there_and_back.scale == pytest.approx(1.0, abs=1e-12)

@@ -21,7 +21,7 @@ from ttt3r_ros.doctor.machine import look_at_checkpoint
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.mapping.voxels import FixedPoints, VoxelSums
 from ttt3r_ros.model import update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
 from ttt3r_ros.model.predictor import load_predictor
@@ -302,12 +302,13 @@ def test_the_map_lies_on_the_true_surfaces(drives):
     errors, of_guess = [], []
     guess = np.median([d.depth for d in drives])
     for drive in drives:
-        voxels = VoxelMap(settings.voxel_size, settings.max_voxels)
+        voxels = VoxelSums()
         for frame in drive.frames:
             kept = frame.pointmap.reliable(settings.confidence_threshold, settings.max_range)
-            seen = frame.pointmap
-            voxels.add(frame.points_map()[kept], seen.colors[kept], seen.confidence[kept])
-        errors.append(surface_error(drive, voxels.points().points[::10]))
+            seen, columns = frame.pointmap, frame.points_map()[kept].T / settings.voxel_size
+            voxels.add(FixedPoints.of(columns, seen.colors[kept].T, seen.confidence[kept]))
+        cloud = voxels.all().cloud(settings.voxel_size)
+        errors.append(surface_error(drive, cloud.points[::10]))
         wall = moved(MAP_T_WORLD @ drive.world_T_camera, np.tile(RAYS * guess, (FRAMES, 1, 1, 1)))
         of_guess.append(surface_error(drive, wall.reshape(-1, 3)[::40]))
     assert np.mean(errors) < 0.75 * np.mean(of_guess)

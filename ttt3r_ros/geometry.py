@@ -192,6 +192,10 @@ class Similarity:
         """
         return Similarity(self.pose(b_T_c.a_T_b), self.scale * b_T_c.scale)
 
+    def inverse(self) -> Similarity:
+        """Return the similarity that takes frame a to frame b."""
+        return Similarity(scaled(invert(self.a_T_b), 1.0 / self.scale), 1.0 / self.scale)
+
     @staticmethod
     def through(a_T_c: Array, b_T_c: Array, scale: float) -> Similarity:
         """

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.geometry import IDENTITY, rotation_about, Similarity, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import (
     CHUNK_M,
@@ -76,10 +76,12 @@ def at(x, y=0.0, yaw=0.0):
     return transform(rotation_about([0, 0, 1], yaw), [x, y, 0.0])
 
 
-def add(grid, look, times=1, floor_T_camera=FLOOR_T_CAMERA):
+def add(grid, look, times=1, floor_T_camera=FLOOR_T_CAMERA, key=0):
     for _ in range(times):
         good = look.pointmap.reliable(1.5, FAR - 1)
-        grid.add(look.pointmap, good, look.map_T_camera, floor_T_camera)
+        seen = grid.look(look.pointmap, good, look.map_T_camera, floor_T_camera)
+        if seen is not None:
+            grid.add(key, seen)
 
 
 def cell_at(occupancy, x, y):
@@ -88,6 +90,11 @@ def cell_at(occupancy, x, y):
     rows, columns = occupancy.cells.shape
     inside = 0 <= row < rows and 0 <= column < columns
     return occupancy.cells[row, column] if inside else UNKNOWN
+
+
+def cells_around(occupancy, x, y):
+    steps = (-0.05, 0.0, 0.05)
+    return {int(cell_at(occupancy, x + dx, y + dy)) for dx in steps for dy in steps}
 
 
 def middles(occupancy):
@@ -322,6 +329,104 @@ def test_the_grid_stays_bounded_and_forgets_the_side_that_the_robot_left():
     assert max(grid.occupancy().cells.shape) * 0.2 <= 50.0
 
 
+def moved_by(*place, yaw=0.0):
+    return Similarity(at(*place, yaw))
+
+
+def test_a_grid_folded_anew_is_the_grid_that_grew():
+    grid, poses = OccupancyGrid(OccupancySettings()), {}
+    for key in range(6):
+        poses[key] = Similarity(IDENTITY)
+        add(grid, seen(at(0.4 * key, 0.1 * key, 0.3 * key), WALL, PERSON), 3, key=key)
+    before = grid.occupancy()
+
+    grid.move({key: moved_by(7, 1, yaw=0.5) for key in poses})
+    assert not np.array_equal(grid.occupancy().cells, before.cells)
+    grid.move(poses)
+
+    after = grid.occupancy()
+    rows, columns = before.cells.shape
+    x, y = (round((a - b) / 0.05) for a, b in ((before.x, after.x), (before.y, after.y)))
+    np.testing.assert_array_equal(after.cells[y : y + rows, x : x + columns], before.cells)
+
+
+def test_a_key_frame_takes_what_it_said_along():
+    grid = OccupancyGrid(OccupancySettings())
+    add(grid, seen(at(0), WALL), 2, key=0)
+    add(grid, seen(at(0, 0, math.pi)), 2, key=1)
+    assert cell_at(grid.occupancy(), 3.02, 0.0) == OCCUPIED
+
+    grid.move({0: moved_by(1.0, 0.0, yaw=math.pi / 2), 1: moved_by(0.0)})
+
+    occupancy = grid.occupancy()
+    # The wall lay 3 m ahead on x; now it lies 3 m ahead on y, from x = 1 on.
+    assert cell_at(occupancy, 1.0, 3.02) == OCCUPIED
+    assert cell_at(occupancy, 1.0, 2.5) == FREE
+    assert cell_at(occupancy, 3.02, 0.0) == UNKNOWN
+    assert cell_at(occupancy, -2.0, 0.0) == FREE
+
+
+def test_an_image_of_a_key_frame_that_has_moved_is_added_where_it_is():
+    grid = OccupancyGrid(OccupancySettings())
+    add(grid, seen(at(0), WALL), 2, key=0)
+    pose = moved_by(5.0, 2.0, yaw=0.4)
+    grid.move({0: pose})
+
+    look = seen(at(0), PERSON)
+    good = look.pointmap.reliable(1.5, FAR - 1)
+    for _ in range(5):
+        grid.add(
+            0, grid.look(look.pointmap, good, pose.a_T_b @ look.map_T_camera, FLOOR_T_CAMERA), pose
+        )
+    live = grid.occupancy()
+    grid.move({0: moved_by(0.0)})
+
+    x, y = (pose.a_T_b @ [2.0, 0.0, 0.0, 1.0])[:2]
+    assert OCCUPIED in cells_around(live, x, y)
+    assert OCCUPIED not in cells_around(live, 2.0, 0.0)
+    assert OCCUPIED in cells_around(grid.occupancy(), 2.0, 0.0)
+    assert cell_at(grid.occupancy(), 2.5, 0.8) == FREE  # seen before it moved
+
+
+def test_what_a_removed_key_frame_said_moves_with_its_heir():
+    grid = OccupancyGrid(OccupancySettings())
+    add(grid, seen(at(0), WALL), 2, key=0)
+    add(grid, seen(at(0, 0, math.pi)), 2, key=1)
+    before = grid.occupancy()
+
+    grid.hand_over(0, 1, moved_by(0.0))
+    np.testing.assert_array_equal(grid.occupancy().cells, before.cells)
+    grid.move({0: moved_by(9.0), 1: moved_by(0.0, 1.0)})
+
+    assert cell_at(grid.occupancy(), 3.02, 1.0) == OCCUPIED
+    assert cell_at(grid.occupancy(), -2.0, 1.0) == FREE
+
+
+def test_what_a_removed_key_frame_said_may_hang_on_one_that_said_nothing():
+    grid = OccupancyGrid(OccupancySettings())
+    add(grid, seen(at(0), WALL), 2, key=0)
+    before = grid.occupancy()
+
+    grid.hand_over(0, 5, moved_by(2.0))
+    np.testing.assert_array_equal(grid.occupancy().cells, before.cells)
+    grid.move({5: moved_by(1.0)})  # it said its part 2 m farther ahead
+
+    assert cell_at(grid.occupancy(), 6.02, 0.0) == OCCUPIED
+
+
+def test_the_ground_keeps_what_a_forgotten_key_frame_said():
+    grid = OccupancyGrid(OccupancySettings())
+    add(grid, seen(at(0), WALL), 2, key=0)
+    add(grid, seen(at(0), WALL, PERSON), 2, key=1)
+    before = grid.occupancy()
+
+    grid.forget(0)
+    np.testing.assert_array_equal(grid.occupancy().cells, before.cells)
+    grid.move({0: moved_by(9.0), 1: moved_by(0.0, 5.0)})
+
+    assert cell_at(grid.occupancy(), 3.02, 0.0) == OCCUPIED
+
+
 def test_a_camera_alone_needs_to_know_its_height():
     unknown, known = (
         OccupancyGrid(OccupancySettings()),
@@ -339,12 +444,12 @@ def test_a_camera_alone_needs_to_know_its_height():
     np.testing.assert_array_equal(known.occupancy().cells, robot.occupancy().cells)
 
 
-def test_a_frame_without_points_changes_nothing():
+def test_an_image_without_points_shows_nothing():
     grid, look = OccupancyGrid(OccupancySettings()), seen(at(0), WALL)
 
-    grid.add(look.pointmap, np.zeros((96, 128), bool), look.map_T_camera, FLOOR_T_CAMERA)
+    none = np.zeros((96, 128), bool)
 
-    assert grid.occupancy().cells.size == 0
+    assert grid.look(look.pointmap, none, look.map_T_camera, FLOOR_T_CAMERA) is None
 
 
 def test_a_plan_that_was_stored_goes_on():

@@ -8,12 +8,14 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import replace
 
+import numpy as np
+
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, Similarity
 from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
-from ttt3r_ros.mapping.world_map import WorldMap
+from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.guard import Guard
@@ -84,7 +86,7 @@ class Mapper:
             self._back_end.add(located)
             if not self._follows_only:
                 if located.in_map:
-                    self._map.add(located)
+                    self._map.add(_image_of(located))
                 self._tracker.look_ahead()
         self.correct()
 
@@ -94,6 +96,11 @@ class Mapper:
         if correction is None:
             return False
         self._trail.move(correction)
+        self._map.move(correction.map_T_key)
+        for heir in correction.gone:
+            at = correction.map_T_key.get(heir.heir)
+            if at is not None:
+                self._map.hand_over(heir.gone, heir.heir, heir.hangs_on(at.scale))
         return True
 
     # ---- results
@@ -232,3 +239,15 @@ class Mapper:
         if track is not None and state is not None:
             self._back_end.resume(track.map_T_world, stored.graph)
             self._tracker.keep(replace(state, first_key=self._back_end.next_key))
+
+
+def _image_of(located: LocatedFrame) -> MapImage:
+    tracked = located.tracked
+    unit = float(np.exp(-tracked.followed.key.log_scale))  # of the key frame, in track
+    return MapImage(
+        tracked.pointmap,
+        located.key,
+        Similarity(located.key_T_camera, unit),
+        located.map_T_key,
+        located.base_T_camera,
+    )

@@ -4,43 +4,43 @@
 """
 The map as an occupancy grid of the floor: free, occupied and unknown cells.
 
-A cell is seen occupied where points lie on it between the least and the largest height of
-obstacles. It is seen free where the camera sees the floor: between the nearest and the farthest
-visible part of the floor in its direction, and before the nearest obstacle there. What the
-camera looks over (the floor at its feet, what stands behind a table) is not seen. Cells sum such
-evidence within bounds, so that what leaves, people above all, soon disappears.
+Cells sum the evidence of images within bounds, so that what leaves, people above all, soon
+disappears. The evidence hangs on key frames: where they move, it moves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.arrays import Array, Array32, Mask
+from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import transform
+from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
+from ttt3r_ros.mapping.evidence import (
+    Evidence,
+    on_floor,
+    rectangle,
+    SURELY_FREE,
+    SURELY_OCCUPIED,
+)
+from ttt3r_ros.mapping.floor_view import FloorView
 from ttt3r_ros.settings import OccupancySettings
 from ttt3r_ros.tracking.frame import Pointmap
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
-
-# Evidence is a log-odds in steps of 0.4: being seen occupied adds OCCUPIED_STEP, being seen
-# free adds FREE_STEP. A cell is what two views agree on; ten views empty the surest one.
-OCCUPIED_STEP, FREE_STEP = 2, -1
-SURELY_OCCUPIED, SURELY_FREE = 8, -5
 OCCUPIED_FROM, FREE_UP_TO = 3, -2
-
-# Points on a cell that make it an obstacle; single ones fly off the edges of things.
-FEWEST_POINTS = 2
-
-# About so many columns and rows of an image are used.
-COLUMNS, ROWS = 256, 96
 
 # The grid grows by so much at once, because subscribers restart at each new size.
 CHUNK_M = 4.0
+
+# A piece stays where it is until a corner of it is wrong by more than this.
+MOST_SHIFT = 0.5  # cells
+
+STAYED = Similarity(IDENTITY)
 
 
 class OccupancyError(UserError):
@@ -62,9 +62,26 @@ class Occupancy:
     y: float
 
 
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """
+    What the images of a key frame say.
+
+    evidence: in the map as it was when the key frame began. map_T_birth: where that lies now.
+    placed: the same in the map, moved.
+    """
+
+    evidence: Evidence
+    map_T_birth: Similarity
+    placed: Evidence
+
+
 class OccupancyGrid:
     """
     Sum the evidence of images about the floor, in bounded memory.
+
+    Key frames speak one after the other, in the order in which they began; what is older than all
+    of them, like a saved grid, is the ground on which they do.
 
     overflowed: whether a part was dropped because the grid had its largest size.
     """
@@ -77,120 +94,138 @@ class OccupancyGrid:
         """
         self.overflowed = False
         self._settings = settings
-        self._camera_height = camera_height
+        self._view_of_floor = FloorView(settings, camera_height)
         self._resolution = settings.resolution
-        self._directions = round(2 * math.pi * settings.range / self._resolution)
         self._chunk = math.ceil(CHUNK_M / self._resolution)  # cells
         chunks = math.floor(settings.max_side / (self._chunk * self._resolution))
         self._longest = chunks * self._chunk  # cells
         self._first = np.zeros(2, np.int64)  # x and y of the first cell, in cells
-        self._evidence = np.zeros((0, 0), np.int8)  # rows along y, columns along x
+        # Rows along y, columns along x.
+        self._evidence: NDArray[np.int8] = np.zeros((0, 0), np.int8)
+        self._pieces: dict[int, Piece] = {}
+        self._ground: tuple[NDArray[np.int64], NDArray[np.int8]] | None = None
 
     def __len__(self) -> int:
         """Return the number of cells, known or not."""
         return self._evidence.size
 
-    def add(
+    def look(
         self,
         pointmap: Pointmap,
         good: Mask,
         map_T_camera: Array,
         floor_T_camera: Array | None,
-    ) -> None:
+    ) -> Evidence | None:
+        """
+        Return what one image shows of the floor; the arguments are those of FloorView.look.
+
+        :returns: None where that is nothing, or no grid is wanted.
+        """
+        return self._view_of_floor.look(pointmap, good, map_T_camera, floor_T_camera)
+
+    def add(self, key: int, seen: Evidence, map_T_birth: Similarity = STAYED) -> None:
         """
         Add what one image shows.
 
-        :param pointmap: of the image, metres.
-        :param good: (h, w) bool, its points that are good enough for a map.
-        :param map_T_camera: (4, 4), metres.
-        :param floor_T_camera: (4, 4), metres, to the frame of the robot, which stands on the
-            floor, z up. None: the map is level, and the camera has the height of the settings;
-            if that is unknown, or the grid is not enabled, nothing is added.
+        :param key: number of the key frame on which it hangs.
+        :param seen: in the map as it is now.
+        :param map_T_birth: where the map as it was when the key frame began lies now.
         """
-        if not self._settings.enabled:
+        old = self._pieces.get(key)
+        if old is not None:
+            map_T_birth = old.map_T_birth
+        evidence = seen.moved(self._in_cells(map_T_birth.inverse()))
+        if old is not None:
+            reach = self._longest
+            near = old.evidence.cropped(evidence.end - reach, evidence.first + reach)
+            evidence = near.then(evidence) if near.steps.size else evidence
+        self._place(key, evidence, map_T_birth)
+        if key == next(reversed(self._pieces)):
+            seen.apply(self._cover(seen.first, seen.end))
+        else:  # others speak after it
+            self._fold()
+
+    def _place(self, key: int, evidence: Evidence, map_T_birth: Similarity) -> None:
+        placed = evidence.moved(self._in_cells(map_T_birth))
+        self._pieces[key] = Piece(evidence, map_T_birth, placed)
+
+    def move(self, map_T_birth: Mapping[int, Similarity]) -> None:
+        """
+        Move key frames; each stays until half a cell is wrong.
+
+        :param map_T_birth: where the map as it was when they began lies now.
+        """
+        moved = {
+            key: pose
+            for key, pose in map_T_birth.items()
+            if key in self._pieces and self._is_aside(self._pieces[key], pose)
+        }
+        for key, pose in moved.items():
+            self._place(key, self._pieces[key].evidence, pose)
+        if moved:
+            self._fold()
+
+    def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
+        """
+        Let a key frame say what another one said.
+
+        :param gone: the one that goes.
+        :param heir: the one that stays.
+        :param heir_T_gone: from the map when the one began to the map when the other did.
+        """
+        piece = self._pieces.get(gone)
+        if piece is None:
             return
-        if floor_T_camera is None:
-            if not self._camera_height:
-                return
-            above = [0.0, 0.0, self._camera_height]
-            floor_T_camera = transform(map_T_camera[:3, :3], above)
-        height, width = good.shape
-        some = (slice(None, None, height // ROWS or 1), slice(None, None, width // COLUMNS or 1))
-        points = pointmap.points_camera[some][good[some]]
-        rays = points @ map_T_camera[:2, :3].T.astype(np.float32)
-        heights = points @ floor_T_camera[2, :3].astype(np.float32)
-        heights += np.float32(floor_T_camera[2, 3])
-        low, high = self._settings.min_height, self._settings.max_height
-        used = (heights >= -low) & (heights <= high)
-        used &= np.hypot(*rays.T) <= self._settings.range
-        if used.any():
-            self._add_rays(map_T_camera[:2, 3], rays[used], heights[used] >= low)
+        order, said = list(self._pieces), piece.evidence.moved(self._in_cells(heir_T_gone))
+        own = self._pieces.get(heir)
+        if own is None:
+            self._pieces[heir] = piece
+            self._pieces = {key: self._pieces[key] for key in _renamed(order, gone, heir)}
+            self._place(heir, said, piece.map_T_birth.after(heir_T_gone.inverse()))
+        else:
+            earlier = order.index(gone) < order.index(heir)
+            both = said.then(own.evidence) if earlier else own.evidence.then(said)
+            del self._pieces[gone]
+            self._place(heir, both, own.map_T_birth)
+        self._fold()
 
-    def _add_rays(self, camera: Array, rays: Array32, is_obstacle: Mask) -> None:
+    def forget(self, key: int) -> None:
         """
-        Add evidence to the cells between the camera and its points.
+        Let go of a key frame; what it said becomes part of the ground.
 
-        :param camera: (2,) x and y, metres, map frame.
-        :param rays: (N, 2) from there to points, metres, map frame.
-        :param is_obstacle: (N,) bool, whether they lie on an obstacle, else on the floor.
+        :param key: its number.
         """
-        resolution = self._resolution
-        # Cells are counted from that of the camera, for which float32 is exact enough.
-        center = np.floor(camera / resolution).astype(np.int64)
-        offset = camera - center * resolution
-        cells = np.floor((rays + offset.astype(np.float32)) / np.float32(resolution))
-        # One cell more: a direction is as wide at the end of its range.
-        first = np.minimum(cells.min(axis=0), 0).astype(np.int64) - 1
-        end = np.maximum(cells.max(axis=0), 0).astype(np.int64) + 2
-        columns, rows = end - first
-        cell = ((cells[:, 1] - first[1]) * columns + cells[:, 0] - first[0]).astype(np.int64)
-        counts = np.bincount(cell[is_obstacle], minlength=rows * columns)
-        occupied = counts >= FEWEST_POINTS
+        piece = self._pieces.pop(key, None)
+        if piece is None:
+            return
+        others, self._pieces = self._pieces, {key: piece}
+        self._fold()
+        self._ground = self._first, self._evidence
+        self._pieces = others
+        self._fold()
 
-        is_solid = is_obstacle & occupied[cell]
-        nearest, farthest = self._floor_in_view(rays, ~is_obstacle, is_solid)
+    def _is_aside(self, piece: Piece, pose: Similarity) -> bool:
+        corners, places = piece.evidence.corners(), []
+        for a_T_b in (piece.map_T_birth, pose):
+            linear, shift = on_floor(self._in_cells(a_T_b), piece.evidence.height)
+            places.append(linear @ corners + shift[:, None])
+        return bool(np.hypot(*(places[1] - places[0])).max() > MOST_SHIFT)
 
-        x, y = (
-            ((np.arange(first[axis], end[axis]) + 0.5) * resolution - offset[axis]).astype(
-                np.float32
-            )
-            for axis in (0, 1)
-        )
-        distance, towards = np.hypot(x, y[:, None]), self._direction(x, y[:, None])
-        free = (nearest[towards] <= distance) & (distance <= farthest[towards])
+    def _in_cells(self, a_T_b: Similarity) -> Similarity:
+        return Similarity(scaled(a_T_b.a_T_b, 1.0 / self._resolution), a_T_b.scale)
 
-        occupied = occupied.reshape(rows, columns)
-        step = np.where(occupied, OCCUPIED_STEP, np.where(free, FREE_STEP, 0)).astype(np.int8)
-        evidence = self._cover(center + first, center + end)
-        np.clip(evidence + step, SURELY_FREE, SURELY_OCCUPIED, out=evidence)
-
-    def _floor_in_view(
-        self, rays: Array32, is_floor: Mask, is_solid: Mask
-    ) -> tuple[Array32, Array32]:
-        """
-        Return the range in which the floor is seen, in each direction around the camera.
-
-        :param rays: (N, 2) from the camera to points, metres, map frame.
-        :param is_floor: (N,) bool, whether they lie on the floor.
-        :param is_solid: (N,) bool, whether they lie on what ends the view.
-        :returns: (directions,) least and largest distance, metres; where the least is larger,
-            no floor is seen.
-        """
-        ranges, direction = np.hypot(*rays.T), self._direction(*rays.T)
-        nearest, farthest = (np.full(self._directions, limit, np.float32) for limit in (np.inf, 0))
-        np.minimum.at(nearest, direction[is_floor], ranges[is_floor])
-        np.maximum.at(farthest, direction[is_floor], ranges[is_floor])
-        # The cell before an obstacle may hold a part of it.
-        before = ranges[is_solid] - np.float32(self._resolution)
-        np.minimum.at(farthest, direction[is_solid], before)
-        return nearest, farthest
-
-    def _direction(self, x: Array32, y: Array32) -> NDArray[np.int64]:
-        """Return the index of the direction of each (x, y) from the camera."""
-        turns = np.arctan2(y, x) * np.float32(0.5 / math.pi) + np.float32(0.5)
-        direction: NDArray[np.int64] = (turns * np.float32(self._directions)).astype(np.int64)
-        # The last direction ends where the first begins.
-        return np.minimum(direction, self._directions - 1)
+    def _fold(self) -> None:
+        """Let all key frames speak again."""
+        self._evidence = np.zeros(self._evidence.shape, np.int8)
+        if self._ground is not None:
+            first, cells = self._ground
+            self._cover(first, first + cells.shape[::-1])[:] = cells
+        for piece in self._pieces.values():
+            said = piece.placed
+            self._cover(said.first, said.end)
+            # Far from each other, they may be larger than the grid.
+            said = said.cropped(self._first, self._first + self._evidence.shape[::-1])
+            said.apply(self._view(said.first, said.end))
 
     def _cover(self, first: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """
@@ -218,12 +253,12 @@ class OccupancyGrid:
             common_first = np.maximum(old_first, new_first)
             common_end = np.maximum(np.minimum(old_end, new_end), common_first)
             self._view(common_first, common_end)[:] = old[
-                _rectangle(common_first - old_first, common_end - old_first)
+                rectangle(common_first - old_first, common_end - old_first)
             ]
         return self._view(first, end)
 
     def _view(self, first: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
-        return self._evidence[_rectangle(first - self._first, end - self._first)]
+        return self._evidence[rectangle(first - self._first, end - self._first)]
 
     def occupancy(self) -> Occupancy:
         """Return the present grid."""
@@ -250,13 +285,15 @@ class OccupancyGrid:
                 f'the occupancy grid has {size[0]} x {size[1]} cells, occupancy.max_side allows '
                 f'{self._longest}: raise it'
             )
+        cells = np.zeros(occupancy.cells.shape, np.int8)
+        cells[occupancy.cells == OCCUPIED] = SURELY_OCCUPIED
+        cells[occupancy.cells == FREE] = SURELY_FREE
         self._first = np.round(np.array([occupancy.x, occupancy.y]) / self._resolution).astype(
             np.int64
         )
-        self._evidence = np.zeros(occupancy.cells.shape, np.int8)
-        self._evidence[occupancy.cells == OCCUPIED] = SURELY_OCCUPIED
-        self._evidence[occupancy.cells == FREE] = SURELY_FREE
+        self._evidence = cells
+        self._ground = self._first, cells.copy()
 
 
-def _rectangle(first: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[slice, slice]:
-    return slice(first[1], end[1]), slice(first[0], end[0])
+def _renamed(keys: list[int], old: int, new: int) -> list[int]:
+    return [new if key == old else key for key in keys]

@@ -1,30 +1,110 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The map itself: voxels and an occupancy grid."""
+"""The map itself: voxels and an occupancy grid, hung on key frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.arrays import Array, Mask
+from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
+from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
-from ttt3r_ros.mapping.voxels import VoxelCloud, VoxelMap
+from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
+from ttt3r_ros.mapping.voxels import FixedPoints, Integers, VoxelCloud, VoxelPoints, VoxelSums
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.frame import Pointmap
+
+# Points stay where they are until one of them is wrong by more than this.
+MOST_SHIFT = 0.5  # voxels
+
+# So many points are fused anew at most before the next image, about 10 ms.
+STEP_POINTS = 100_000
+
+# Key frames overlap: together they may have so many points per voxel of the full map.
+POINTS_PER_VOXEL = 4
+
+# About so many columns of an image are used; at 5 m two are 3 cm apart then.
+COLUMNS = 224
+
+SAVED = -1  # a loaded map hangs on no key frame
+
+
+@dataclass(frozen=True, eq=False)
+class MapImage:
+    """
+    What the map takes from an image.
+
+    pointmap: in the unit of the network. key: number of the key frame on which it hangs.
+    key_T_camera: from the image, in the network's unit, to the key frame, in its unit. map_T_key:
+    from there to metres of the map, as believed now. base_T_camera: (4, 4), where the camera is
+    mounted, or None for a camera alone.
+    """
+
+    pointmap: Pointmap
+    key: int
+    key_T_camera: Similarity
+    map_T_key: Similarity
+    base_T_camera: Array | None
+
+
+@dataclass(eq=False)
+class KeyPoints:
+    """
+    The points of a key frame.
+
+    birth: map_T_key when it began; the points are those of the map of that time. map_T_key: as
+    believed now. last_seen: number of the last image that added some. points: all. fused: those
+    that are in the map, and in_map: where the map of birth lies there. ghosts: cells of the map
+    whose points have to leave.
+    """
+
+    birth: Similarity
+    map_T_key: Similarity
+    last_seen: int
+    points: VoxelPoints
+    fused: VoxelPoints | None = None
+    in_map: Similarity = field(default_factory=lambda: Similarity(IDENTITY))
+    corners: frozenset[int] = frozenset()
+    ghosts: list[Integers] = field(default_factory=list)
+
+    def map_T_birth(self) -> Similarity:
+        """Return where the map of birth lies now, in metres."""
+        now, then = self.map_T_key, self.birth
+        if (now.a_T_b == then.a_T_b).all() and now.scale == then.scale:
+            return Similarity(IDENTITY)  # exactly
+        return now.after(then.inverse())
 
 
 class WorldMap:
     """
-    Merge the points of all images, in bounded memory.
+    Merge the points of all images, in bounded memory, and let them follow their key frames.
 
-    voxels: coloured points. grid: what is free, occupied and unknown on the floor.
+    The map is the sum of what the key frames add. Where one has moved, or points of it have come
+    or gone, its old share is subtracted and the new one added, a bounded number of points at a
+    time; `follow` does the next of them.
+
+    One thread uses a map. What `snapshot` and `voxels` return never changes and is for any.
+
+    grid: what is free, occupied and unknown on the floor.
     """
 
     def __init__(self, settings: MappingSettings) -> None:
         """Begin with an empty map."""
         self._settings = settings
-        self.voxels = VoxelMap(settings.map.voxel_size, settings.map.max_voxels)
+        self._voxel_size = settings.map.voxel_size
+        self._voxels = PartedVoxels(self._voxel_size)
         self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
+        self._keys: dict[int, KeyPoints] = {}
+        self._stale: set[int] = set()  # key frames whose share of the map is an old one
+        self._haunted: set[int] = set()  # key frames of which points may have to leave
+        self._open: tuple[int, VoxelSums] | None = None  # sums of the newest key frame
+        self._images = 0
+        self._camera = IDENTITY  # of the newest image
 
     def change(self, settings: MappingSettings) -> None:
         """
@@ -34,17 +114,68 @@ class WorldMap:
         """
         self._settings = settings
 
-    def add(self, located: LocatedFrame) -> None:
-        """
-        Add the points of one image.
+    # ---- what comes in
 
-        :param located: result for the image, in metres of the map.
+    def add(self, image: MapImage) -> None:
         """
-        pointmap, bounds = located.pointmap, self._settings.map
-        good = pointmap.reliable(bounds.confidence_threshold, bounds.max_range)
-        confidence = np.where(good, pointmap.confidence, np.float32(0))  # none: left out
-        self.voxels.add(located.points_map(), pointmap.colors, confidence)
-        self.grid.add(pointmap, good, located.map_T_camera, located.base_T_camera)
+        Add the points of one image, and fuse a bounded number of others that have moved.
+
+        :param image: located.
+        """
+        self._images += 1
+        stride = image.pointmap.depth.shape[1] // COLUMNS or 1
+        image = replace(image, pointmap=image.pointmap.thinned(stride))
+        map_T_image = image.map_T_key.after(image.key_T_camera)
+        self._camera = map_T_image.a_T_b
+        bounds, scale = self._settings.map, map_T_image.scale
+        good = image.pointmap.reliable(bounds.confidence_threshold, bounds.max_range / scale)
+        key = self._begun(image)
+        self.follow()
+        self._see_through(image.pointmap, scale)
+        self._sum_up(image, key, good)
+        seen = self.grid.look(
+            image.pointmap.scaled(scale), good, map_T_image.a_T_b, image.base_T_camera
+        )
+        if seen is not None:
+            self.grid.add(image.key, seen, key.map_T_birth())
+
+    def move(self, map_T_key: Mapping[int, Similarity]) -> None:
+        """
+        Let points and grid follow; of the points a bounded number, the nearest first.
+
+        :param map_T_key: all key frames as they are believed now; unknown ones are left out.
+        """
+        self._believe({n: pose for n, pose in map_T_key.items() if n in self._keys})
+        self.follow()
+
+    def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
+        """
+        Let the points of a key frame that was removed hang on another one.
+
+        :param gone: number of the one that was removed.
+        :param heir: number of the one that stays.
+        :param heir_T_gone: from the one, in its unit, to the other, in its unit.
+        """
+        if gone not in self._keys:
+            return
+        self._close()
+        self._exorcise(gone)
+        old = self._keys[gone]
+        if heir not in self._keys:
+            map_T_heir = old.map_T_key.after(heir_T_gone.inverse())
+            none = old.points.chosen(np.zeros(len(old.points), bool))
+            self._keys[heir] = KeyPoints(map_T_heir, map_T_heir, old.last_seen, none)
+        new = self._keys[heir]
+        heir_T_birth = new.birth.after(heir_T_gone).after(old.birth.inverse())
+        sums = VoxelSums()
+        sums.add(new.points.placed(Similarity(IDENTITY)))
+        sums.add(old.points.placed(self._in_voxels(heir_T_birth)))
+        sums.bound_weights()
+        new.points = sums.all().points()
+        new.last_seen = max(new.last_seen, old.last_seen)
+        self._remove(gone)
+        self._fuse(heir)
+        self.grid.hand_over(gone, heir, heir_T_birth)
 
     def resume(self, cloud: VoxelCloud, occupancy: Occupancy | None) -> None:
         """
@@ -55,4 +186,225 @@ class WorldMap:
         """
         if occupancy is not None and self._settings.occupancy.enabled:
             self.grid.resume(occupancy)
-        self.voxels.add(cloud.points, cloud.colors, cloud.confidence)
+        points, here = VoxelPoints.of(cloud, self._voxel_size), Similarity(IDENTITY)
+        self._keys[SAVED] = KeyPoints(here, here, self._images, points)
+        self._stale.add(SAVED)
+
+    # ---- what goes out
+
+    @property
+    def follows(self) -> bool:
+        """Return whether all points but those of the newest key frame are where they belong."""
+        return not self._waiting()
+
+    @property
+    def generation(self) -> int:
+        """Return the number of the newest snapshot that differs from the one before."""
+        return self._voxels.generation
+
+    @property
+    def voxels(self) -> Parts:
+        """Return the whole map as it is now, whatever that takes."""
+        while self._waiting():
+            self.follow()
+        self._fuse_newest()
+        return self._voxels.whole()
+
+    def snapshot(self) -> Parts:
+        """Return the map in bounded time: what changed last may be missing until the next."""
+        self.follow()
+        self._fuse_newest()
+        return self._voxels.snapshot()
+
+    def shares(self) -> Iterator[tuple[int, VoxelPoints, Similarity]]:
+        """Return what each key frame adds: its number, points, and where they lie, in voxels."""
+        for number, key in self._keys.items():
+            if key.fused is not None:
+                yield number, key.fused, self._in_voxels(key.in_map)
+
+    # ---- the newest key frame
+
+    def _begun(self, image: MapImage) -> KeyPoints:
+        """Return the key frame of an image, as it is believed now."""
+        key = self._keys.get(image.key)
+        if key is None:
+            none = VoxelSums().all().points()
+            key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
+            self._keys[image.key] = key
+        key.last_seen = self._images
+        self._believe({image.key: image.map_T_key})
+        return key
+
+    def _believe(self, map_T_key: Mapping[int, Similarity]) -> None:
+        """Note where key frames are, and which of them have to be fused anew."""
+        for number, pose in map_T_key.items():
+            key = self._keys[number]
+            key.map_T_key = pose
+            if self._is_aside(key):
+                if self._is_newest(number):
+                    self._close()
+                self._stale.add(number)
+        self.grid.move({number: self._keys[number].map_T_birth() for number in map_T_key})
+
+    def _sum_up(self, image: MapImage, key: KeyPoints, good: Mask) -> None:
+        """Add the good points of an image to those of its key frame."""
+        if self._open is not None and self._is_newest(image.key):
+            sums = self._open[1]
+        else:
+            self._close()
+            sums = VoxelSums()
+            sums.add(key.points.placed(Similarity(IDENTITY)))
+            self._open = image.key, sums
+        sums.add(self._in_birth(image, key.birth.after(image.key_T_camera), good))
+        sums.bound_weights()
+        self._stale.add(image.key)
+        if sums.used > self._settings.map.max_voxels:
+            self._fuse_newest()
+
+    def _in_birth(self, image: MapImage, birth_T_image: Similarity, good: Mask) -> FixedPoints:
+        pointmap, chosen = image.pointmap, np.flatnonzero(good)
+        x, y, z = (axis.take(chosen) for axis in pointmap.points_camera.reshape(-1, 3).T)
+        to_voxels = 1.0 / self._voxel_size
+        linear = (to_voxels * _linear(birth_T_image)).astype(np.float32)
+        shift = (to_voxels * birth_T_image.a_T_b[:3, 3]).astype(np.float32)
+        columns = np.stack([m[0] * x + m[1] * y + m[2] * z + t for m, t in zip(linear, shift)])
+        color = np.stack([axis.take(chosen) for axis in pointmap.colors.reshape(-1, 3).T])
+        return FixedPoints.of(columns, color, pointmap.confidence.reshape(-1).take(chosen))
+
+    def _is_newest(self, number: int) -> bool:
+        return self._open is not None and self._open[0] == number
+
+    def _close(self) -> None:
+        """Keep the points of the newest key frame like those of all others."""
+        if self._open is not None:
+            newest, sums = self._open
+            self._keys[newest].points = sums.all().points()
+            self._open = None
+
+    def _fuse_newest(self) -> None:
+        if self._open is not None and self._open[0] in self._stale:
+            self._fuse(self._open[0])
+            self._drop_oldest()
+
+    # ---- fusing anew
+
+    def _waiting(self) -> set[int]:
+        """Return the key frames that have to be fused before the newest one is left."""
+        newest = set() if self._open is None else {self._open[0]}
+        return (self._stale - newest) | self._haunted
+
+    def follow(self) -> None:
+        """Fuse a bounded number of points that have moved, the nearest first."""
+        spent, waiting = 0, self._waiting()
+        for number in sorted(waiting, key=self._distance):
+            spent += self._fuse(number)
+            if spent >= STEP_POINTS:
+                break
+        if waiting:
+            self._drop_oldest()
+
+    def _distance(self, number: int) -> tuple[float, int]:
+        """Return how far a key frame is from the camera; the newer ones go first."""
+        apart = self._keys[number].map_T_key.a_T_b[:3, 3] - self._camera[:3, 3]
+        return round(float(np.linalg.norm(apart))), -number
+
+    def _fuse(self, number: int) -> int:
+        """Let the share of a key frame be as it is believed now; return the points touched."""
+        key = self._keys[number]
+        if self._open is not None and self._is_newest(number):
+            key.points = self._open[1].all().points()
+        self._stale.discard(number)
+        self._exorcise(number)
+        pose = key.map_T_birth() if key.fused is None or self._is_aside(key) else key.in_map
+        if key.points is key.fused and pose is key.in_map:
+            return len(key.points) // 4
+        if key.fused is not None:
+            self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
+        key.corners = self._voxels.add(key.points.placed(self._in_voxels(pose)))
+        key.fused, key.in_map = key.points, pose
+        return 2 * len(key.points)
+
+    def _is_aside(self, key: KeyPoints) -> bool:
+        """Return whether points are more than half a voxel from where they belong."""
+        if key.fused is None or not len(key.points):
+            return False
+        corners = key.points.corners()
+        then, now = (self._in_voxels(pose) for pose in (key.in_map, key.map_T_birth()))
+        change = corners @ (_linear(now) - _linear(then)).T
+        change += now.a_T_b[:3, 3] - then.a_T_b[:3, 3]
+        return bool((change**2).sum(axis=1).max() > MOST_SHIFT**2)
+
+    def _in_voxels(self, metres: Similarity) -> Similarity:
+        return Similarity(scaled(metres.a_T_b, 1.0 / self._voxel_size), metres.scale)
+
+    # ---- what leaves
+
+    def _see_through(self, pointmap: Pointmap, scale: float) -> None:
+        """Count what the new depth sees through; what it often does has to leave."""
+        if self._waiting() - self._haunted:
+            return  # part of the map lies elsewhere than the camera believes
+        view = DepthView.of(pointmap, self._settings.map.confidence_threshold, scale)
+        if view is None:
+            return
+        place, ahead = self._camera[:3, 3], self._camera[:3, 2]
+        camera_R_map = self._camera[:3, :3].T.astype(np.float32)
+        rows, middles = self._voxels.near(place, REACH_M, ahead)
+        missed, hit = view.judge(camera_R_map @ middles)
+        # Of a voxel at an edge the middle may be seen past, and the point not.
+        doubtful = np.flatnonzero(missed)
+        points = self._voxels.means(rows[doubtful], place)
+        missed[doubtful] = view.judge(camera_R_map @ points)[0]
+        self._haunt(self._voxels.count(rows, missed, hit))
+
+    def _haunt(self, ghosts: Integers) -> None:
+        """Note which cells key frames have to leave; a saved map keeps what it has."""
+        corners = set((ghosts & PART_MASK).tolist())
+        for number, key in self._keys.items():
+            if number != SAVED and not corners.isdisjoint(key.corners):
+                key.ghosts.append(ghosts)
+                self._haunted.add(number)
+
+    def _exorcise(self, number: int) -> None:
+        """Drop the points of a key frame that have to leave."""
+        key = self._keys[number]
+        if number not in self._haunted:
+            return
+        self._haunted.discard(number)
+        cells, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
+        here = key.points.placed(self._in_voxels(key.in_map)).cells
+        gone = cells.take(np.searchsorted(cells, here), mode='clip') == here
+        if gone.any():
+            self._close()
+            key.points = key.points.chosen(~gone)
+
+    def _drop_oldest(self) -> None:
+        """Let go of the key frames seen longest ago until the bounds are kept."""
+        most = self._settings.map.max_voxels
+        while len(self._voxels) > most or self._points() > POINTS_PER_VOXEL * most:
+            oldest = min(self._keys, key=lambda number: self._keys[number].last_seen)
+            if len(self._keys) > 1:
+                self._remove(oldest)
+                self.grid.forget(oldest)
+            else:
+                self._close()
+                key = self._keys[oldest]
+                key.points = key.points.chosen(
+                    np.arange(len(key.points)) >= len(key.points) - most
+                )
+                self._fuse(oldest)
+
+    def _points(self) -> int:
+        return sum(len(key.points) for key in self._keys.values())
+
+    def _remove(self, number: int) -> None:
+        if self._is_newest(number):
+            self._open = None
+        key = self._keys.pop(number)
+        if key.fused is not None:
+            self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
+        self._stale.discard(number)
+        self._haunted.discard(number)
+
+
+def _linear(a_T_b: Similarity) -> Array:
+    return a_T_b.scale * a_T_b.a_T_b[:3, :3]

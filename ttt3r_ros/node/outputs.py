@@ -23,7 +23,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
-from ttt3r_ros.mapping.voxels import VoxelMap
+from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
@@ -225,7 +225,7 @@ class Outputs:
         header = messages.header(stamp_ns, self._settings().node.map_frame)
         self._publish_path(mapper, header)
         self._publish_loop_closures(mapper, header)
-        self._publish_map_cloud(mapper.map.voxels, header)
+        self._publish_map_cloud(mapper.map, header)
         self._publish_occupancy(mapper.map.grid, header)
 
     def _publish_path(self, mapper: Mapper, header: Header) -> None:
@@ -239,11 +239,11 @@ class Outputs:
         if self.loop_closures.take_turn(LOOPS_PERIOD_S):
             self.loop_closures.publish(messages.loop_closures(mapper.key_frames(), header))
 
-    def _publish_map_cloud(self, voxels: VoxelMap, header: Header) -> None:
+    def _publish_map_cloud(self, world: WorldMap, header: Header) -> None:
         node = self._settings().node
         if not self.map_cloud.take_turn(node.outputs.map_cloud_period):
             return
-        cloud = voxels.points()
+        cloud = world.snapshot().points()
         stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
         self.map_cloud.publish(
             messages.point_cloud(

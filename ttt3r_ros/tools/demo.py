@@ -234,11 +234,11 @@ def _draw(
     # Here, not at the top: the nodes start before matplotlib is loaded.
     from ttt3r_ros.mapping.cloud_files import read_ply
     from ttt3r_ros.mapping.occupancy_files import DESCRIPTION, read_occupancy
-    from ttt3r_ros.mapping.voxels import VoxelMap
+    from ttt3r_ros.mapping.voxels import VoxelCloud
     from ttt3r_ros.tools.demo_preview import draw_demo
 
     voxel_size = MapSettings().voxel_size
-    cloud = VoxelMap(voxel_size, 1).points()  # none
+    cloud = VoxelCloud.joined([])
     if (folder / 'map.ply').is_file():
         with (folder / 'map.ply').open('rb') as file:
             cloud = read_ply(file)

@@ -1,0 +1,402 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+import math
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.geometry import (
+    BODY_T_OPTICAL,
+    IDENTITY,
+    invert,
+    rotation_about,
+    Similarity,
+    transform,
+    transform_points,
+)
+from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.occupancy import FREE, OCCUPIED, UNKNOWN
+from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.mapping.world_map import MapImage, SAVED, STEP_POINTS, WorldMap
+from ttt3r_ros.settings import MappingSettings, MapSettings
+from ttt3r_ros.tracking.frame import Pointmap
+
+RAYS = CameraIntrinsics.from_field_of_view(80, 60, 60.0).rays().astype(np.float32)
+HERE = Similarity(IDENTITY)
+SIZE = MapSettings().voxel_size
+AHEAD = BODY_T_OPTICAL  # a camera at the origin that looks along x
+FLOOR_T_CAMERA = transform(BODY_T_OPTICAL[:3, :3], [0, 0, 0.8])
+
+
+def settings(**bounds):
+    return MappingSettings(map=replace(MapSettings(), **bounds))
+
+
+def wall(distance, wide=80):
+    """Return points on a wall square to the camera, in the middle columns alone if not wide."""
+    points = RAYS * np.float32(distance)
+    confidence = np.full(points.shape[:2], 1.0, np.float32)
+    confidence[:, 40 - wide // 2 : 40 + wide // 2] = 5.0
+    colors = np.indices(points.shape[:2]).sum(axis=0) % 256
+    return Pointmap(points, confidence, np.stack([colors] * 3, axis=-1).astype(np.uint8))
+
+
+def seen(pointmap, key, map_T_key=AHEAD, key_T_camera=HERE, base_T_camera=None, scale=1.0):
+    return MapImage(pointmap, key, key_T_camera, Similarity(map_T_key, scale), base_T_camera)
+
+
+def at(x, y=0.0, yaw=0.0):
+    """Return the pose of a camera that looks along x, then turned and moved."""
+    return transform(rotation_about([0, 0, 1], yaw), [x, y, 0.0]) @ AHEAD
+
+
+def bits(world):
+    """Return the sums of all voxels, to the last bit."""
+    parts = [part.voxels for part in world.voxels.parts.values()]
+    rows = np.concatenate([np.column_stack([p.cells, p.weight, p.sums]) for p in parts])
+    return rows[np.argsort(rows[:, 0])]
+
+
+def fused_anew(world):
+    """Return the same from what the key frames add, in plain Python, a point at a time."""
+    voxels = defaultdict(lambda: [0] * 7)
+    for _, points, a_T_b in world.shares():
+        linear = (a_T_b.scale * a_T_b.a_T_b[:3, :3]).astype(np.float32)
+        shift = a_T_b.a_T_b[:3, 3].astype(np.float32)
+        for (x, y, z), rgb, weight in zip(
+            points.columns.T, points.color.T.tolist(), points.weight.tolist()
+        ):
+            place = [float(m[0] * x + m[1] * y + m[2] * z + t) for m, t in zip(linear, shift)]
+            cell = [math.floor(p) for p in place]
+            offset = [int((p - c) * 65536) for p, c in zip(place, cell)]
+            key = 0
+            for c in cell:
+                key = key * 2**21 + c + 2**20
+            voxel = voxels[key]
+            for i, value in enumerate([1, *offset, *rgb]):
+                voxel[i] += weight * value
+    return np.array([[key, *voxels[key]] for key in sorted(voxels)])
+
+
+def sorted_points(world):
+    points = world.voxels.points().points
+    return points[np.lexsort(points.T)]
+
+
+def farthest(points, others):
+    """Return the largest distance of a point from the nearest of others."""
+    return max(np.linalg.norm(others - point, axis=1).min() for point in points)
+
+
+def test_points_lie_where_the_camera_saw_them_in_metres():
+    world, key_T_camera = WorldMap(settings()), transform(np.eye(3), [0.0, 0.0, 0.25])
+
+    # 1 unit of the network is 2 of the key frame, one of which is 1.5 m.
+    world.add(seen(wall(0.5), 3, at(1.0), Similarity(key_T_camera, 2.0), scale=1.5))
+
+    points = world.voxels.points().points
+    np.testing.assert_allclose(points[:, 0], 1.0 + 1.5 * (0.25 + 2.0 * 0.5), atol=1e-4)
+
+
+def test_a_key_frame_that_moves_moves_its_points_alone():
+    world, moved = WorldMap(settings()), transform(rotation_about([0, 0, 1], 0.3), [0.5, 2, 0.1])
+    world.add(seen(wall(2.0), 0))
+    world.add(seen(wall(3.0), 1, at(0, 0, math.pi)))
+    before = world.voxels.points().points
+
+    world.move({0: Similarity(moved @ AHEAD), 1: Similarity(at(0, 0, math.pi))})
+
+    after = world.voxels.points().points
+    stayed = before[before[:, 0] < 0]
+    expected = np.concatenate([transform_points(moved, before[before[:, 0] > 0]), stayed])
+    # Points that now share a voxel have become their mean.
+    assert farthest(after, expected) < SIZE
+    assert farthest(expected, after) < SIZE
+    assert len(after) > 0.7 * len(before)
+    np.testing.assert_array_equal(
+        np.sort(after[after[:, 0] < -1], axis=0), np.sort(stayed, axis=0)
+    )
+
+
+def test_a_key_frame_whose_unit_changes_scales_its_points():
+    world = WorldMap(settings())
+    world.add(seen(wall(2.0), 0, at(1.0)))
+
+    world.move({0: Similarity(at(1.0), 1.5)})
+
+    np.testing.assert_allclose(world.voxels.points().points[:, 0], 1.0 + 1.5 * 2.0, atol=1e-4)
+
+
+def test_a_map_that_moves_and_moves_back_has_the_same_bits():
+    world = WorldMap(settings())
+    for number in range(4):
+        world.add(seen(wall(2.0 + number), number, at(0.1 * number, yaw=number)))
+    before = bits(world)
+
+    world.move({n: Similarity(at(5.0 + n, 1.0, 2.0)) for n in range(4)})
+    assert len(bits(world)) != len(before) or (bits(world) != before).any()
+    world.move({n: Similarity(at(0.1 * n, yaw=n)) for n in range(4)})
+
+    np.testing.assert_array_equal(bits(world), before)
+
+
+def test_less_than_half_a_voxel_moves_nothing_but_small_steps_add_up():
+    world, key = WorldMap(settings()), 0
+    world.add(seen(wall(2.0), key))
+    before = bits(world)
+
+    world.move({key: Similarity(at(0.49 * SIZE))})
+    np.testing.assert_array_equal(bits(world), before)
+    world.move({key: Similarity(at(0.51 * SIZE))})
+
+    np.testing.assert_allclose(world.voxels.points().points[:, 0], 2.0 + 0.51 * SIZE, atol=1e-4)
+
+
+def random_history(world, rng, steps=60):
+    """Add, move, hand over and look through, in any order."""
+    poses = {}
+    for _ in range(steps):
+        newest = max(poses, default=-1)
+        what = rng.integers(0, 8)
+        if what < 5 or len(poses) < 2:
+            if not poses or rng.random() < 0.4:
+                newest += 1
+                poses[newest] = Similarity(
+                    at(*rng.uniform(-1, 1, 2), rng.uniform(-3, 3)), rng.uniform(0.8, 1.2)
+                )
+            shift = transform(np.eye(3), rng.uniform(-0.1, 0.1, 3))
+            look = wall(rng.uniform(1, 4), int(rng.integers(10, 80)))
+            world.add(MapImage(look, newest, Similarity(shift), poses[newest], None))
+        elif what < 7:
+            moved = transform(
+                rotation_about([0, 0, 1], rng.uniform(-0.1, 0.1)), rng.uniform(-1, 1, 3)
+            )
+            for key in rng.choice(sorted(poses), len(poses) // 2 + 1, replace=False).tolist():
+                poses[key] = Similarity(moved @ poses[key].a_T_b, 1.05 * poses[key].scale)
+            world.move(poses)
+        else:
+            gone, heir = rng.choice(sorted(poses), 2, replace=False).tolist()
+            world.hand_over(gone, heir, poses[heir].inverse().after(poses[gone]))
+            del poses[gone]
+        if rng.random() < 0.3:
+            world.snapshot()
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_map_equals_all_that_its_key_frames_add_fused_anew_to_the_bit(seed):
+    world = WorldMap(settings())
+
+    random_history(world, np.random.default_rng(seed))
+
+    found = bits(world)
+    assert len(found) > 1000
+    np.testing.assert_array_equal(found, fused_anew(world))
+
+
+def test_a_removed_key_frame_leaves_its_points_where_they_were_on_another_one():
+    world = WorldMap(settings())
+    poses = {0: Similarity(at(0.3, 0.2, 0.4), 1.3), 1: Similarity(at(-0.5, 0, 2.0), 0.8)}
+    world.add(MapImage(wall(2.0), 0, HERE, poses[0], None))
+    world.add(MapImage(wall(2.0), 1, HERE, poses[1], None))
+    before = sorted_points(world)
+
+    world.hand_over(0, 1, poses[1].inverse().after(poses[0]))
+
+    assert [number for number, *_ in world.shares()] == [1]
+    np.testing.assert_allclose(sorted_points(world), before, atol=1e-4)
+    world.move({1: Similarity(transform(np.eye(3), [1.0, 0, 0]) @ poses[1].a_T_b, 0.8)})
+    np.testing.assert_allclose(sorted_points(world), before + [1.0, 0, 0], atol=SIZE)
+
+
+def test_points_of_a_removed_key_frame_may_hang_on_one_that_had_none():
+    world = WorldMap(settings())
+    pose = Similarity(at(0.3, 0.2, 0.4), 1.3)
+    world.add(MapImage(wall(2.0), 0, HERE, pose, None))
+    before, heir = sorted_points(world), Similarity(at(1.0))
+
+    world.hand_over(0, 7, heir.inverse().after(pose))
+    world.move({7: heir})
+
+    assert [number for number, *_ in world.shares()] == [7]
+    np.testing.assert_allclose(sorted_points(world), before, atol=1e-4)
+
+
+PERSON, WALL = wall(1.5, 20), wall(3.0)
+
+
+def of_person(points):
+    return (np.abs(points[:, 0] - 1.5) < 0.3).sum()
+
+
+def with_person():
+    """Return what is seen while somebody stands before the wall."""
+    points, confidence = WALL.points_camera.copy(), WALL.confidence
+    points[:, 30:50] = PERSON.points_camera[:, 30:50]
+    return replace(WALL, points_camera=points, confidence=confidence)
+
+
+@pytest.mark.parametrize('stayed', [1, 40])
+def test_who_went_away_is_gone_after_twenty_images_and_the_wall_stays(stayed):
+    world = WorldMap(settings())
+    for number in range(3 * stayed):
+        world.add(seen(with_person(), number // stayed, at(0, 0.01 * number / stayed)))
+    before = world.voxels.points().points
+    assert of_person(before) > 100
+
+    for _ in range(20):
+        world.add(seen(WALL, 3))
+
+    after = world.voxels.points().points
+    assert of_person(after) <= 0.05 * of_person(before)
+    assert (after[:, 0] > 2.9).sum() >= 0.95 * (before[:, 0] > 2.9).sum()
+
+
+def test_a_ghost_does_not_come_back_when_its_key_frame_moves():
+    world = WorldMap(settings())
+    world.add(seen(with_person(), 0))
+    world.voxels  # noqa: B018 - the person enters the map
+    for _ in range(20):
+        world.add(seen(WALL, 1))
+
+    world.move({0: Similarity(at(0, 5.0)), 1: Similarity(AHEAD)})
+
+    assert of_person(world.voxels.points().points) == 0
+
+
+def test_depth_that_errs_by_a_tenth_takes_no_good_points():
+    rng, world = np.random.default_rng(0), WorldMap(settings())
+    world.add(seen(WALL, 0))
+    before = len(world.voxels)
+
+    for _ in range(40):
+        world.add(seen(wall(3.0 * (1 + 0.1 * rng.uniform(-1, 1))), 1))
+
+    share = {number: points for number, points, _ in world.shares()}[0]
+    assert len(share) >= 0.95 * before
+
+
+def test_a_full_map_lets_go_of_what_was_seen_longest_ago():
+    world = WorldMap(settings(max_voxels=3000))
+    one = WorldMap(settings())
+    one.add(seen(wall(2.0), 0))
+    each = len(one.voxels)
+
+    for number in range(20):
+        world.add(seen(wall(2.0), number, at(0, 10.0 * number)))
+        assert len(world.voxels) <= 3000
+
+    kept = [number for number, *_ in world.shares()]
+    assert kept == list(range(20 - 3000 // each, 20))
+
+
+def test_an_image_larger_than_the_map_leaves_it_bounded():
+    world = WorldMap(settings(max_voxels=1000))
+
+    world.add(seen(wall(5.0), 0))
+
+    assert 0 < len(world.voxels) <= 1000
+    world.add(seen(wall(6.0), 0))
+    assert 0 < len(world.voxels) <= 1000
+
+
+def test_many_that_move_are_fused_in_bounded_steps_the_nearest_first():
+    world = WorldMap(settings())
+    count = 90
+    for number in range(count):
+        world.add(seen(wall(2.0), number, at(0, 10.0 * number)))
+    each = len(next(iter(world.shares()))[1])
+    world.voxels  # noqa: B018 - all are fused
+    at_the_end = {n: Similarity(at(1.0, 10.0 * n)) for n in range(count)}
+
+    world.move(at_the_end)
+
+    def moved():
+        return [n for n, _, pose in world.shares() if pose.a_T_b[0, 3] > 0.5 / SIZE]
+
+    in_a_step = math.ceil(STEP_POINTS / (2 * each))
+    assert moved() == list(range(count - in_a_step, count))
+    assert not world.follows
+    steps = 1
+    while not world.follows:
+        world.follow()
+        steps += 1
+    assert steps == math.ceil(count / in_a_step)
+    assert moved() == list(range(count))
+
+
+def test_a_snapshot_does_not_change_and_names_what_did():
+    world = WorldMap(settings())
+    world.add(seen(wall(2.0), 0))
+    before = world.snapshot()
+    points = before.points().points.copy()
+
+    world.add(seen(wall(2.0), 1, at(0, 20.0)))
+    world.move({0: Similarity(AHEAD), 1: Similarity(at(0, 30.0))})
+    after = world.snapshot()
+
+    np.testing.assert_array_equal(before.points().points, points)
+    changed = after.changed_since(before.generation)
+    assert changed
+    assert all(y * SIZE > 20.0 for _, y, _ in changed)
+    assert world.generation == after.generation > before.generation
+
+
+def test_a_saved_map_stays_when_key_frames_move():
+    world = WorldMap(settings())
+    cloud = VoxelCloud(
+        np.array([[9.0, 9.01, 9.02]], np.float32),
+        np.array([[1, 2, 3]], np.uint8),
+        np.array([4.0], np.float32),
+    )
+    world.resume(cloud, None)
+    world.add(seen(wall(2.0), 0))
+    world.voxels  # noqa: B018 - all are fused
+
+    world.move({0: Similarity(at(0, 5.0))})
+
+    numbers = [number for number, *_ in world.shares()]
+    assert numbers == [SAVED, 0]
+    found = world.voxels.points()
+    (row,) = np.flatnonzero((found.points > 8.9).all(axis=1))
+    np.testing.assert_allclose(found.points[row], cloud.points[0], atol=1e-5)
+    np.testing.assert_array_equal(found.colors[row], [1, 2, 3])
+    assert found.confidence[row] == 4.0
+
+
+def test_the_grid_moves_with_its_key_frame_in_the_same_call():
+    world = WorldMap(settings())
+    with np.errstate(divide='ignore'):
+        to_floor = np.where(RAYS[..., 1] > 0, 0.8 / RAYS[..., 1], np.inf)
+    room = replace(WALL, points_camera=RAYS * np.minimum(2.5, to_floor)[..., None].astype('f4'))
+    look = seen(room, 0, transform(np.eye(3), [0, 0, 0.8]) @ AHEAD)
+    for _ in range(2):
+        world.add(replace(look, base_T_camera=FLOOR_T_CAMERA))
+    assert cell_at(world, 2.52, 0.0) == OCCUPIED
+
+    world.move({0: Similarity(transform(np.eye(3), [1.0, 0.5, 0]) @ look.map_T_key.a_T_b)})
+
+    # The wall lay 2.5 m ahead, the floor from 0.8 / tan(23 degrees) = 1.9 m on.
+    assert cell_at(world, 2.52, 0.5) == UNKNOWN
+    assert cell_at(world, 3.52, 0.5) == OCCUPIED
+    assert cell_at(world, 3.2, 0.5) == FREE
+
+
+def cell_at(world, x, y):
+    grid = world.grid.occupancy()
+    row, column = (math.floor((p - q) / grid.resolution) for p, q in ((y, grid.y), (x, grid.x)))
+    return grid.cells[row, column]
+
+
+def test_the_camera_between_two_poses_is_where_the_chain_puts_it():
+    world, direct = WorldMap(settings()), WorldMap(settings())
+    map_T_key, map_T_camera = at(1.0, 2.0, 0.5), at(1.3, 2.1, 0.6)
+
+    world.add(seen(wall(2.0), 0, map_T_key, Similarity(invert(map_T_key) @ map_T_camera)))
+    direct.add(seen(wall(2.0), 0, map_T_camera))
+
+    np.testing.assert_allclose(sorted_points(world), sorted_points(direct), atol=1e-3)
