@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import replace
+import time
 
 import numpy as np
 
@@ -102,6 +103,17 @@ class Mapper:
             if at is not None:
                 self._map.hand_over(heir.gone, heir.heir, heir.hangs_on(at.scale))
         return True
+
+    def catch_up(self, seconds: float) -> None:
+        """
+        Move the map to where it belongs while no image comes.
+
+        :param seconds: about so long at most.
+        """
+        self.correct()
+        end = time.monotonic() + seconds
+        while not self._map.follows and time.monotonic() < end:
+            self._map.follow()
 
     # ---- results
 

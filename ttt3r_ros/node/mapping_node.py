@@ -302,7 +302,7 @@ class MappingNode(ManagedNode):
 
     def _keep_house(self) -> None:
         if self._active:
-            self._post(self._pipeline.publish_maps)
+            self._post(self._pipeline.catch_up)
         around = self._surroundings()
         if around.conflict:
             self._reporter.warn('second parent', around.conflict)

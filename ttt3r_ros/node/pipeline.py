@@ -27,6 +27,9 @@ from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.tracker import BadPrediction
 
+# Longest time that no image is mapped for the sake of what moves with a correction.
+CATCH_UP_S = 0.1
+
 CAUSES: dict[type[UserError], Cause] = {
     UnsupportedImage: Cause.UNDECODABLE,
     CalibrationError: Cause.BAD_CALIBRATION,
@@ -166,8 +169,13 @@ class Pipeline:
         mapper.integrate()
         self.publish_maps()
 
+    def catch_up(self) -> None:
+        """Move the map to where it belongs, and publish it."""
+        if self._mapper is not None:
+            self._mapper.catch_up(CATCH_UP_S)
+            self.publish_maps()
+
     def publish_maps(self) -> None:
         """Publish what moves with corrections, as far as it is due and has subscribers."""
         if self._mapper is not None and self._newest_ns:
-            self._mapper.correct()
             self._outputs.publish_maps(self._mapper, self._newest_ns)
