@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The mapper where pixels tell of the motion: a camera walks along pictures on a wall."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from ttt3r_ros.errors import UserError
+from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
+from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.resize import resize_on_host
+from ttt3r_ros.settings import MappingSettings, OdometrySettings
+from ttt3r_ros.tracking.guard import RefusedPrediction
+from ttt3r_ros.tracking.observation import Observation
+
+WIDTH, HEIGHT, WALL, PER_METRE = 224, 160, 2.0, 120.0
+CAMERA = CameraIntrinsics(WIDTH, HEIGHT, 160.0, 160.0, 111.5, 79.5)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    points_camera: np.ndarray
+    confidence: np.ndarray
+    world_T_camera: np.ndarray
+    gain_mean: float = 0.5
+
+
+class Gallery:
+    """A network that knows the wall, and how much it writes; its own poses drift away."""
+
+    patch = 16
+    checkpoint_name, checkpoint_sha256, checkpoint_note = 'gallery', '', ''
+    resize = staticmethod(resize_on_host)
+
+    def __init__(self):
+        self.written = 0
+
+    def fit(self, width, height):
+        return ImageFit.for_image(width, height, WIDTH, self.patch)
+
+    def advise(self, settings):
+        return settings
+
+    def initial_state(self):
+        return 0
+
+    def step(self, rgb_fitted, state, write=True):
+        if write:
+            self.written += 1
+        points = (CAMERA.rays() * WALL).astype(np.float32)
+        pose = transform(np.eye(3), [0.0, 0.05 * state, 0.0])
+        return Prediction(points, np.full((HEIGHT, WIDTH), 5, np.float32), pose), state + write
+
+
+def picture(seed):
+    small = np.random.default_rng(seed).uniform(20, 235, (180, 480, 3)).astype(np.float32)
+    return cv2.resize(small, (2400, 900), interpolation=cv2.INTER_CUBIC).clip(0, 255)
+
+
+def view(of, x, noise=0):
+    """Return the image of a camera x metres along the wall; noise: seed of that of a sensor."""
+    rays = CAMERA.rays()
+    u, v = (rays[..., i] * WALL * PER_METRE for i in (0, 1))
+    places = (u + x * PER_METRE + 600).astype(np.float32), (v + 450).astype(np.float32)
+    image = cv2.remap(of, *places, cv2.INTER_LINEAR)
+    image = image + np.random.default_rng(noise).normal(0, 1.5, image.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def walk(mapper, of, places, first=0, odometry=False):
+    """Show the views from some places; return what is located, None for what is refused."""
+    found = []
+    for k, x in enumerate(places, start=first):
+        odom_T_base = transform(np.eye(3), [0, -x, 0]) if odometry else None
+        mount = BODY_T_OPTICAL if odometry else None
+        seen = Observation(view(of, x, k), k * 10**8, CAMERA, mount, odom_T_base)
+        try:
+            found.append(mapper.observe(seen))
+            mapper.integrate()
+        except UserError as error:
+            found.append(error)
+    return found
+
+
+HERE, THERE = picture(0), picture(1)
+STEPS = 0.04 * np.arange(12)
+
+
+def test_pixels_count_where_the_network_drifts():
+    found = walk(Mapper(Gallery(), MappingSettings()), HERE, STEPS)
+
+    for located, x in zip(found, STEPS):
+        expected = transform(BODY_T_OPTICAL[:3, :3], [0, -x, 0])
+        np.testing.assert_allclose(located.map_T_camera, expected, atol=0.02)
+
+
+def test_a_camera_that_stands_still_writes_nothing_and_stays():
+    network = Gallery()
+    mapper = Mapper(network, MappingSettings())
+    walk(mapper, HERE, STEPS)
+    state, voxels = mapper.state.network, mapper.map.voxels.points()
+    written = network.written
+
+    found = walk(mapper, HERE, [STEPS[-1]] * 50, first=100)
+
+    first = found[0].map_T_camera
+    assert all(located.tracked.followed.still for located in found)
+    assert all(np.array_equal(located.map_T_camera, first) for located in found)
+    assert network.written == written
+    assert mapper.state.network == state
+    np.testing.assert_array_equal(mapper.map.voxels.points().points, voxels.points)
+    assert len(mapper.trail) == len(STEPS) + 50
+
+
+def test_where_the_camera_is_carried_to_is_another_place_and_no_pose_is_given_out():
+    mapper, far = Mapper(Gallery(), MappingSettings()), 0.1 * np.arange(60)
+    walk(mapper, HERE, far, odometry=True)
+    voxels = len(mapper.map.voxels)
+    assert len(mapper.key_frames().map_T_camera) >= 10  # else there is nothing to be found in
+    assert mapper.map_T_odom is not None
+
+    found = walk(mapper, THERE, far[-1] + 0.01 * STEPS, first=100, odometry=True)
+
+    assert [type(one) for one in found[:2]] == [RefusedPrediction] * 2
+    assert 'nothing in common' in str(found[0])
+    assert not any(located.in_map for located in found[2:])
+    assert mapper.map_T_odom is None
+    assert len(mapper.map.voxels) == voxels
+    assert len(mapper.trail.trajectory().stamps_ns) == len(far)
+
+
+def test_one_image_of_something_else_leaves_no_trace():
+    with_it, without = (Mapper(Gallery(), MappingSettings()) for _ in range(2))
+    walk(with_it, HERE, STEPS[:8])
+    refused = walk(with_it, THERE, [0.3, 0.3], first=8)
+    found = walk(with_it, HERE, STEPS[8:], first=10)
+    walk(without, HERE, STEPS[:8])
+    expected = walk(without, HERE, STEPS[8:], first=10)
+
+    assert all(isinstance(one, RefusedPrediction) for one in refused)
+    for ours, theirs in zip(found, expected):
+        np.testing.assert_array_equal(ours.map_T_camera, theirs.map_T_camera)
+
+
+@pytest.mark.parametrize('wheels', ['good', 'usual', 'bad'])
+def test_wheels_that_slip_do_not_take_the_robot_along(wheels):
+    """From the sixth image on the wheels turn by half a metre an image, as on ice."""
+    settings = MappingSettings(odometry=OdometrySettings(wheels=wheels))
+    mapper, slip = Mapper(Gallery(), settings), 0.0
+    for k, x in enumerate(STEPS):
+        slip += 0.5 if k > 5 else 0.0
+        odom_T_base = transform(np.eye(3), [0, -x - slip, 0])
+        seen = Observation(view(HERE, x, k), k * 10**8, CAMERA, BODY_T_OPTICAL, odom_T_base)
+        located = mapper.observe(seen)
+        mapper.integrate()
+        assert located.tracked.followed.slips == (k > 5)
+        np.testing.assert_allclose(located.map_T_base[:3, 3], [0, -x, 0], atol=0.03)
+        np.testing.assert_allclose(mapper.map_T_odom @ odom_T_base, located.map_T_base, atol=1e-9)
