@@ -151,8 +151,10 @@ def test_a_batch_gives_the_estimate_of_the_mapper_for_each_sequence(
     for method in compared:
         for sequence, said in zip(two_sequences, estimates[method.name], strict=True):
             frames = alone(network, sequence, method)
-            poses = np.stack([frame.track_T_camera for frame in frames])
-            points = np.stack([frame.pointmap.points_camera for frame in frames])
+            poses = np.stack([frame.network_T_camera for frame in frames])
+            points = np.stack(
+                [f.pointmap.points_camera / np.float32(f.followed.depth_scale) for f in frames]
+            )
             np.testing.assert_allclose(said.world_T_camera, poses, atol=1e-4)
             # Points are kept in half precision.
             np.testing.assert_allclose(said.points_camera, points, rtol=2e-3, atol=1e-3)
