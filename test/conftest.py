@@ -72,7 +72,9 @@ def located_frame():
         fit = ImageFit.for_image(64, 48, 64, 16)
         camera = CameraIntrinsics(64, 48, focal_px, focal_px, 31.5, 23.5)
         tracked = TrackedFrame(index, segment, seen, followed, 1.0, pointmap, fit, camera, 0.5)
-        belief = Belief(Similarity(IDENTITY), 0, None, {}, {}, {}, False, (), LoopCounts())
+        belief = Belief(
+            Similarity(IDENTITY), 0, None, {}, {}, {}, False, (), LoopCounts(), np.eye(6)
+        )
         key_T_camera = map_T_camera if key_T_camera is None else key_T_camera
         map_T_key = Similarity(IDENTITY) if map_T_key is None else map_T_key
         return LocatedFrame(

@@ -498,22 +498,6 @@ class OutputSettings(Checked):
         1_000_000,
         live=True,
     )
-    position_deviation: float = knob(
-        0.1,
-        'Standard deviation of the position in ~/pose and ~/odometry, for each axis.',
-        'm',
-        0.0,
-        100.0,
-        live=True,
-    )
-    rotation_deviation: float = knob(
-        0.05,
-        'Standard deviation of the rotation in ~/pose and ~/odometry, for each axis.',
-        'rad',
-        0.0,
-        4.0,
-        live=True,
-    )
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,9 @@ class Taught:
     def belief(self):
         poses = {key.number: self.graph_T_track.pose(key.track_T_camera) for key in self.keys}
         scales = dict.fromkeys(poses, float(np.log(self.graph_T_track.scale)))
+        counts, unsure = LoopCounts(), np.eye(6)
         return Belief(
-            self.graph_T_track, self.generation, None, poses, {}, scales, False, (), LoopCounts()
+            self.graph_T_track, self.generation, None, poses, {}, scales, False, (), counts, unsure
         )
 
     def teach(self, graph_T_track):
@@ -374,3 +375,25 @@ def test_planes_are_told_from_other_poses():
     assert not is_planar(along(1.0, roll=0.01))
     np.testing.assert_allclose(flattened(along(2.0, 0.3, 0.1)), along(2.0), atol=1e-12)
     np.testing.assert_allclose(flattened(PLACE), PLACE, atol=1e-12)
+
+
+def test_how_sure_the_robot_is_counts_along_the_axes_of_the_map():
+    """Move the camera by chance to the right of its pose, and look at the robot on the map."""
+    located = locate(plain(), 0, MAST, PLACE)
+    rng = np.random.default_rng(0)
+    spread = rng.normal(0, 1e-3, (6, 6))
+    located = replace(located, covariance=spread @ spread.T)
+
+    steps = rng.normal(size=(20_000, 6)) @ spread.T
+    turned = np.zeros((len(steps), 3, 3))
+    turned[:, [2, 0, 1], [1, 2, 0]], turned[:, [1, 2, 0], [2, 0, 1]] = steps[:, :3], -steps[:, :3]
+    wrong = located.map_T_camera @ transform(np.eye(3) + turned, steps[:, 3:])
+    base = wrong @ invert(MAST)
+    turns = base[:, :3, :3] @ located.map_T_base[:3, :3].T - np.eye(3)
+    moved = np.concatenate(
+        [turns[:, [2, 0, 1], [1, 2, 0]], base[:, :3, 3] - located.map_T_base[:3, 3]], axis=1
+    )
+
+    expected = np.cov(moved.T)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(located.base_covariance(), expected, atol=0.05 * size)

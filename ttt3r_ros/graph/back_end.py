@@ -17,6 +17,7 @@ from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
 from ttt3r_ros.graph.belief import Belief
+from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir
@@ -48,7 +49,7 @@ class LocatedFrame:
 
     tracked: as the front end saw it. epoch: of the map that it belongs to. map_T_camera: (4, 4),
     as published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
-    translation to the right of it, since the newest key frame. map_T_key: of the key frame that
+    translation to the right of it, as far as the map knows. map_T_key: of the key frame that
     it is relative to, from the unit of that one's depth, as believed now. key_T_camera: (4, 4),
     in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
     which is its own base. odom_T_base: (4, 4) at the stamp. in_map: whether it is known where in
@@ -76,6 +77,14 @@ class LocatedFrame:
     def map_T_base(self) -> Array:
         """Return the pose of the robot, (4, 4); without a robot, of the camera."""
         return _base(self.map_T_camera, self.base_T_camera)
+
+    def base_covariance(self) -> Array:
+        """Return the covariance of the robot's pose along the axes of the map, (6, 6)."""
+        mount = IDENTITY if self.base_T_camera is None else self.base_T_camera
+        at_base = adjoint(mount)
+        turned = np.kron(np.eye(2), self.map_T_base[:3, :3])
+        covariance: Array = turned @ at_base @ self.covariance @ at_base.T @ turned.T
+        return covariance
 
     @property
     def scale(self) -> float:

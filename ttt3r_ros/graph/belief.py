@@ -12,6 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, scaled, Similarity
+from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
@@ -30,7 +31,7 @@ class Located:
     Where an image is in the map, or where it is in a piece of which the map knows nothing yet.
 
     map_T_camera: (4, 4), in the frame of the piece unless in_map. covariance: (6, 6) of rotation
-    and translation to the right of it, since the newest key frame. map_T_key: of the key frame
+    and translation to the right of it. map_T_key: of the key frame
     that it is relative to, from the unit of that one's depth. in_map: without it the pose must
     not be given out.
     """
@@ -59,7 +60,8 @@ class Belief:
     newest: key frame, None before the first one of a piece. poses: map_T_camera of each key frame
     of the map. apart: of those of other pieces, each in the frame of its piece. log_scales: of
     both. lost: the piece that grows has no place in the map, correction leads into its own frame.
-    loops: pairs of key frames. counts: of loops.
+    loops: pairs of key frames. counts: of loops. covariance: (6, 6) of the newest key frame,
+    rotation and translation to the right of it, since the first one of its piece.
     """
 
     correction: Similarity
@@ -71,6 +73,7 @@ class Belief:
     lost: bool
     loops: tuple[tuple[int, int], ...]
     counts: LoopCounts
+    covariance: Array
 
     def locate(self, followed: Followed, wheels: WheelNoise, start: Array) -> Located:
         """
@@ -104,6 +107,8 @@ class Belief:
         if by_wheels is not None:
             theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
             motion, covariance = _fused(motion, covariance, by_wheels, theirs)
+        carried = adjoint(invert(motion))
+        covariance = covariance + carried @ self.covariance @ carried.T
         return Located(pose @ motion, covariance, map_T_key, in_map)
 
     def pose_of(self, number: int) -> Array:

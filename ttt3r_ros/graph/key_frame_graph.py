@@ -31,7 +31,7 @@ from ttt3r_ros.graph.loops import (
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
+from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir, most_covered
@@ -98,7 +98,7 @@ class KeyFrameGraph:
         self._next_number = 0
         self._begins = False  # a piece, with the next key frame
         self._belief = Belief(
-            Similarity(self._start), 0, None, {}, {}, {}, False, (), LoopCounts()
+            Similarity(self._start), 0, None, {}, {}, {}, False, (), LoopCounts(), np.zeros((6, 6))
         )
 
     @classmethod
@@ -331,7 +331,17 @@ class KeyFrameGraph:
             newest is None or newest.number not in inside,
             self._loops.pairs,
             self._loops.counts,
+            self._covariance(),
         )
+
+    def _covariance(self) -> Array:
+        """Compute the covariance of the newest key frame in the frame of its piece, (6, 6)."""
+        nodes = self._nodes
+        numbers = nodes.members(nodes.newest_piece)
+        if self._begins or len(numbers) < 2:
+            return np.zeros((6, 6))
+        last = len(numbers) - 1
+        return joint_covariance(self._loops.added_to(self._graph(numbers)), last, last)[:6, :6]
 
 
 def _jump(before: Similarity, after: Similarity, track_T_camera: Array) -> float:

@@ -101,8 +101,8 @@ POSE = Topic(
     '~/pose',
     PoseWithCovarianceStamped,
     RELIABLE,
-    '`base_frame` in `map_frame`; the covariance is set by `outputs.position_deviation` and '
-    '`outputs.rotation_deviation`, not measured',
+    '`base_frame` in `map_frame`; the covariance is what the graph of key frames and the features '
+    'of this image know',
 )
 ODOMETRY = Topic('~/odometry', Odometry, RELIABLE, 'only with `publish_odom_to_base_tf`')
 PATH = Topic(

@@ -391,24 +391,24 @@ def transform_message(a_T_b: Array, a: str, b: str, stamp_ns: int) -> TransformS
     )
 
 
-def with_covariance(
-    pose: Pose, position_deviation: float, rotation_deviation: float
-) -> PoseWithCovariance:
+def pose_with_covariance(a_T_b: Array, rotation_first: Array) -> PoseWithCovariance:
     """
-    Return a pose with the same uncertainty on every axis.
+    Return a pose and its uncertainty.
 
-    :param position_deviation: metres.
-    :param rotation_deviation: radians.
+    :param a_T_b: (4, 4), metres.
+    :param rotation_first: (6, 6) of rotation and translation along the axes of a.
     """
-    return PoseWithCovariance(
-        pose=pose, covariance=covariance(position_deviation, rotation_deviation)
-    )
+    return PoseWithCovariance(pose=pose_message(a_T_b), covariance=covariance(rotation_first))
 
 
-def covariance(position_deviation: float, rotation_deviation: float) -> Array:
-    """Return the (36,) diagonal covariance of a pose or twist, squares of metres and radians."""
-    deviations = [position_deviation] * 3 + [rotation_deviation] * 3
-    return np.diag(np.square(deviations)).reshape(-1)
+def covariance(rotation_first: Array) -> Array:
+    """
+    Return a covariance in the order of ROS, (36,): translation, then rotation.
+
+    :param rotation_first: (6, 6) of rotation and translation.
+    """
+    order = [3, 4, 5, 0, 1, 2]
+    return rotation_first[np.ix_(order, order)].reshape(-1)
 
 
 def twist(old_T_new: Array, seconds: float) -> Twist:

@@ -181,12 +181,10 @@ class Outputs:
 
     def _publish_pose(self, located: LocatedFrame, header: Header) -> None:
         if self.pose.get_subscription_count():
+            pose, covariance = located.map_T_base, located.base_covariance()
             self.pose.publish(
                 PoseWithCovarianceStamped(
-                    header=header,
-                    pose=messages.with_covariance(
-                        messages.pose_message(located.map_T_base), *self._deviations()
-                    ),
+                    header=header, pose=messages.pose_with_covariance(pose, covariance)
                 )
             )
 
@@ -198,20 +196,18 @@ class Outputs:
         if last is None or not self.odometry.get_subscription_count():
             return
         seconds = (stamp_ns - last[0]) / NANOSECONDS
-        position_deviation, rotation_deviation = self._deviations()
-        spread = 2**0.5 / seconds  # of the difference of two poses
+        covariance = located.base_covariance()
+        # Of the difference of two poses, in the axes of the robot.
+        turned = np.kron(np.eye(2), located.map_T_base[:3, :3].T)
+        moved = 2 / seconds**2 * turned @ covariance @ turned.T
         self.odometry.publish(
             Odometry(
                 header=messages.header(stamp_ns, self._settings().node.odom_frame),
                 child_frame_id=base,
-                pose=messages.with_covariance(
-                    messages.pose_message(odom_T_base), position_deviation, rotation_deviation
-                ),
+                pose=messages.pose_with_covariance(odom_T_base, covariance),
                 twist=TwistWithCovariance(
                     twist=messages.twist(invert(last[1]) @ odom_T_base, seconds),
-                    covariance=messages.covariance(
-                        spread * position_deviation, spread * rotation_deviation
-                    ),
+                    covariance=messages.covariance(moved),
                 ),
             )
         )
@@ -273,7 +269,3 @@ class Outputs:
     def _maps(self) -> list[LatchedTopic]:
         topics = (self.map_cloud, self.occupancy, self.loop_closures)
         return [topic for topic in topics if topic is not None]
-
-    def _deviations(self) -> tuple[float, float]:
-        node = self._settings().node
-        return node.outputs.position_deviation, node.outputs.rotation_deviation

@@ -13,6 +13,7 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistWithCovariance
 from nav_msgs.msg import Odometry
+import numpy as np
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from ttt3r_ros.arrays import Pixels
@@ -34,7 +35,7 @@ NAME = 'simulated_robot'
 WORLD_FRAME = 'world'
 
 # What the odometry says about itself; its drift is about this much after some metres.
-POSITION_DEVIATION, ROTATION_DEVIATION = 0.05, 0.03
+COVARIANCE = np.diag([0.03**2] * 3 + [0.05**2] * 3)  # radians and metres
 
 
 class SimulatedRobot(ReplayNode):
@@ -131,15 +132,11 @@ class SimulatedRobot(ReplayNode):
             last, last_ns = self._last
             old_T_new = invert(self._odom_T_base[last]) @ self._odom_T_base[moment]
             twist.twist = messages.twist(old_T_new, (stamp_ns - last_ns) / NANOSECONDS)
-        twist.covariance = messages.covariance(POSITION_DEVIATION, ROTATION_DEVIATION)
+        twist.covariance = messages.covariance(COVARIANCE)
         return Odometry(
             header=messages.header(stamp_ns, self._settings.odom_frame),
             child_frame_id=self._settings.base_frame,
-            pose=messages.with_covariance(
-                messages.pose_message(self._odom_T_base[moment]),
-                POSITION_DEVIATION,
-                ROTATION_DEVIATION,
-            ),
+            pose=messages.pose_with_covariance(self._odom_T_base[moment], COVARIANCE),
             twist=twist,
         )
 

@@ -52,7 +52,7 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
 
     for n, stamp in enumerate(stamps):
         header = Header(stamp=messages.time_message(stamp), frame_id='map')
-        pose = messages.with_covariance(messages.pose_message(pose_at(n)), 0.1, 0.1)
+        pose = messages.pose_with_covariance(pose_at(n), 0.01 * np.eye(6))
         publisher.publish(PoseWithCovarianceStamped(header=header, pose=pose))
 
     def reported():
