@@ -1,0 +1,6 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One camera in, a metric map out."""
+
+from ttt3r_ros import threads as threads

@@ -35,6 +35,7 @@ from ttt3r_ros.model.resize import DeviceResize, Resize, resize_on_host
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.state_update import update_rule, UpdateRule
 from ttt3r_ros.settings import ModelSettings, TrackingSettings
+from ttt3r_ros.threads import SPINNING
 
 LOGGER = logging.getLogger(__name__)
 
@@ -315,6 +316,12 @@ def load_predictor(settings: ModelSettings) -> Predictor:
     """
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
+    if SPINNING and torch.get_num_threads() > 1:
+        LOGGER.warning(
+            'one thread is used: torch was imported before ttt3r_ros, so its threads would spin '
+            'while they wait; import ttt3r_ros first, or set OMP_WAIT_POLICY=PASSIVE'
+        )
+        torch.set_num_threads(1)
     if settings.checkpoint == RANDOM_CHECKPOINT:
         network, info = random_network(device, precision), None
     else:
