@@ -3,4 +3,4 @@
 
 """One camera in, a metric map out."""
 
-from ttt3r_ros import threads as threads
+import ttt3r_ros.threads  # noqa: F401 - before all that loads torch

@@ -16,6 +16,8 @@ from ttt3r_ros.settings import ModelSettings, NodeSettings
     [
         (Device('2.13'), Level.OK),
         (Device('2.13', has_nvidia_driver=True), Level.WARN),
+        (Device('2.13', cores=2, load=2.0), Level.OK),  # the network itself
+        (Device('2.13', cores=2, load=4.0), Level.WARN),
         (Device('2.13', error='device cuda:7 was asked for'), Level.FAIL),
         (Device('2.13', 'cuda:0: H', free=8 * 2**30, total=2**35), Level.OK),
         (Device('2.13', 'cuda:0: H', free=1 * 2**30, total=2**35), Level.FAIL),

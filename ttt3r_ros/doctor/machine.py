@@ -15,16 +15,23 @@ from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import ModelSettings, NodeSettings
 
+STARVED_LOAD = 1.75
 FREE_FAIL, FREE_WARN = 100 * 2**20, 2 * 2**30
 
 
 @dataclass(frozen=True)
 class Device:
-    """The device of the network, memory in bytes; error: why it cannot be used, or empty."""
+    """
+    The device of the network, memory in bytes.
+
+    load: threads that run or wait for a core, mean of a minute. error: why it cannot be used, or
+    empty.
+    """
 
     torch: str
     name: str = 'cpu'
     cores: int = 1
+    load: float = 0.0
     free: int = 0
     total: int = 0
     has_nvidia_driver: bool = False
@@ -74,6 +81,7 @@ def look_at_device(model: ModelSettings) -> Device:
     seen = Device(
         torch=torch.__version__,
         cores=os.cpu_count() or 1,
+        load=os.getloadavg()[0],
         has_nvidia_driver=Path('/proc/driver/nvidia/version').exists(),
     )
     try:
@@ -155,6 +163,13 @@ def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
             'device',
             f'{seen}, though there is an NVIDIA driver',
             'install a CUDA build of torch, and set model.device to auto',
+        )
+    # The threads of the network itself are as many as the cores at most.
+    if device.load > STARVED_LOAD * device.cores:
+        return warn(
+            'device',
+            f'{seen}, for which {device.load:.1f} threads compete',
+            'end other programs, or start them with nice: they slow the network down',
         )
     return ok('device', seen)
 

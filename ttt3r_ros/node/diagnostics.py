@@ -19,6 +19,7 @@ import torch
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.node.interface import Cause, DiagnosticKey, DROPPED_KEY, State
+from ttt3r_ros.node.starvation import waited_s, waiting_part
 from ttt3r_ros.settings import DiagnosticsSettings
 
 # Rates and percentages are those of so many images, or of so many seconds.
@@ -27,6 +28,9 @@ WINDOW_S = 5.0
 
 # More missing or dropped images than this part are worth a warning.
 MISSING_PART = 0.2
+
+# So does a thread that waits for a core for a longer part of the time.
+STARVED_PART = 0.3
 
 # The same cause is logged again only after so long.
 THROTTLE_S = 5.0
@@ -66,6 +70,7 @@ class _Window:
     stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     mapped: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
+    waits: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
 
 
 class Health:
@@ -122,7 +127,7 @@ class Health:
 
     def mapped(self, located: LocatedFrame, latency_s: float) -> None:
         """
-        Count an image that was mapped.
+        Count an image that was mapped; called by the thread that mapped it.
 
         :param located: result for the image.
         :param latency_s: from its arrival to its outputs, seconds.
@@ -136,6 +141,7 @@ class Health:
             self._keys, self._loops = len(located.belief.poses), located.belief.counts
             self._lost = not located.in_map
             self._window.mapped.append(time.monotonic())
+            self._window.waits.append((self._window.mapped[-1], waited_s()))
             self._window.latencies_s.append(latency_s)
 
     def restart(self) -> None:
@@ -186,6 +192,7 @@ class Health:
             DiagnosticKey.LATENCY_MEDIAN: f'{np.median(latencies):.3f}',
             DiagnosticKey.LATENCY_MAX: f'{max(latencies):.3f}',
             DiagnosticKey.MISSING: f'{100 * missing_part(window.stamps_ns):.0f}',
+            DiagnosticKey.STARVED: f'{100 * waiting_part(window.waits):.0f}',
             DiagnosticKey.CHECKPOINT: around.checkpoint,
             DiagnosticKey.CALIBRATION: (
                 'camera_info' if self._calibrated else 'estimated focal length'
@@ -224,6 +231,12 @@ class Health:
             return State.DEGRADED, around.conflict
         if troubles:
             return State.DEGRADED, troubles[-1]
+        starved = waiting_part(self._window.waits)
+        if starved > STARVED_PART:
+            return State.DEGRADED, (
+                'cpu: other programs hold the cores, for which mapping waits '
+                f'{100 * starved:.0f} % of the time'
+            )
         missing = missing_part(self._window.stamps_ns)
         if missing > MISSING_PART:
             return State.DEGRADED, f'rate: about {100 * missing:.0f} % of the images do not arrive'

@@ -189,8 +189,8 @@ class State(Enum):
     OK = 'OK', 'images are mapped'
     DEGRADED = (
         'WARN',
-        'mapped, but images are missing or too slow, odometry is missing, TF has a second '
-        'parent, ...',
+        'mapped, but images are missing or too slow, other programs hold the cores, odometry is '
+        'missing, TF has a second parent, ...',
     )
     LOST = 'ERROR', 'images arrive but none can be mapped, or the network cannot be loaded'
     STALE = (
@@ -227,6 +227,10 @@ class DiagnosticKey(Enum):
     )
     LATENCY_MAX = 'latency max (s)', 'the largest of the same'
     MISSING = 'missing images (%)', 'estimated from gaps between stamps'
+    STARVED = (
+        'waiting for a core (%)',
+        'part of the time in which other programs kept the mapping from running; Linux only',
+    )
     CHECKPOINT = 'checkpoint', 'name of the weights, once loaded'
     CALIBRATION = 'calibration', 'camera_info or estimated focal length'
     GATE_MEAN = (
