@@ -54,10 +54,16 @@ from benchmark.accuracy.estimates import default_method
 from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.atomic import atomic_file, output_folder
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
+from ttt3r_ros.model import Architecture
+from ttt3r_ros.model.checkpoint import (
+    CheckpointInfo,
+    load_network,
+    read_info,
+    resolve_checkpoint,
+)
+from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.predictor import (
     choose_device,
-    choose_precision,
     RANDOM_CHECKPOINT,
     random_network,
 )
@@ -90,12 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = every if arguments.part == 'all' else [arguments.part]
     try:
         device = choose_device(arguments.device)
-        precision = choose_precision('auto', device)
         info: CheckpointInfo | None = None
         if arguments.checkpoint == RANDOM_CHECKPOINT:
+            precision = choose_precision('auto', device, Architecture.tiny())
             network = random_network(device, precision).eval()
         else:
             path = resolve_checkpoint(arguments.checkpoint)
+            precision = choose_precision('auto', device, read_info(path).architecture)
             network, info = load_network(path, device, precision)
         shipped = default_method(network, info)
         with output_folder(arguments.out) as out:

@@ -72,7 +72,10 @@ def test_an_int8_layer_is_a_linear_layer_within_its_rounding(kind):
         wanted = linear(x)
 
     y = kind(linear)(x)
+    exact = kind(linear, torch.float32)(x)
 
+    assert exact.dtype == torch.float32
+    assert relative_error(exact, wanted).max() < 0.015
     assert (y.dtype, y.shape) == (torch.bfloat16, wanted.shape)
     # Uniform rounding to 1/127 of a largest value of about 3 deviations is off by 0.7 % of a
     # deviation; twice of that, and bfloat16's rounding, add up by their squares.
@@ -121,10 +124,18 @@ def test_int8_stands_just_where_bfloat16_stood(make_network, head):
             assert dtypes == [tensor.dtype for tensor in twin.state_dict().values()], name
 
 
+def test_int8_leaves_everything_else_in_float32_where_it_is_faster(make_network):
+    network = make_network().use_int8(Int8Storage, torch.float32)
+
+    assert sum(isinstance(module, Int8Storage) for module in network.modules()) > 50
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize('kind', KINDS)
-def test_int8_stays_close_to_strict_on_the_reference(reference, kind):
+def test_int8_stays_close_to_strict_on_the_reference(reference, kind, dtype):
     """The bounds are about twice what was measured over the six frames."""
-    network = deepcopy(reference.network).use_int8(kind)
+    network = deepcopy(reference.network).use_int8(kind, dtype)
     rule = update_rule('ttt3r')
 
     with torch.inference_mode():
@@ -147,14 +158,15 @@ def test_int8_stays_close_to_strict_on_the_reference(reference, kind):
 
 
 @pytest.mark.int8
-def test_a_loaded_network_is_the_rounded_one(make_network, tmp_path):
+@pytest.mark.parametrize('precision', ['int8', 'int8_float32'])
+def test_a_loaded_network_is_the_rounded_one(make_network, tmp_path, precision):
     path = tmp_path / 'tiny.safetensors'
     network = make_network()
     save_checkpoint(path, network, network.architecture, {})
 
-    loaded, _ = load_network(path, 'cpu', 'int8')
+    loaded, _ = load_network(path, 'cpu', precision)
 
-    wanted = deepcopy(network).use_precision('int8', CPU).state_dict()
+    wanted = deepcopy(network).use_precision(precision, CPU).state_dict()
     assert loaded.state_dict().keys() == wanted.keys()
     for name, tensor in loaded.state_dict().items():
         assert tensor.dtype == wanted[name].dtype, name

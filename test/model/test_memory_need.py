@@ -25,7 +25,12 @@ from ttt3r_ros.model.memory_need import (
 from ttt3r_ros.settings import ModelSettings
 
 CPU = torch.device('cpu')
-RUNNABLE = ('strict', 'fast', pytest.param('int8', marks=pytest.mark.int8))
+RUNNABLE = (
+    'strict',
+    'fast',
+    pytest.param('int8', marks=pytest.mark.int8),
+    pytest.param('int8_float32', marks=pytest.mark.int8),
+)
 
 
 def allocated_at_most(network, width, height):
@@ -63,18 +68,12 @@ def test_the_weights_take_what_was_told(tmp_path, sizes, precision):
 @pytest.mark.parametrize('head', ['dpt', 'linear'])
 @pytest.mark.parametrize('sizes', [Architecture.tiny(), Architecture.small()])
 def test_a_step_takes_about_what_was_told(make_network, sizes, head, precision):
-    if (
-        precision != 'strict'
-        and head == 'dpt'
-        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    ):
-        pytest.skip('needs a processor with bfloat16: others take twice for convolutions')
     sizes = replace(sizes, head=head)
     network = make_network(sizes).use_precision(precision, CPU)
 
     allocated = allocated_at_most(network, 256, 192)
 
-    assert 0.8 * allocated < step_bytes(sizes, precision, 256, 192) < 1.5 * allocated
+    assert 0.8 * allocated < step_bytes(sizes, precision, CPU, 256, 192) < 1.5 * allocated
 
 
 def test_the_published_network_halves_with_each_precision():
@@ -107,8 +106,8 @@ def test_the_estimate_is_of_the_checkpoint_that_is_asked_for(tmp_path, monkeypat
     settings = ModelSettings(checkpoint=str(path), device='cpu', precision='int8')
     need = expected_memory(settings)
 
-    assert need.weights == weight_bytes(Architecture.small(), 'int8')
-    assert need.step == step_bytes(Architecture.small(), 'int8', 224, 160)
+    assert need.weights == weight_bytes(Architecture.small(), 'int8_float32')
+    assert need.step == step_bytes(Architecture.small(), 'int8_float32', CPU, 224, 160)
     assert (need.libraries, need.free, need.fits) == (0, 1000, False)
 
 

@@ -15,7 +15,6 @@ from ttt3r_ros.model.checkpoint import CheckpointError, CheckpointInfo, save_che
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import (
     choose_device,
-    choose_precision,
     load_predictor,
     Predictor,
     random_network,
@@ -264,21 +263,6 @@ def test_fast_precision_uses_bfloat16_and_strict_does_not():
 
     assert torch.bfloat16 in {parameter.dtype for parameter in fast.parameters()}
     assert {parameter.dtype for parameter in strict.parameters()} == {torch.float32}
-
-
-def test_a_processor_computes_strictly_unless_told_otherwise():
-    cpu = torch.device('cpu')
-
-    assert choose_precision('auto', cpu) == 'strict'
-    assert choose_precision('fast', cpu) == 'fast'
-
-
-@pytest.mark.parametrize('supported', [True, False])
-def test_a_gpu_computes_fast_where_it_has_bfloat16(monkeypatch, supported):
-    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda *_: supported)
-
-    assert choose_precision('auto', torch.device('cuda')) == ('fast' if supported else 'strict')
-    assert choose_precision('strict', torch.device('cuda')) == 'strict'
 
 
 @pytest.mark.parametrize('name', ['tpu', 'cuda:x', 'cuda:-1', 'cpu:x', '', 'CUDA'])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 import time
 
 import torch
@@ -14,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ttt3r_ros.bench.timed_predictor import TimedPredictor
 from ttt3r_ros.model import Architecture, Network
-from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, resolve_checkpoint
+from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, read_info, resolve_checkpoint
 from ttt3r_ros.model.layers import (
     int8_kind,
     INT8_MOST,
@@ -22,13 +23,16 @@ from ttt3r_ros.model.layers import (
     Int8Product,
     LayerNorm,
 )
-from ttt3r_ros.model.predictor import (
-    choose_device,
-    choose_precision,
-    chosen_rule,
-    step_recorder,
-)
+from ttt3r_ros.model.precision import choose_precision
+from ttt3r_ros.model.predictor import choose_device, chosen_rule, step_recorder
 from ttt3r_ros.settings import ModelSettings
+
+ARITHMETIC = {
+    'strict': 'float32',
+    'fast': 'bfloat16',
+    'int8': 'int8 and bfloat16',
+    'int8_float32': 'int8 and float32',
+}
 
 
 @dataclass(frozen=True)
@@ -48,23 +52,34 @@ class NetworkChoice:
         """Return the device that the settings choose."""
         return choose_device(self.settings.device)
 
-    @property
+    @cached_property
     def precision(self) -> str:
-        """Return the precision that the settings choose: strict, fast or int8."""
-        return choose_precision(self.settings.precision, self.device)
+        """Return the precision that the settings choose, see `choose_precision`."""
+        return choose_precision(self.settings.precision, self.device, self.architecture)
+
+    @property
+    def architecture(self) -> Architecture:
+        """
+        Return the sizes of the network.
+
+        :raises UserError: when the checkpoint cannot be used.
+        """
+        if self.preset:
+            preset: Architecture = getattr(Architecture, self.preset)()
+            return preset
+        return read_info(resolve_checkpoint(self.settings.checkpoint)).architecture
 
     def load(self, precision: str = '') -> tuple[Network, CheckpointInfo | None]:
         """
         Load the network, or construct it with random weights.
 
-        :param precision: strict, fast or int8; empty for that of the settings.
+        :param precision: as of `choose_precision`; empty for that of the settings.
         :returns: the network; its checkpoint, None for random weights.
         :raises UserError: when the device or the checkpoint cannot be used.
         """
         precision = precision or self.precision
         if self.preset:
-            architecture: Architecture = getattr(Architecture, self.preset)()
-            return random_weights(architecture, self.device, precision), None
+            return random_weights(self.architecture, self.device, precision), None
         return load_network(resolve_checkpoint(self.settings.checkpoint), self.device, precision)
 
     def timed(self) -> TimedPredictor:
@@ -80,7 +95,7 @@ class NetworkChoice:
         weights = f'{self.preset}, random weights' if self.preset else 'checkpoint '
         if not self.preset:
             weights += resolve_checkpoint(self.settings.checkpoint).stem
-        arithmetic = {'strict': 'float32', 'fast': 'bfloat16'}.get(self.precision, self.precision)
+        arithmetic = ARITHMETIC.get(self.precision, self.precision)
         if self.device.type == 'cuda':
             where = torch.cuda.get_device_name(self.device)
         else:
@@ -93,7 +108,7 @@ def random_weights(architecture: Architecture, device: torch.device, precision: 
     Construct a network with fixed random weights, directly on the device and in the precision.
 
     :param device: device of the weights.
-    :param precision: strict, fast or int8.
+    :param precision: strict, fast, int8 or int8_float32.
     """
     with torch.device('meta'):
         network = Network(architecture).requires_grad_(False)
@@ -143,7 +158,7 @@ class MatrixProduct:
         """
         self._dtype = torch.float32 if precision == 'strict' else torch.bfloat16
         self._multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.mm
-        if precision == 'int8' and int8_kind(device) is Int8Product:
+        if precision.startswith('int8') and int8_kind(device) is Int8Product:
             self._dtype, self._multiply = torch.int8, torch._int_mm
         self._side = 8192 if device.type == 'cuda' else 1024
         self._device = device

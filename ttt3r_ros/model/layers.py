@@ -44,17 +44,22 @@ class Int8Linear(nn.Module):
     """
     A linear layer that stores its weights as int8, with a float32 scale for each output.
 
-    The output is bfloat16, as of the bfloat16 layer that it replaces. The subclasses store the
-    same and differ in the multiplication.
+    The output has the dtype of the layers around it. The subclasses store the same and differ in
+    the multiplication.
     """
 
     weight: Tensor
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, linear: nn.Linear) -> None:
-        """Round the weights of a layer, which is not changed."""
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype = torch.bfloat16) -> None:
+        """
+        Round the weights of a layer, which is not changed.
+
+        :param dtype: of the output.
+        """
         super().__init__()
+        self.dtype = dtype
         weight, scale = rounded_to_int8(linear.weight.detach())
         self.register_buffer('weight', weight)
         self.register_buffer('scale', scale)
@@ -73,11 +78,11 @@ class Int8Product(Int8Linear):
         Apply the layer.
 
         :param x: (..., in).
-        :returns: (..., out) bfloat16.
+        :returns: (..., out) in the dtype of the layer.
         """
         rows, scale = rounded_to_int8(x.flatten(0, -2))
         product = torch._int_mm(rows, self.weight.t())
-        y = torch.empty_like(product, dtype=torch.bfloat16)
+        y = torch.empty_like(product, dtype=self.dtype)
         strips = (strips_of(tensor, product.shape[1]) for tensor in (y, product, scale[:, None]))
         for out, strip, token_scale in zip(*strips):
             out.copy_(torch.addcmul(self.bias, strip.float().mul_(token_scale), self.scale))
@@ -85,20 +90,19 @@ class Int8Product(Int8Linear):
 
 
 class Int8Storage(Int8Linear):
-    """Multiplies in bfloat16: half the memory of bfloat16 weights, and about their speed."""
+    """Multiplies in its dtype: half the memory of bfloat16 weights, and about their speed."""
 
     def forward(self, x: Tensor) -> Tensor:
         """
         Apply the layer.
 
         :param x: (..., in).
-        :returns: (..., out) bfloat16.
+        :returns: (..., out) in the dtype of the layer.
         """
         # Written with out=, the scaled weights are rounded once and never exist in float32.
-        weight = torch.empty_like(self.weight, dtype=torch.bfloat16)
+        weight = torch.empty_like(self.weight, dtype=self.dtype)
         torch.mul(self.weight, self.scale[:, None], out=weight)
-        bias = self.bias.to(torch.bfloat16)
-        return nn.functional.linear(x.to(torch.bfloat16), weight, bias)
+        return nn.functional.linear(x.to(self.dtype), weight, self.bias.to(self.dtype))
 
 
 def rounded_to_int8(rows: Tensor) -> tuple[Tensor, Tensor]:

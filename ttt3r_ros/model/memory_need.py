@@ -16,7 +16,8 @@ from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.network import Network
-from ttt3r_ros.model.predictor import choose_device, choose_precision, RANDOM_CHECKPOINT
+from ttt3r_ros.model.precision import choose_precision
+from ttt3r_ros.model.predictor import choose_device, RANDOM_CHECKPOINT
 from ttt3r_ros.settings import ModelSettings
 
 # What CUDA and its libraries take on a device before the first tensor, about.
@@ -77,11 +78,11 @@ def expected_memory(settings: ModelSettings) -> MemoryNeed:
     :raises UserError: when the device or the checkpoint cannot be used.
     """
     device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
     if settings.checkpoint == RANDOM_CHECKPOINT:
         a = Architecture.tiny()
     else:
         a = read_info(resolve_checkpoint(settings.checkpoint)).architecture
+    precision = choose_precision(settings.precision, device, a)
     fit = ImageFit.for_network(640, 480, a)
     return memory_need(a, precision, device, fit.width, fit.height)
 
@@ -92,7 +93,7 @@ def memory_need(
     """
     Estimate the memory of a network.
 
-    :param precision: strict, fast or int8.
+    :param precision: strict, fast, int8 or int8_float32.
     :param device: device of the network.
     :param width: of the fitted images.
     :param height: of the fitted images.
@@ -101,7 +102,7 @@ def memory_need(
         str(device),
         precision,
         weight_bytes(architecture, precision),
-        step_bytes(architecture, precision, width, height),
+        step_bytes(architecture, precision, device, width, height),
         CUDA_BYTES if device.type == 'cuda' else 0,
         free_bytes(device),
     )
@@ -111,35 +112,41 @@ def weight_bytes(architecture: Architecture, precision: str) -> int:
     """
     Count the bytes of the weights, without allocating them.
 
-    :param precision: strict, fast or int8.
+    :param precision: strict, fast, int8 or int8_float32.
     """
     with torch.device('meta'):
         network = Network(architecture)
+    # All kinds of int8 layers store the same.
     if precision == 'int8':
-        network.use_int8(Int8Storage)  # all kinds store the same
+        network.use_int8(Int8Storage)
+    elif precision == 'int8_float32':
+        network.use_int8(Int8Storage, torch.float32)
     elif precision == 'fast':
         network.use_bfloat16()
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
-def step_bytes(architecture: Architecture, precision: str, width: int, height: int) -> int:
+def step_bytes(
+    architecture: Architecture, precision: str, device: torch.device, width: int, height: int
+) -> int:
     """
     Estimate the peak of one step with points and pose, without weights and state.
 
     The peak is the end of a dense head, the MLP of a block or that of the pose memory.
 
-    :param precision: strict, fast or int8.
+    :param precision: strict, fast, int8 or int8_float32.
+    :param device: device of the network.
     :param width: of the fitted image.
     :param height: of the fitted image.
     """
     a = architecture
-    number = 4 if precision == 'strict' else 2
+    number = 2 if precision in ('int8', 'fast') else 4
     pixels = width * height
     patches = pixels / a.patch_size**2
 
     # Of each MLP: the residual stream, its norm and, before the GELU and after it, the hidden
     # layer; int8 x int8 makes int32 and float32 of it first.
-    hidden = 8 + 4 if precision == 'int8' else 2 * number
+    hidden = 8 + 4 if precision.startswith('int8') else 2 * number
     rows = {a.encoder_width: patches, a.decoder_width: max(patches + 1, a.state_tokens)}
     if a.pose_memory:
         rows[2 * a.decoder_width] = a.memory_rows
@@ -151,11 +158,17 @@ def step_bytes(architecture: Architecture, precision: str, width: int, height: i
         head = patches * a.decoder_width * (4 + a.mlp_ratio * hidden) + 3 * 4 * 4 * pixels
     else:
         maps = sum(w / 4**i for i, w in enumerate(a.dpt_layer_widths)) / 16
-        enlarged = number * (a.dpt_width / 2 + a.dpt_last_width)
+        # A processor without bfloat16 copies the nine neighbours of each pixel beside each other.
+        unfolds = number == 2 and device.type == 'cpu' and not _convolves_bfloat16()
+        enlarged = number * ((1 + 9 * unfolds) * a.dpt_width / 2 + a.dpt_last_width)
         ended = (number + 4) * a.dpt_last_width + 4 * 4 if number == 2 else 0
         fused = number * a.dpt_width * 6 / 16
         head = pixels * (number * maps + max(enlarged, ended, fused)) + 2 * 4 * 4 * pixels
     return int(levels + max(block, head))
+
+
+def _convolves_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -290,11 +290,13 @@ class Network(nn.Module):
         """
         Choose the arithmetic of the layers, in place.
 
-        :param precision: strict, fast or int8.
+        :param precision: strict; fast; int8; or int8_float32, int8 with all else in float32.
         :param device: device of the network.
         :raises PrecisionError: when the device does not support the precision.
         """
-        if precision == 'int8':
+        if precision == 'int8_float32':
+            self.use_int8(int8_kind(device), torch.float32)
+        elif precision == 'int8':
             self.use_int8(int8_kind(device))
         elif precision == 'fast':
             self.use_bfloat16()
@@ -319,20 +321,19 @@ class Network(nn.Module):
                 module.to(torch.bfloat16)
         return self
 
-    def use_int8(self, kind: type[Int8Linear]) -> Network:
+    def use_int8(self, kind: type[Int8Linear], dtype: torch.dtype = torch.bfloat16) -> Network:
         """
         Convert the linear layers that tolerate it to int8 weights, in place, one by one.
 
-        All other layers are as after use_bfloat16: convolutions are in bfloat16.
-
         :param kind: class of the int8 layers; `int8_kind` chooses it for a device.
+        :param dtype: of their outputs; bfloat16: all other layers are as after use_bfloat16.
         """
         exact = self._exact_layers()
         for parent in list(self.modules()):
             for name, layer in list(parent.named_children()):
                 if isinstance(layer, nn.Linear) and layer not in exact:
-                    setattr(parent, name, kind(layer))
-        return self.use_bfloat16()
+                    setattr(parent, name, kind(layer, dtype))
+        return self.use_bfloat16() if dtype == torch.bfloat16 else self
 
     def _exact_layers(self) -> set[nn.Module]:
         """Return the layers that compute in float32 in every precision."""

@@ -21,10 +21,12 @@ from ttt3r_ros.model.checkpoint import (
     CheckpointError,
     CheckpointInfo,
     load_network,
+    read_info,
     resolve_checkpoint,
 )
 from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
+from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
     RecordedStep,
@@ -264,20 +266,6 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """
-    Return the precision of a setting: strict, fast or int8.
-
-    :param name: auto, strict, fast or int8.
-    :param device: device of the network.
-    """
-    if name != 'auto':
-        return name
-    if device.type == 'cuda':
-        return 'fast' if torch.cuda.is_bf16_supported() else 'strict'
-    return 'strict'
-
-
 def chosen_rule(settings: ModelSettings, info: CheckpointInfo | None) -> UpdateRule:
     """Return the update rule of the settings, see `chosen_gain_scale`."""
     return update_rule(settings.update_rule, chosen_gain_scale(settings, info))
@@ -315,7 +303,6 @@ def load_predictor(settings: ModelSettings) -> Predictor:
     :raises UserError: when the device or the checkpoint cannot be used.
     """
     device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
     if SPINNING and torch.get_num_threads() > 1:
         LOGGER.warning(
             'one thread is used: torch was imported before ttt3r_ros, so its threads would spin '
@@ -323,9 +310,11 @@ def load_predictor(settings: ModelSettings) -> Predictor:
         )
         torch.set_num_threads(1)
     if settings.checkpoint == RANDOM_CHECKPOINT:
+        precision = choose_precision(settings.precision, device, Architecture.tiny())
         network, info = random_network(device, precision), None
     else:
         path = resolve_checkpoint(settings.checkpoint)
+        precision = choose_precision(settings.precision, device, read_info(path).architecture)
         network, info = load_network(path, device, precision)
     rule, recorder = chosen_rule(settings, info), step_recorder(device)
     return Predictor(network, info, device=device, rule=rule, recorder=recorder)
