@@ -214,6 +214,12 @@ class ModelSettings(Checked):
         'strict.',
         choices=('auto', 'strict', 'fast', 'int8'),
     )
+    runtime: str = knob(
+        'auto',
+        'Library that computes the network: torch or openvino (CPUs, precision strict); auto is '
+        'openvino where it is installed and faster, else torch.',
+        choices=('auto', 'torch', 'openvino'),
+    )
     update_rule: str = knob(
         'ttt3r',
         'Rule that writes a frame into the recurrent state.',

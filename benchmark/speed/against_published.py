@@ -5,7 +5,8 @@
 Compare the speed of the network with that of the same network as published.
 
 Fast and slow steps alternate, so that other load on the machine affects both alike. Both get the
-same images, and each has its own state. On a machine with other load, --busy measures processor
+same images, and each has its own state. With --against torch the slow steps are those of the
+product in float32 with the runtime torch. On a machine with other load, --busy measures processor
 time instead; set OMP_NUM_THREADS=1 for it.
 
 Examples:
@@ -40,13 +41,16 @@ from ttt3r_ros.bench.run import render_images
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
-from ttt3r_ros.model import RecurrentState
-from ttt3r_ros.model.predictor import chosen_rule, Predictor, step_recorder
+from ttt3r_ros.model import Network, RecurrentState
+from ttt3r_ros.model.predictor import chosen_rule, compiled_step, Predictor, step_recorder
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
 
+Step = Callable[..., tuple[Any, RecurrentState]]
+
 WARM_UP = 1
+PUBLISHED, TORCH = 'published', 'torch'
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,17 @@ class Comparison:
         low, high = np.percentile(np.divide(self.slow_ms, self.fast_ms), [25, 75])
         return float(low), float(high)
 
-    def table(self, what: str) -> Table:
+    def table(self, what: str, slow: str = 'as published') -> Table:
         """
         Return the table of the comparison.
 
         :param what: the network and the images, for the caption.
+        :param slow: name of the slow steps.
         """
         rows = [
             [name, f'{np.median(ms):.1f}', f'{np.percentile(ms, 99):.1f}', f'{growth:.0f}', ratio]
             for name, ms, growth, ratio in (
-                ('as published', self.slow_ms, self.slow_growth_mb, '1'),
+                (slow, self.slow_ms, self.slow_growth_mb, '1'),
                 ('product', self.fast_ms, self.fast_growth_mb, f'{self.ratio:.2f}'),
             )
         ]
@@ -105,6 +110,7 @@ def compare(
     resolution: tuple[int, int],
     pairs: int,
     clock: Callable[[], float] = time.perf_counter,
+    against: str = PUBLISHED,
 ) -> Comparison:
     """
     Time alternating fast and slow steps.
@@ -113,23 +119,21 @@ def compare(
     :param resolution: width and height of the camera images, pixels.
     :param pairs: number of timed pairs.
     :param clock: returns seconds; time.process_time on a CPU with other load.
+    :param against: PUBLISHED or TORCH, the slow steps.
     """
     strict, info = choice.load('strict')
-    twin = SlowTwin(strict)
     network = strict if choice.precision == 'strict' else choice.load()[0]
     rule = chosen_rule(choice.settings, info)
     recorder = step_recorder(choice.device)
-    fast = Predictor(network, device=choice.device, rule=rule, recorder=recorder)
+    compiled = compiled_step(choice.settings, network, choice.precision, rule, info)
+    fast = Predictor(
+        network, device=choice.device, rule=rule, recorder=recorder, compiled=compiled
+    )
     images = _fitted(render_images(*resolution), fast)
 
-    def slow_step(image: Pixels, state: RecurrentState) -> tuple[Any, RecurrentState]:
-        with published_arithmetic():
-            return twin.step(image, state)
-
-    steps: dict[str, Callable[..., tuple[Any, RecurrentState]]] = {
-        'fast': fast.step,
-        'slow': slow_step,
-    }
+    plain = Predictor(strict, device=choice.device, rule=rule)
+    slow = {PUBLISHED: _published_step(strict), TORCH: plain.step}[against]
+    steps: dict[str, Step] = {'fast': fast.step, 'slow': slow}
     states = {name: fast.initial_state() for name in steps}
     times: dict[str, list[float]] = {name: [] for name in steps}
     growth = dict.fromkeys(steps, 0.0)
@@ -144,6 +148,16 @@ def compare(
                 times[name].append(taken * 1e3)
                 growth[name] = max(growth[name], (_peak(choice.device) - before) / 2**20)
     return Comparison(times['fast'], times['slow'], growth['fast'], growth['slow'])
+
+
+def _published_step(network: Network) -> Step:
+    twin = SlowTwin(network)
+
+    def step(image: Pixels, state: RecurrentState) -> tuple[Any, RecurrentState]:
+        with published_arithmetic():
+            return twin.step(image, state)
+
+    return step
 
 
 def _restart(device: torch.device) -> int:
@@ -200,13 +214,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
+    parser.add_argument(
+        '--against', choices=(PUBLISHED, TORCH), default=PUBLISHED, help='slow steps (published)'
+    )
     add_pairs(parser)
     arguments = parser.parse_args(argv)
     try:
         choice, clock = read_pairs(arguments)
-        comparison = compare(choice, arguments.resolution, arguments.pairs, clock)
+        against = arguments.against
+        comparison = compare(choice, arguments.resolution, arguments.pairs, clock, against)
         what = f'{choice}, processor time' if arguments.busy else str(choice)
-        print(comparison.table(what).markdown())
+        print(comparison.table(what, 'torch' if against == TORCH else 'as published').markdown())
         if arguments.json:
             with atomic_file(arguments.json) as file:
                 file.write((json.dumps(comparison.to_json(), indent=1) + '\n').encode())

@@ -45,11 +45,13 @@ WARM_UP_STEPS = 3
 LEAST_STEPS = 3
 CHILD = '--child'
 PRODUCT = 'the product'
-# How libgomp spins unless it is told otherwise, and 0: all cores.
-WAYS: dict[str, dict[str, str]] = {
-    PRODUCT: {},
-    'one thread': {'OMP_NUM_THREADS': '1'},
-    'spinning': {'GOMP_SPINCOUNT': '300000'},
+TORCH = '--runtime', 'torch'
+# Variables and options; libgomp spins so often unless it is told otherwise.
+WAYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    PRODUCT: ({}, ()),
+    'torch': ({}, TORCH),
+    'torch, one thread': ({'OMP_NUM_THREADS': '1'}, TORCH),
+    'torch, spinning': ({'GOMP_SPINCOUNT': '300000'}, TORCH),
 }
 GOALS = 'goals: of the fair share at least 0.7, p99 at most 3 medians'
 
@@ -210,8 +212,8 @@ def measure(words: list[str], hogs: Sequence[int], rounds: int, seconds: float) 
     quiet: dict[str, float] = {}
     with ExitStack() as stack:
         processes = {}
-        for way, environment in WAYS.items():
-            processes[way] = NetworkProcess(environment, words)
+        for way, (environment, options) in WAYS.items():
+            processes[way] = NetworkProcess(environment, [*words, *options])
             stack.callback(processes[way].close)
         for count in tqdm(sorted({0, *hogs}), unit='load'):
             taken: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -239,7 +241,7 @@ def table(measured: list[Steps]) -> Table:
 def _network_words(arguments: argparse.Namespace) -> list[str]:
     """Return the options that a process of the network gets."""
     words = ['--resolution', 'x'.join(map(str, arguments.resolution))]
-    for name in ('checkpoint', 'device', 'precision'):
+    for name in ('checkpoint', 'device', 'precision', 'runtime'):
         value = getattr(read_settings(arguments, ModelSettings), name)
         words += [f'--{name}', value] if value else []
     return words

@@ -89,7 +89,7 @@ def test_a_camera_that_changes_its_size_all_the_time_costs_bounded_memory(tiny_n
         predictor.step(photographs(1, height, width)[0], predictor.initial_state())
 
     assert repeater.recorded == len(sizes) + 1  # the last was kept, the first was not
-    assert len(predictor._recorded._recordings) == MOST_RECORDINGS
+    assert len(predictor._whole_step._recordings) == MOST_RECORDINGS
 
 
 def test_a_predictor_that_is_warm_records_no_more(tiny_network):

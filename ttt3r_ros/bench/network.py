@@ -24,7 +24,13 @@ from ttt3r_ros.model.layers import (
     LayerNorm,
 )
 from ttt3r_ros.model.precision import choose_precision
-from ttt3r_ros.model.predictor import choose_device, chosen_rule, step_recorder
+from ttt3r_ros.model.predictor import (
+    choose_device,
+    choose_runtime,
+    chosen_rule,
+    compiled_step,
+    step_recorder,
+)
 from ttt3r_ros.settings import ModelSettings
 
 ARITHMETIC = {
@@ -58,6 +64,12 @@ class NetworkChoice:
         return choose_precision(self.settings.precision, self.device, self.architecture)
 
     @property
+    def runtime(self) -> str:
+        """Return the runtime that the settings choose: torch or openvino."""
+        info = None if self.preset else read_info(resolve_checkpoint(self.settings.checkpoint))
+        return choose_runtime(self.settings.runtime, self.device, self.precision, info)
+
+    @property
     def architecture(self) -> Architecture:
         """
         Return the sizes of the network.
@@ -87,7 +99,12 @@ class NetworkChoice:
         network, info = self.load()
         rule = chosen_rule(self.settings, info)
         return TimedPredictor(
-            network, info, device=self.device, rule=rule, recorder=step_recorder(self.device)
+            network,
+            info,
+            device=self.device,
+            rule=rule,
+            recorder=step_recorder(self.device),
+            compiled=compiled_step(self.settings, network, self.precision, rule, info),
         )
 
     def __str__(self) -> str:
@@ -99,7 +116,7 @@ class NetworkChoice:
         if self.device.type == 'cuda':
             where = torch.cuda.get_device_name(self.device)
         else:
-            where = f'cpu, {torch.get_num_threads()} threads'
+            where = f'cpu, {torch.get_num_threads()} threads, {self.runtime}'
         return f'{weights}, {arithmetic}, {where}'
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.model import HeadSelection, Network, RecurrentState
 from ttt3r_ros.model.checkpoint import CheckpointInfo
-from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host
+from ttt3r_ros.model.predictor import HostPrediction, Predictor, to_host, WholeStep
 from ttt3r_ros.model.recorded_step import StepRecorder
 from ttt3r_ros.model.state_update import UpdateRule
 
@@ -73,6 +73,7 @@ class TimedPredictor(Predictor):
         device: torch.device,
         rule: UpdateRule,
         recorder: StepRecorder | None = None,
+        compiled: WholeStep | None = None,
     ) -> None:
         """
         Construct the predictor, see Predictor.
@@ -80,8 +81,11 @@ class TimedPredictor(Predictor):
         :param network: on `device`, in its precision.
         :param checkpoint: origin of the weights, None for random ones.
         :param recorder: as for Predictor; stages are always run one operation at a time.
+        :param compiled: as for Predictor; stages are always run by torch.
         """
-        super().__init__(network, checkpoint, device=device, rule=rule, recorder=recorder)
+        super().__init__(
+            network, checkpoint, device=device, rule=rule, recorder=recorder, compiled=compiled
+        )
         self.staged = False
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self._timer = DeviceTimer(device)

@@ -94,6 +94,10 @@ class ImageTokens(NamedTuple):
     height: int
     width: int
 
+    def look(self) -> Tensor:
+        """Return the mean of the tokens, the appearance of the whole image: (B, 1, E)."""
+        return self.tokens.mean(dim=1, keepdim=True)
+
 
 class Decoded(NamedTuple):
     """The decoded frame: the levels for the heads and the pose token (B, D)."""
@@ -237,24 +241,40 @@ class Network(nn.Module):
 
         :returns: the decoded frame, (B, S) the gain of the update, and the next state.
         """
-        look = encoded.tokens.mean(dim=1, keepdim=True)
-        pose_query = self._pose_query(look, state)
-        decoded, proposed, match = self._decode(encoded, pose_query, state.tokens)
-        seen = replace(state, frames_seen=state.frames_seen + 1)
-        if not write:
-            return decoded, torch.zeros_like(match), seen
-        if state.fresh:
-            gain, rule_memory = torch.ones_like(match), rule.start(proposed)
-            tokens = proposed
+        if state.fresh or not self.architecture.pose_memory:
+            query = self._blank_query(encoded)
         else:
-            # The rule has no memory yet where the first frame was not written.
-            rule_memory = state.rule_memory or rule.start(state.tokens)
-            gain, rule_memory = rule.gain(Candidate(state.tokens, proposed, match), rule_memory)
-            tokens = state.tokens + gain[..., None] * (proposed - state.tokens)
-        memory = state.memory
-        if self.architecture.pose_memory:
-            memory = self.pose_retriever.write(look, decoded.pose_token[:, None], memory)
-        return decoded, gain, replace(seen, tokens=tokens, memory=memory, rule_memory=rule_memory)
+            query = self.pose_retriever.read(encoded.look(), state.memory)
+        decoded, proposed, match = self.decode(encoded, query, state.tokens)
+        memory = self.remember(encoded, decoded, state.memory) if write else state.memory
+        gain, state = state.advanced(rule, Candidate(state.tokens, proposed, match), memory, write)
+        return decoded, gain, state
+
+    def pose_query(self, encoded: ImageTokens, memory: Tensor, fresh: Tensor) -> Tensor:
+        """
+        Return the pose token that enters the decoder, where `fresh` is a tensor.
+
+        :param memory: (B, M, V) of the state.
+        :param fresh: (1,) bool, whether it is the first image of a segment.
+        :returns: (B, 1, D).
+        """
+        blank = self._blank_query(encoded)
+        if not self.architecture.pose_memory:
+            return blank
+        return torch.where(fresh, blank, self.pose_retriever.read(encoded.look(), memory))
+
+    def remember(self, encoded: ImageTokens, decoded: Decoded, memory: Tensor) -> Tensor:
+        """
+        Return the pose memory after a frame; unchanged where the network has none.
+
+        :param memory: (B, M, V) of the state.
+        """
+        if not self.architecture.pose_memory:
+            return memory
+        return self.pose_retriever.write(encoded.look(), decoded.pose_token[:, None], memory)
+
+    def _blank_query(self, encoded: ImageTokens) -> Tensor:
+        return self.pose_token.expand(len(encoded.tokens), -1, -1)
 
     def predict(self, decoded: Decoded, gain: Tensor, outputs: HeadSelection) -> FramePrediction:
         """
@@ -369,17 +389,14 @@ class Network(nn.Module):
             x = block(x, turn)
         return ImageTokens(norm(x), height, width)
 
-    def _pose_query(self, look: Tensor, state: RecurrentState) -> Tensor:
-        if state.fresh or not self.architecture.pose_memory:
-            return self.pose_token.expand(len(look), -1, -1)
-        return self.pose_retriever.read(look, state.memory)
-
-    def _decode(
+    def decode(
         self, encoded: ImageTokens, pose_query: Tensor, state_tokens: Tensor
     ) -> tuple[Decoded, Tensor, Tensor]:
         """
         Run both decoders in parallel; each layer attends to the previous layer of the other.
 
+        :param pose_query: (B, 1, D).
+        :param state_tokens: (B, S, D).
         :returns: the decoded frame; (B, S, D) proposed state; (B, S) match.
         """
         a = self.architecture

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 import logging
 import math
@@ -26,6 +27,7 @@ from ttt3r_ros.model.checkpoint import (
 )
 from ttt3r_ros.model.image_input import ImageFit, normalised
 from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
+from ttt3r_ros.model.openvino_step import OpenVinoStep, pays
 from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
@@ -40,6 +42,9 @@ from ttt3r_ros.settings import ModelSettings, TrackingSettings
 from ttt3r_ros.threads import SPINNING
 
 LOGGER = logging.getLogger(__name__)
+
+# (rgb (h, w, 3) uint8, state, write) -> (P,) float32 as of `_packed`, next state.
+WholeStep = Callable[[Pixels, RecurrentState, bool], tuple[Array32, RecurrentState]]
 
 RANDOM_CHECKPOINT = 'random'
 # Keys of a checkpoint's metadata.
@@ -78,6 +83,7 @@ class Predictor:
         device: torch.device = torch.device('cpu'),
         rule: UpdateRule = update_rule('ttt3r'),
         recorder: StepRecorder | None = None,
+        compiled: WholeStep | None = None,
     ) -> None:
         """
         Construct the predictor of a network.
@@ -85,10 +91,13 @@ class Predictor:
         :param network: on `device`, in its precision.
         :param checkpoint: origin of the weights, None for random ones.
         :param recorder: records a step, to be replayed; None: run its operations one by one.
+        :param compiled: the step of this network and rule in another runtime, instead.
         """
         self._network = network.eval()
         self._rule = rule
-        self._recorded = None if recorder is None else RecordedStep(self._step, recorder)
+        self._whole_step = compiled
+        if recorder is not None:
+            self._whole_step = RecordedStep(self._step, recorder)
         self.device = device
         self.resize: Resize = DeviceResize(device) if device.type == 'cuda' else resize_on_host
         self.checkpoint = checkpoint
@@ -100,8 +109,8 @@ class Predictor:
 
     @property
     def recorded(self) -> bool:
-        """Return whether steps are recorded and replayed."""
-        return self._recorded is not None
+        """Return whether whole steps are replayed, or run by another runtime."""
+        return self._whole_step is not None
 
     @property
     def patch(self) -> int:
@@ -149,12 +158,12 @@ class Predictor:
 
     def warm_up(self, width: int, height: int) -> None:
         """
-        Record the steps of a segment before its first image, where steps are recorded.
+        Record or compile the steps of a segment before its first image, where this is done.
 
         :param width: of the expected images, pixels.
         :param height: of the expected images, pixels.
         """
-        if self._recorded is None:
+        if self._whole_step is None:
             return
         fit = self.fit(width, height)
         blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
@@ -178,12 +187,12 @@ class Predictor:
         :param write: False: do not update the state tokens and the memory.
         """
         height, width = rgb.shape[:2]
-        if self._recorded is not None:
+        if self._whole_step is not None:
             try:
-                numbers, state = self._recorded(rgb, state, write)
+                numbers, state = self._whole_step(rgb, state, write)
             except RecordingRefused as error:
                 LOGGER.warning('steps run one operation at a time, slower: %s', error)
-                self._recorded = None
+                self._whole_step = None
             else:
                 return _unpack(numbers, height, width), state
         packed, state = self._step(self._pixels(rgb), state, write)
@@ -317,7 +326,54 @@ def load_predictor(settings: ModelSettings) -> Predictor:
         precision = choose_precision(settings.precision, device, read_info(path).architecture)
         network, info = load_network(path, device, precision)
     rule, recorder = chosen_rule(settings, info), step_recorder(device)
-    return Predictor(network, info, device=device, rule=rule, recorder=recorder)
+    compiled = compiled_step(settings, network, precision, rule, info)
+    return Predictor(network, info, device=device, rule=rule, recorder=recorder, compiled=compiled)
+
+
+def choose_runtime(
+    name: str, device: torch.device, precision: str, info: CheckpointInfo | None
+) -> str:
+    """
+    Return the runtime of a setting: torch or openvino.
+
+    `auto` is OpenVINO where it was measured to be faster and just as exact: on CPUs that have it,
+    in float32, for a checkpoint of the shipped sizes. Its first use takes up to a minute.
+
+    :param name: auto, torch or openvino.
+    :param device: device of the network.
+    :param precision: from `choose_precision`.
+    :param info: of the checkpoint, None for random weights.
+    :raises UserError: when OpenVINO is asked for and cannot compute this.
+    """
+    able = device.type == 'cpu' and precision == 'strict'
+    if name == 'openvino' and not able:
+        raise UserError('model.runtime openvino needs device cpu and precision strict')
+    if name == 'auto':
+        return 'openvino' if able and info and pays(info.architecture) else 'torch'
+    return name
+
+
+def compiled_step(
+    settings: ModelSettings,
+    network: Network,
+    precision: str,
+    rule: UpdateRule,
+    info: CheckpointInfo | None,
+) -> WholeStep | None:
+    """
+    Return the step in the runtime of the settings.
+
+    :param network: on its device, in its precision.
+    :param precision: from `choose_precision`.
+    :param rule: of the settings.
+    :param info: of the checkpoint, None for random weights.
+    :returns: None: torch runs the step.
+    :raises UserError: when OpenVINO is asked for and cannot be used.
+    """
+    device = network.pose_token.device
+    if choose_runtime(settings.runtime, device, precision, info) == 'torch':
+        return None
+    return OpenVinoStep(network, rule, '' if info is None else info.sha256)
 
 
 def step_recorder(device: torch.device) -> StepRecorder | None:

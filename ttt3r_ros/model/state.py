@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ttt3r_ros.model.state_update import RuleMemory
+from ttt3r_ros.model.state_update import Candidate, RuleMemory, UpdateRule
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,30 @@ class RecurrentState:
     def fresh(self) -> bool:
         """Return whether the next frame is the first of a segment."""
         return self.frames_seen == 0
+
+    def advanced(
+        self, rule: UpdateRule, candidate: Candidate, memory: Tensor, write: bool
+    ) -> tuple[Tensor, RecurrentState]:
+        """
+        Apply an update rule.
+
+        :param candidate: of the frame.
+        :param memory: (B, M, V) pose memory after the frame.
+        :param write: False: count the frame only.
+        :returns: (B, S) the gain of the update; the next state.
+        """
+        seen = replace(self, frames_seen=self.frames_seen + 1)
+        if not write:
+            return torch.zeros_like(candidate.match), seen
+        if self.fresh:
+            gain, rule_memory = torch.ones_like(candidate.match), rule.start(candidate.proposed)
+            tokens = candidate.proposed
+        else:
+            # The rule has no memory yet where the first frame was not written.
+            rule_memory = self.rule_memory or rule.start(self.tokens)
+            gain, rule_memory = rule.gain(candidate, rule_memory)
+            tokens = self.tokens + gain[..., None] * (candidate.proposed - self.tokens)
+        return gain, replace(seen, tokens=tokens, memory=memory, rule_memory=rule_memory)
 
     def clone(self) -> RecurrentState:
         """Return a copy of every tensor."""

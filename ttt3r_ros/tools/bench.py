@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
             'network': str(choice),
             'device': str(choice.device),
             'precision': choice.precision,
+            'runtime': choice.runtime,
             'threads': torch.get_num_threads(),
             'versions': versions(),
             **measured.to_json(),

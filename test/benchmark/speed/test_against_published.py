@@ -23,6 +23,13 @@ def test_fast_and_slow_steps_are_taken_in_turns(tmp_path, capsys):
     assert '| as published |' in printed
 
 
+def test_the_product_can_be_compared_with_itself_in_torch(capsys):
+    command = ['--random', 'tiny', '--device', 'cpu', '--resolution', '64x48', '--pairs', '2']
+    assert speed.main([*command, '--against', 'torch']) == 0
+
+    assert '| torch ' in capsys.readouterr().out
+
+
 def test_the_ratio_is_that_of_the_medians():
     comparison = Comparison([1.0, 2.0, 9.0], [10.0, 20.0, 18.0], 0.0, 0.0)
 
