@@ -269,6 +269,19 @@ def test_a_calibration_without_a_size_has_that_of_the_images(tmp_path):
     assert camera == CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)
 
 
+@pytest.mark.parametrize(
+    'text', ['compression_mode: 5', 'relative_file_paths: &a [*a]', '[' * 100_000, '\0', '- 1']
+)
+def test_metadata_of_no_sense_is_like_none(tmp_path, text):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(7, 9))])
+    (path / 'metadata.yaml').write_text(f'rosbag2_bagfile_information:\n  {text}\n')
+
+    source = open_source(str(path))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [7]
+    assert 'metadata.yaml' in source.notes[0]
+
+
 @pytest.mark.parametrize('case', ['emptydef', 'qosedit_mcap'])
 def test_topics_and_metadata_of_others_do_not_matter(case):
     items = list(open_source(str(CASES / case / 'bag')).frames(1))

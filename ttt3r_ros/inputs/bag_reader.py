@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path, PurePath
 import re
 import sqlite3
@@ -18,9 +19,11 @@ import apsw
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
-import yaml
+from rosbags.typesys import get_typestore, Stores
+from rosbags.typesys.store import Typestore
 
 from ttt3r_ros.inputs.bag_storages import McapFile, Message, SqliteFile
+from ttt3r_ros.inputs.yaml_text import read_yaml
 
 FILES: dict[str, type[SqliteFile] | type[McapFile]] = {'.db3': SqliteFile, '.mcap': McapFile}
 METADATA = 'metadata.yaml'
@@ -38,6 +41,12 @@ DAMAGE = (
     MemoryError,
     struct.error,
 )
+
+
+@cache
+def message_types() -> Typestore:
+    """Return the types of messages; their decoders are compiled once."""
+    return get_typestore(Stores.LATEST)
 
 
 class BagReader:
@@ -66,7 +75,7 @@ class BagReader:
 
     def _open(self, path: Path) -> list[Any]:
         information = _information(path / METADATA) if path.is_dir() else {}
-        if information.get('compression_mode', '').lower() in ('file', 'message'):
+        if str(information.get('compression_mode')).lower() in ('file', 'message'):
             return [self._stack.enter_context(Reader(path))]
         storages: list[Any] = []
         for file in self._files(path, information):
@@ -137,9 +146,9 @@ def _merged(storages: list[Any]) -> list[Connection]:
 def _information(path: Path) -> dict[str, Any]:
     """Read metadata.yaml; one that cannot be read is like none."""
     try:
-        record = yaml.safe_load(path.read_text(encoding='utf-8', errors='replace'))
+        record = read_yaml(path.read_text(encoding='utf-8', errors='replace'))
         information = record['rosbag2_bagfile_information']
-    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, LookupError):
         return {}
     return information if isinstance(information, dict) else {}
 

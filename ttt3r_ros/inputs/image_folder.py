@@ -14,7 +14,6 @@ import re
 from ttt3r_ros.image_formats import (
     fitted_range,
     FULL_RANGE,
-    UnsupportedImage,
     upright_rgb,
     ValueRange,
     wide_grey,
@@ -83,7 +82,7 @@ class ImageFolderSource:
             try:
                 with path.open('rb') as file:
                     rgb, orientation = upright_rgb(file, self._range)
-            except (OSError, UnsupportedImage) as error:
+            except (OSError, ValueError) as error:  # ValueError: a name that no file can have
                 yield BadFrame(f'image {path.name}: {error}')
             else:
                 yield InputFrame(index, self._stamps_ns[index], rgb, orientation=orientation)
@@ -94,7 +93,7 @@ def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
     step = max(1, len(files) // IMAGES_TO_FIT_A_RANGE)
     wide = []
     for path in files[::step][:IMAGES_TO_FIT_A_RANGE]:
-        with suppress(OSError), path.open('rb') as file:
+        with suppress(OSError, ValueError), path.open('rb') as file:
             if (values := wide_grey(file)) is not None:
                 wide.append(values)
     if not wide:
