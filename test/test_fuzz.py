@@ -24,6 +24,7 @@ import resource
 import signal
 import tempfile
 
+from backports import zstd
 import cv2
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -400,6 +401,7 @@ KINDS = {
     ),
     'sqlite': Kind('bag.db3', [SQLITE], read_bag, examples=60),
     'mcap': Kind('bag.mcap', [MCAP], read_bag, examples=80),
+    'zstd': Kind('bag.mcap.zstd', [zstd.compress(MCAP)], read_bag, examples=20),
     'metadata': Kind(
         'metadata.yaml', [METADATA], lambda p: read_bag(p.parent), {'bag.mcap': MCAP}
     ),
