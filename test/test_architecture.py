@@ -25,6 +25,7 @@ LIBRARIES = {
     'intrinsics': {'numpy'},
     'image_formats': {'numpy', 'cv2', 'PIL'},
     'atomic': set(),
+    'home': set(),
     'trajectory': {'numpy'},
 }
 FOUNDATION = set(LIBRARIES)
@@ -38,6 +39,7 @@ ROOMS = {
     'intrinsics': {'errors', 'settings', 'arrays', 'geometry'},
     'image_formats': {'errors', 'arrays'},
     'atomic': {'errors'},
+    'home': {'errors'},
     'trajectory': {'errors', 'units', 'arrays', 'geometry'},
     'inputs': FOUNDATION,
     'model': FOUNDATION,

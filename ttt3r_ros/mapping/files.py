@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.home import expanded
 from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
@@ -26,9 +27,9 @@ def confined(directory: str, name: str) -> Path:
 
     :param directory: the folder; `~` is the user's home.
     :param name: relative to it, or absolute inside it.
-    :raises PathError: when it leads out of it.
+    :raises UserError: when it leads out of it, or the user has no home.
     """
-    folder = Path(directory).expanduser().resolve()
+    folder = expanded(directory).resolve()
     path = (folder / name).resolve()
     if path == folder or not path.is_relative_to(folder):
         raise PathError(f'{name!r} does not lie inside map_directory {folder}')
