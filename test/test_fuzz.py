@@ -366,6 +366,7 @@ KINDS = {
             turned_photo(),
             *(encoded(form) for form in ('PNG', 'BMP', 'TIFF', 'WEBP', 'PPM', 'GIF')),
             encoded('PNG', 'I;16'),
+            cv2.imencode('.png', np.full((6, 8, 3), 999, np.uint16))[1].tobytes(),
             encoded('PNG', 'P'),
             encoded('TIFF', 'F'),
             encoded('TIFF', compression='tiff_lzw'),

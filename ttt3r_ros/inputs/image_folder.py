@@ -16,7 +16,7 @@ from ttt3r_ros.image_formats import (
     FULL_RANGE,
     upright_rgb,
     ValueRange,
-    wide_grey,
+    wide_values,
 )
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, NONE_GIVEN
 from ttt3r_ros.intrinsics import CameraIntrinsics
@@ -89,12 +89,12 @@ class ImageFolderSource:
 
 
 def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
-    """Fit one range to images of 16 bit grey, by some of them, and tell it."""
+    """Fit one range to images of 16 bits, by some of them, and tell it."""
     step = max(1, len(files) // IMAGES_TO_FIT_A_RANGE)
     wide = []
     for path in files[::step][:IMAGES_TO_FIT_A_RANGE]:
         with suppress(OSError, ValueError), path.open('rb') as file:
-            if (values := wide_grey(file)) is not None:
+            if (values := wide_values(file)) is not None:
                 wide.append(values)
     if not wide:
         return FULL_RANGE, []
