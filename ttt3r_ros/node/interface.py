@@ -86,7 +86,8 @@ MAP_CLOUD = Topic(
     '~/map_cloud',
     PointCloud2,
     LATCHED,
-    'the map in `map_frame`, one point for each voxel; limited by `outputs.map_cloud_period` and '
+    'the map in `map_frame`, one point for each voxel, at most every `outputs.map_cloud_period` '
+    'while it changes and within a second after the last change; at most '
     '`outputs.map_cloud_max_points`',
 )
 DEPTH = Topic(

@@ -26,6 +26,7 @@ from ttt3r_ros.model.checkpoint import resolve_checkpoint
 from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
 from ttt3r_ros.node import interface, messages, parameters
+from ttt3r_ros.node.autosave import Autosave
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
 from ttt3r_ros.node.interface import Cause, State
@@ -138,6 +139,9 @@ class MappingNode(ManagedNode):
             self._health,
             self._reporter,
         )
+        self._autosave = Autosave(
+            self._pipeline, lambda: self._node_settings, self.get_logger(), self._reporter
+        )
         self._worker = Worker(self._pipeline.process, self._on_failure)
         self.held.callback(self._stop_worker)
         self._worker.post(self._load)
@@ -201,6 +205,8 @@ class MappingNode(ManagedNode):
         worker, self._worker = self._worker, None
         self._frames.stop_waiting()
         self._pipeline.begin_epoch()
+        if worker is not None:
+            worker.post(self._autosave.save)
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
         self._pipeline.close()
@@ -278,6 +284,7 @@ class MappingNode(ManagedNode):
             self.get_logger().info(f'the network is loaded: {self._checkpoint}')
             if predictor.checkpoint_note:
                 self.get_logger().warning(predictor.checkpoint_note)
+            self._autosave.load()
 
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
@@ -303,6 +310,8 @@ class MappingNode(ManagedNode):
     def _keep_house(self) -> None:
         if self._active:
             self._post(self._pipeline.catch_up)
+            if self._node_settings.autosave_period:
+                self._post(self._autosave.save_when_due)
         around = self._surroundings()
         if around.conflict:
             self._reporter.warn('second parent', around.conflict)
