@@ -616,6 +616,14 @@ class ReplaySettings(Checked):
     wait_for_subscriber: bool = knob(
         True, 'Start when a node subscribes to the images, so that none is lost.'
     )
+    wait_for_mapping: float = knob(
+        0.0,
+        'Longest time to wait, before the start, for a mapping node that is active and has loaded '
+        'its network; 0: none is expected.',
+        's',
+        0.0,
+        3600.0,
+    )
     wait_for_recorder: float = knob(
         0.0,
         'Longest time to wait, before the start, for a recorder that is connected to the mapping '

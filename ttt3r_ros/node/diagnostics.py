@@ -18,7 +18,13 @@ import torch
 
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.graph.belief import LoopCounts
-from ttt3r_ros.node.interface import Cause, DiagnosticKey, DROPPED_KEY, State
+from ttt3r_ros.node.interface import (
+    Cause,
+    DiagnosticKey,
+    DROPPED_KEY,
+    NOT_ACTIVE,
+    State,
+)
 from ttt3r_ros.settings import DiagnosticsSettings
 
 # Rates and percentages are those of so many images, or of so many seconds.
@@ -205,7 +211,7 @@ class Health:
     ) -> tuple[State, str]:
         """Return the state and, unless it is OK, the most telling cause."""
         if not around.active:
-            return State.STALE, 'the node is not active'
+            return State.STALE, NOT_ACTIVE
         if around.failure:
             return State.LOST, around.failure
         if around.paused:

@@ -114,6 +114,8 @@ class ImageInput:
         self._on_image, self._on_time_back = on_image, on_time_back
         self._info: CameraInfo | None = None
         self._first_arrival: float | None = None
+        # The newest image and its arrival, while it waits for the first calibration.
+        self._waiting: tuple[Image | CompressedImage, float] | None = None
         # First: a camera that sees a subscriber of its images has one of its calibration.
         self._infos = self._subscribe(interface.CALIBRATION, self._on_info)
         compressed = settings().image_transport == 'compressed'
@@ -161,15 +163,27 @@ class ImageInput:
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._judge(*waiting)
 
     def _on_message(self, message: Image | CompressedImage) -> None:
-        """Check the stamp of an image and pass it on; nothing is decoded here."""
+        """Pass on an image, or let it wait for its calibration; nothing is decoded here."""
         arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         given_ns = messages.nanoseconds(message.header.stamp)
         self._health.received(given_ns, (now_ns - given_ns) / NANOSECONDS)
-        if self._awaits_info(arrived):
+        if self._waiting is not None:
             self._health.dropped(Cause.AWAITS_CALIBRATION)
-            return
+            self._waiting = None
+        if self._awaits_info(arrived):
+            self._waiting = message, arrived
+        else:
+            self._judge(message, arrived)
+
+    def _judge(self, message: Image | CompressedImage, arrived: float) -> None:
+        """Pass on an image whose stamp is in order."""
+        now_ns = self._node.get_clock().now().nanoseconds
+        given_ns = messages.nanoseconds(message.header.stamp)
         verdict, stamp_ns = self.gate.judge(given_ns, now_ns, self._settings().inputs)
         if verdict is Verdict.WENT_BACK:
             self._on_time_back('the stamps of the images went back')

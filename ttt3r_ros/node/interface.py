@@ -65,8 +65,8 @@ CALIBRATION = Topic(
     CameraInfo,
     None,
     'calibration for undistortion and the rays of points; needs the size and frame_id of the '
-    'images. While it has a publisher, images are dropped until the first message, for at most '
-    '2 s. Without it the focal length is estimated',
+    'images. While it has a publisher, images wait for the first message, for at most 2 s, and '
+    'only the newest is mapped. Without it the focal length is estimated',
 )
 INITIAL_POSE = Topic(
     'initialpose',
@@ -178,6 +178,9 @@ SERVICES = (RESET, PAUSE, SET_LOCALIZATION_MODE, SAVE_MAP, LOAD_MAP, EXPORT_CLOU
 
 
 # ---- diagnostics
+
+# The message of a node that waits for a lifecycle manager.
+NOT_ACTIVE = 'the node is not active'
 
 
 class State(Enum):
