@@ -65,8 +65,10 @@ CALIBRATION = Topic(
     CameraInfo,
     None,
     'calibration for undistortion and the rays of points; needs the size and frame_id of the '
-    'images. While it has a publisher, images wait for the first message, for at most 2 s, and '
-    'only the newest is mapped. Without it the focal length is estimated',
+    'images, or no frame_id. Where only `image` is remapped, it is the topic beside that one. For '
+    'images of a topic `image_rect` its P counts. While it has a publisher, images wait for the '
+    'first message, for at most 2 s, and only the newest is mapped. Without it the focal length '
+    'is estimated',
 )
 INITIAL_POSE = Topic(
     'initialpose',
@@ -272,6 +274,11 @@ class Cause(Enum):
     BAD_STAMP = (
         'stamp too far from the clock',
         '`use_sim_time`, the clocks of the machines, or `inputs.bad_stamps`',
+    )
+    NO_FRAME = (
+        'images without a frame',
+        'the `frame_id` of the images is empty, or that of the map: set it in the driver, or '
+        '`camera_optical_frame`',
     )
     UNDECODABLE = 'image cannot be decoded', 'the log names the encoding or the fault'
     BAD_CALIBRATION = (

@@ -370,6 +370,13 @@ class MappingNode(ManagedNode):
         settings = self._settings
         if settings.node.publish_odom_to_base_tf and not settings.node.odom_frame:
             raise UserError('publish_odom_to_base_tf needs an odom_frame')
+        node = settings.node
+        frames = [f for f in (node.map_frame, node.odom_frame, node.base_frame) if f]
+        if len(set(frames)) < len(frames) or not node.map_frame:
+            raise UserError(
+                'map_frame, odom_frame and base_frame must be different frames, not '
+                f'{node.map_frame!r}, {node.odom_frame!r} and {node.base_frame!r}'
+            )
         checkpoint = settings.model.checkpoint
         if self._build_mapper is build_mapper and checkpoint != RANDOM_CHECKPOINT:
             resolve_checkpoint(checkpoint)
