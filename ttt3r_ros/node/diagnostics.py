@@ -221,7 +221,7 @@ class Health:
         if now - newest > settings.stale_timeout:
             if around.loading:
                 return State.STALE, 'the network is being loaded'
-            if troubles and not around.clock_is_silent:
+            if troubles and self._images_come(now) and not around.clock_is_silent:
                 return State.LOST, troubles[-1]
             return State.STALE, self._why_nothing_comes(now, around)
         if self._lost:
@@ -239,15 +239,18 @@ class Health:
             return State.DEGRADED, f'rate: {mapped:.2f} images a second are mapped'
         return State.OK, ''
 
-    def _why_nothing_comes(self, now: float, around: Surroundings) -> str:
+    def _images_come(self, now: float) -> bool:
         arrivals = self._window.arrivals
+        return bool(arrivals) and now - arrivals[-1] <= RECENT_S
+
+    def _why_nothing_comes(self, now: float, around: Surroundings) -> str:
         if around.clock_is_silent:
             return 'use_sim_time is set, but nothing publishes /clock'
         if around.incompatible_qos:
             return f'images of {around.image_topic} are not received: {around.incompatible_qos}'
         if not around.publishers:
             return f'nothing publishes {around.image_topic}: check the name and remaps'
-        if not arrivals or now - arrivals[-1] > RECENT_S:
+        if not self._images_come(now):
             return (
                 f'{around.image_topic} has {around.publishers} publisher(s), but no image comes: '
                 'is the camera on? are large messages lost (docs/node.md, Fast DDS profile)?'

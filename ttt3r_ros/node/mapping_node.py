@@ -312,6 +312,7 @@ class MappingNode(ManagedNode):
             self._post(self._pipeline.catch_up)
             if self._node_settings.autosave_period:
                 self._post(self._autosave.save_when_due)
+        self._frames.notice_lost_publishers()
         around = self._surroundings()
         if around.conflict:
             self._reporter.warn('second parent', around.conflict)
