@@ -59,6 +59,7 @@ ROS = {
     'tf2_ros',
     'tf_transformations',
     'cv_bridge',
+    'bondpy',
     'sensor_msgs_py',
     'builtin_interfaces',
     'rcl_interfaces',

@@ -27,6 +27,7 @@ from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
 from ttt3r_ros.node import interface, messages, parameters
 from ttt3r_ros.node.autosave import Autosave
+from ttt3r_ros.node.bond import form_bond
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
 from ttt3r_ros.node.interface import Cause, State
@@ -91,6 +92,7 @@ class MappingNode(ManagedNode):
         self._buffer = WatchedBuffer(self)
         self._worker: Worker[ReceivedImage] | None = None
         self._active = False
+        self._end_bond: Callable[[], None] | None = None
 
     @property
     def autostart(self) -> bool:
@@ -186,19 +188,27 @@ class MappingNode(ManagedNode):
         """Begin to map."""
         self._active = True
         self._health.restart()
+        if not self.autostart:
+            self._end_bond = form_bond(self)
         return super().on_activate(state)
 
     @logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop mapping; the map stays."""
-        self._active = False
+        self._deactivate()
         if self._worker is not None:
             self._worker.clear()
         return super().on_deactivate(state)
 
+    def _deactivate(self) -> None:
+        self._active = False
+        end_bond, self._end_bond = self._end_bond, None
+        if end_bond is not None:
+            end_bond()
+
     def release(self) -> None:
         """Undo what configuring did, however far it came."""
-        self._active = False
+        self._deactivate()
         super().release()
 
     def _stop_worker(self) -> None:
