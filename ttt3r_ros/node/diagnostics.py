@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+import re
 import resource
 import threading
 import time
@@ -37,6 +38,10 @@ MISSING_PART = 0.2
 # The same cause is logged again only after so long.
 THROTTLE_S = 5.0
 NOTE_S = 60.0
+MOST_REPORTED = 100
+
+# Stamps and counts in the text of one cause differ each time.
+NUMBERS = re.compile(r'[-+.0-9]+')
 
 # A failure this recent counts as present.
 RECENT_S = 3.0
@@ -297,6 +302,11 @@ def memory_mb() -> dict[DiagnosticKey, str]:
     return memory
 
 
+def without_numbers(text: str) -> str:
+    """Return what texts about one cause have in common."""
+    return NUMBERS.sub('', text)
+
+
 class Reporter:
     """Count faults and log them, each kind at most once an interval."""
 
@@ -311,6 +321,8 @@ class Reporter:
         self._health = health
         self._lock = threading.Lock()
         self._logged: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
+        self._state = ''
 
     def mapped(self, located: LocatedFrame, arrived: float) -> None:
         """
@@ -334,6 +346,7 @@ class Reporter:
         :param explanation: one sentence.
         """
         self._health.dropped(cause, explanation)
+        self._report(explanation)
         self._log(cause.text, f'{explanation}; image dropped')
 
     def warn(self, subject: str, explanation: str) -> None:
@@ -344,7 +357,32 @@ class Reporter:
         :param explanation: one sentence.
         """
         self._health.warn(subject, explanation)
+        self._report(explanation)
         self._log(subject, explanation)
+
+    def state(self, reason: str) -> None:
+        """
+        Log a state in which nothing is mapped, once until it changes.
+
+        :param reason: as in the diagnostics; of a fault that was reported nothing is logged again.
+            Empty: all is well.
+        """
+        cause = without_numbers(reason)
+        if cause and cause != self._state and not self._is_reported(cause):
+            self._log(cause, reason)
+        self._state = cause
+
+    def _is_reported(self, cause: str) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            known = [said for said, moment in self._reported.items() if now - moment < NOTE_S]
+        return any(cause.endswith(said) for said in known)
+
+    def _report(self, explanation: str) -> None:
+        with self._lock:
+            self._reported[without_numbers(explanation)] = time.monotonic()
+            while len(self._reported) > MOST_REPORTED:
+                del self._reported[next(iter(self._reported))]
 
     def note(self, subject: str, explanation: str) -> None:
         """

@@ -106,8 +106,9 @@ class MappingNode(ManagedNode):
         """Create everything, and begin to load the network."""
         self._check_settings()
         self._paused = False
-        self._failure = self._logged_trouble = self._checkpoint = ''
+        self._failure = self._checkpoint = ''
         self._sent_ns = 0
+        self._traced: set[tuple[type[Exception], str]] = set()
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
         self._make_worker()
@@ -229,7 +230,8 @@ class MappingNode(ManagedNode):
         elif self._paused:
             self._health.dropped(Cause.PAUSED)
         elif self._worker.offer(image):
-            self._health.dropped(Cause.NEWER_IMAGE)
+            ready = self._pipeline.ready
+            self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         wanted, given = self._node_settings.map_frame, message.header.frame_id
@@ -299,9 +301,12 @@ class MappingNode(ManagedNode):
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
             return  # ROS was shut down; the worker ends, too
-        trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._health.dropped(Cause.INTERNAL, f'internal error: {error!r}')
-        self.get_logger().error(f'internal error, image dropped\n{trace}')
+        self._reporter.drop(Cause.INTERNAL, f'internal error: {error!r}')
+        place = repr(traceback.extract_tb(error.__traceback__)[-1:])
+        if (type(error), place) not in self._traced:
+            self._traced.add((type(error), place))
+            trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
+            self.get_logger().error(f'internal error, logged once\n{trace}')
 
     def _send_tf(self) -> None:
         """Send map to odom, whatever the worker does."""
@@ -338,12 +343,10 @@ class MappingNode(ManagedNode):
         self._log_trouble(status)
 
     def _log_trouble(self, status: DiagnosticStatus) -> None:
-        """Log a state in which nothing is mapped, once until it changes."""
+        """Log why nothing is mapped."""
         nothing_mapped = status.level in (State.LOST.level, State.STALE.level)
         trouble = status.message if self._active and nothing_mapped else ''
-        if trouble and trouble != self._logged_trouble:
-            self.get_logger().warning(trouble)
-        self._logged_trouble = trouble
+        self._reporter.state(trouble)
 
     def _surroundings(self) -> Surroundings:
         simulated = self.get_parameter('use_sim_time').value
