@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -38,11 +39,14 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
+from ttt3r_ros.node.waiting_room import WaitingRoom
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.units import NANOSECONDS
 
 HOUSEKEEPING_S = 0.5
+ROOM_S = 0.02
+LATE_S = 0.15  # half an odometry of 5 Hz and a bit: users should know what it costs
 STOP_TIMEOUT_S = 4.0
 GRAPH_THREAD = 'ttt3r_graph'
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
@@ -111,11 +115,17 @@ class MappingNode(ManagedNode):
         self._traced: set[tuple[type[Exception], str]] = set()
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
+        self._room = WaitingRoom(
+            self._has_transforms,
+            self._offer,
+            lambda image: self._health.dropped(Cause.NO_TRANSFORM),
+        )
         self._make_worker()
         self._make_inputs()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
             (HOUSEKEEPING_S, self._keep_house),
+            (ROOM_S, self._room.look),
             (1 / self._node_settings.tf.rate, self._send_tf),
         ):
             timer = self.create_timer(period, callback, clock=steady)
@@ -199,6 +209,7 @@ class MappingNode(ManagedNode):
         self._deactivate()
         if self._worker is not None:
             self._worker.clear()
+        self._room.clear()
         return super().on_deactivate(state)
 
     def _deactivate(self) -> None:
@@ -229,9 +240,31 @@ class MappingNode(ManagedNode):
             self._health.dropped(Cause.NOT_ACTIVE)
         elif self._paused:
             self._health.dropped(Cause.PAUSED)
-        elif self._worker.offer(image):
+        else:
+            self._room.put(image)
+
+    def _offer(self, image: ReceivedImage) -> None:
+        if self._worker is not None and self._worker.offer(image):
             ready = self._pipeline.ready
             self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
+
+    def _has_transforms(self, image: ReceivedImage) -> bool:
+        """Return whether TF knows where an image was taken, or it has waited long enough."""
+        node = self._node_settings
+        waited_s = time.monotonic() - image.arrived
+        if waited_s >= node.tf.timeout:
+            return True
+        needed = [(image.base_frame, image.camera_frame)]
+        if node.odom_frame and not node.publish_odom_to_base_tf:
+            needed.append((node.odom_frame, image.base_frame))
+        known = all(a == b or self._frames.knows(a, b, image.stamp_ns) for a, b in needed)
+        if known and waited_s > LATE_S:
+            self._reporter.warn(
+                'late transforms',
+                f'images wait {waited_s:.2f} s for TF: the odometry is slow, or late '
+                f'(parameter tf.timeout, {node.tf.timeout:g} s, bounds it)',
+            )
+        return known
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         wanted, given = self._node_settings.map_frame, message.header.frame_id
@@ -268,6 +301,7 @@ class MappingNode(ManagedNode):
     def _forget(self) -> None:
         """Drop the images in process."""
         self._pipeline.begin_epoch()
+        self._room.clear()
         if self._worker is not None:
             self._worker.clear()
 

@@ -213,6 +213,20 @@ class FrameTree:
                         f'image: {error}'
                     ) from error
 
+    def knows(self, target: str, source: str, stamp_ns: int) -> bool:
+        """
+        Return whether a transform can be looked up at once.
+
+        :param target: name of a frame.
+        :param source: name of a frame.
+        :param stamp_ns: nanoseconds.
+        """
+        try:
+            self.look_up(target, source, stamp_ns, 0.0)
+        except TransformMissing:
+            return False
+        return True
+
     def send(self, parent: str, child: str, parent_T_child: Array, stamp_ns: int) -> bool:
         """
         Broadcast a transform, unless another node publishes a parent of the child.
