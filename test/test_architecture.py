@@ -26,6 +26,7 @@ LIBRARIES = {
     'intrinsics': {'numpy'},
     'image_formats': {'numpy', 'cv2', 'PIL'},
     'atomic': set(),
+    'home': set(),
     'trajectory': {'numpy'},
 }
 FOUNDATION = set(LIBRARIES)
@@ -40,6 +41,7 @@ ROOMS = {
     'intrinsics': {'errors', 'settings', 'arrays', 'geometry'},
     'image_formats': {'errors', 'arrays'},
     'atomic': {'errors'},
+    'home': {'errors'},
     'trajectory': {'errors', 'units', 'arrays', 'geometry'},
     'inputs': FOUNDATION,
     'model': FOUNDATION,
@@ -59,6 +61,7 @@ ROS = {
     'tf2_ros',
     'tf_transformations',
     'cv_bridge',
+    'bondpy',
     'sensor_msgs_py',
     'builtin_interfaces',
     'rcl_interfaces',

@@ -301,3 +301,22 @@ def test_a_wrong_command_is_found(repository, command):
 def test_every_command_is_in_the_readme(readme):
     for name in COMMANDS:
         assert f'\nttt3r {name} ' in readme
+
+
+# ---- the table of faults
+
+
+def test_every_fault_of_the_table_has_its_file_and_its_test(repository):
+    page = (repository / 'docs' / 'testing.md').read_text()
+    table = list(rows(page, 'fault'))
+    assert len(table) > 30
+    missing = []
+    for _, place, test in table:
+        place, (file, name) = place.strip('`'), test.split('`: ')
+        if not (repository / 'ttt3r_ros' / place).exists():
+            missing.append(place)
+        path = repository / file.strip('`')
+        function = f'def test_{name.replace(" ", "_")}('
+        if not path.is_file() or function not in path.read_text():
+            missing.append(test)
+    assert missing == []

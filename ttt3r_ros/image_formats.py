@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+import struct
 from typing import Any, IO
 
 import cv2
@@ -21,6 +23,10 @@ from ttt3r_ros.errors import UserError
 MAX_PIXELS = 80_000_000
 
 ORIENTATION_TAG = 0x0112  # of EXIF
+
+# A PNG begins with its signature, width and height; then bits a value and type of colour.
+PNG_HEAD = struct.Struct('>24xBB')
+PNG_WIDE_COLOURS = (16, 2), (16, 6)  # RGB, RGBA
 
 # Of the values of the first images, so much may lie outside their range: hot and dead pixels.
 STRAY_PERCENT = 0.1
@@ -225,45 +231,71 @@ def upright_rgb(file: IO[bytes], value_range: ValueRange = FULL_RANGE) -> tuple[
     Grey, palette and transparent images become RGB.
 
     :param file: open for binary reading.
-    :param value_range: of 16 bit grey values.
+    :param value_range: of 16 bit values.
     :returns: (H, W, 3) uint8, and the orientation it was stored in, 1 to 8.
     :raises UnsupportedImage: when it is damaged, too large or no image.
     """
+    with _opened(file) as image:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        if orientation not in range(1, 9):
+            orientation = 1
+        if image.mode == 'F':
+            raise UnsupportedImage('an image of floating point numbers has no colours')
+        wide = _wide(file, image)
+        if wide is None:
+            upright = ImageOps.exif_transpose(image)
+        else:
+            narrow = Image.fromarray(value_range.to_8_bit(wide))
+            narrow.getexif()[ORIENTATION_TAG] = orientation
+            upright = ImageOps.exif_transpose(narrow)
+        return np.array(upright.convert('RGB'), dtype=np.uint8), orientation
+
+
+def wide_values(file: IO[bytes]) -> NDArray[np.uint16] | None:
+    """
+    Return the values of an image file of 16 bits, to fit a range to them.
+
+    :param file: open for binary reading.
+    :returns: (H, W) or (H, W, 3) uint16, or None for any other file.
+    """
+    try:
+        with _opened(file) as image:
+            return _wide(file, image)
+    except UnsupportedImage:
+        return None
+
+
+@contextmanager
+def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
+    """Open an image file that is not too large, and turn whatever is wrong into one error."""
     try:
         with Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnsupportedImage(
                     f'an image of {image.width}x{image.height} pixels is too large'
                 )
-            orientation = image.getexif().get(ORIENTATION_TAG, 1)
-            if orientation not in range(1, 9):
-                orientation = 1
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith('I'):  # 16 bit grey, which Pillow would clip
-                wide = np.asarray(upright).clip(0, 65535).astype(np.uint16)
-                grey = Image.fromarray(value_range.to_8_bit(wide))
-                return np.array(grey.convert('RGB'), dtype=np.uint8), orientation
-            if upright.mode == 'F':
-                raise UnsupportedImage('an image of floating point numbers has no colours')
-            return np.array(upright.convert('RGB'), dtype=np.uint8), orientation
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, cv2.error) as error:
         if isinstance(error, UnsupportedImage):
             raise
-        reason = str(error).replace('\n', ' ') or type(error).__name__
+        reason = ' '.join(str(error).split()) or type(error).__name__
         raise UnsupportedImage(f'not a readable image: {reason}') from error
 
 
-def wide_grey(file: IO[bytes]) -> NDArray[np.uint16] | None:
-    """
-    Return the values of an image file of 16 bit grey, to fit a range to them.
-
-    :param file: open for binary reading.
-    :returns: (H, W) uint16, or None for any other file.
-    """
-    try:
-        with Image.open(file) as image:
-            if not image.mode.startswith('I') or image.width * image.height > MAX_PIXELS:
-                return None
-            return np.asarray(image).clip(0, 65535).astype(np.uint16)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+def _wide(file: IO[bytes], image: Image.Image) -> NDArray[np.uint16] | None:
+    """Return values of 16 bits as they are stored, which Pillow would clip, or cut to 8 bits."""
+    if image.mode.startswith('I'):
+        return np.asarray(image).clip(0, 65535).astype(np.uint16)
+    if image.format != 'PNG':
         return None
+    place = file.tell()  # where Pillow goes on
+    file.seek(0)
+    head = file.read(PNG_HEAD.size)
+    if PNG_HEAD.unpack(head) not in PNG_WIDE_COLOURS:
+        file.seek(place)
+        return None
+    data = np.frombuffer(head + file.read(), np.uint8)
+    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16 or values.ndim != 3:
+        raise UnsupportedImage('not a readable image: damaged PNG of 16 bits')
+    return np.ascontiguousarray(values[..., 2::-1])

@@ -220,7 +220,7 @@ class CameraIntrinsics:
             size = int(record['width']), int(record['height'])
             fx, fy, cx, cy = (float(record[name]) for name in ('fx', 'fy', 'cx', 'cy'))
             model, distortion = known_distortion(model, [float(c) for c in coefficients])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             if isinstance(error, CalibrationError):
                 raise
             raise CalibrationError(

@@ -579,6 +579,18 @@ class NodeSettings(Checked):
         'File of ~/save_map and ~/load_map, relative to map_directory.',
         live=True,
     )
+    autoload: bool = knob(
+        False, 'Load map_file at the start where there is one, and continue with it.'
+    )
+    autosave_period: float = knob(
+        0.0,
+        'Save to map_file so often while the map changes, and at the end; 0: never. No image is '
+        'mapped meanwhile.',
+        's',
+        0.0,
+        86400.0,
+        live=True,
+    )
     export_file: str = knob(
         'map.ply',
         'File of ~/export_cloud (.ply or .pcd), relative to map_directory.',
@@ -610,6 +622,14 @@ class ReplaySettings(Checked):
     )
     wait_for_subscriber: bool = knob(
         True, 'Start when a node subscribes to the images, so that none is lost.'
+    )
+    wait_for_mapping: float = knob(
+        0.0,
+        'Longest time to wait, before the start, for a mapping node that is active and has loaded '
+        'its network; 0: none is expected.',
+        's',
+        0.0,
+        3600.0,
     )
     wait_for_recorder: float = knob(
         0.0,

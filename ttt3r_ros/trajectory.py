@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +41,7 @@ QUATERNION_X = re.compile(r'q(?:[a-z_]*_)?x\b')
 DECIMAL_COMMA = re.compile(r'[-+]?[0-9]+,[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+|nan')
 UTF_16 = (b'\xff\xfe', b'\xfe\xff')
 SMALLEST_QUATERNION = 1e-9
+MOST_SECONDS = Decimal(10) ** 20  # more than nanoseconds since 1970, taken for seconds
 
 
 class TrajectoryError(UserError):
@@ -71,8 +72,11 @@ def nanoseconds(seconds: str) -> int:
     :raises ValueError: when the text is no finite number.
     """
     try:
-        return int((Decimal(seconds) * NANOSECONDS).to_integral_value())
-    except (InvalidOperation, OverflowError) as error:
+        number = Decimal(seconds)
+        if not abs(number) < MOST_SECONDS:
+            raise OverflowError
+        return int((number * NANOSECONDS).to_integral_value())
+    except ArithmeticError as error:  # of decimal: overflow, or no number
         raise ValueError(f'{seconds!r} is no time in seconds') from error
 
 

@@ -53,6 +53,16 @@ def test_a_file_in_the_place_of_the_folder_cannot_be_written(tmp_path):
     assert not machine.look_at_disk(NodeSettings(map_directory=str(tmp_path / 'maps'))).writable
 
 
+def test_a_folder_in_the_home_of_a_user_who_has_none_cannot_be_written(monkeypatch):
+    monkeypatch.delenv('HOME')
+    monkeypatch.setattr('pwd.getpwuid', lambda number: {}[number])
+
+    found = machine.judge_disk(machine.look_at_disk(NodeSettings(map_directory='~/maps')))
+
+    assert found.level is Level.FAIL
+    assert '~/maps' in found.seen
+
+
 def test_a_checkpoint_that_is_not_there_is_told_with_the_way_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
 

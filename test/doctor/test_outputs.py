@@ -44,6 +44,15 @@ def test_points_without_a_subscriber_are_a_warning(judge, find):
     assert Level.FAIL not in {one.level for one in judge({'points.subscribers': ()})}
 
 
+@pytest.mark.parametrize('name', ['/_ros2cli_4711', '/rviz2', '/rviz', '/robot/foxglove_bridge'])
+def test_a_tool_that_looks_at_the_points_is_no_costmap(find, name):
+    tool = Endpoint(name, COSTMAP.kind, 'BEST_EFFORT')
+
+    find({'points.subscribers': (tool,)}, Level.WARN, f'{name} alone: nothing can be marked')
+    costmap = replace(tool, node='/local_costmap/local_costmap')
+    find({'points.subscribers': (tool, costmap)}, Level.OK, 'received by /local_costmap')
+
+
 VOXELS = ObservationSource('/local_costmap', 'voxel_layer', 'ttt3r')
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import shutil
 import sqlite3
 
+from backports import zstd
 import numpy as np
 from PIL import Image
 import pytest
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.inputs.opening import open_source
@@ -50,9 +51,11 @@ def camera_info(d=(), p0=70.0):
     )
 
 
-def write_bag(path, messages, storage=StoragePlugin.SQLITE3):
+def write_bag(path, messages, storage=StoragePlugin.SQLITE3, compression=CompressionMode.NONE):
     """Write (topic, type, message) rows, recorded a second apart from second 100."""
-    with Writer(path, version=9, storage_plugin=storage) as writer:
+    writer = Writer(path, version=9, storage_plugin=storage)
+    writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
         connections = {}
         for i, (topic, kind, message) in enumerate(messages):
             if topic not in connections:
@@ -269,6 +272,19 @@ def test_a_calibration_without_a_size_has_that_of_the_images(tmp_path):
     assert camera == CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)
 
 
+@pytest.mark.parametrize(
+    'text', ['compression_mode: 5', 'relative_file_paths: &a [*a]', '[' * 100_000, '\0', '- 1']
+)
+def test_metadata_of_no_sense_is_like_none(tmp_path, text):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(7, 9))])
+    (path / 'metadata.yaml').write_text(f'rosbag2_bagfile_information:\n  {text}\n')
+
+    source = open_source(str(path))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [7]
+    assert 'metadata.yaml' in source.notes[0]
+
+
 @pytest.mark.parametrize('case', ['emptydef', 'qosedit_mcap'])
 def test_topics_and_metadata_of_others_do_not_matter(case):
     items = list(open_source(str(CASES / case / 'bag')).frames(1))
@@ -385,3 +401,71 @@ def test_raw_images_of_12_bits_use_the_whole_range_and_say_so(tmp_path):
 
     assert [int(f.rgb.max()) for f in source.frames(1)] == [255, 127]
     assert source.notes == ['16 bit images: 0 to 4095 become 0 to 255 in all of them']
+
+
+COMPRESSIONS = [
+    (StoragePlugin.SQLITE3, CompressionMode.FILE),
+    (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+    (StoragePlugin.MCAP, CompressionMode.FILE),
+    (StoragePlugin.MCAP, CompressionMode.MESSAGE),
+    (StoragePlugin.MCAP, CompressionMode.STORAGE),
+]
+
+
+@pytest.mark.parametrize('without', ['', 'metadata', 'folder'])
+@pytest.mark.parametrize(('storage', 'compression'), COMPRESSIONS)
+def test_a_compressed_bag_is_read_whatever_its_metadata_says(
+    tmp_path, storage, compression, without
+):
+    messages = [('/image', IMAGE, image(1 + i, 50 * i)) for i in range(3)]
+    path = write_bag(tmp_path / 'bag', messages, storage, compression)
+    if without:
+        (path / 'metadata.yaml').unlink()
+    if without == 'folder':
+        (path,) = path.iterdir()
+
+    frames = list(open_source(str(path)).frames(1))
+
+    assert [f.stamp_ns for f in frames] == [1, 2, 3]
+    assert [int(f.rgb[0, 0, 0]) for f in frames] == [0, 50, 100]
+
+
+def test_a_file_that_was_decompressed_by_hand_is_found(tmp_path):
+    path = write_bag(
+        tmp_path / 'bag', [('/image', IMAGE, image(1, 5))], compression=CompressionMode.FILE
+    )
+    packed = path / 'bag.db3.zstd'
+    packed.with_suffix('').write_bytes(zstd.decompress(packed.read_bytes()))
+    packed.unlink()
+
+    assert open_source(str(path)).length == 1
+
+
+def test_a_compressed_message_that_is_damaged_costs_one_image(tmp_path):
+    whole = zstd.compress(bytes(TYPES.serialize_cdr(image(2, 9), IMAGE)))
+    messages = [
+        ('/image', IMAGE, whole),
+        ('/image', IMAGE, whole[:-9]),
+        ('/image', IMAGE, image(3, 9)),
+    ]
+
+    frames = list(open_source(str(write_bag(tmp_path / 'bag', messages))).frames(1))
+
+    assert [type(frame) for frame in frames] == [InputFrame, BadFrame, InputFrame]
+
+
+def test_of_a_compressed_file_that_is_cut_what_is_whole_is_read(tmp_path):
+    rng = np.random.default_rng(0)  # noise, so that it fills several compressed blocks
+    messages = [('/image', IMAGE, image(1 + i, 0)) for i in range(300)]
+    for _, _, message in messages:
+        message.data[:] = rng.integers(0, 256, message.data.size, np.uint8)
+    path = write_bag(tmp_path / 'bag', messages, StoragePlugin.MCAP)
+    packed = tmp_path / 'cut.mcap.zstd'
+    whole = zstd.compress((path / 'bag.mcap').read_bytes())
+    packed.write_bytes(whole[: len(whole) * 3 // 4])
+
+    source = open_source(str(packed))
+
+    # A chunk of MCAP, 1 MB or less, ends with the last image that is whole.
+    assert 0 < source.length < 300
+    assert [f.stamp_ns for f in source.frames(1)] == list(range(1, source.length + 1))

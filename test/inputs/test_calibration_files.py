@@ -72,6 +72,11 @@ def test_an_echoed_camera_info_is_read(tmp_path):
         'k: [500, 0, 320]\nwidth: 640\nheight: 480',
         CALIBRATION_YAML.replace('plumb_bob', 'fish_bowl'),
         CALIBRATION_YAML.replace('500.', '-500'),
+        CALIBRATION_YAML.replace('500.', '&a [*a, *a]'),  # nests without end
+        '{"k": ' + '[' * 100_000,
+        '{"width": 1e999, "height": 2, "fx": 3, "fy": 4, "cx": 1, "cy": 2}',
+        '1 PINHOLE 320 240 + + + +\n',
+        'intrinsic:\n',
     ],
 )
 def test_a_malformed_calibration_is_refused_with_its_path(tmp_path, text):

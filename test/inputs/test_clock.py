@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from ttt3r_ros.inputs.clock import in_order
@@ -100,6 +101,15 @@ def test_a_stream_without_times_uses_its_rate_and_says_so():
 
 def test_images_that_an_edit_list_leaves_out_are_not_missing():
     assert len(stamps_of(CASES / 'video/cut.mp4')) == 10
+
+
+def test_a_name_that_no_file_can_have_costs_its_image(tmp_path):
+    (tmp_path / 'rgb.txt').write_text('5.0 a.png\n5.1 b\0.png\n')
+    Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
+
+    frames = list(open_source(str(tmp_path)).frames(1))
+
+    assert [type(frame) for frame in frames] == [InputFrame, BadFrame]
 
 
 @pytest.mark.parametrize('name', ['simzero/bag', 'seqns', 'tumlike'])

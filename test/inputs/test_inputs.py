@@ -301,6 +301,20 @@ def test_one_range_holds_for_all_thermal_images():
     assert '16 bit images' in source.notes[0]
 
 
+@pytest.mark.parametrize('channels', [3, 4])
+def test_colours_of_12_bits_in_16_get_the_range_of_their_camera(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 4096, (3, 8, 12, channels), dtype=np.uint16)
+    for i, bgr in enumerate(values):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), bgr)
+
+    source = open_source(str(tmp_path))
+
+    assert '16 bit images: 0 to 4095' in source.notes[0]
+    for frame, bgr in zip(source.frames(1), values, strict=True):
+        expected = bgr[..., 2::-1] * (255 / 4095)
+        np.testing.assert_allclose(frame.rgb, expected, atol=0.51)
+
+
 # The matrix of an MP4 track: identity, and turned clockwise by 90, 180 and 270 degrees.
 ONE, MINUS, NONE = b'\0\1\0\0', b'\xff\xff\0\0', bytes(4)
 END = NONE * 3 + b'\x40\0\0\0'

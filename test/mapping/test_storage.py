@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.torch import save
+from safetensors.torch import load, save
 import torch
 
+from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.graph.chain import Measurements
 from ttt3r_ros.graph.closure import View
@@ -22,6 +23,7 @@ from ttt3r_ros.mapping.storage import (
     MapFileError,
     read_map,
     StoredMap,
+    StoredTrack,
     write_map,
 )
 from ttt3r_ros.mapping.voxels import VoxelCloud
@@ -107,12 +109,12 @@ def test_a_plan_of_the_floor_that_is_none_is_refused(tmp_path, cells, x):
     written = cloud(3)
     parts = ('points', 'colors', 'confidence')
     tensors = {name: torch.from_numpy(getattr(written, name)) for name in parts}
-    tensors |= {'occupancy': cells, 'occupancy_place': torch.tensor([0.05, x, 0.0])}
+    tensors |= {'occupancy': cells, 'occupancy_place': torch.tensor([0.05, x, 0.0]).double()}
     metadata = {'format': 'ttt3r_map', 'version': '1', 'network': 'x'}
     path = tmp_path / 'map'
     path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
 
-    with pytest.raises(MapFileError, match='its occupancy grid'):
+    with pytest.raises(MapFileError, match='its occupancy'):
         read_map(path)
 
 
@@ -193,6 +195,34 @@ def test_a_file_that_lacks_a_part_is_refused_though_its_checksum_is_right(tmp_pa
     path = tmp_path / 'map'
     path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
     with pytest.raises(MapFileError, match='no complete map'):
+        read_map(path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'tensor'),
+    [
+        ('points', torch.tensor(1.0)),
+        ('points', torch.full((3, 3), torch.nan)),
+        ('numbers', torch.tensor(1)),
+        ('map_T_world', torch.eye(3, dtype=torch.float64)),
+        ('map_T_world', torch.full((4, 4), torch.inf, dtype=torch.float64)),
+        ('scale', torch.tensor(-1.0, dtype=torch.float64)),
+        ('state.frames_seen', torch.tensor(torch.inf)),
+        ('occupancy_place', torch.tensor(1.0, dtype=torch.float64)),
+        ('occupancy_place', torch.zeros(3, dtype=torch.float64)),
+    ],
+)
+def test_a_part_without_sense_is_refused_though_its_checksum_is_right(tmp_path, name, tensor):
+    state = RecurrentState(torch.zeros(1, 4, 8), torch.zeros(1, 0, 16))
+    track = StoredTrack(state, Similarity(np.eye(4), 1.0), 0, 3)
+    plan = Occupancy(np.zeros((2, 3), np.int8), 0.05, 0.0, 0.0)
+    path = stored_in(tmp_path / 'map', StoredMap(cloud(3), 'weights', track, plan))
+    read_map(path)
+    tensors = {**load(path.read_bytes()), name: tensor}
+    metadata = {'format': 'ttt3r_map', 'version': '1', 'network': 'x'}
+    path.write_bytes(save(tensors, {**metadata, 'sha256': hash_tensors(tensors)}))
+
+    with pytest.raises(MapFileError, match='no complete map: its'):
         read_map(path)
 
 

@@ -62,6 +62,13 @@ def test_the_state_reaches_over_the_images_that_a_preset_is_trained_on(preset):
         ({'patch_size': 8}, 'patch_size must be 16'),
         ({'head': 'linear', 'patch_size': 6, 'stem_widths': (8, 8)}, 'patch_size'),
         ({'head': 'mesh'}, 'mesh'),
+        ({'encoder_depth': 10**9}, 'encoder_depth is 1000000000, allowed is 0 to 128'),
+        ({'world_depth': -1}, 'world_depth'),
+        ({'decoder_heads': 0}, 'decoder_heads'),
+        ({'memory_rows': 2**40}, 'memory_rows'),
+        ({'stem_widths': ('8',)}, 'stem_widths'),
+        ({'stem_widths': (8,) * 5}, '5 stem convolutions'),
+        ({'rotary_base': float('nan')}, 'rotary_base'),
         ({'dpt_layer_widths': (8, 8, 8)}, 'four'),
     ],
 )

@@ -438,6 +438,16 @@ def test_a_file_of_another_kind_is_named(tmp_path, contents, told):
         open_checkpoint(path)
 
 
+def test_a_zip_archive_of_the_future_is_not_a_checkpoint(tmp_path, tensors):
+    path = save_pth(tmp_path / 'tiny.pth', tensors)
+    archive = bytearray(path.read_bytes())
+    archive[archive.index(b'PK\x01\x02') + 6] = 64  # version needed to extract
+    path.write_bytes(archive)
+
+    with pytest.raises(CheckpointError, match=r'no checkpoint: zip file version 6\.4'):
+        open_checkpoint(path)
+
+
 def test_an_ordinary_zip_archive_is_not_a_checkpoint(tmp_path):
     path = tmp_path / 'tiny.pth'
     with zipfile.ZipFile(path, 'w') as archive:

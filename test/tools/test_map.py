@@ -57,6 +57,47 @@ def images(tmp_path):
     return folder
 
 
+WITHOUT_HOME = """
+import pwd
+import sys
+
+
+def missing(who):
+    raise KeyError(who)
+
+
+pwd.getpwuid = pwd.getpwnam = missing
+from ttt3r_ros.tools.main import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ([], ''),
+        (['--checkpoint', '512'], 'no home directory'),
+        (['--checkpoint', '~/mine.safetensors'], 'no home directory'),
+    ],
+)
+def test_a_user_without_a_home_can_map_and_is_told_what_needs_one(images, tmp_path, options, said):
+    words = ['map', str(images), '--output', str(tmp_path / 'out'), *options]
+    environment = {k: v for k, v in os.environ.items() if k not in ('HOME', 'XDG_DATA_HOME')}
+
+    process = subprocess.run(
+        [sys.executable, '-c', WITHOUT_HOME, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert process.returncode == (1 if said else 0), process.stderr
+    assert said in process.stderr.splitlines()[-1]
+    assert 'Traceback' not in process.stderr
+
+
 def run_map(source, output, *options):
     """Map with a small random network: it shows the path of the data, not a map."""
     anywhere = ['--max-speed', '1000', '--max-turn-rate', '100000']

@@ -13,6 +13,7 @@ import shutil
 
 from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.home import expanded, NoHome
 from ttt3r_ros.settings import ModelSettings, NodeSettings
 
 STARVED_LOAD = 1.75
@@ -127,7 +128,10 @@ def look_at_disk(settings: NodeSettings) -> Disk:
 
     :param settings: the node settings.
     """
-    folder = Path(settings.map_directory).expanduser()
+    try:
+        folder = expanded(settings.map_directory)
+    except NoHome:
+        return Disk(Path(settings.map_directory), 0, False)
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     writable = nearest.is_dir() and os.access(nearest, os.W_OK)
     return Disk(folder, shutil.disk_usage(nearest).free, writable)

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import re
 
 from ttt3r_ros.doctor.finding import fail, Finding, listed, ok, warn
-from ttt3r_ros.doctor.observed import ObservationSource, Observed
+from ttt3r_ros.doctor.observed import ObservationSource, Observed, Topic
 from ttt3r_ros.doctor.topics import mismatch
 
 TAKE_OURS = 'take config/nav2_costmap.yaml'
+
+# Nodes that show or record what they receive: `ros2 topic hz` is /_ros2cli_1234.
+TOOL = re.compile(r'/(_ros2cli|rviz|rqt|foxglove|rosbag2|plotjuggler)[^/]*$')
 
 
 def judge_points(observed: Observed) -> Iterator[Finding]:
@@ -41,17 +45,24 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
             f'{listed(wrong)} subscribes to {observed.map_cloud.name}',
             f'use {points.name}: the rays of a map begin at its origin, so nothing is marked',
         )
-    elif not points.subscribers:
-        yield warn(
-            'costmap',
-            f'{points.name} has no subscriber: nothing can be marked',
-            'for Nav2 use config/nav2_costmap.yaml',
-        )
     else:
-        subscribers = sorted({end.node for end in points.subscribers})
-        yield ok('costmap', f'{points.name} is received by {listed(subscribers)}')
+        yield _judge_subscribers(points)
     for costmap in sorted({source.costmap for source in observed.sources}):
         yield from _judge_sources([one for one in observed.sources if one.costmap == costmap])
+
+
+def _judge_subscribers(points: Topic) -> Finding:
+    """Check that somebody uses the points, who is more than a tool that shows them."""
+    everybody = sorted({end.node for end in points.subscribers})
+    users = [name for name in everybody if not TOOL.search(name)]
+    if users:
+        return ok('costmap', f'{points.name} is received by {listed(users)}')
+    seen = f'{listed(everybody)} alone' if everybody else 'no subscriber'
+    return warn(
+        'costmap',
+        f'{points.name} has {seen}: nothing can be marked',
+        'for Nav2 use config/nav2_costmap.yaml',
+    )
 
 
 def judge_grid(observed: Observed) -> Iterator[Finding]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from rosbags.interfaces import Connection
-from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.image_formats import (
@@ -27,7 +26,7 @@ from ttt3r_ros.image_formats import (
     upright_rgb,
     ValueRange,
 )
-from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types
 from ttt3r_ros.inputs.source import (
     BadFrame,
     IGNORED,
@@ -77,7 +76,7 @@ class BagSource:
         :raises InputError: when the bag cannot be read, or has no such topic or several.
         """
         self._path = path
-        self._types = get_typestore(Stores.LATEST)
+        self._types = message_types()
         try:
             with BagReader(path) as reader:
                 chosen = _choose_topic(path, reader.connections, topic)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path, PurePath
 import re
 import sqlite3
@@ -16,17 +17,22 @@ from typing import Any
 
 import apsw
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2 import ReaderError
 from rosbags.serde import SerdeError
-import yaml
+from rosbags.typesys import get_typestore, Stores
+from rosbags.typesys.store import Typestore
 
+from ttt3r_ros.inputs import bag_compression
+from ttt3r_ros.inputs.bag_compression import plain_file, plain_message, plain_name, SUFFIX
 from ttt3r_ros.inputs.bag_storages import McapFile, Message, SqliteFile
+from ttt3r_ros.inputs.yaml_text import read_yaml
 
 FILES: dict[str, type[SqliteFile] | type[McapFile]] = {'.db3': SqliteFile, '.mcap': McapFile}
 METADATA = 'metadata.yaml'
 
 # A damaged bag shows in its index, its SQL, its chunks, its sizes or its fields.
 DAMAGE = (
+    *bag_compression.DAMAGE,
     ReaderError,
     SerdeError,
     apsw.Error,
@@ -38,6 +44,12 @@ DAMAGE = (
     MemoryError,
     struct.error,
 )
+
+
+@cache
+def message_types() -> Typestore:
+    """Return the types of messages; their decoders are compiled once."""
+    return get_typestore(Stores.LATEST)
 
 
 class BagReader:
@@ -66,13 +78,15 @@ class BagReader:
 
     def _open(self, path: Path) -> list[Any]:
         information = _information(path / METADATA) if path.is_dir() else {}
-        if information.get('compression_mode', '').lower() in ('file', 'message'):
-            return [self._stack.enter_context(Reader(path))]
         storages: list[Any] = []
         for file in self._files(path, information):
-            if file.suffix not in FILES:
+            kind = FILES.get(plain_name(file).suffix)
+            if kind is None:
                 raise ReaderError(f'{file} is neither .db3 nor .mcap')
-            storage = FILES[file.suffix](file)
+            if file != plain_name(file):
+                file = plain_file(file)
+                self.notes.append(f'{path} is compressed: it is read from {file.parent}')
+            storage = kind(file)
             self._stack.callback(storage.close)
             storages.append(storage)
         return storages
@@ -82,12 +96,12 @@ class BagReader:
             return [path]
         listed = information.get('relative_file_paths')
         if isinstance(listed, list) and listed:
-            files = [path / PurePath(str(name)).name for name in listed]
+            files = [_as_it_lies(path / PurePath(str(name)).name) for name in listed]
             if missing := [file.name for file in files if not file.is_file()]:
                 raise ReaderError(f'files of it are missing: {", ".join(missing)}')
             return files
-        files = sorted((f for f in path.iterdir() if f.suffix in FILES), key=_number)
-        if len({re.sub(r'_[0-9]+$', '', file.stem) for file in files}) > 1:
+        files = sorted((f for f in path.iterdir() if plain_name(f).suffix in FILES), key=_number)
+        if len({re.sub(r'_[0-9]+$', '', plain_name(file).stem) for file in files}) > 1:
             raise ReaderError(
                 f'it has no {METADATA} and files of several bags: give one of '
                 + ', '.join(file.name for file in files)
@@ -111,7 +125,8 @@ class BagReader:
             own = [c for c in storage.connections if (c.topic, c.msgtype) in wanted]
             if own:
                 for connection, recorded_ns, data in storage.messages(own):
-                    yield wanted[connection.topic, connection.msgtype], recorded_ns, data
+                    found = wanted[connection.topic, connection.msgtype]
+                    yield found, recorded_ns, plain_message(data)
 
     def __enter__(self) -> BagReader:
         """Return the bag, which is open."""
@@ -137,13 +152,19 @@ def _merged(storages: list[Any]) -> list[Connection]:
 def _information(path: Path) -> dict[str, Any]:
     """Read metadata.yaml; one that cannot be read is like none."""
     try:
-        record = yaml.safe_load(path.read_text(encoding='utf-8', errors='replace'))
+        record = read_yaml(path.read_text(encoding='utf-8', errors='replace'))
         information = record['rosbag2_bagfile_information']
-    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, LookupError):
         return {}
     return information if isinstance(information, dict) else {}
 
 
+def _as_it_lies(file: Path) -> Path:
+    """Return a file that may have been compressed, or decompressed, after it was listed."""
+    others = (file.with_name(file.name + SUFFIX), plain_name(file))
+    return file if file.is_file() else next((f for f in others if f.is_file()), file)
+
+
 def _number(path: Path) -> tuple[int, str]:
-    number = re.search(r'_([0-9]+)$', path.stem)
+    number = re.search(r'_([0-9]+)$', plain_name(path).stem)
     return (int(number[1]) if number else -1, path.name)

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Connection
-from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.inputs.bag import one_line
-from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types
 from ttt3r_ros.inputs.pose_series import PoseRecorder
 from ttt3r_ros.inputs.transform_tree import FixedPose, Link, TransformTree
 from ttt3r_ros.units import NANOSECONDS
@@ -83,7 +82,7 @@ def read_motion(path: Path) -> RecordedMotion:
     :param path: a bag that can be opened.
     """
     links = _Links()
-    types = get_typestore(Stores.LATEST)
+    types = message_types()
     trouble = ''
     try:
         with BagReader(path) as reader:

@@ -10,10 +10,15 @@ import re
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.inputs.calibration_formats import is_colmap, read_colmap, read_record
+from ttt3r_ros.inputs.calibration_formats import (
+    is_colmap,
+    MALFORMED,
+    read_colmap,
+    read_record,
+)
+from ttt3r_ros.inputs.yaml_text import read_yaml, YamlError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 
@@ -30,6 +35,10 @@ def read_intrinsics(path: Path) -> CameraIntrinsics:
         return read_colmap(text) if is_colmap(text) else read_record(_parse(path, text))
     except CalibrationError as error:
         raise type(error)(f'{path}: {error}') from error
+    except MALFORMED as error:
+        raise CalibrationError(
+            f'{path}: the calibration is incomplete or malformed: {error!r}'
+        ) from error
 
 
 def read_mount(path: Path) -> Array | None:
@@ -81,10 +90,9 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     if text.lstrip().startswith('<'):
         raise CalibrationError('XML is not read: write the calibration as YAML or JSON')
     try:
-        record = next(yaml.safe_load_all(text), None)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = ' '.join(str(error).split())
-        raise CalibrationError(f'cannot read {path} as a calibration: {reason}') from error
+        record = read_yaml(text)
+    except YamlError as error:
+        raise CalibrationError(f'cannot read {path} as a calibration: {error}') from error
     if not isinstance(record, dict):
         raise CalibrationError('no calibration: needed is camera.json or ROS YAML')
     return record

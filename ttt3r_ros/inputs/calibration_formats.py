@@ -24,6 +24,9 @@ from ttt3r_ros.intrinsics import (
 
 Record = Mapping[str, Any]
 
+# What a reader raises where a file holds other values than its format has.
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
 # Camera models of COLMAP, which Nerfstudio uses too: the parameters in their order.
 COLMAP_MODELS = {
     'SIMPLE_PINHOLE': ('f', 'cx', 'cy'),
@@ -42,18 +45,11 @@ def read_record(record: Record) -> CameraIntrinsics:
     Read a calibration of any known format.
 
     :param record: the fields of the file.
-    :raises CalibrationError: when the format is not known, or something is missing.
+    :raises CalibrationError: when the format is not known; or another of MALFORMED.
     """
     for recognises, reader in FORMATS:
         if recognises(record):
-            try:
-                return reader(record)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                if isinstance(error, CalibrationError):
-                    raise
-                raise CalibrationError(
-                    f'the calibration is incomplete or malformed: {error!r}'
-                ) from error
+            return reader(record)
     return CameraIntrinsics.from_record(record)
 
 
@@ -73,6 +69,7 @@ def read_colmap(text: str) -> CameraIntrinsics:
 
     :param text: is_colmap.
     :raises CalibrationError: when it has several cameras, or one of an unknown model.
+    :raises ValueError: when a number is none.
     """
     lines = _content(text)
     if len(lines) > 1:

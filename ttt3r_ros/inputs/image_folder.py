@@ -14,10 +14,9 @@ import re
 from ttt3r_ros.image_formats import (
     fitted_range,
     FULL_RANGE,
-    UnsupportedImage,
     upright_rgb,
     ValueRange,
-    wide_grey,
+    wide_values,
 )
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, NONE_GIVEN
 from ttt3r_ros.intrinsics import CameraIntrinsics
@@ -83,19 +82,19 @@ class ImageFolderSource:
             try:
                 with path.open('rb') as file:
                     rgb, orientation = upright_rgb(file, self._range)
-            except (OSError, UnsupportedImage) as error:
+            except (OSError, ValueError) as error:  # ValueError: a name that no file can have
                 yield BadFrame(f'image {path.name}: {error}')
             else:
                 yield InputFrame(index, self._stamps_ns[index], rgb, orientation=orientation)
 
 
 def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
-    """Fit one range to images of 16 bit grey, by some of them, and tell it."""
+    """Fit one range to images of 16 bits, by some of them, and tell it."""
     step = max(1, len(files) // IMAGES_TO_FIT_A_RANGE)
     wide = []
     for path in files[::step][:IMAGES_TO_FIT_A_RANGE]:
-        with suppress(OSError), path.open('rb') as file:
-            if (values := wide_grey(file)) is not None:
+        with suppress(OSError, ValueError), path.open('rb') as file:
+            if (values := wide_values(file)) is not None:
                 wide.append(values)
     if not wide:
         return FULL_RANGE, []

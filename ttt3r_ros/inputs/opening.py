@@ -39,7 +39,7 @@ from ttt3r_ros.units import NANOSECONDS
 if TYPE_CHECKING:
     from ttt3r_ros.inputs.bag import BagSource
 
-BAG_SUFFIXES = ('.db3', '.mcap')
+BAG_NAME = re.compile(r'.*\.(db3|mcap)(\.zstd)?')
 DEFAULT_IMAGE_FPS = 1.0
 
 
@@ -99,9 +99,9 @@ def is_bag(path: Path) -> bool:
     :param path: any path.
     """
     if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix in BAG_SUFFIXES]
-        return (bool(files) and not is_sequence(path)) or (path / 'metadata.yaml').is_file()
-    return path.suffix in BAG_SUFFIXES
+        holds_bag = any(BAG_NAME.fullmatch(file.name) for file in path.iterdir())
+        return (holds_bag and not is_sequence(path)) or (path / 'metadata.yaml').is_file()
+    return BAG_NAME.fullmatch(path.name) is not None
 
 
 def open_bag(path: Path, topic: str, with_intrinsics: bool = True) -> BagSource:

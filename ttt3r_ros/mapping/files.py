@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.home import expanded
 from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
@@ -20,15 +21,19 @@ class PathError(UserError):
     """A path leads out of the folder of maps, or cannot be used."""
 
 
+class EmptyMap(UserError):
+    """There is nothing to save; an empty file would only replace a map."""
+
+
 def confined(directory: str, name: str) -> Path:
     """
     Return the path of a file in the folder of maps, with `..` and links resolved.
 
     :param directory: the folder; `~` is the user's home.
     :param name: relative to it, or absolute inside it.
-    :raises PathError: when it leads out of it.
+    :raises UserError: when it leads out of it, or the user has no home.
     """
-    folder = Path(directory).expanduser().resolve()
+    folder = expanded(directory).resolve()
     path = (folder / name).resolve()
     if path == folder or not path.is_relative_to(folder):
         raise PathError(f'{name!r} does not lie inside map_directory {folder}')
@@ -41,10 +46,12 @@ def save(mapper: Mapper, path: Path) -> str:
 
     :param path: of the file; its folder is made.
     :returns: what was written, for the user.
-    :raises UserError: why nothing was written.
+    :raises UserError: why nothing was written; a file that was there stays as it was.
     """
-    _make_folder(path)
     stored = mapper.stored()
+    if not len(stored.cloud.points):
+        raise EmptyMap(f'the map is empty: {path} is not written')
+    _make_folder(path)
     with atomic_file(path) as file:
         write_map(file, stored)
     remembers = 'with' if stored.track is not None else 'without'
@@ -72,12 +79,14 @@ def export(mapper: Mapper, path: Path) -> str:
 
     :param path: ends in .ply or .pcd; its folder is made.
     :returns: what was written, for the user.
-    :raises UserError: why nothing was written.
+    :raises UserError: why nothing was written; a file that was there stays as it was.
     """
     if path.suffix.lower() not in EXPORTS:
         raise PathError(f'export_file must end in {" or ".join(EXPORTS)}, not {path.name!r}')
-    _make_folder(path)
     cloud = mapper.map.voxels.points()
+    if not len(cloud.points):
+        raise EmptyMap(f'the map is empty: {path} is not written')
+    _make_folder(path)
     with atomic_file(path) as file:
         EXPORTS[path.suffix.lower()](file, cloud)
     return f'wrote {path}: {len(cloud.points)} points'

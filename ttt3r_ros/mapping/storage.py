@@ -142,12 +142,25 @@ def _check_header(path: Path, metadata: dict[str, str]) -> None:
 
 
 def _cloud(tensors: dict[str, Tensor]) -> VoxelCloud:
-    points, colors, confidence = (tensors[name] for name in CLOUD)
-    sizes = [(len(points), 3), (len(points), 3), (len(points),)]
-    for tensor, size, kind in zip((points, colors, confidence), sizes, CLOUD.values()):
-        if tuple(tensor.shape) != size or tensor.dtype != kind:
-            raise ValueError(f'its cloud has a part of {tuple(tensor.shape)} {tensor.dtype}')
-    return VoxelCloud(points.numpy(), colors.numpy(), confidence.numpy())
+    count = tensors['points'].shape[0] if tensors['points'].dim() else 0
+    sizes = (count, 3), (count, 3), (count,)
+    points, colors, confidence = (
+        _part(tensors, name, size, kind).numpy()
+        for (name, kind), size in zip(CLOUD.items(), sizes)
+    )
+    return VoxelCloud(points, colors, confidence)
+
+
+def _part(
+    tensors: dict[str, Tensor], name: str, size: tuple[int, ...], kind: torch.dtype
+) -> Tensor:
+    """Return a tensor whose size, type and numbers are sensible."""
+    tensor = tensors[name]
+    if tuple(tensor.shape) != size or tensor.dtype != kind:
+        raise ValueError(f'its {name} is {tuple(tensor.shape)} {tensor.dtype}')
+    if not tensor.isfinite().all():
+        raise ValueError(f'its {name} is not finite')
+    return tensor
 
 
 def _track(tensors: dict[str, Tensor]) -> StoredTrack | None:
@@ -158,19 +171,25 @@ def _track(tensors: dict[str, Tensor]) -> StoredTrack | None:
         for name, tensor in tensors.items()
         if name.startswith('state.')
     }
-    segment, frames = (int(value) for value in tensors['numbers'])
-    map_T_world = tensors['map_T_world'].numpy().reshape(4, 4)
-    place = Similarity(map_T_world, float(tensors['scale']))
+    segment, frames = _part(tensors, 'numbers', (2,), torch.int64).tolist()
+    map_T_world = _part(tensors, 'map_T_world', (4, 4), torch.float64).numpy()
+    scale = float(_part(tensors, 'scale', (), torch.float64))
+    if scale <= 0:
+        raise ValueError(f'its scale is {scale}')
+    place = Similarity(map_T_world, scale)
+    _part(named, 'frames_seen', (), torch.int64)
     return StoredTrack(RecurrentState.from_tensors(named), place, segment, frames)
 
 
 def _occupancy(tensors: dict[str, Tensor]) -> Occupancy | None:
     if 'occupancy' not in tensors:
         return None
-    cells, place = tensors['occupancy'], tensors['occupancy_place']
-    if cells.dtype != torch.int8 or cells.dim() != 2 or not place.isfinite().all():
+    cells = tensors['occupancy']
+    if cells.dtype != torch.int8 or cells.dim() != 2:
         raise ValueError(f'its occupancy grid is {tuple(cells.shape)} {cells.dtype}')
-    resolution, x, y = place.tolist()
+    resolution, x, y = _part(tensors, 'occupancy_place', (3,), torch.float64).tolist()
+    if resolution <= 0:
+        raise ValueError(f'its occupancy grid has cells of {resolution} m')
     return Occupancy(cells.numpy(), resolution, x, y)
 
 

@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+import math
 from typing import Any
 
 from ttt3r_ros.errors import UserError
+
+# A file may claim any size: beyond these it is damaged, and would be built for hours.
+MOST_DEPTH = 128
+MOST_SIZE = 2**16
 
 PRESETS = ('published_512', 'published_224', 'base', 'small', 'tiny')
 
@@ -64,6 +69,7 @@ class Architecture:
 
         :raises ArchitectureError: naming the sizes.
         """
+        self._check_bounds()
         if self.head not in ('dpt', 'linear'):
             raise ArchitectureError(f'head is {self.head!r}, it must be dpt or linear')
         if len(self.dpt_layer_widths) != 4:
@@ -77,6 +83,19 @@ class Architecture:
         _check_heads('encoder', self.encoder_width, self.encoder_heads)
         _check_heads('decoder', self.decoder_width, self.decoder_heads)
         _check_heads('state decoder', self.decoder_width, self.state_heads)
+
+    def _check_bounds(self) -> None:
+        for name, value in vars(self).items():
+            sizes = value if isinstance(value, tuple) else (value,)
+            if any(type(size) is int for size in sizes) or isinstance(value, tuple):
+                depth = name.endswith('_depth')
+                low, high = (0, MOST_DEPTH) if depth else (1, MOST_SIZE)
+                if not all(type(size) is int and low <= size <= high for size in sizes):
+                    raise ArchitectureError(f'{name} is {value!r}, allowed is {low} to {high}')
+        if len(self.stem_widths) > 4:
+            raise ArchitectureError(f'{len(self.stem_widths)} stem convolutions, at most 4 fit')
+        if not (math.isfinite(self.rotary_base) and self.rotary_base > 0):
+            raise ArchitectureError(f'rotary_base is {self.rotary_base}, it must be positive')
 
     def check_ray_encoder(self) -> None:
         """

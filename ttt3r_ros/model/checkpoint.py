@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 import torch
 from torch import Tensor
 
+from ttt3r_ros.home import expanded
 from ttt3r_ros.model.architecture import Architecture, ArchitectureError
 from ttt3r_ros.model.layers import rounded_to_int8
 from ttt3r_ros.model.network import Network
@@ -99,7 +100,7 @@ def resolve_checkpoint(name_or_path: str) -> Path:
                 f'ttt3r weights fetch {name_or_path}'
             )
         return found
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if not path.is_file():
         raise CheckpointError(
             f'there is no checkpoint file {path}; give a .safetensors or .pth file, or one of '

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+import re
 import resource
 import threading
 import time
@@ -18,7 +19,13 @@ import torch
 
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.graph.belief import LoopCounts
-from ttt3r_ros.node.interface import Cause, DiagnosticKey, DROPPED_KEY, State
+from ttt3r_ros.node.interface import (
+    Cause,
+    DiagnosticKey,
+    DROPPED_KEY,
+    NOT_ACTIVE,
+    State,
+)
 from ttt3r_ros.node.starvation import waited_s, waiting_part
 from ttt3r_ros.settings import DiagnosticsSettings
 
@@ -35,6 +42,10 @@ STARVED_PART = 0.3
 # The same cause is logged again only after so long.
 THROTTLE_S = 5.0
 NOTE_S = 60.0
+MOST_REPORTED = 100
+
+# Stamps and counts in the text of one cause differ each time.
+NUMBERS = re.compile(r'[-+.0-9]+')
 
 # A failure this recent counts as present.
 RECENT_S = 3.0
@@ -212,7 +223,7 @@ class Health:
     ) -> tuple[State, str]:
         """Return the state and, unless it is OK, the most telling cause."""
         if not around.active:
-            return State.STALE, 'the node is not active'
+            return State.STALE, NOT_ACTIVE
         if around.failure:
             return State.LOST, around.failure
         if around.paused:
@@ -222,7 +233,7 @@ class Health:
         if now - newest > settings.stale_timeout:
             if around.loading:
                 return State.STALE, 'the network is being loaded'
-            if troubles and not around.clock_is_silent:
+            if troubles and self._images_come(now) and not around.clock_is_silent:
                 return State.LOST, troubles[-1]
             return State.STALE, self._why_nothing_comes(now, around)
         if self._lost:
@@ -246,15 +257,18 @@ class Health:
             return State.DEGRADED, f'rate: {mapped:.2f} images a second are mapped'
         return State.OK, ''
 
-    def _why_nothing_comes(self, now: float, around: Surroundings) -> str:
+    def _images_come(self, now: float) -> bool:
         arrivals = self._window.arrivals
+        return bool(arrivals) and now - arrivals[-1] <= RECENT_S
+
+    def _why_nothing_comes(self, now: float, around: Surroundings) -> str:
         if around.clock_is_silent:
             return 'use_sim_time is set, but nothing publishes /clock'
         if around.incompatible_qos:
             return f'images of {around.image_topic} are not received: {around.incompatible_qos}'
         if not around.publishers:
             return f'nothing publishes {around.image_topic}: check the name and remaps'
-        if not arrivals or now - arrivals[-1] > RECENT_S:
+        if not self._images_come(now):
             return (
                 f'{around.image_topic} has {around.publishers} publisher(s), but no image comes: '
                 'is the camera on? are large messages lost (docs/node.md, Fast DDS profile)?'
@@ -301,6 +315,11 @@ def memory_mb() -> dict[DiagnosticKey, str]:
     return memory
 
 
+def without_numbers(text: str) -> str:
+    """Return what texts about one cause have in common."""
+    return NUMBERS.sub('', text)
+
+
 class Reporter:
     """Count faults and log them, each kind at most once an interval."""
 
@@ -315,6 +334,8 @@ class Reporter:
         self._health = health
         self._lock = threading.Lock()
         self._logged: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
+        self._state = ''
 
     def mapped(self, located: LocatedFrame, arrived: float) -> None:
         """
@@ -338,6 +359,7 @@ class Reporter:
         :param explanation: one sentence.
         """
         self._health.dropped(cause, explanation)
+        self._report(explanation)
         self._log(cause.text, f'{explanation}; image dropped')
 
     def warn(self, subject: str, explanation: str) -> None:
@@ -348,7 +370,32 @@ class Reporter:
         :param explanation: one sentence.
         """
         self._health.warn(subject, explanation)
+        self._report(explanation)
         self._log(subject, explanation)
+
+    def state(self, reason: str) -> None:
+        """
+        Log a state in which nothing is mapped, once until it changes.
+
+        :param reason: as in the diagnostics; of a fault that was reported nothing is logged again.
+            Empty: all is well.
+        """
+        cause = without_numbers(reason)
+        if cause and cause != self._state and not self._is_reported(cause):
+            self._log(cause, reason)
+        self._state = cause
+
+    def _is_reported(self, cause: str) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            known = [said for said, moment in self._reported.items() if now - moment < NOTE_S]
+        return any(cause.endswith(said) for said in known)
+
+    def _report(self, explanation: str) -> None:
+        with self._lock:
+            self._reported[without_numbers(explanation)] = time.monotonic()
+            while len(self._reported) > MOST_REPORTED:
+                del self._reported[next(iter(self._reported))]
 
     def note(self, subject: str, explanation: str) -> None:
         """

@@ -36,7 +36,7 @@ class ReceivedImage:
 
     message: not decoded yet. stamp_ns: the one to use. info: the newest calibration, or None.
     arrived: monotonic seconds. base_frame, camera_frame: names of the robot's frame and of the
-    optical one; the same for a camera alone.
+    optical one; the same for a camera alone. rectified: whether it is without distortion.
     """
 
     message: Image | CompressedImage
@@ -45,6 +45,7 @@ class ReceivedImage:
     arrived: float
     base_frame: str
     camera_frame: str
+    rectified: bool = False
 
     @property
     def frame_id(self) -> str:
@@ -72,12 +73,14 @@ class ReceivedImage:
         """
         if self.info is None:
             raise CalibrationError('no camera_info has come')
-        if self.info.header.frame_id != self.frame_id:
+        # Some drivers leave one of them empty.
+        frames = {str(self.info.header.frame_id).lstrip('/'), self.frame_id.lstrip('/'), ''}
+        if len(frames) > 2:
             raise CalibrationError(
                 f'camera_info is of the frame {self.info.header.frame_id!r}, '
                 f'the images are of {self.frame_id!r}'
             )
-        camera = messages.intrinsics_from(self.info, width, height)
+        camera = messages.intrinsics_from(self.info, width, height, self.rectified)
         if (camera.width, camera.height) != (width, height):
             raise CalibrationError(
                 f'camera_info is for {camera.width}x{camera.height}, '
@@ -114,11 +117,14 @@ class ImageInput:
         self._on_image, self._on_time_back = on_image, on_time_back
         self._info: CameraInfo | None = None
         self._first_arrival: float | None = None
+        # The newest image and its arrival, while it waits for the first calibration.
+        self._waiting: tuple[Image | CompressedImage, float] | None = None
+        compressed = settings().image_transport == 'compressed'
+        images = interface.COMPRESSED_IMAGE if compressed else interface.IMAGE
         # First: a camera that sees a subscriber of its images has one of its calibration.
         self._infos = self._subscribe(interface.CALIBRATION, self._on_info)
-        compressed = settings().image_transport == 'compressed'
         self._images = self._subscribe(
-            interface.COMPRESSED_IMAGE if compressed else interface.IMAGE,
+            images,
             self._on_message,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
         )
@@ -127,7 +133,19 @@ class ImageInput:
         self, topic: Topic, callback: Callable[[Any], None], **options: Any
     ) -> Subscription[Any]:
         qos = topic.profile(self._settings())
-        return self._node.create_subscription(topic.kind, topic.name, callback, qos, **options)
+        name = self._name_of(topic)
+        return self._node.create_subscription(topic.kind, name, callback, qos, **options)
+
+    def _name_of(self, topic: Topic) -> str:
+        """Return the name of a topic; where only `image` is remapped, of the one beside it."""
+        resolve = self._node.resolve_topic_name
+        image = resolve(interface.IMAGE.name)
+        follows = image != resolve(interface.IMAGE.name, only_expand=True)
+        if not follows or resolve(topic.name) != resolve(topic.name, only_expand=True):
+            return topic.name
+        if topic is interface.COMPRESSED_IMAGE:
+            return f'{image}/compressed'
+        return f'{image.rpartition("/")[0]}/{topic.name}'
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -161,15 +179,27 @@ class ImageInput:
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._judge(*waiting)
 
     def _on_message(self, message: Image | CompressedImage) -> None:
-        """Check the stamp of an image and pass it on; nothing is decoded here."""
+        """Pass on an image, or let it wait for its calibration; nothing is decoded here."""
         arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         given_ns = messages.nanoseconds(message.header.stamp)
         self._health.received(given_ns, (now_ns - given_ns) / NANOSECONDS)
-        if self._awaits_info(arrived):
+        if self._waiting is not None:
             self._health.dropped(Cause.AWAITS_CALIBRATION)
-            return
+            self._waiting = None
+        if self._awaits_info(arrived):
+            self._waiting = message, arrived
+        else:
+            self._judge(message, arrived)
+
+    def _judge(self, message: Image | CompressedImage, arrived: float) -> None:
+        """Pass on an image whose stamp is in order."""
+        now_ns = self._node.get_clock().now().nanoseconds
+        given_ns = messages.nanoseconds(message.header.stamp)
         verdict, stamp_ns = self.gate.judge(given_ns, now_ns, self._settings().inputs)
         if verdict is Verdict.WENT_BACK:
             self._on_time_back('the stamps of the images went back')
@@ -184,11 +214,25 @@ class ImageInput:
             )
             return
         node = self._settings()
-        camera_frame = node.camera_optical_frame or str(message.header.frame_id)
+        camera_frame = node.camera_optical_frame or str(message.header.frame_id).lstrip('/')
         base_frame = node.base_frame or camera_frame
+        if camera_frame in ('', node.map_frame, node.odom_frame):
+            self._reporter.drop(
+                Cause.NO_FRAME,
+                f'the frame_id of the images is {camera_frame!r}, which is no frame of a camera: '
+                'set it in the driver, or the parameter camera_optical_frame',
+            )
+            return
         self._on_image(
-            ReceivedImage(message, stamp_ns, self._info, arrived, base_frame, camera_frame)
+            ReceivedImage(
+                message, stamp_ns, self._info, arrived, base_frame, camera_frame, self._rectified
+            )
         )
+
+    @property
+    def _rectified(self) -> bool:
+        """Return whether the images are without distortion, as their topic says."""
+        return self.topic.removesuffix('/compressed').rpartition('/')[2].startswith('image_rect')
 
     def _awaits_info(self, now: float) -> bool:
         if self._info is not None:

@@ -65,8 +65,10 @@ CALIBRATION = Topic(
     CameraInfo,
     None,
     'calibration for undistortion and the rays of points; needs the size and frame_id of the '
-    'images. While it has a publisher, images are dropped until the first message, for at most '
-    '2 s. Without it the focal length is estimated',
+    'images, or no frame_id. Where only `image` is remapped, it is the topic beside that one. For '
+    'images of a topic `image_rect` its P counts. While it has a publisher, images wait for the '
+    'first message, for at most 2 s, and only the newest is mapped. Without it the focal length '
+    'is estimated',
 )
 INITIAL_POSE = Topic(
     'initialpose',
@@ -86,7 +88,8 @@ MAP_CLOUD = Topic(
     '~/map_cloud',
     PointCloud2,
     LATCHED,
-    'the map in `map_frame`, one point for each voxel; limited by `outputs.map_cloud_period` and '
+    'the map in `map_frame`, one point for each voxel, at most every `outputs.map_cloud_period` '
+    'while it changes and within a second after the last change; at most '
     '`outputs.map_cloud_max_points`',
 )
 DEPTH = Topic(
@@ -177,6 +180,9 @@ SERVICES = (RESET, PAUSE, SET_LOCALIZATION_MODE, SAVE_MAP, LOAD_MAP, EXPORT_CLOU
 
 
 # ---- diagnostics
+
+# The message of a node that waits for a lifecycle manager.
+NOT_ACTIVE = 'the node is not active'
 
 
 class State(Enum):
@@ -272,6 +278,11 @@ class Cause(Enum):
     BAD_STAMP = (
         'stamp too far from the clock',
         '`use_sim_time`, the clocks of the machines, or `inputs.bad_stamps`',
+    )
+    NO_FRAME = (
+        'images without a frame',
+        'the `frame_id` of the images is empty, or that of the map: set it in the driver, or '
+        '`camera_optical_frame`',
     )
     UNDECODABLE = 'image cannot be decoded', 'the log names the encoding or the fault'
     BAD_CALIBRATION = (

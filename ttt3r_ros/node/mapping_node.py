@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -26,6 +27,8 @@ from ttt3r_ros.model.checkpoint import resolve_checkpoint
 from ttt3r_ros.model.memory_need import expected_memory
 from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
 from ttt3r_ros.node import interface, messages, parameters
+from ttt3r_ros.node.autosave import Autosave
+from ttt3r_ros.node.bond import form_bond
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
 from ttt3r_ros.node.interface import Cause, State
@@ -36,11 +39,14 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
+from ttt3r_ros.node.waiting_room import WaitingRoom
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.units import NANOSECONDS
 
 HOUSEKEEPING_S = 0.5
+ROOM_S = 0.02
+LATE_S = 0.15  # half an odometry of 5 Hz and a bit: users should know what it costs
 STOP_TIMEOUT_S = 4.0
 GRAPH_THREAD = 'ttt3r_graph'
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
@@ -90,6 +96,7 @@ class MappingNode(ManagedNode):
         self._buffer = WatchedBuffer(self)
         self._worker: Worker[ReceivedImage] | None = None
         self._active = False
+        self._end_bond: Callable[[], None] | None = None
 
     @property
     def autostart(self) -> bool:
@@ -103,15 +110,22 @@ class MappingNode(ManagedNode):
         """Create everything, and begin to load the network."""
         self._check_settings()
         self._paused = False
-        self._failure = self._logged_trouble = self._checkpoint = ''
+        self._failure = self._checkpoint = ''
         self._sent_ns = 0
+        self._traced: set[tuple[type[Exception], str]] = set()
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
+        self._room = WaitingRoom(
+            self._has_transforms,
+            self._offer,
+            lambda image: self._health.dropped(Cause.NO_TRANSFORM),
+        )
         self._make_worker()
         self._make_inputs()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
             (HOUSEKEEPING_S, self._keep_house),
+            (ROOM_S, self._room.look),
             (1 / self._node_settings.tf.rate, self._send_tf),
         ):
             timer = self.create_timer(period, callback, clock=steady)
@@ -137,6 +151,9 @@ class MappingNode(ManagedNode):
             self._outputs,
             self._health,
             self._reporter,
+        )
+        self._autosave = Autosave(
+            self._pipeline, lambda: self._node_settings, self.get_logger(), self._reporter
         )
         self._worker = Worker(self._pipeline.process, self._on_failure)
         self.held.callback(self._stop_worker)
@@ -182,25 +199,36 @@ class MappingNode(ManagedNode):
         """Begin to map."""
         self._active = True
         self._health.restart()
+        if not self.autostart:
+            self._end_bond = form_bond(self)
         return super().on_activate(state)
 
     @logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop mapping; the map stays."""
-        self._active = False
+        self._deactivate()
         if self._worker is not None:
             self._worker.clear()
+        self._room.clear()
         return super().on_deactivate(state)
+
+    def _deactivate(self) -> None:
+        self._active = False
+        end_bond, self._end_bond = self._end_bond, None
+        if end_bond is not None:
+            end_bond()
 
     def release(self) -> None:
         """Undo what configuring did, however far it came."""
-        self._active = False
+        self._deactivate()
         super().release()
 
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
         self._frames.stop_waiting()
         self._pipeline.begin_epoch()
+        if worker is not None:
+            worker.post(self._autosave.save)
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
         self._pipeline.close()
@@ -212,8 +240,31 @@ class MappingNode(ManagedNode):
             self._health.dropped(Cause.NOT_ACTIVE)
         elif self._paused:
             self._health.dropped(Cause.PAUSED)
-        elif self._worker.offer(image):
-            self._health.dropped(Cause.NEWER_IMAGE)
+        else:
+            self._room.put(image)
+
+    def _offer(self, image: ReceivedImage) -> None:
+        if self._worker is not None and self._worker.offer(image):
+            ready = self._pipeline.ready
+            self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
+
+    def _has_transforms(self, image: ReceivedImage) -> bool:
+        """Return whether TF knows where an image was taken, or it has waited long enough."""
+        node = self._node_settings
+        waited_s = time.monotonic() - image.arrived
+        if waited_s >= node.tf.timeout:
+            return True
+        needed = [(image.base_frame, image.camera_frame)]
+        if node.odom_frame and not node.publish_odom_to_base_tf:
+            needed.append((node.odom_frame, image.base_frame))
+        known = all(a == b or self._frames.knows(a, b, image.stamp_ns) for a, b in needed)
+        if known and waited_s > LATE_S:
+            self._reporter.warn(
+                'late transforms',
+                f'images wait {waited_s:.2f} s for TF: the odometry is slow, or late '
+                f'(parameter tf.timeout, {node.tf.timeout:g} s, bounds it)',
+            )
+        return known
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         wanted, given = self._node_settings.map_frame, message.header.frame_id
@@ -250,6 +301,7 @@ class MappingNode(ManagedNode):
     def _forget(self) -> None:
         """Drop the images in process."""
         self._pipeline.begin_epoch()
+        self._room.clear()
         if self._worker is not None:
             self._worker.clear()
 
@@ -278,13 +330,17 @@ class MappingNode(ManagedNode):
             self.get_logger().info(f'the network is loaded: {self._checkpoint}')
             if predictor.checkpoint_note:
                 self.get_logger().warning(predictor.checkpoint_note)
+            self._autosave.load()
 
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
             return  # ROS was shut down; the worker ends, too
-        trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._health.dropped(Cause.INTERNAL, f'internal error: {error!r}')
-        self.get_logger().error(f'internal error, image dropped\n{trace}')
+        self._reporter.drop(Cause.INTERNAL, f'internal error: {error!r}')
+        place = repr(traceback.extract_tb(error.__traceback__)[-1:])
+        if (type(error), place) not in self._traced:
+            self._traced.add((type(error), place))
+            trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
+            self.get_logger().error(f'internal error, logged once\n{trace}')
 
     def _send_tf(self) -> None:
         """Send map to odom, whatever the worker does."""
@@ -303,6 +359,9 @@ class MappingNode(ManagedNode):
     def _keep_house(self) -> None:
         if self._active:
             self._post(self._pipeline.catch_up)
+            if self._node_settings.autosave_period:
+                self._post(self._autosave.save_when_due)
+        self._frames.notice_lost_publishers()
         around = self._surroundings()
         if around.conflict:
             self._reporter.warn('second parent', around.conflict)
@@ -318,12 +377,10 @@ class MappingNode(ManagedNode):
         self._log_trouble(status)
 
     def _log_trouble(self, status: DiagnosticStatus) -> None:
-        """Log a state in which nothing is mapped, once until it changes."""
+        """Log why nothing is mapped."""
         nothing_mapped = status.level in (State.LOST.level, State.STALE.level)
         trouble = status.message if self._active and nothing_mapped else ''
-        if trouble and trouble != self._logged_trouble:
-            self.get_logger().warning(trouble)
-        self._logged_trouble = trouble
+        self._reporter.state(trouble)
 
     def _surroundings(self) -> Surroundings:
         simulated = self.get_parameter('use_sim_time').value
@@ -361,6 +418,13 @@ class MappingNode(ManagedNode):
         settings = self._settings
         if settings.node.publish_odom_to_base_tf and not settings.node.odom_frame:
             raise UserError('publish_odom_to_base_tf needs an odom_frame')
+        node = settings.node
+        frames = [f for f in (node.map_frame, node.odom_frame, node.base_frame) if f]
+        if len(set(frames)) < len(frames) or not node.map_frame:
+            raise UserError(
+                'map_frame, odom_frame and base_frame must be different frames, not '
+                f'{node.map_frame!r}, {node.odom_frame!r} and {node.base_frame!r}'
+            )
         checkpoint = settings.model.checkpoint
         if self._build_mapper is build_mapper and checkpoint != RANDOM_CHECKPOINT:
             resolve_checkpoint(checkpoint)

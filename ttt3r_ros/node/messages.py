@@ -131,12 +131,15 @@ def rgb_from_compressed(message: CompressedImage) -> Pixels:
     return rgb_from_encoded(io.BytesIO(data))
 
 
-def intrinsics_from(message: CameraInfo, width: int = 0, height: int = 0) -> CameraIntrinsics:
+def intrinsics_from(
+    message: CameraInfo, width: int = 0, height: int = 0, rectified: bool = False
+) -> CameraIntrinsics:
     """
     Read a calibration; binning and region of interest are applied.
 
     :param width: of its images, pixels; used where the message has the size 0x0.
     :param height: of its images, pixels.
+    :param rectified: whether they are without distortion, so that P counts.
     :raises CalibrationError: when it is empty or of an unknown model.
     """
     region = message.roi
@@ -149,6 +152,7 @@ def intrinsics_from(message: CameraInfo, width: int = 0, height: int = 0) -> Cam
         message.p.tolist(),
         (message.binning_x, message.binning_y),
         (region.x_offset, region.y_offset, region.width, region.height),
+        rectified,
     )
     return info.sized(width, height).intrinsics()
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
@@ -81,5 +82,6 @@ class Observer:
             return None
 
     def _look_up(self, target: str, source: str, image: ReceivedImage) -> Array:
-        timeout_s = self._settings().tf.timeout
+        waited_s = time.monotonic() - image.arrived
+        timeout_s = max(0.0, self._settings().tf.timeout - waited_s)
         return self._frames.look_up(target, source, image.stamp_ns, timeout_s)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 import time
 from typing import Any
 
@@ -22,7 +23,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.mapping.occupancy import OccupancyGrid
+from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid, UNKNOWN
 from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Reporter
@@ -34,6 +35,18 @@ from ttt3r_ros.units import NANOSECONDS
 
 PATH_PERIOD_S = 1.0
 LOOPS_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True)
+class MapAge:
+    """
+    How the map has changed.
+
+    changes: their number since the start. settled: whether the last one was a while ago.
+    """
+
+    changes: int
+    settled: bool
 
 
 class LatchedTopic:
@@ -48,18 +61,21 @@ class LatchedTopic:
         """Make it due, and treat all subscribers as new."""
         self._due = 0.0
         self._subscribers = 0
+        self._published = 0
 
-    def take_turn(self, period: float) -> bool:
+    def take_turn(self, period: float, age: MapAge) -> bool:
         """
-        Return whether to publish now; a new subscriber need not wait.
+        Return whether to publish now; a new subscriber and the last change need not wait.
 
-        :param period: least time between two turns, seconds.
+        :param period: least time between two turns while the map changes, seconds.
+        :param age: of the map.
         """
         subscribers, now = int(self._publisher.get_subscription_count()), time.monotonic()
         has_new, self._subscribers = subscribers > self._subscribers, subscribers
-        if not subscribers or not (has_new or now >= self._due):
+        has_changed = age.changes != self._published and (age.settled or now >= self._due)
+        if not subscribers or not (has_new or has_changed):
             return False
-        self._due = now + period
+        self._due, self._published = now + period, age.changes
         return True
 
     def publish(self, message: Any) -> None:
@@ -101,6 +117,7 @@ class Outputs:
         if settings().node.publish_odom_to_base_tf:
             self.odometry = self._make(interface.ODOMETRY)
         self.loop_closures = LatchedTopic(self._make(interface.LOOP_CLOSURES))
+        self._shown: Occupancy | None = None  # to subscribers, at last
         self._path = Path()
         self.restart()
 
@@ -212,17 +229,20 @@ class Outputs:
             )
         )
 
-    def publish_maps(self, mapper: Mapper, stamp_ns: int) -> None:
+    def publish_maps(self, mapper: Mapper, stamp_ns: int, age: MapAge) -> None:
         """
         Publish what is due and has subscribers; a new subscriber need not wait.
 
-        :param stamp_ns: of the newest image in the map, nanoseconds.
+        :param stamp_ns: of the newest image in the map, nanoseconds; 0 where the map is of no
+            image of this session, so that it is stamped with the time of the clock.
+        :param age: of the map.
         """
+        stamp_ns = stamp_ns or self._node.get_clock().now().nanoseconds
         header = messages.header(stamp_ns, self._settings().node.map_frame)
         self._publish_path(mapper, header)
-        self._publish_loop_closures(mapper, header)
-        self._publish_map_cloud(mapper.map, header)
-        self._publish_occupancy(mapper.map.grid, header)
+        self._publish_loop_closures(mapper, header, age)
+        self._publish_map_cloud(mapper.map, header, age)
+        self._publish_occupancy(mapper.map.grid, header, age)
 
     def _publish_path(self, mapper: Mapper, header: Header) -> None:
         now = time.monotonic()
@@ -231,13 +251,13 @@ class Outputs:
             messages.fill_path(self._path, mapper.path_of_base(), header)
             self.path.publish(self._path)
 
-    def _publish_loop_closures(self, mapper: Mapper, header: Header) -> None:
-        if self.loop_closures.take_turn(LOOPS_PERIOD_S):
+    def _publish_loop_closures(self, mapper: Mapper, header: Header, age: MapAge) -> None:
+        if self.loop_closures.take_turn(LOOPS_PERIOD_S, age):
             self.loop_closures.publish(messages.loop_closures(mapper.key_frames(), header))
 
-    def _publish_map_cloud(self, world: WorldMap, header: Header) -> None:
+    def _publish_map_cloud(self, world: WorldMap, header: Header, age: MapAge) -> None:
         node = self._settings().node
-        if not self.map_cloud.take_turn(node.outputs.map_cloud_period):
+        if not self.map_cloud.take_turn(node.outputs.map_cloud_period, age):
             return
         cloud = world.snapshot().points()
         stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
@@ -247,9 +267,14 @@ class Outputs:
             )
         )
 
-    def _publish_occupancy(self, grid: OccupancyGrid, header: Header) -> None:
-        node = self._settings().node
-        if self.occupancy is None or not self.occupancy.take_turn(node.outputs.occupancy_period):
+    def _publish_occupancy(self, grid: OccupancyGrid, header: Header, age: MapAge) -> None:
+        period = self._settings().node.outputs.occupancy_period
+        if self.occupancy is None or not self.occupancy.take_turn(period, age):
+            return
+        if not len(grid) and self._shown is not None:
+            # Nav2 keeps the last grid: what a reset deleted is unknown again.
+            unknown = replace(self._shown, cells=np.full_like(self._shown.cells, UNKNOWN))
+            self.occupancy.publish(messages.occupancy_grid(unknown, header))
             return
         if not len(grid):
             self._reporter.note(
@@ -264,7 +289,8 @@ class Outputs:
                 'the occupancy grid has its largest size, occupancy.max_side: the side far from '
                 'the robot is dropped',
             )
-        self.occupancy.publish(messages.occupancy_grid(grid.occupancy(), header))
+        self._shown = grid.occupancy()
+        self.occupancy.publish(messages.occupancy_grid(self._shown, header))
 
     def _maps(self) -> list[LatchedTopic]:
         topics = (self.map_cloud, self.occupancy, self.loop_closures)

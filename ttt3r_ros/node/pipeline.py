@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+import time
 
 import torch
 
@@ -21,7 +22,7 @@ from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.interface import Cause
 from ttt3r_ros.node.observer import Observer
-from ttt3r_ros.node.outputs import Outputs
+from ttt3r_ros.node.outputs import MapAge, Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
@@ -29,6 +30,9 @@ from ttt3r_ros.tracking.tracker import BadPrediction
 
 # Longest time that no image is mapped for the sake of what moves with a correction.
 CATCH_UP_S = 0.1
+
+# Subscribers shall have the last change within a second; a timer of half a second looks.
+SETTLED_S = 0.4
 
 CAUSES: dict[type[UserError], Cause] = {
     UnsupportedImage: Cause.UNDECODABLE,
@@ -67,6 +71,7 @@ class Pipeline:
         self._health, self._reporter = health, reporter
         self._mapper: Mapper | None = None
         self._newest_ns = 0
+        self._changes, self._changed = 0, 0.0
 
     @property
     def ready(self) -> bool:
@@ -117,7 +122,7 @@ class Pipeline:
     def reset(self) -> str:
         """Delete the map; return a sentence for the user."""
         self.mapper.reset()
-        self._outputs.restart()
+        self._begin_map()
         self._health.restart()
         return 'the map is empty'
 
@@ -128,8 +133,21 @@ class Pipeline:
         :raises UserError: why nothing was changed.
         """
         read = files.load(self.mapper, path)
-        self._outputs.restart()
+        self._begin_map()
         return read
+
+    def _begin_map(self) -> None:
+        self._newest_ns = 0
+        self._outputs.restart()
+        self._note_change()
+
+    def _note_change(self) -> None:
+        self._changes, self._changed = self._changes + 1, time.monotonic()
+
+    @property
+    def changes(self) -> int:
+        """Return how often the map has changed."""
+        return self._changes
 
     def place_base(self, map_T_base: Array) -> None:
         """
@@ -167,15 +185,24 @@ class Pipeline:
         self._outputs.publish(located, image.base_frame, image.camera_frame)
         self._reporter.mapped(located, image.arrived)
         mapper.integrate()
+        self._note_change()
         self.publish_maps()
 
     def catch_up(self) -> None:
         """Move the map to where it belongs, and publish it."""
-        if self._mapper is not None:
-            self._mapper.catch_up(CATCH_UP_S)
-            self.publish_maps()
+        if self._mapper is None:
+            return
+        moves = self._mapper.correct() or not self._mapper.map.follows
+        self._mapper.catch_up(CATCH_UP_S)
+        if moves:
+            self._note_change()
+        self.publish_maps()
 
     def publish_maps(self) -> None:
         """Publish what moves with corrections, as far as it is due and has subscribers."""
-        if self._mapper is not None and self._newest_ns:
-            self._outputs.publish_maps(self._mapper, self._newest_ns)
+        if self._mapper is None or not self._changes:
+            return
+        # A snapshot may lack what changed last: the next one is of another generation, then.
+        changes = self._changes + self._mapper.map.generation
+        age = MapAge(changes, time.monotonic() - self._changed >= SETTLED_S)
+        self._outputs.publish_maps(self._mapper, self._newest_ns, age)

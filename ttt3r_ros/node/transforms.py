@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+import random
 import threading
 import time
 
@@ -21,7 +23,8 @@ from ttt3r_ros.node import messages
 
 POLL_S = 0.01
 
-# After a foreign transform of one of our frames we send none for so long.
+# After a foreign transform of one of our frames we send none for so long, or up to twice as long:
+# of two nodes that both yield, one begins again first, and the other one goes on yielding.
 CONFLICT_S = 5.0
 
 # At 100 Hz our own transforms come back within this many.
@@ -30,6 +33,25 @@ REMEMBERED_STAMPS = 500
 
 class TransformMissing(UserError):
     """TF has no transform at the stamp of an image."""
+
+
+@dataclass(frozen=True)
+class ForeignParent:
+    """
+    A parent that another node gave to a frame of ours.
+
+    until: monotonic seconds; we send none before; infinite where it is static. patience_s: so long
+    after the last transform.
+    """
+
+    parent: str
+    until: float
+    patience_s: float
+
+    @property
+    def is_static(self) -> bool:
+        """Return whether it was latched."""
+        return self.until == float('inf')
 
 
 class WatchedBuffer(Buffer):
@@ -49,7 +71,7 @@ class WatchedBuffer(Buffer):
         super().__init__(node=node)
         self._lock = threading.Lock()
         self._own_stamps: dict[str, deque[int]] = {}
-        self._foreign: dict[str, tuple[str, float]] = {}
+        self._foreign: dict[str, ForeignParent] = {}
 
     def forget_claims(self) -> None:
         """Stop watching all frames."""
@@ -90,25 +112,40 @@ class WatchedBuffer(Buffer):
 
         :param child: a frame that was claimed.
         """
-        parent, moment = self._foreign.get(child, ('', 0.0))
-        return parent if parent and time.monotonic() - moment < CONFLICT_S else None
+        foreign = self._foreign.get(child)
+        return foreign.parent if foreign and time.monotonic() < foreign.until else None
+
+    def has_static_conflict(self) -> bool:
+        """Return whether the other parent of a frame of ours is static."""
+        return any(foreign.is_static for foreign in list(self._foreign.values()))
+
+    def forget_static_conflicts(self) -> None:
+        """Forget static parents; those of nodes that are still there come again."""
+        with self._lock:
+            self._foreign = {c: f for c, f in self._foreign.items() if not f.is_static}
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Store a transform of the topic."""
-        self._notice(transform, time.monotonic())
+        self._notice(transform, static=False)
         super().set_transform(transform, authority)
 
     def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
-        """Store a static transform of the topic; it stays for ever."""
-        self._notice(transform, float('inf'))
+        """Store a static transform of the topic."""
+        self._notice(transform, static=True)
         super().set_transform_static(transform, authority)
 
-    def _notice(self, transform: TransformStamped, moment: float) -> None:
+    def _notice(self, transform: TransformStamped, static: bool) -> None:
+        child, now = transform.child_frame_id, time.monotonic()
         with self._lock:
-            own = self._own_stamps.get(transform.child_frame_id)
+            own = self._own_stamps.get(child)
             if own is None or messages.nanoseconds(transform.header.stamp) in own:
                 return
-        self._foreign[transform.child_frame_id] = (transform.header.frame_id, moment)
+            before = self._foreign.get(child)
+            patience_s = CONFLICT_S * random.uniform(1, 2)
+            if before is not None and now < before.until:
+                patience_s = before.patience_s
+            until = float('inf') if static else now + patience_s
+            self._foreign[child] = ForeignParent(transform.header.frame_id, until, patience_s)
 
 
 class FrameTree:
@@ -126,6 +163,7 @@ class FrameTree:
         self._node = node
         self._listener = TransformListener(self.buffer, node)
         self._broadcaster = TransformBroadcaster(node)
+        self._static_publishers: set[bytes] = set()
         self._closing = threading.Event()
 
     def stop_waiting(self) -> None:
@@ -137,6 +175,19 @@ class FrameTree:
         self._closing.set()
         self._listener.unregister()
         self._node.destroy_publisher(self._broadcaster.pub_tf)
+
+    def notice_lost_publishers(self) -> None:
+        """Listen anew where the publisher of a static second parent may have gone."""
+        topic = self._listener.tf_static_sub.topic_name
+        present = {
+            bytes(publisher.endpoint_gid)
+            for publisher in self._node.get_publishers_info_by_topic(topic)
+        }
+        lost, self._static_publishers = self._static_publishers - present, present
+        if lost and self.buffer.has_static_conflict():
+            self._listener.unregister()
+            self.buffer.forget_static_conflicts()
+            self._listener = TransformListener(self.buffer, self._node)
 
     def look_up(self, target: str, source: str, stamp_ns: int, timeout_s: float) -> Array:
         """
@@ -161,6 +212,20 @@ class FrameTree:
                         f'no transform from {source!r} to {target!r} at the stamp of the '
                         f'image: {error}'
                     ) from error
+
+    def knows(self, target: str, source: str, stamp_ns: int) -> bool:
+        """
+        Return whether a transform can be looked up at once.
+
+        :param target: name of a frame.
+        :param source: name of a frame.
+        :param stamp_ns: nanoseconds.
+        """
+        try:
+            self.look_up(target, source, stamp_ns, 0.0)
+        except TransformMissing:
+            return False
+        return True
 
     def send(self, parent: str, child: str, parent_T_child: Array, stamp_ns: int) -> bool:
         """

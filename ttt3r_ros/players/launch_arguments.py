@@ -178,4 +178,5 @@ REPLAY = (
     replace(of_knob(PlayerSettings, 'input'), name='bag', default=None),
     of_knob(PlayerSettings, 'rate'),
     of_knob(PlayerSettings, 'loop'),
+    replace(of_knob(PlayerSettings, 'wait_for_mapping'), default='300.0'),
 )

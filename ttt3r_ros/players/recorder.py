@@ -36,6 +36,7 @@ from ttt3r_ros.mapping.occupancy_files import (
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.qos import LATCHED
+from ttt3r_ros.players.readiness import has_loaded, is_of_mapping
 from ttt3r_ros.players.replay import RECORDER_READY
 from ttt3r_ros.settings import RecorderSettings
 from ttt3r_ros.trajectory import Trajectory, write_trajectory
@@ -143,14 +144,13 @@ class Recorder(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name.endswith(': mapping'):
+            if is_of_mapping(status):
                 self._state = status.message
                 self._announce_ready(status)
 
     def _announce_ready(self, status: DiagnosticStatus) -> None:
         """Log once that the mapping node is ready, or has failed."""
-        loaded = any(value.key == 'checkpoint' and value.value for value in status.values)
-        if not self._is_ready and (loaded or status.level == DiagnosticStatus.ERROR):
+        if not self._is_ready and has_loaded(status):
             self._is_ready = True
             self._ready.publish(Empty())
 

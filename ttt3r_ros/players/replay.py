@@ -26,6 +26,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.qos import CLOCK, LATCHED
+from ttt3r_ros.players.readiness import MappingReady
 from ttt3r_ros.settings import ReplaySettings
 from ttt3r_ros.units import NANOSECONDS
 
@@ -64,6 +65,19 @@ class Item:
     publish: Callable[[int], None]
 
 
+@dataclass(frozen=True)
+class Awaited:
+    """
+    A node that is awaited before the start.
+
+    name: for messages. is_ready: returns whether it is. patience_s: longest time, seconds.
+    """
+
+    name: str
+    is_ready: Callable[[], bool]
+    patience_s: float
+
+
 class Stopped(Exception):
     """The node has been requested to end."""
 
@@ -96,8 +110,15 @@ class Replay:
         self.done: Future[None] = Future()
         self._node, self._items, self._settings = node, items, settings
         self._has_subscriber, self._truth = has_subscriber, truth
-        self._recorder_ready, self._patience_s = threading.Event(), settings.wait_for_recorder
+        self._recorder_ready = threading.Event()
+        self._awaited = []
+        if settings.wait_for_mapping:
+            ready = MappingReady(node).is_set
+            self._awaited.append(Awaited('mapping node', ready, settings.wait_for_mapping))
         if settings.wait_for_recorder:
+            self._awaited.append(
+                Awaited('recorder', self._is_recorded, settings.wait_for_recorder)
+            )
             node.create_subscription(
                 Empty, RECORDER_READY, lambda _: self._recorder_ready.set(), LATCHED
             )
@@ -174,12 +195,17 @@ class Replay:
         self._run_time(time_ns)
         while self._settings.wait_for_subscriber and not self._has_subscriber():
             self._hold_time(time_ns)
-        patience_s, self._patience_s = self._patience_s, 0.0  # in later loops no more
-        end = time.monotonic() + patience_s
-        while patience_s and not self._is_recorded():
+        awaited, self._awaited = self._awaited, []  # in later loops no more
+        for each in awaited:
+            self._wait_for(each, time_ns)
+
+    def _wait_for(self, awaited: Awaited, time_ns: int) -> None:
+        end = time.monotonic() + awaited.patience_s
+        while not awaited.is_ready():
             if time.monotonic() > end:
                 self._node.get_logger().warning(
-                    f'no recorder was ready within {patience_s:g} s: starting without'
+                    f'no {awaited.name} was ready within {awaited.patience_s:g} s: starting '
+                    'without'
                 )
                 return
             self._hold_time(time_ns)

@@ -11,6 +11,7 @@ import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
@@ -271,7 +272,7 @@ def calibration(rig, **changes):
         ({'k': [0.0] * 9, 'p': [0.0] * 12}, 'not calibrated'),
         ({'distortion_model': 'fish', 'd': [0.1]}, "distortion model 'fish'"),
         ({'width': 32}, 'camera_info is for 32x48'),
-        ({'header': CameraInfo().header}, "camera_info is of the frame ''"),
+        ({'header': Header(frame_id='lidar')}, "camera_info is of the frame 'lidar'"),
     ],
 )
 def test_an_unusable_calibration_is_said_and_the_focal_length_estimated(rig, poses, changes, said):

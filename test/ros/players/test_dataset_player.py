@@ -5,6 +5,7 @@ import array
 import itertools
 import subprocess
 import sys
+import threading
 
 from builtin_interfaces.msg import Time
 import cv2
@@ -23,6 +24,7 @@ from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.geometry import transform
 from ttt3r_ros.inputs.source import InputError
+from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.node import messages
 from ttt3r_ros.players.dataset_player import DatasetPlayer, first_seconds, message_class
 from ttt3r_ros.players.replay import Item
@@ -285,3 +287,47 @@ def test_the_nodes_around_do_not_load_torch(name):
     program = f'import sys, ttt3r_ros.players.{name}; sys.exit("torch" in sys.modules)'
 
     assert subprocess.run([sys.executable, '-c', program]).returncode == 0
+
+
+@pytest.mark.parametrize('kind', ['sequence', 'bag'])
+def test_the_first_image_waits_for_a_node_that_still_loads(rig, play, tmp_path, kind):
+    if kind == 'bag':
+        path, topic = write_bag(tmp_path / 'bag', 4), '/camera/image_raw'
+    else:
+        path, topic = write_sequence(tmp_path / 'sequence', 4), '/image'
+    loading = threading.Event()
+
+    def build_mapper(settings):
+        assert loading.wait(60.0)
+        return Mapper(rig.predictor, settings.mapping)
+
+    rig.start(
+        build_mapper=build_mapper,
+        odom_frame='',
+        base_frame='',
+        use_sim_time=True,
+        cli_args=['--ros-args', '-r', f'image:={topic}', '-r', 'camera_info:=/camera_info'],
+    )
+    rig.executor.add_node(play(path, wait_for_mapping=3600.0, rate=0.1))
+    rig.wait_for_status('the network is being loaded')
+    rig.spin_for(1.0)
+    assert rig.counts()['images received'] == '0'
+
+    loading.set()
+
+    rig.spin_until(lambda: len(rig.predictor.seen) >= 2, 'images are mapped')
+    assert rig.predictor.seen[0] == 0
+    assert rig.counts().get('dropped: waiting for camera_info') is None
+
+
+def test_a_player_that_waited_in_vain_for_a_mapping_node_says_so_and_starts(
+    rig, start_process, tmp_path
+):
+    images = listen(rig, Image, '/image')
+    player = start_process(
+        MODULE, input=str(write_sequence(tmp_path / 'sequence', 3)), wait_for_mapping=0.5
+    )
+
+    rig.spin_until(lambda: images, 'images come')
+
+    assert 'no mapping node was ready within 0.5 s' in player.output.read_text()

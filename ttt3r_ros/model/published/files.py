@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 
+from ttt3r_ros.home import expanded
+
 LICENSE = 'CC BY-NC-SA 4.0'
 PUBLISHED_NAMES = {'512': 'cut3r_512_dpt_4_64', '224': 'cut3r_224_linear_4'}
 
@@ -57,9 +59,12 @@ def published_with(sha256: str) -> RemoteFile | None:
 
 
 def weights_folder() -> Path:
-    """Return the folder of this user's fetched checkpoints."""
-    data_home = os.environ.get('XDG_DATA_HOME') or Path.home() / '.local' / 'share'
-    return Path(data_home) / 'ttt3r_ros'
+    """
+    Return the folder of this user's fetched checkpoints.
+
+    :raises NoHome: when neither XDG_DATA_HOME nor a home directory is set.
+    """
+    return expanded(os.environ.get('XDG_DATA_HOME') or '~/.local/share') / 'ttt3r_ros'
 
 
 def fetched(name: str) -> Path | None:

@@ -71,7 +71,9 @@ def read_pth(path: Path) -> PthFile:
             archive = zipfile.ZipFile(file)
             # A private mapping: the tensors may be written to, the file stays as it is.
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except zipfile.BadZipFile:
+    except NotImplementedError as error:  # of zipfile: a later version, or encrypted
+        raise CheckpointError(f'{path} is no checkpoint: {error}') from None
+    except (zipfile.BadZipFile, struct.error):
         raise CheckpointError(f'{path} is {_name_wrong_file(head)}') from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f'cannot read {path}: {error}') from None
