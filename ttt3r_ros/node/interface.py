@@ -74,7 +74,8 @@ INITIAL_POSE = Topic(
     'initialpose',
     PoseWithCovarianceStamped,
     NEWEST_RELIABLE,
-    'pose of `base_frame` in `map_frame` at the newest image, or at the first one',
+    'pose of `base_frame` in `map_frame` at the newest image, which moves the map, or at the first '
+    'one; while the camera is lost, where to look for it',
 )
 SUBSCRIBED = (IMAGE, COMPRESSED_IMAGE, CALIBRATION, INITIAL_POSE)
 
@@ -198,7 +199,11 @@ class State(Enum):
         'mapped, but images are missing or too slow, other programs hold the cores, odometry is '
         'missing, TF has a second parent, ...',
     )
-    LOST = 'ERROR', 'images arrive but none can be mapped, or the network cannot be loaded'
+    LOST = (
+        'ERROR',
+        'images arrive but none can be mapped, the camera recognises nothing of the map, or the '
+        'network cannot be loaded',
+    )
     STALE = (
         'STALE',
         'nothing is mapped: no publisher, quality of service, `/clock`, paused, loading',
