@@ -82,19 +82,20 @@ class Adjusted:
     information: Array
 
 
-def adjust(sights: Sequence[Sight], rounds: int = ROUNDS) -> Adjusted:
+def adjust(sights: Sequence[Sight], rounds: int = ROUNDS, held: int = HELD) -> Adjusted:
     """
     Adjust key frames that follow each other.
 
     :param sights: at least HELD of them, oldest first.
     :param rounds: of Levenberg and Marquardt.
+    :param held: oldest ones that stay as they are.
     """
     problem = _Problem.of(sights)
     at = _Point(tuple(sights), problem.first_guess(sights))
     cost, damping = problem.cost(at), FIRST_DAMPING
     system = problem.linearised(at)
     for _ in range(rounds):
-        tried = _stepped(at, system, damping)
+        tried = _stepped(at, system, damping, held)
         new_cost = problem.cost(tried)
         if new_cost < cost:
             done = cost - new_cost < ENOUGH * cost
@@ -153,10 +154,10 @@ def relative_covariance(information: Array, here: int, there: int) -> Array:
     return symmetric
 
 
-def _stepped(at: _Point, system: _System, damping: float) -> _Point:
+def _stepped(at: _Point, system: _System, damping: float, held: int) -> _Point:
     """Return the unknowns after one step; the oldest key frames stay."""
     step = np.zeros(len(system.gradient))
-    free = slice(HELD * SIZE, None)
+    free = slice(held * SIZE, None)
     matrix = system.matrix[free, free]
     matrix = matrix + np.diag(damping * np.diag(matrix) + 1e-9)
     step[free] = -scipy.linalg.solve(matrix, system.gradient[free], assume_a='pos')
