@@ -164,7 +164,11 @@ class Chain:
         return pose, log_scale
 
     def _add_network(self, old: KeyView, new: KeyView) -> None:
-        """Add the network's own motion: weak, but it helps where pixels leave something open."""
+        """
+        Add the network's own motion: weak, but it helps where pixels leave something open.
+
+        It is in metres for itself: what is wrong with the scale of a depth is not with the motion.
+        """
         then, now = old.seen.network_T_camera, new.seen.network_T_camera
         if then is None or now is None:
             return
@@ -174,7 +178,7 @@ class Chain:
         shift_sigma = NETWORK_SHIFT_SIGMA + NETWORK_SHARE * float(shift)
         covariance = np.diag([turn_sigma**2] * 3 + [shift_sigma**2] * 3)
         self._by_network[old.number] = Motion(
-            old.number, new.number, motion, covariance, kernel=NETWORK_KERNEL
+            old.number, new.number, motion, covariance, scaled=0.0, kernel=NETWORK_KERNEL
         )
 
     def _add_wheels(self, before: KeyFrame, frame: KeyFrame) -> None:
@@ -268,7 +272,7 @@ class Chain:
 
 def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:
     floor = None
-    if frame.floor is not None and frame.base_T_camera is not None:
+    if frame.floor is not None and frame.base_T_camera is not None and frame.focal_known:
         floor = depth_on_floor(
             frame.floor, key.tracks.px, key.log_depth, key.seen.camera, frame.base_T_camera
         )
