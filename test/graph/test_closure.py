@@ -1,13 +1,16 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ttt3r_ros.geometry import invert, transform, transform_points
+from ttt3r_ros.geometry import invert, rotation_angle, transform, transform_points
 from ttt3r_ros.graph.closure import adjoint, verify, View
 from ttt3r_ros.graph.places import LocalFeatures, match, Vocabulary
+from ttt3r_ros.tracking.relative_pose import solve_pose
 
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
 
@@ -41,6 +44,39 @@ def test_a_place_seen_again_gives_pose_and_ratio_of_scales():
     shift = invert(there)[:3, 3] / 1.25
     np.testing.assert_allclose(closure.there_T_here.key_T_camera[:3, 3], shift, atol=1e-4)
     assert closure.log_ratio == pytest.approx(np.log(1.25), abs=1e-4)
+
+
+def tilted(seen, tilt):
+    """Return a view whose depth is wrong by a slope over the image."""
+    tangent = seen.points[:, :2] / seen.points[:, 2:]
+    return replace(seen, points=seen.points * np.exp(tangent @ tilt)[:, None])
+
+
+def test_tilts_of_the_depths_do_not_tilt_the_pose():
+    cloud, descriptors = world(4)
+    here, there = pose([0, 0, 0], [0, 0, 0]), pose([0.05, 0.2, 0], [0.8, 0.1, -0.2])
+    first = tilted(view(here, cloud, descriptors), [0.15, -0.1])
+    second = tilted(view(there, cloud, descriptors), [-0.1, 0.15])
+
+    found = verify(first, second).here_T_there.key_T_camera
+
+    mine, theirs = match(first.features.descriptors, second.features.descriptors)
+    direct = solve_pose(first.points[mine], second.features.px[theirs], CAMERA, 4.0)
+    assert rotation_angle(direct.key_T_camera[:3, :3].T @ there[:3, :3]) > np.radians(0.8)
+    assert rotation_angle(found[:3, :3].T @ there[:3, :3]) < np.radians(0.2)
+    np.testing.assert_allclose(found[:3, 3], there[:3, 3], atol=0.04)
+
+
+def test_both_directions_are_one_measurement_that_counts_once():
+    cloud, descriptors = world(5)
+    there = pose([0, 0.2, 0], [0.4, 0, -0.2])
+    closure = verify(view(np.eye(4), cloud, descriptors), view(there, cloud, descriptors, 1.25))
+    forth, back = closure.here_T_there, closure.there_T_here
+
+    # Information adds up; a length of there's unit is 1.25 of here's.
+    to_there = np.diag([1.0] * 3 + [1 / 1.25] * 3) @ adjoint(forth.key_T_camera)
+    of_back = to_there.T @ np.linalg.inv(back.covariance) @ to_there
+    np.testing.assert_allclose(of_back @ forth.covariance, np.eye(6), atol=1e-2)
 
 
 def test_another_place_is_none():

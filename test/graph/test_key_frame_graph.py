@@ -3,6 +3,8 @@
 
 """A robot drives twice around a room whose points are known; nothing is rendered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,19 @@ def test_the_number_of_key_frames_is_bounded_and_the_map_stays(robot):
         if heir.heir in belief.poses:
             pose = belief.poses[heir.heir] @ heir.heir_T_gone
             assert robot.error(pose, heir.gone) < 0.3
+
+
+def test_the_network_s_own_motions_are_metres_where_its_depths_are_short(robot):
+    def way(network):
+        found = KeyFrameGraph()
+        for k, key in enumerate(robot.drive(range(24), scale=1.25)):
+            said = robot.place(k) if network else None
+            found.add(replace(key, seen=replace(key.seen, network_T_camera=said)))
+        steps = np.diff([pose[:3, 3] for pose in found.belief.poses.values()], axis=0)
+        return np.linalg.norm(steps, axis=1).sum()
+
+    true = sum(
+        np.linalg.norm(robot.place(k + 1)[:3, 3] - robot.place(k)[:3, 3]) for k in range(23)
+    )
+    assert way(network=False) < 0.85 * true
+    assert way(network=True) > 0.87 * true

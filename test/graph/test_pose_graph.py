@@ -139,3 +139,29 @@ def test_the_part_around_the_newest_key_frames_moves_them_as_the_whole_does():
     np.testing.assert_allclose(found.poses[-2:], whole.estimate.poses[-2:], atol=2e-3)
     np.testing.assert_allclose(found.poses[:-2], whole.estimate.poses[:3], atol=1e-6)
     np.testing.assert_allclose(found.log_scales[-2:], whole.estimate.log_scales[-2:], atol=2e-3)
+
+
+def bent_path(count=40):
+    """Build a straight path of which every step is measured 0.8 sigmas to one side, and loops."""
+    poses = np.stack([pose([0, 0, 0], [0.3 * k, 0, 0]) for k in range(count)])
+    sure = np.diag([0.01**2] * 3 + [0.02**2] * 3)
+    step = pose([0, 0.008, 0], [0.3, 0, 0])
+    motions = [Motion(k, k + 1, step, sure) for k in range(count - 1)]
+    for i, j in ((2, count - 1), (3, count - 2), (4, count - 3)):
+        motions.append(Motion(i, j, invert(poses[i]) @ poses[j], 4 * sure, kernel=1.0))
+    start = [np.eye(4)]
+    for _ in range(count - 1):
+        start.append(start[-1] @ step)
+    estimate = Estimate(np.stack(start), np.zeros(count))
+    return PoseGraph(tuple(range(count)), estimate, tuple(motions), ()), poses
+
+
+def test_loops_that_are_many_sigmas_off_are_believed_when_kernels_are_wide_at_first():
+    graph, poses = bent_path()
+
+    def off(found):
+        return np.linalg.norm(found.estimate.poses[:, :3, 3] - poses[:, :3, 3], axis=1).max()
+
+    assert off(graph) > 1.7
+    assert off(graph.optimised(20)) > 1.0  # narrow ones from the beginning: never
+    assert off(graph.optimised(20, (30.0, 10.0, 3.0))) < 0.25

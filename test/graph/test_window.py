@@ -115,3 +115,29 @@ def test_the_eliminated_system_is_that_of_all_unknowns():
     assert found.information.shape == (4 * SIZE, 4 * SIZE)
     ratio = measured / predicted
     assert 0.5 < ratio.min() < ratio.max() < 1.5
+
+
+def test_features_on_the_floor_bring_the_metre_back():
+    true = exact_sights()
+    on_floor = [
+        np.where(s.number[:, None] % 10 == 0, np.stack([s.log_depth, 0 * s.log_depth + 0.02], 1),
+                 np.nan)
+        for s in true
+    ]  # fmt: skip
+    short = [
+        replace(
+            s,
+            map_T_camera=transform(s.map_T_camera[:3, :3], 0.8 * s.map_T_camera[:3, 3]),
+            log_depth=s.log_depth + np.log(0.8),
+            floor=floor,
+        )
+        for s, floor in zip(true, on_floor)
+    ]
+
+    found = adjust(short, rounds=20, held=1).sights
+    without = adjust([replace(s, floor=None) for s in short], rounds=20, held=1).sights
+
+    way = float(np.linalg.norm(true[-1].map_T_camera[:3, 3]))
+    assert np.linalg.norm(found[-1].map_T_camera[:3, 3]) == pytest.approx(way, rel=0.02)
+    assert found[-1].log_scale == pytest.approx(-np.log(0.8), abs=0.02)
+    assert np.linalg.norm(without[-1].map_T_camera[:3, 3]) < 0.85 * way

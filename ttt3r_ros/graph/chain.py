@@ -13,6 +13,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled
 from ttt3r_ros.graph.closure import verify
+from ttt3r_ros.graph.floor import depth_on_floor
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
@@ -27,6 +28,8 @@ WINDOW = 8
 # Of the log scale of a key frame's depth against the one before, and by the floor.
 STEP_SIGMA, ADJUSTED_STEP_SIGMA = 0.06, 0.04
 FLOOR_SIGMA = 0.07
+# The same after adjustment, with features that lie on the floor.
+ON_FLOOR_SIGMA, LEAST_ON_FLOOR = 0.03, 10
 
 # What adjusted key frames err beyond their covariance, which takes errors for independent.
 INFLATION = 6.0
@@ -161,7 +164,11 @@ class Chain:
         return pose, log_scale
 
     def _add_network(self, old: KeyView, new: KeyView) -> None:
-        """Add the network's own motion: weak, but it helps where pixels leave something open."""
+        """
+        Add the network's own motion: weak, but it helps where pixels leave something open.
+
+        It is in metres for itself: what is wrong with the scale of a depth is not with the motion.
+        """
         then, now = old.seen.network_T_camera, new.seen.network_T_camera
         if then is None or now is None:
             return
@@ -171,7 +178,7 @@ class Chain:
         shift_sigma = NETWORK_SHIFT_SIGMA + NETWORK_SHARE * float(shift)
         covariance = np.diag([turn_sigma**2] * 3 + [shift_sigma**2] * 3)
         self._by_network[old.number] = Motion(
-            old.number, new.number, motion, covariance, kernel=NETWORK_KERNEL
+            old.number, new.number, motion, covariance, scaled=0.0, kernel=NETWORK_KERNEL
         )
 
     def _add_wheels(self, before: KeyFrame, frame: KeyFrame) -> None:
@@ -200,6 +207,9 @@ class Chain:
         ]
         adjusted = adjust(sights)
         self._sights.update(zip(numbers, adjusted.sights))
+        for number, sight in zip(numbers, adjusted.sights):
+            if sight.floor is not None and np.isfinite(sight.floor[:, 0]).sum() > LEAST_ON_FLOOR:
+                self._fixes[number] = ScaleFix(number, sight.log_scale, ON_FLOOR_SIGMA)
         first = 0 if numbers[0] == nodes.newest_piece else 1
         for i in range(first, count - 1):
             frame = nodes.frames[numbers[i + 1]]
@@ -261,10 +271,11 @@ class Chain:
 
 
 def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:
-    level = None
-    if frame.floor is not None:
-        floor = frame.floor
-        level = np.array([floor.log_scale, floor.across, floor.down, floor.sigma])
+    floor = None
+    if frame.floor is not None and frame.base_T_camera is not None and frame.focal_known:
+        floor = depth_on_floor(
+            frame.floor, key.tracks.px, key.log_depth, key.seen.camera, frame.base_T_camera
+        )
     return Sight(
         map_T_camera,
         log_scale,
@@ -273,7 +284,7 @@ def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float)
         key.tracks.number,
         key.tracks.px,
         key.log_depth,
-        level,
+        floor,
     )
 
 

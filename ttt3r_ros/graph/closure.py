@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, transform, transform_points
+from ttt3r_ros.geometry import invert, scaled, transform, transform_points
 from ttt3r_ros.graph.places import LocalFeatures, match
+from ttt3r_ros.graph.window import adjust, relative_covariance, Sight
 from ttt3r_ros.tracking.relative_pose import RelativePose, solve_pose
 
 RANSAC_PX = 4.0
@@ -20,6 +21,10 @@ LEAST_INLIERS = 20
 LEAST_SHARE = 0.25  # of the matches
 MOST_CHI2 = 30.0  # by which the two directions may differ
 NEAREST = 0.05
+ROUNDS = 10  # of the adjustment
+# What it errs beyond its covariance.
+INFLATION = 3.0
+LEAST_TURN, LEAST_SHIFT = 0.005, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +46,9 @@ class Closure:
     """
     Two key frames that saw the same place, measured in both directions.
 
-    here_T_there: in the unit of here's depth. there_T_here: in that of there's. log_ratio: log
-    scale of there's depth minus that of here's. inliers: the smaller number of both directions.
+    here_T_there: in the unit of here's depth. there_T_here: in that of there's. Both are of one
+    adjustment, their covariances such that together they count once. log_ratio: log scale of
+    there's depth minus that of here's. inliers: the smaller number of both directions.
     """
 
     here_T_there: RelativePose
@@ -71,7 +77,7 @@ def verify(here: View, there: View, least_inliers: int = LEAST_INLIERS) -> Closu
     if log_ratio is None or _disagreement(forth, back, log_ratio) > MOST_CHI2:
         return None
     inliers = int(min(forth.inliers.sum(), back.inliers.sum()))
-    return Closure(forth, back, log_ratio, inliers)
+    return _adjusted(here, there, mine, theirs, Closure(forth, back, log_ratio, inliers))
 
 
 def _pose(
@@ -94,6 +100,50 @@ def _log_ratio(forth: RelativePose, here: Array, there: Array) -> float | None:
         return None
     seen = transform_points(invert(forth.key_T_camera), here[common])
     return float(np.median(np.log(np.maximum(seen[:, 2], NEAREST)) - np.log(there[common, 2])))
+
+
+def _adjusted(
+    here: View, there: View, mine: NDArray[np.intp], theirs: NDArray[np.intp], found: Closure
+) -> Closure:
+    """
+    Measure again from the pixels of both at once, where the tilts of their depths are unknowns.
+
+    Either direction alone takes the shape of one depth as it is, and with it its tilt.
+
+    :param mine: (K,) indices of the matches in here, theirs: in there.
+    :param found: of those matches.
+    """
+    good = found.here_T_there.inliers | found.there_T_here.inliers
+    seen = [
+        _sight(here, mine[good], np.eye(4), 0.0),
+        _sight(there, theirs[good], found.here_T_there.key_T_camera, found.log_ratio),
+    ]
+    adjusted = adjust(seen, ROUNDS, held=1)
+    pose, log_ratio = adjusted.sights[1].map_T_camera, adjusted.sights[1].log_scale
+    covariance = relative_covariance(adjusted.information, 0, 1)[:6, :6]
+    covariance = INFLATION * covariance + np.diag([LEAST_TURN**2] * 3 + [LEAST_SHIFT**2] * 3)
+    unit = float(np.exp(-log_ratio))
+    turned = np.diag([1.0] * 3 + [unit] * 3) @ adjoint(pose)
+    # It is one measurement, and each direction counts half of it.
+    forth = replace(found.here_T_there, key_T_camera=pose, covariance=2 * covariance)
+    back = replace(
+        found.there_T_here,
+        key_T_camera=scaled(invert(pose), unit),
+        covariance=2 * turned @ covariance @ turned.T,
+    )
+    return replace(found, here_T_there=forth, there_T_here=back, log_ratio=log_ratio)
+
+
+def _sight(view: View, chosen: NDArray[np.intp], pose: Array, log_scale: float) -> Sight:
+    return Sight(
+        pose,
+        log_scale,
+        np.zeros(2),
+        view.camera,
+        np.arange(len(chosen)),
+        view.features.px[chosen],
+        np.log(view.points[chosen, 2]),
+    )
 
 
 def _disagreement(forth: RelativePose, back: RelativePose, log_ratio: float) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.tracking.relative_pose import rays_at
 
 STRIDE = 2
 STEEPEST = 0.12  # least slope of a ray downwards; flatter ones meet the floor too far away
@@ -22,6 +23,10 @@ NEAR_PEAK = 0.1
 LEAST_SHARE = 0.2  # of the rays downwards
 LEAST_PIXELS = 60
 SIGMA = 0.05
+
+
+# What the depth of a feature on the floor errs by: a share of the height, and a base that nods.
+HEIGHT_SIGMA, NOD_SIGMA = 0.02, 0.01
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,31 @@ def find_floor(
         float(down[floor].mean()),
         SIGMA,
     )
+
+
+def depth_on_floor(
+    floor: FloorScale,
+    px: NDArray[np.floating],
+    log_depth: Array,
+    camera: Array,
+    base_T_camera: Array,
+) -> Array:
+    """
+    Return how far features are that lie on the floor.
+
+    :param floor: of their image.
+    :param px: (N, 2) of the features, log_depth: (N,) of the network.
+    :param camera: (3, 3).
+    :param base_T_camera: (4, 4).
+    :returns: (N, 2) log depth in metres and its sigma, NaN where it is not the floor.
+    """
+    slope = -rays_at(px, camera) @ base_T_camera[2, :3]
+    down = np.where(slope > STEEPEST, slope, np.nan)
+    metric = np.log(float(base_T_camera[2, 3]) / down)
+    there = np.abs(metric - log_depth - floor.log_scale) < NEAR_PEAK
+    found = np.stack([metric, np.hypot(HEIGHT_SIGMA, NOD_SIGMA / down)], axis=1)
+    found[~there] = np.nan
+    return found
 
 
 def _lowest_peak(values: Array) -> float:

@@ -43,6 +43,8 @@ __all__ = ['Belief', 'Change', 'KeyFrameGraph', 'Located', 'LoopCounts']
 MOST_KEYS = 500
 USUAL_WHEELS = NOISES['usual']
 ROUNDS, ROUNDS_AFTER_LOOP = 2, 6
+# Kernels are so much wider at first: what a loop corrects is many of its sigmas.
+WIDE_FIRST = (30.0, 10.0, 3.0)
 MOVING = 40  # newest key frames that move while no loop is closed
 # A piece that ends with fewer key frames is dropped; if it was the map, the next one is the map.
 LEAST_PIECE = VOCABULARY_KEYS
@@ -265,7 +267,8 @@ class KeyFrameGraph:
 
     def _optimise(self, numbers: tuple[int, ...]) -> None:
         graph = self._loops.added_to(self._graph(numbers))
-        self._nodes.update(numbers, graph.optimised(ROUNDS_AFTER_LOOP).estimate)
+        at = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST).estimate
+        self._nodes.update(numbers, at)
 
     def _join(self) -> bool:
         """Join two pieces where the newest key frame confirms that they belong together."""

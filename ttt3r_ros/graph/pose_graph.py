@@ -121,6 +121,10 @@ class _Motions:
             np.array([m.kernel for m in motions]),
         )
 
+    def wider(self, factor: float) -> _Motions:
+        """Return the same with wider kernels."""
+        return replace(self, kernel=self.kernel * factor)
+
     def linearised(self, at: Estimate) -> tuple[Array, Array, Array]:
         """Return whitened errors (M, 6) and their derivatives (M, 6, 7) by here and there."""
         turn, place = at.poses[:, :3, :3], at.poses[:, :3, 3]
@@ -189,21 +193,25 @@ class PoseGraph:
             tuple(sorted(known - moving)),
         )
 
-    def optimised(self, rounds: int) -> PoseGraph:
+    def optimised(self, rounds: int, widths: Sequence[float] = ()) -> PoseGraph:
         """
         Return the graph with the estimate that fits best.
 
         :param rounds: steps of Gauss and Newton, at most.
+        :param widths: factors on the kernels of motions in the first rounds: so wide, what is far
+            off before anything has moved counts as well.
         """
-        arrays = self._arrays()
         estimate = self.estimate
-        for _ in range(rounds):
-            matrix, gradient = _normal_equations(estimate, *arrays)
+        motions, steps, fixes, held = self._arrays()
+        for width in [*widths, *[1.0] * rounds][:rounds]:
+            matrix, gradient = _normal_equations(
+                estimate, motions.wider(width), steps, fixes, held
+            )
             step = -_factorised(matrix).solve(gradient)
             if not np.isfinite(step).all():
                 break
             estimate = estimate.moved(step.reshape(-1, SIZE))
-            if np.abs(step).max() < ENOUGH:
+            if width == 1.0 and np.abs(step).max() < ENOUGH:
                 break
         return replace(self, estimate=estimate)
 

@@ -29,7 +29,6 @@ HELD = 2  # the oldest key frames stay where the graph has them
 PIXEL_SIGMA, PIXEL_KERNEL = 0.7, 1.5
 DEPTH_SIGMA, DEPTH_KERNEL = 0.1, 2.0
 SCALE_SIGMA = 0.6
-LEVEL_KERNEL = 2.0
 TILT_SIGMA = 0.34
 SIZE = 9  # unknowns of a key frame: rotation, translation, log scale, two tilts
 FIRST_DAMPING = 1e-4
@@ -46,8 +45,8 @@ class Sight:
 
     map_T_camera: (4, 4). log_scale: of its depth, added to log_depth. tilt: (2,), slope of the
     log depth over the tangents. camera: (3, 3). number: (N,) of the features, rising. px: (N, 2).
-    log_depth: (N,) of the network, NaN is unknown. level: (4,) what the floor says: a log scale,
-    the tangents at which it holds, its sigma; None where no floor is seen.
+    log_depth: (N,) of the network, NaN is unknown. floor: (N, 2) log depth in metres of features
+    on the floor and its sigma, NaN where they are not; None where no floor is seen.
     """
 
     map_T_camera: Array
@@ -57,16 +56,7 @@ class Sight:
     number: NDArray[np.int64]
     px: NDArray[np.float32]
     log_depth: Array
-    level: Array | None = None
-
-    def level_error(self) -> tuple[float, Array]:
-        """Return by how many sigmas the floor is off, and the derivative by scale and tilts."""
-        if self.level is None:
-            return 0.0, np.zeros(3)
-        log_scale, across, down, sigma = self.level
-        slope = np.array([1.0, across, down]) / sigma
-        said = self.log_scale + self.tilt @ self.level[1:3]
-        return (said - log_scale) / sigma, slope
+    floor: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +72,20 @@ class Adjusted:
     information: Array
 
 
-def adjust(sights: Sequence[Sight], rounds: int = ROUNDS) -> Adjusted:
+def adjust(sights: Sequence[Sight], rounds: int = ROUNDS, held: int = HELD) -> Adjusted:
     """
     Adjust key frames that follow each other.
 
     :param sights: at least HELD of them, oldest first.
     :param rounds: of Levenberg and Marquardt.
+    :param held: oldest ones that stay as they are.
     """
     problem = _Problem.of(sights)
     at = _Point(tuple(sights), problem.first_guess(sights))
     cost, damping = problem.cost(at), FIRST_DAMPING
     system = problem.linearised(at)
     for _ in range(rounds):
-        tried = _stepped(at, system, damping)
+        tried = _stepped(at, system, damping, held)
         new_cost = problem.cost(tried)
         if new_cost < cost:
             done = cost - new_cost < ENOUGH * cost
@@ -153,10 +144,10 @@ def relative_covariance(information: Array, here: int, there: int) -> Array:
     return symmetric
 
 
-def _stepped(at: _Point, system: _System, damping: float) -> _Point:
+def _stepped(at: _Point, system: _System, damping: float, held: int) -> _Point:
     """Return the unknowns after one step; the oldest key frames stay."""
     step = np.zeros(len(system.gradient))
-    free = slice(HELD * SIZE, None)
+    free = slice(held * SIZE, None)
     matrix = system.matrix[free, free]
     matrix = matrix + np.diag(damping * np.diag(matrix) + 1e-9)
     step[free] = -scipy.linalg.solve(matrix, system.gradient[free], assume_a='pos')
@@ -184,7 +175,8 @@ class _Problem:
 
     feature: (M,) index of the feature of each observation; seer, anchor: (M,) indices of key
     frames. px: (M, 2). camera: (M, 4) fx, fy, cx, cy of the seer. said: (M,) log depth by the
-    seer's network. ray: (L, 3) in the anchor. first: (M,) bool, where seer and anchor are one.
+    seer's network. floor: (M, 2) by the seer's floor, and its sigma. ray: (L, 3) in the anchor.
+    first: (M,) bool, where seer and anchor are one.
     """
 
     feature: NDArray[np.intp]
@@ -194,6 +186,7 @@ class _Problem:
     camera: Array
     tangent: Array
     said: Array
+    floor: Array
     ray: Array
     first: NDArray[np.bool_]
     frames: int
@@ -215,6 +208,7 @@ class _Problem:
         px = np.concatenate([s.px for s in sights])[chosen].astype(np.float64)
         tangent = np.concatenate([rays_at(s.px, s.camera)[:, :2] for s in sights])[chosen]
         said = np.concatenate([s.log_depth for s in sights])[chosen]
+        floor = np.concatenate([_floor(s) for s in sights])[chosen]
         camera = np.stack([s.camera[[0, 1, 0, 1], [0, 1, 2, 2]] for s in sights])[seer]
         _, begin = np.unique(feature, return_index=True)
         first = np.zeros(len(feature), np.bool_)
@@ -232,6 +226,7 @@ class _Problem:
             camera,
             tangent,
             said,
+            floor,
             ray,
             first,
             len(sights),
@@ -256,11 +251,10 @@ class _Problem:
         error, known = self._errors(at.sights, point)
         square = error[:, 0] ** 2 + error[:, 1] ** 2
         pixel = PIXEL_KERNEL**2 * np.log1p(square / PIXEL_KERNEL**2)[~self.first].sum()
-        depth = DEPTH_KERNEL**2 * np.log1p(error[known, 2] ** 2 / DEPTH_KERNEL**2).sum()
+        depth = DEPTH_KERNEL**2 * np.log1p(error[:, 2:][known] ** 2 / DEPTH_KERNEL**2).sum()
         before = sum((s.log_scale / SCALE_SIGMA) ** 2 for s in at.sights)
         before += sum(float(s.tilt @ s.tilt) / TILT_SIGMA**2 for s in at.sights)
-        level = sum(np.log1p(s.level_error()[0] ** 2 / LEVEL_KERNEL**2) for s in at.sights)
-        return float(pixel + depth + before + LEVEL_KERNEL**2 * level)
+        return float(pixel + depth + before)
 
     def _points(self, at: _Point) -> tuple[Array, Array, Array]:
         """Return the points as seers see them, (M, 3), as anchors do, and how those turn."""
@@ -275,41 +269,48 @@ class _Problem:
         return point, at_anchor, j_R_a
 
     def _errors(self, sights: Sequence[Sight], point: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Return errors in sigmas (M, 3): column, row, log depth; and where depth is known."""
+        """
+        Return errors in sigmas.
+
+        :returns: (M, 4) column, row, log depth by the network and by the floor; (M, 2) where
+            the latter two are known.
+        """
         scale = np.array([s.log_scale for s in sights])
         tilt = np.stack([s.tilt for s in sights])
         x, y, z = point.T
         fx, fy, cx, cy = self.camera.T
-        known = np.isfinite(self.said)
-        said = np.where(known, self.said, 0.0) + scale[self.seer]
+        known = np.stack([np.isfinite(self.said), np.isfinite(self.floor[:, 0])], axis=1)
+        said = np.where(known[:, 0], self.said, 0.0) + scale[self.seer]
         said += np.einsum('ni,ni->n', self.tangent, tilt[self.seer])
         error = np.stack(
             [
                 (fx * x / z + cx - self.px[:, 0]) / PIXEL_SIGMA,
                 (fy * y / z + cy - self.px[:, 1]) / PIXEL_SIGMA,
                 (np.log(z) - said) / DEPTH_SIGMA,
+                np.where(known[:, 1], (np.log(z) - self.floor[:, 0]) / self.floor[:, 1], 0.0),
             ],
             axis=1,
         )
         return error, known
 
     def _by_point(self, point: Array) -> Array:
-        """Differentiate the errors by the point, (M, 3, 3)."""
+        """Differentiate the errors by the point, (M, 4, 3)."""
         x, y, z = point.T
         fx, fy = self.camera[:, 0], self.camera[:, 1]
-        by_point = np.zeros((len(x), 3, 3))
+        by_point = np.zeros((len(x), 4, 3))
         by_point[:, 0, 0] = fx / z / PIXEL_SIGMA
         by_point[:, 0, 2] = -fx * x / z**2 / PIXEL_SIGMA
         by_point[:, 1, 1] = fy / z / PIXEL_SIGMA
         by_point[:, 1, 2] = -fy * y / z**2 / PIXEL_SIGMA
         by_point[:, 2, 2] = 1.0 / z / DEPTH_SIGMA
+        by_point[:, 3, 2] = np.nan_to_num(1.0 / z / self.floor[:, 1])
         return by_point
 
     def _weights(self, error: Array, known: NDArray[np.bool_]) -> Array:
-        weight = np.empty((len(error), 3))
+        weight = np.empty((len(error), 4))
         square = error[:, 0] ** 2 + error[:, 1] ** 2
         weight[:, :2] = (1.0 / (1.0 + square / PIXEL_KERNEL**2))[:, None]
-        weight[:, 2] = known / (1.0 + error[:, 2] ** 2 / DEPTH_KERNEL**2)
+        weight[:, 2:] = known / (1.0 + error[:, 2:] ** 2 / DEPTH_KERNEL**2)
         weight[self.first, :2] = 0.0
         return weight
 
@@ -319,7 +320,7 @@ class _Problem:
         error, known = self._errors(at.sights, point)
         weight, by_point = self._weights(error, known), self._by_point(point)
         # Seer, then anchor; in the anchor itself the pose moves nothing.
-        jacobian = np.zeros((len(error), 3, 2 * SIZE))
+        jacobian = np.zeros((len(error), 4, 2 * SIZE))
         moves = by_point * ~self.first[:, None, None]
         jacobian[:, :, :3] = moves @ cross_matrices(point)
         jacobian[:, :, 3:6] = -moves
@@ -340,7 +341,7 @@ class _Problem:
         by_depth: Array,
     ) -> _System:
         count, features = self.frames, len(self.ray)
-        weighted = np.swapaxes(jacobian * weight[..., None], 1, 2)  # (M, 18, 3)
+        weighted = np.swapaxes(jacobian * weight[..., None], 1, 2)  # (M, 18, 4)
         blocks = _grouped(weighted @ jacobian, self.by_pair, self.pair_begins)
         pulls = _grouped((weighted @ error[..., None])[..., 0], self.by_pair, self.pair_begins)
         crosses = (weighted @ by_depth[..., None])[..., 0]  # (M, 18)
@@ -364,10 +365,6 @@ class _Problem:
         for k, s in enumerate(sights):  # what is known of scales and tilts before
             matrix[k, [6, 7, 8], k, [6, 7, 8]] += PRIOR
             gradient[k, 6:] += PRIOR * np.array([s.log_scale, *s.tilt])
-            off, slope = s.level_error()
-            firm = 1.0 / (1.0 + (off / LEVEL_KERNEL) ** 2)
-            matrix[k, 6:, k, 6:] += firm * np.outer(slope, slope)
-            gradient[k, 6:] += firm * off * slope
         scaled = flat_cross / own
         flat = matrix.reshape(count * SIZE, count * SIZE)
         return _System(
@@ -377,6 +374,10 @@ class _Problem:
             own,
             depth_gradient,
         )
+
+
+def _floor(sight: Sight) -> Array:
+    return np.full((len(sight.px), 2), np.nan) if sight.floor is None else sight.floor
 
 
 def _grouped(values: Array, order: NDArray[np.intp], begins: NDArray[np.intp]) -> Array:
