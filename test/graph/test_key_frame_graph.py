@@ -77,7 +77,7 @@ def test_false_loops_are_refused_or_thrown_out(robot, monkeypatch, gate):
             pose = transform(rotation_about([0, 1, 0], rng.normal(0, 1)), rng.normal(0, 1, 3))
             sure = np.diag([0.02**2] * 3 + [0.05**2] * 3)
             forth, back = (RelativePose(p, sure, np.ones(50), 1.0) for p in (pose, invert(pose)))
-            return Closure(forth, back, 0.0, 50)
+            return Closure(forth, back, 0.0, 50, np.empty((0, 3)))
         return true(here, there)
 
     monkeypatch.setattr(loops, 'verify', sometimes_wrong)

@@ -273,7 +273,7 @@ def test_recognitions_that_contradict_the_motion_join_nothing(robot, other_room,
     def anywhere(here, there, least_inliers):
         pose = transform(rotation_about([0, 1, 0], rng.normal(0, 1)), rng.normal(0, 1, 3))
         forth, back = (RelativePose(p, sure, np.ones(50), 1.0) for p in (pose, invert(pose)))
-        return Closure(forth, back, 0.0, 50)
+        return Closure(forth, back, 0.0, 50, rng.normal(0, 1, (50, 3)))
 
     monkeypatch.setattr(relocalisation, 'verify', anywhere)
     monkeypatch.setattr(relocalisation, 'CANDIDATES', 1)  # so that no image contradicts itself
@@ -281,6 +281,27 @@ def test_recognitions_that_contradict_the_motion_join_nothing(robot, other_room,
 
     assert joined_at(changes) is None
     assert graph.belief.lost
+
+
+@pytest.mark.parametrize(('depth', 'joins'), [(0.01, False), (0.2, True)])
+def test_one_wall_is_no_place(robot, monkeypatch, depth, joins):
+    """A wall may have the same paper in two rooms: what is recognised must have a depth."""
+    graph, verify = mapped(robot), relocalisation.verify
+
+    def of_a_wall(here, there, least_inliers):
+        closure = verify(here, there, least_inliers)
+        if closure is None:
+            return None
+        points = np.random.default_rng(0).normal(0, [1.0, 0.5, depth], (50, 3))
+        # In the map, so that all of them are of one wall.
+        number = next(n for n, f in graph.known_places().keys.items() if f.view is here)
+        local = (points - graph.belief.poses[number][:3, 3]) @ graph.belief.poses[number][:3, :3]
+        return replace(closure, points=local / np.exp(graph.belief.log_scales[number]))
+
+    monkeypatch.setattr(relocalisation, 'verify', of_a_wall)
+    changes = go_on(graph, robot.drive(range(5, 9), first_number=graph.next_number))
+
+    assert (joined_at(changes) is not None) == joins
 
 
 def test_what_the_optimum_contradicts_is_not_joined(robot, monkeypatch):

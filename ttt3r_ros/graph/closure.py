@@ -48,13 +48,15 @@ class Closure:
 
     here_T_there: in the unit of here's depth. there_T_here: in that of there's. Both are of one
     adjustment, their covariances such that together they count once. log_ratio: log scale of
-    there's depth minus that of here's. inliers: the smaller number of both directions.
+    there's depth minus that of here's. inliers: the smaller number of both directions. points:
+    (K, 3) that agree in both, of here's view.
     """
 
     here_T_there: RelativePose
     there_T_here: RelativePose
     log_ratio: float
     inliers: int
+    points: Array
 
 
 def verify(here: View, there: View, least_inliers: int = LEAST_INLIERS) -> Closure | None:
@@ -77,7 +79,9 @@ def verify(here: View, there: View, least_inliers: int = LEAST_INLIERS) -> Closu
     if log_ratio is None or _disagreement(forth, back, log_ratio) > MOST_CHI2:
         return None
     inliers = int(min(forth.inliers.sum(), back.inliers.sum()))
-    return _adjusted(here, there, mine, theirs, Closure(forth, back, log_ratio, inliers))
+    both = here.points[mine[forth.inliers & back.inliers]]
+    found = Closure(forth, back, log_ratio, inliers, both)
+    return _adjusted(here, there, mine, theirs, found)
 
 
 def _pose(

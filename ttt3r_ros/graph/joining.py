@@ -28,6 +28,8 @@ HINT_KEYS = 10  # key frames after which a hint that led nowhere is forgotten
 HINT_RAD = np.radians(60.0)
 VIEW_RAD = np.radians(90.0)  # key frames that look farther away show something else
 SIGHT_M = 3.0  # a camera recognises what a key frame saw that is so far away
+# What is recognised must reach so far in all directions, and in two of them: rms metres.
+LEAST_DEPTH_M, LEAST_WIDTH_M = 0.1, 0.2
 DRIFT_SHARE = 0.2  # of the way since the hint, before the scale of a piece is known
 
 
@@ -161,6 +163,8 @@ class Joining:
         if not agreeing:
             return None
         sightings = (*(one for one, _ in agreeing), sighting)
+        if not _is_solid(np.concatenate([_seen(one, known) for one in sightings])):
+            return None
         return _join(pieces, [*(supposed for _, supposed in agreeing), newest], sightings)
 
 
@@ -179,6 +183,20 @@ def _supposed(sighting: Sighting, known: KnownPlaces) -> Supposition:
     return sighting.supposed(
         known.poses[here], known.log_scales[here], known.poses[there], known.log_scales[there]
     )
+
+
+def _seen(sighting: Sighting, known: KnownPlaces) -> Array:
+    """Return the points that agree, (N, 3) in the frame of the piece that is known."""
+    unit = float(np.exp(known.log_scales[sighting.here]))
+    pose, points = known.poses[sighting.here], unit * sighting.closure.points
+    seen: Array = points @ pose[:3, :3].T + pose[:3, 3]
+    return seen
+
+
+def _is_solid(points: Array) -> bool:
+    """Check that points are of more than one wall, which may have the paper of another room."""
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(points.T)), 0.0))
+    return bool(spread[0] > LEAST_DEPTH_M and spread[1] > LEAST_WIDTH_M)
 
 
 def _join(
