@@ -147,13 +147,13 @@ class VoxelPoints:
         weight = self.weight.astype(np.int64)
         return FixedPoints(packed(cells), _offset(columns, cells), self.color, weight)
 
-    def chosen(self, mask: Mask) -> VoxelPoints:
+    def chosen(self, which: Mask | Integers) -> VoxelPoints:
         """
         Return part of the points.
 
-        :param mask: (N,).
+        :param which: (N,) bool, or their numbers.
         """
-        return VoxelPoints(self.columns[:, mask], self.color[:, mask], self.weight[mask])
+        return VoxelPoints(self.columns[:, which], self.color[:, which], self.weight[which])
 
     def corners(self) -> Array:
         """Return the corners of the box around the points, (8, 3), in voxels."""

@@ -31,7 +31,8 @@ POINTS_PER_VOXEL = 4
 # About so many columns of an image are used; at 5 m two are 3 cm apart then.
 COLUMNS = 224
 
-SAVED = -1  # a loaded map hangs on no key frame
+# A loaded map hangs on no key frame; its pieces of about so many points have negative numbers.
+PIECE_POINTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +188,12 @@ class WorldMap:
         if occupancy is not None and self._settings.occupancy.enabled:
             self.grid.resume(occupancy)
         points, here = VoxelPoints.of(cloud, self._voxel_size), Similarity(IDENTITY)
-        self._keys[SAVED] = KeyPoints(here, here, self._images, points)
-        self._stale.add(SAVED)
+        # Neighbours together, so that few pieces are touched where something has changed.
+        order = np.argsort(points.placed(here).cells & PART_MASK, kind='stable')
+        for piece in np.array_split(order, len(points) // PIECE_POINTS + 1):
+            number = -1 - len(self._keys)
+            self._keys[number] = KeyPoints(here, here, self._images, points.chosen(piece))
+            self._stale.add(number)
 
     # ---- what goes out
 
@@ -357,10 +362,10 @@ class WorldMap:
         self._haunt(self._voxels.count(rows, missed, hit))
 
     def _haunt(self, ghosts: Integers) -> None:
-        """Note which cells key frames have to leave; a saved map keeps what it has."""
+        """Note which cells key frames have to leave."""
         corners = set((ghosts & PART_MASK).tolist())
         for number, key in self._keys.items():
-            if number != SAVED and not corners.isdisjoint(key.corners):
+            if not corners.isdisjoint(key.corners):
                 key.ghosts.append(ghosts)
                 self._haunted.add(number)
 
