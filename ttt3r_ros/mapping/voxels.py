@@ -99,6 +99,16 @@ class FixedPoints:
         steps = np.rint(np.minimum(weight, MOST_WEIGHT) * WEIGHT_STEPS).astype(np.int64)
         return cls(packed(cells), _offset(columns, cells), color, np.maximum(steps, 1))
 
+    def chosen(self, mask: Mask) -> FixedPoints:
+        """
+        Return part of the points.
+
+        :param mask: (N,).
+        """
+        return FixedPoints(
+            self.cells[mask], self.offset[:, mask], self.color[:, mask], self.weight[mask]
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelPoints:

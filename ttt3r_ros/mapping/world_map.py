@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,8 @@ MOST_SHIFT = 0.5  # voxels
 
 # So many points are fused anew at most before the next image, about 10 ms.
 STEP_POINTS = 100_000
+# And so many are looked at for such that have to leave, about 3 ms.
+GHOST_STEP_POINTS = 60_000
 
 # Key frames overlap: together they may have so many points per voxel of the full map.
 POINTS_PER_VOXEL = 4
@@ -200,7 +202,7 @@ class WorldMap:
     @property
     def follows(self) -> bool:
         """Return whether all points but those of the newest key frame are where they belong."""
-        return not self._waiting()
+        return not (self._moved() or self._haunted)
 
     @property
     def generation(self) -> int:
@@ -210,7 +212,7 @@ class WorldMap:
     @property
     def voxels(self) -> Parts:
         """Return the whole map as it is now, whatever that takes."""
-        while self._waiting():
+        while not self.follows:
             self.follow()
         self._fuse_newest()
         return self._voxels.whole()
@@ -293,20 +295,24 @@ class WorldMap:
 
     # ---- fusing anew
 
-    def _waiting(self) -> set[int]:
-        """Return the key frames that have to be fused before the newest one is left."""
-        newest = set() if self._open is None else {self._open[0]}
-        return (self._stale - newest) | self._haunted
+    def _moved(self) -> set[int]:
+        """Return the key frames whose share is an old one, but the newest, which still grows."""
+        return self._stale - (set() if self._open is None else {self._open[0]})
 
     def follow(self) -> None:
-        """Fuse a bounded number of points that have moved, the nearest first."""
-        spent, waiting = 0, self._waiting()
-        for number in sorted(waiting, key=self._distance):
-            spent += self._fuse(number)
-            if spent >= STEP_POINTS:
-                break
-        if waiting:
+        """Fuse a bounded number of points that have moved, the nearest first; let ghosts go."""
+        if self._moved() or self._haunted:
+            self._bounded(self._fuse, self._moved(), STEP_POINTS)
+            self._bounded(self._exorcise, self._haunted, GHOST_STEP_POINTS)
             self._drop_oldest()
+
+    def _bounded(self, work: Callable[[int], int], waiting: set[int], most: int) -> None:
+        """Work on the nearest key frames until so many points were touched."""
+        touched = 0
+        for number in sorted(waiting, key=self._distance):
+            touched += work(number)
+            if touched >= most:
+                break
 
     def _distance(self, number: int) -> tuple[float, int]:
         """Return how far a key frame is from the camera; the newer ones go first."""
@@ -321,8 +327,6 @@ class WorldMap:
         self._stale.discard(number)
         self._exorcise(number)
         pose = key.map_T_birth() if key.fused is None or self._is_aside(key) else key.in_map
-        if key.points is key.fused and pose is key.in_map:
-            return len(key.points) // 4
         if key.fused is not None:
             self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
         key.corners = self._voxels.add(key.points.placed(self._in_voxels(pose)))
@@ -346,7 +350,7 @@ class WorldMap:
 
     def _see_through(self, pointmap: Pointmap, scale: float) -> None:
         """Count what the new depth sees through; what it often does has to leave."""
-        if self._waiting() - self._haunted:
+        if self._moved():
             return  # part of the map lies elsewhere than the camera believes
         view = DepthView.of(pointmap, self._settings.map.confidence_threshold, scale)
         if view is None:
@@ -369,18 +373,27 @@ class WorldMap:
                 key.ghosts.append(ghosts)
                 self._haunted.add(number)
 
-    def _exorcise(self, number: int) -> None:
-        """Drop the points of a key frame that have to leave."""
+    def _exorcise(self, number: int) -> int:
+        """Drop the points of a key frame that have to leave; return the points touched."""
         key = self._keys[number]
-        if number not in self._haunted:
-            return
+        if number not in self._haunted or key.fused is None:
+            return 0
         self._haunted.discard(number)
-        cells, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
-        here = key.points.placed(self._in_voxels(key.in_map)).cells
-        gone = cells.take(np.searchsorted(cells, here), mode='clip') == here
+        ghosts, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
+        here = key.fused.placed(self._in_voxels(key.in_map))
+        gone = _among(here.cells, ghosts)
         if gone.any():
-            self._close()
-            key.points = key.points.chosen(~gone)
+            if self._is_newest(number):
+                self._close()
+            self._voxels.add(here.chosen(gone), -1)
+            if key.points is key.fused:
+                key.points = key.fused = key.fused.chosen(~gone)
+            else:  # more have come since
+                key.fused = key.fused.chosen(~gone)
+                cells = key.points.placed(self._in_voxels(key.in_map)).cells
+                key.points = key.points.chosen(~_among(cells, ghosts))
+                self._stale.add(number)
+        return len(gone)
 
     def _drop_oldest(self) -> None:
         """Let go of the key frames seen longest ago until the bounds are kept."""
@@ -413,3 +426,9 @@ class WorldMap:
 
 def _linear(a_T_b: Similarity) -> Array:
     return a_T_b.scale * a_T_b.a_T_b[:3, :3]
+
+
+def _among(cells: Integers, others: Integers) -> Mask:
+    """Return which cells are among some others, which are sorted, at least one."""
+    found: Mask = others.take(np.searchsorted(others, cells), mode='clip') == cells
+    return found
