@@ -283,6 +283,24 @@ def test_a_ghost_does_not_come_back_when_its_key_frame_moves():
     assert of_person(world.voxels.points().points) == 0
 
 
+@pytest.mark.parametrize('key', [0, 1])
+def test_a_ghost_goes_with_the_fourth_miss_and_for_good(key):
+    world = WorldMap(settings())
+    world.add(seen(with_person(), 0))
+    assert of_person(world.voxels.points().points) > 100
+
+    for _ in range(4):
+        world.add(seen(WALL, key))
+
+    for _ in range(2):  # what was fused before, and after more points have come
+        world.follow()
+        assert of_person(world.voxels.points().points) == 0
+        np.testing.assert_array_equal(bits(world), fused_anew(world))
+    world.move({0: Similarity(at(0.5)), 1: Similarity(at(0.5))})
+    after = world.voxels.points().points
+    np.testing.assert_allclose(after[:, 0], 3.5, atol=1e-4)
+
+
 def test_what_is_seen_through_leaves_a_saved_map_too():
     before, world = WorldMap(settings()), WorldMap(settings())
     before.add(seen(with_person(), 0))

@@ -285,7 +285,8 @@ class WorldMap:
         """Keep the points of the newest key frame like those of all others."""
         if self._open is not None:
             newest, sums = self._open
-            self._keys[newest].points = sums.all().points()
+            if newest in self._stale:  # more have come since they were fused
+                self._keys[newest].points = sums.all().points()
             self._open = None
 
     def _fuse_newest(self) -> None:
@@ -392,7 +393,6 @@ class WorldMap:
                 key.fused = key.fused.chosen(~gone)
                 cells = key.points.placed(self._in_voxels(key.in_map)).cells
                 key.points = key.points.chosen(~_among(cells, ghosts))
-                self._stale.add(number)
         return len(gone)
 
     def _drop_oldest(self) -> None:
