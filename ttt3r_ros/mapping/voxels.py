@@ -99,16 +99,6 @@ class FixedPoints:
         steps = np.rint(np.minimum(weight, MOST_WEIGHT) * WEIGHT_STEPS).astype(np.int64)
         return cls(packed(cells), _offset(columns, cells), color, np.maximum(steps, 1))
 
-    def chosen(self, mask: Mask) -> FixedPoints:
-        """
-        Return part of the points.
-
-        :param mask: (N,).
-        """
-        return FixedPoints(
-            self.cells[mask], self.offset[:, mask], self.color[:, mask], self.weight[mask]
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class VoxelPoints:
@@ -230,7 +220,7 @@ class CellIndex:
 
     def _find(self, cells: Integers) -> tuple[Integers, Integers]:
         """Return the number of each cell, -1 for none, and the slot where it is or would be."""
-        slots = self._hashed(cells)
+        slots = hashed(cells, self._bits)
         numbers = self._slots.take(slots).astype(np.int64)
         others = np.flatnonzero((self._cells.take(numbers, mode='clip') != cells) & (numbers >= 0))
         while len(others):
@@ -240,16 +230,11 @@ class CellIndex:
             others = others[(found >= 0) & (self._cells[found] != cells[others])]
         return numbers, slots
 
-    def _hashed(self, cells: Integers) -> Integers:
-        hashed = (cells.astype(np.uint64) * HASH_FACTOR) >> np.uint64(64 - self._bits)
-        slots: Integers = hashed.astype(np.int64)
-        return slots
-
     def _grow(self, least: int) -> None:
         larger = CellIndex(max(least, 2 * self.room))
         larger._cells[: self._used] = self.cells
         larger._used = self._used
-        numbers, slots = np.arange(self._used), larger._hashed(self.cells)
+        numbers, slots = np.arange(self._used), hashed(self.cells, larger._bits)
         while len(numbers):
             free = larger._slots[slots] < 0
             larger._slots[slots[free]] = numbers[free]
@@ -411,3 +396,15 @@ def unpacked(cells: Integers) -> Integers:
     """
     x, y = cells >> 2 * BITS_PER_AXIS, (cells >> BITS_PER_AXIS) & AXIS_MASK
     return np.stack([x, y, cells & AXIS_MASK]) - HALF_RANGE
+
+
+def hashed(cells: Integers, bits: int) -> Integers:
+    """
+    Return a hash of packed voxels.
+
+    :param bits: of the hash.
+    :returns: 0 to 2^bits - 1 for each.
+    """
+    values = (cells.astype(np.uint64) * HASH_FACTOR) >> np.uint64(64 - bits)
+    short: Integers = values.astype(np.int64)
+    return short

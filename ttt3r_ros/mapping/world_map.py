@@ -15,7 +15,14 @@ from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
-from ttt3r_ros.mapping.voxels import FixedPoints, Integers, VoxelCloud, VoxelPoints, VoxelSums
+from ttt3r_ros.mapping.voxels import (
+    FixedPoints,
+    hashed,
+    Integers,
+    VoxelCloud,
+    VoxelPoints,
+    VoxelSums,
+)
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -24,8 +31,9 @@ MOST_SHIFT = 0.5  # voxels
 
 # So many points are fused anew at most before the next image, about 10 ms.
 STEP_POINTS = 100_000
-# And so many are looked at for such that have to leave, about 3 ms.
-GHOST_STEP_POINTS = 60_000
+# And of so many those leave that have to, 1 to 2 ms.
+GHOST_STEP_POINTS = 40_000
+FLAG_BITS = 16
 
 # Key frames overlap: together they may have so many points per voxel of the full map.
 POINTS_PER_VOXEL = 4
@@ -72,6 +80,7 @@ class KeyPoints:
     points: VoxelPoints
     fused: VoxelPoints | None = None
     in_map: Similarity = field(default_factory=lambda: Similarity(IDENTITY))
+    cells: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     corners: frozenset[int] = frozenset()
     ghosts: list[Integers] = field(default_factory=list)
 
@@ -104,7 +113,8 @@ class WorldMap:
         self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
         self._keys: dict[int, KeyPoints] = {}
         self._stale: set[int] = set()  # key frames whose share of the map is an old one
-        self._haunted: set[int] = set()  # key frames of which points may have to leave
+        # Key frames of which points may have to leave, those that have waited longest first.
+        self._haunted: dict[int, None] = {}
         self._open: tuple[int, VoxelSums] | None = None  # sums of the newest key frame
         self._images = 0
         self._camera = IDENTITY  # of the newest image
@@ -303,17 +313,10 @@ class WorldMap:
     def follow(self) -> None:
         """Fuse a bounded number of points that have moved, the nearest first; let ghosts go."""
         if self._moved() or self._haunted:
-            self._bounded(self._fuse, self._moved(), STEP_POINTS)
-            self._bounded(self._exorcise, self._haunted, GHOST_STEP_POINTS)
+            nearest = sorted(self._moved(), key=self._distance)
+            _bounded(self._fuse, nearest, STEP_POINTS)
+            _bounded(self._exorcise, list(self._haunted), GHOST_STEP_POINTS)
             self._drop_oldest()
-
-    def _bounded(self, work: Callable[[int], int], waiting: set[int], most: int) -> None:
-        """Work on the nearest key frames until so many points were touched."""
-        touched = 0
-        for number in sorted(waiting, key=self._distance):
-            touched += work(number)
-            if touched >= most:
-                break
 
     def _distance(self, number: int) -> tuple[float, int]:
         """Return how far a key frame is from the camera; the newer ones go first."""
@@ -330,7 +333,8 @@ class WorldMap:
         pose = key.map_T_birth() if key.fused is None or self._is_aside(key) else key.in_map
         if key.fused is not None:
             self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
-        key.corners = self._voxels.add(key.points.placed(self._in_voxels(pose)))
+        share = key.points.placed(self._in_voxels(pose))
+        key.cells, key.corners = share.cells, self._voxels.add(share)
         key.fused, key.in_map = key.points, pose
         return 2 * len(key.points)
 
@@ -372,26 +376,27 @@ class WorldMap:
         for number, key in self._keys.items():
             if not corners.isdisjoint(key.corners):
                 key.ghosts.append(ghosts)
-                self._haunted.add(number)
+                self._haunted.setdefault(number)
 
     def _exorcise(self, number: int) -> int:
         """Drop the points of a key frame that have to leave; return the points touched."""
         key = self._keys[number]
         if number not in self._haunted or key.fused is None:
             return 0
-        self._haunted.discard(number)
+        self._haunted.pop(number, None)
         ghosts, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
-        here = key.fused.placed(self._in_voxels(key.in_map))
-        gone = _among(here.cells, ghosts)
+        gone = _among(key.cells, ghosts)
         if gone.any():
             if self._is_newest(number):
                 self._close()
-            self._voxels.add(here.chosen(gone), -1)
+            in_map, kept = self._in_voxels(key.in_map), ~gone
+            self._voxels.add(key.fused.chosen(gone).placed(in_map), -1)
+            key.cells = key.cells[kept]
             if key.points is key.fused:
-                key.points = key.fused = key.fused.chosen(~gone)
+                key.points = key.fused = key.fused.chosen(kept)
             else:  # more have come since
-                key.fused = key.fused.chosen(~gone)
-                cells = key.points.placed(self._in_voxels(key.in_map)).cells
+                key.fused = key.fused.chosen(kept)
+                cells = key.points.placed(in_map).cells
                 key.points = key.points.chosen(~_among(cells, ghosts))
         return len(gone)
 
@@ -421,14 +426,28 @@ class WorldMap:
         if key.fused is not None:
             self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
         self._stale.discard(number)
-        self._haunted.discard(number)
+        self._haunted.pop(number, None)
 
 
 def _linear(a_T_b: Similarity) -> Array:
     return a_T_b.scale * a_T_b.a_T_b[:3, :3]
 
 
+def _bounded(work: Callable[[int], int], waiting: list[int], most: int) -> None:
+    """Work on key frames until so many points were touched."""
+    touched = 0
+    for number in waiting:
+        touched += work(number)
+        if touched >= most:
+            break
+
+
 def _among(cells: Integers, others: Integers) -> Mask:
     """Return which cells are among some others, which are sorted, at least one."""
-    found: Mask = others.take(np.searchsorted(others, cells), mode='clip') == cells
+    flags = np.zeros(1 << FLAG_BITS, bool)
+    flags[hashed(others, FLAG_BITS)] = True
+    maybe = np.flatnonzero(flags[hashed(cells, FLAG_BITS)])  # mostly few
+    found = np.zeros(len(cells), bool)
+    chosen = cells.take(maybe)
+    found[maybe] = others.take(np.searchsorted(others, chosen), mode='clip') == chosen
     return found
