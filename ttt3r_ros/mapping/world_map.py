@@ -212,7 +212,7 @@ class WorldMap:
     @property
     def follows(self) -> bool:
         """Return whether all points but those of the newest key frame are where they belong."""
-        return not (self._moved() or self._haunted)
+        return not (self._moved() or self._left_by_ghosts())
 
     @property
     def generation(self) -> int:
@@ -300,7 +300,7 @@ class WorldMap:
             self._open = None
 
     def _fuse_newest(self) -> None:
-        if self._open is not None and self._open[0] in self._stale:
+        if self._open is not None and self._open[0] in self._stale | self._haunted.keys():
             self._fuse(self._open[0])
             self._drop_oldest()
 
@@ -310,12 +310,16 @@ class WorldMap:
         """Return the key frames whose share is an old one, but the newest, which still grows."""
         return self._stale - (set() if self._open is None else {self._open[0]})
 
+    def _left_by_ghosts(self) -> list[int]:
+        """Return the key frames that points have to leave, but the newest, which still grows."""
+        return [number for number in self._haunted if not self._is_newest(number)]
+
     def follow(self) -> None:
         """Fuse a bounded number of points that have moved, the nearest first; let ghosts go."""
-        if self._moved() or self._haunted:
+        if not self.follows:
             nearest = sorted(self._moved(), key=self._distance)
             _bounded(self._fuse, nearest, STEP_POINTS)
-            _bounded(self._exorcise, list(self._haunted), GHOST_STEP_POINTS)
+            _bounded(self._exorcise, self._left_by_ghosts(), GHOST_STEP_POINTS)
             self._drop_oldest()
 
     def _distance(self, number: int) -> tuple[float, int]:
