@@ -158,6 +158,22 @@ def test_after_a_reset_a_run_repeats_itself():
     np.testing.assert_array_equal(runs[0].points, runs[1].points)
 
 
+def test_the_map_moves_with_the_key_frames_of_the_graph():
+    mapper = Mapper(WallPredictor(), MappingSettings())
+    located = mapper.observe(seen(0))
+    mapper.integrate()
+    before = mapper.map.voxels.points().points
+    shift = transform(np.eye(3), [0.0, 5.0, 0.0])
+
+    mapper.place_base(shift @ located.map_T_base)
+
+    assert mapper.correct()
+    after = mapper.map.voxels.points().points
+    np.testing.assert_allclose(
+        np.sort(after, axis=0), np.sort(before + [0, 5, 0], axis=0), atol=1e-4
+    )
+
+
 def test_a_map_of_other_weights_changes_nothing():
     mapper = Mapper(WallPredictor(), MappingSettings())
     mapper.observe(seen(0))

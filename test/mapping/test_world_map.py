@@ -22,7 +22,7 @@ from ttt3r_ros.geometry import (
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import FREE, OCCUPIED, UNKNOWN
 from ttt3r_ros.mapping.voxels import VoxelCloud
-from ttt3r_ros.mapping.world_map import MapImage, SAVED, STEP_POINTS, WorldMap
+from ttt3r_ros.mapping.world_map import MapImage, STEP_POINTS, WorldMap
 from ttt3r_ros.settings import MappingSettings, MapSettings
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -143,6 +143,8 @@ def test_a_map_that_moves_and_moves_back_has_the_same_bits():
     world.move({n: Similarity(at(0.1 * n, yaw=n)) for n in range(4)})
 
     np.testing.assert_array_equal(bits(world), before)
+    for _, _, in_map in world.shares():  # as good as never moved
+        np.testing.assert_array_equal(in_map.a_T_b, np.eye(4))
 
 
 def test_less_than_half_a_voxel_moves_nothing_but_small_steps_add_up():
@@ -198,19 +200,32 @@ def test_the_map_equals_all_that_its_key_frames_add_fused_anew_to_the_bit(seed):
     np.testing.assert_array_equal(found, fused_anew(world))
 
 
-def test_a_removed_key_frame_leaves_its_points_where_they_were_on_another_one():
+def centre(world):
+    cloud = world.voxels.points()
+    return np.average(cloud.points.astype(float), axis=0, weights=cloud.confidence)
+
+
+@pytest.mark.parametrize('moved', [False, True])
+def test_a_removed_key_frame_leaves_its_points_where_they_were_on_another_one(moved):
     world = WorldMap(settings())
     poses = {0: Similarity(at(0.3, 0.2, 0.4), 1.3), 1: Similarity(at(-0.5, 0, 2.0), 0.8)}
-    world.add(MapImage(wall(2.0), 0, HERE, poses[0], None))
-    world.add(MapImage(wall(2.0), 1, HERE, poses[1], None))
-    before = sorted_points(world)
+    for key, pose in poses.items():
+        world.add(MapImage(wall(2.0), key, HERE, pose, None))
+    if moved:
+        poses = {0: Similarity(at(1.3, 0.4, 0.8), 1.2), 1: Similarity(at(0, -2, 1.0), 0.9)}
+        world.move(poses)
+    before, middle = sorted_points(world), centre(world)
 
     world.hand_over(0, 1, poses[1].inverse().after(poses[0]))
 
     assert [number for number, *_ in world.shares()] == [1]
-    np.testing.assert_allclose(sorted_points(world), before, atol=1e-4)
-    world.move({1: Similarity(transform(np.eye(3), [1.0, 0, 0]) @ poses[1].a_T_b, 0.8)})
-    np.testing.assert_allclose(sorted_points(world), before + [1.0, 0, 0], atol=SIZE)
+    after = sorted_points(world)
+    np.testing.assert_allclose(centre(world), middle, atol=1e-4)
+    assert max(farthest(after, before), farthest(before, after)) < SIZE
+    if not moved:
+        np.testing.assert_allclose(after, before, atol=1e-4)
+    world.move({1: Similarity(transform(np.eye(3), [1.0, 0, 0]) @ poses[1].a_T_b, poses[1].scale)})
+    np.testing.assert_allclose(centre(world), middle + [1.0, 0, 0], atol=1e-4)
 
 
 def test_points_of_a_removed_key_frame_may_hang_on_one_that_had_none():
@@ -266,6 +281,54 @@ def test_a_ghost_does_not_come_back_when_its_key_frame_moves():
     world.move({0: Similarity(at(0, 5.0)), 1: Similarity(AHEAD)})
 
     assert of_person(world.voxels.points().points) == 0
+
+
+@pytest.mark.parametrize('key', [0, 1])
+def test_a_ghost_goes_with_the_fourth_miss_and_for_good(key):
+    world = WorldMap(settings())
+    world.add(seen(with_person(), 0))
+    assert of_person(world.voxels.points().points) > 100
+
+    for _ in range(4):
+        world.add(seen(WALL, key))
+
+    for _ in range(2):  # what was fused before, and after more points have come
+        world.follow()
+        assert of_person(world.voxels.points().points) == 0
+        np.testing.assert_array_equal(bits(world), fused_anew(world))
+    world.move({0: Similarity(at(0.5)), 1: Similarity(at(0.5))})
+    after = world.voxels.points().points
+    np.testing.assert_allclose(after[:, 0], 3.5, atol=1e-4)
+
+
+def test_what_is_seen_through_leaves_a_saved_map_too():
+    before, world = WorldMap(settings()), WorldMap(settings())
+    before.add(seen(with_person(), 0))
+    world.resume(before.voxels.points(), None)
+    assert of_person(world.voxels.points().points) > 100
+
+    for _ in range(20):
+        world.add(seen(WALL, 0))
+
+    after = world.voxels.points().points
+    assert of_person(after) == 0
+    assert (after[:, 0] > 2.9).sum() >= 0.95 * (before.voxels.points().points[:, 0] > 2.9).sum()
+
+
+def test_a_large_saved_map_is_taken_in_pieces_that_lie_together():
+    rng, world = np.random.default_rng(0), WorldMap(settings())
+    points = np.unique(rng.integers(0, 400, (60_000, 3)), axis=0) * SIZE + 0.5 * SIZE
+    cloud = VoxelCloud(
+        points.astype(np.float32), np.zeros(points.shape, np.uint8), np.ones(len(points), 'f4')
+    )
+
+    world.resume(cloud, None)
+
+    assert len(world.voxels) == len(points)
+    sizes = [len(share) for _, share, _ in world.shares()]
+    assert max(sizes) <= 10_000
+    widths = [np.ptp(share.columns[0]) for _, share, _ in world.shares()]
+    assert max(widths) < 400 / 2
 
 
 def test_depth_that_errs_by_a_tenth_takes_no_good_points():
@@ -359,8 +422,6 @@ def test_a_saved_map_stays_when_key_frames_move():
 
     world.move({0: Similarity(at(0, 5.0))})
 
-    numbers = [number for number, *_ in world.shares()]
-    assert numbers == [SAVED, 0]
     found = world.voxels.points()
     (row,) = np.flatnonzero((found.points > 8.9).all(axis=1))
     np.testing.assert_allclose(found.points[row], cloud.points[0], atol=1e-5)

@@ -147,13 +147,13 @@ class VoxelPoints:
         weight = self.weight.astype(np.int64)
         return FixedPoints(packed(cells), _offset(columns, cells), self.color, weight)
 
-    def chosen(self, mask: Mask) -> VoxelPoints:
+    def chosen(self, which: Mask | Integers) -> VoxelPoints:
         """
         Return part of the points.
 
-        :param mask: (N,).
+        :param which: (N,) bool, or their numbers.
         """
-        return VoxelPoints(self.columns[:, mask], self.color[:, mask], self.weight[mask])
+        return VoxelPoints(self.columns[:, which], self.color[:, which], self.weight[which])
 
     def corners(self) -> Array:
         """Return the corners of the box around the points, (8, 3), in voxels."""
@@ -220,7 +220,7 @@ class CellIndex:
 
     def _find(self, cells: Integers) -> tuple[Integers, Integers]:
         """Return the number of each cell, -1 for none, and the slot where it is or would be."""
-        slots = self._hashed(cells)
+        slots = hashed(cells, self._bits)
         numbers = self._slots.take(slots).astype(np.int64)
         others = np.flatnonzero((self._cells.take(numbers, mode='clip') != cells) & (numbers >= 0))
         while len(others):
@@ -230,16 +230,11 @@ class CellIndex:
             others = others[(found >= 0) & (self._cells[found] != cells[others])]
         return numbers, slots
 
-    def _hashed(self, cells: Integers) -> Integers:
-        hashed = (cells.astype(np.uint64) * HASH_FACTOR) >> np.uint64(64 - self._bits)
-        slots: Integers = hashed.astype(np.int64)
-        return slots
-
     def _grow(self, least: int) -> None:
         larger = CellIndex(max(least, 2 * self.room))
         larger._cells[: self._used] = self.cells
         larger._used = self._used
-        numbers, slots = np.arange(self._used), larger._hashed(self.cells)
+        numbers, slots = np.arange(self._used), hashed(self.cells, larger._bits)
         while len(numbers):
             free = larger._slots[slots] < 0
             larger._slots[slots[free]] = numbers[free]
@@ -401,3 +396,15 @@ def unpacked(cells: Integers) -> Integers:
     """
     x, y = cells >> 2 * BITS_PER_AXIS, (cells >> BITS_PER_AXIS) & AXIS_MASK
     return np.stack([x, y, cells & AXIS_MASK]) - HALF_RANGE
+
+
+def hashed(cells: Integers, bits: int) -> Integers:
+    """
+    Return a hash of packed voxels.
+
+    :param bits: of the hash.
+    :returns: 0 to 2^bits - 1 for each.
+    """
+    values = (cells.astype(np.uint64) * HASH_FACTOR) >> np.uint64(64 - bits)
+    short: Integers = values.astype(np.int64)
+    return short

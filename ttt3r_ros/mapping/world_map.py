@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,14 @@ from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
-from ttt3r_ros.mapping.voxels import FixedPoints, Integers, VoxelCloud, VoxelPoints, VoxelSums
+from ttt3r_ros.mapping.voxels import (
+    FixedPoints,
+    hashed,
+    Integers,
+    VoxelCloud,
+    VoxelPoints,
+    VoxelSums,
+)
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -24,6 +31,9 @@ MOST_SHIFT = 0.5  # voxels
 
 # So many points are fused anew at most before the next image, about 10 ms.
 STEP_POINTS = 100_000
+# And of so many those leave that have to, 1 to 2 ms.
+GHOST_STEP_POINTS = 40_000
+FLAG_BITS = 16
 
 # Key frames overlap: together they may have so many points per voxel of the full map.
 POINTS_PER_VOXEL = 4
@@ -31,7 +41,8 @@ POINTS_PER_VOXEL = 4
 # About so many columns of an image are used; at 5 m two are 3 cm apart then.
 COLUMNS = 224
 
-SAVED = -1  # a loaded map hangs on no key frame
+# A loaded map hangs on no key frame; its pieces of about so many points have negative numbers.
+PIECE_POINTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +80,7 @@ class KeyPoints:
     points: VoxelPoints
     fused: VoxelPoints | None = None
     in_map: Similarity = field(default_factory=lambda: Similarity(IDENTITY))
+    cells: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     corners: frozenset[int] = frozenset()
     ghosts: list[Integers] = field(default_factory=list)
 
@@ -101,7 +113,8 @@ class WorldMap:
         self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
         self._keys: dict[int, KeyPoints] = {}
         self._stale: set[int] = set()  # key frames whose share of the map is an old one
-        self._haunted: set[int] = set()  # key frames of which points may have to leave
+        # Key frames of which points may have to leave, those that have waited longest first.
+        self._haunted: dict[int, None] = {}
         self._open: tuple[int, VoxelSums] | None = None  # sums of the newest key frame
         self._images = 0
         self._camera = IDENTITY  # of the newest image
@@ -187,15 +200,19 @@ class WorldMap:
         if occupancy is not None and self._settings.occupancy.enabled:
             self.grid.resume(occupancy)
         points, here = VoxelPoints.of(cloud, self._voxel_size), Similarity(IDENTITY)
-        self._keys[SAVED] = KeyPoints(here, here, self._images, points)
-        self._stale.add(SAVED)
+        # Neighbours together, so that few pieces are touched where something has changed.
+        order = np.argsort(points.placed(here).cells & PART_MASK, kind='stable')
+        for piece in np.array_split(order, len(points) // PIECE_POINTS + 1):
+            number = -1 - len(self._keys)
+            self._keys[number] = KeyPoints(here, here, self._images, points.chosen(piece))
+            self._stale.add(number)
 
     # ---- what goes out
 
     @property
     def follows(self) -> bool:
         """Return whether all points but those of the newest key frame are where they belong."""
-        return not self._waiting()
+        return not (self._moved() or self._left_by_ghosts())
 
     @property
     def generation(self) -> int:
@@ -205,7 +222,7 @@ class WorldMap:
     @property
     def voxels(self) -> Parts:
         """Return the whole map as it is now, whatever that takes."""
-        while self._waiting():
+        while not self.follows:
             self.follow()
         self._fuse_newest()
         return self._voxels.whole()
@@ -278,29 +295,31 @@ class WorldMap:
         """Keep the points of the newest key frame like those of all others."""
         if self._open is not None:
             newest, sums = self._open
-            self._keys[newest].points = sums.all().points()
+            if newest in self._stale:  # more have come since they were fused
+                self._keys[newest].points = sums.all().points()
             self._open = None
 
     def _fuse_newest(self) -> None:
-        if self._open is not None and self._open[0] in self._stale:
+        if self._open is not None and self._open[0] in self._stale | self._haunted.keys():
             self._fuse(self._open[0])
             self._drop_oldest()
 
     # ---- fusing anew
 
-    def _waiting(self) -> set[int]:
-        """Return the key frames that have to be fused before the newest one is left."""
-        newest = set() if self._open is None else {self._open[0]}
-        return (self._stale - newest) | self._haunted
+    def _moved(self) -> set[int]:
+        """Return the key frames whose share is an old one, but the newest, which still grows."""
+        return self._stale - (set() if self._open is None else {self._open[0]})
+
+    def _left_by_ghosts(self) -> list[int]:
+        """Return the key frames that points have to leave, but the newest, which still grows."""
+        return [number for number in self._haunted if not self._is_newest(number)]
 
     def follow(self) -> None:
-        """Fuse a bounded number of points that have moved, the nearest first."""
-        spent, waiting = 0, self._waiting()
-        for number in sorted(waiting, key=self._distance):
-            spent += self._fuse(number)
-            if spent >= STEP_POINTS:
-                break
-        if waiting:
+        """Fuse a bounded number of points that have moved, the nearest first; let ghosts go."""
+        if not self.follows:
+            nearest = sorted(self._moved(), key=self._distance)
+            _bounded(self._fuse, nearest, STEP_POINTS)
+            _bounded(self._exorcise, self._left_by_ghosts(), GHOST_STEP_POINTS)
             self._drop_oldest()
 
     def _distance(self, number: int) -> tuple[float, int]:
@@ -316,11 +335,10 @@ class WorldMap:
         self._stale.discard(number)
         self._exorcise(number)
         pose = key.map_T_birth() if key.fused is None or self._is_aside(key) else key.in_map
-        if key.points is key.fused and pose is key.in_map:
-            return len(key.points) // 4
         if key.fused is not None:
             self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
-        key.corners = self._voxels.add(key.points.placed(self._in_voxels(pose)))
+        share = key.points.placed(self._in_voxels(pose))
+        key.cells, key.corners = share.cells, self._voxels.add(share)
         key.fused, key.in_map = key.points, pose
         return 2 * len(key.points)
 
@@ -341,7 +359,7 @@ class WorldMap:
 
     def _see_through(self, pointmap: Pointmap, scale: float) -> None:
         """Count what the new depth sees through; what it often does has to leave."""
-        if self._waiting() - self._haunted:
+        if self._moved():
             return  # part of the map lies elsewhere than the camera believes
         view = DepthView.of(pointmap, self._settings.map.confidence_threshold, scale)
         if view is None:
@@ -357,25 +375,34 @@ class WorldMap:
         self._haunt(self._voxels.count(rows, missed, hit))
 
     def _haunt(self, ghosts: Integers) -> None:
-        """Note which cells key frames have to leave; a saved map keeps what it has."""
+        """Note which cells key frames have to leave."""
         corners = set((ghosts & PART_MASK).tolist())
         for number, key in self._keys.items():
-            if number != SAVED and not corners.isdisjoint(key.corners):
+            if not corners.isdisjoint(key.corners):
                 key.ghosts.append(ghosts)
-                self._haunted.add(number)
+                self._haunted.setdefault(number)
 
-    def _exorcise(self, number: int) -> None:
-        """Drop the points of a key frame that have to leave."""
+    def _exorcise(self, number: int) -> int:
+        """Drop the points of a key frame that have to leave; return the points touched."""
         key = self._keys[number]
-        if number not in self._haunted:
-            return
-        self._haunted.discard(number)
-        cells, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
-        here = key.points.placed(self._in_voxels(key.in_map)).cells
-        gone = cells.take(np.searchsorted(cells, here), mode='clip') == here
+        if number not in self._haunted or key.fused is None:
+            return 0
+        self._haunted.pop(number, None)
+        ghosts, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
+        gone = _among(key.cells, ghosts)
         if gone.any():
-            self._close()
-            key.points = key.points.chosen(~gone)
+            if self._is_newest(number):
+                self._close()
+            in_map, kept = self._in_voxels(key.in_map), ~gone
+            self._voxels.add(key.fused.chosen(gone).placed(in_map), -1)
+            key.cells = key.cells[kept]
+            if key.points is key.fused:
+                key.points = key.fused = key.fused.chosen(kept)
+            else:  # more have come since
+                key.fused = key.fused.chosen(kept)
+                cells = key.points.placed(in_map).cells
+                key.points = key.points.chosen(~_among(cells, ghosts))
+        return len(gone)
 
     def _drop_oldest(self) -> None:
         """Let go of the key frames seen longest ago until the bounds are kept."""
@@ -403,8 +430,28 @@ class WorldMap:
         if key.fused is not None:
             self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
         self._stale.discard(number)
-        self._haunted.discard(number)
+        self._haunted.pop(number, None)
 
 
 def _linear(a_T_b: Similarity) -> Array:
     return a_T_b.scale * a_T_b.a_T_b[:3, :3]
+
+
+def _bounded(work: Callable[[int], int], waiting: list[int], most: int) -> None:
+    """Work on key frames until so many points were touched."""
+    touched = 0
+    for number in waiting:
+        touched += work(number)
+        if touched >= most:
+            break
+
+
+def _among(cells: Integers, others: Integers) -> Mask:
+    """Return which cells are among some others, which are sorted, at least one."""
+    flags = np.zeros(1 << FLAG_BITS, bool)
+    flags[hashed(others, FLAG_BITS)] = True
+    maybe = np.flatnonzero(flags[hashed(cells, FLAG_BITS)])  # mostly few
+    found = np.zeros(len(cells), bool)
+    chosen = cells.take(maybe)
+    found[maybe] = others.take(np.searchsorted(others, chosen), mode='clip') == chosen
+    return found
