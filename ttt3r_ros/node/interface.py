@@ -74,8 +74,8 @@ INITIAL_POSE = Topic(
     'initialpose',
     PoseWithCovarianceStamped,
     NEWEST_RELIABLE,
-    'pose of `base_frame` in `map_frame` at the newest image, which moves the map, or at the first '
-    'one; while the camera is lost, where to look for it',
+    'pose of `base_frame` in `map_frame` at the newest image, which moves the map, or at the '
+    'first one; while the camera is lost, where to look for it',
 )
 SUBSCRIBED = (IMAGE, COMPRESSED_IMAGE, CALIBRATION, INITIAL_POSE)
 
