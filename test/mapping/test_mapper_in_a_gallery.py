@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The mapper where pixels tell of the motion: a camera walks along pictures on a wall."""
+"""The mapper where pixels tell of the motion: a camera walks along a wall and a table."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
+from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.image_input import ImageFit
@@ -19,7 +19,9 @@ from ttt3r_ros.settings import MappingSettings, OdometrySettings
 from ttt3r_ros.tracking.guard import RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation
 
-WIDTH, HEIGHT, WALL, PER_METRE = 224, 160, 2.0, 120.0
+WIDTH, HEIGHT, PER_METRE = 224, 160, 120.0
+WALL, TABLE = 2.0, 1.4  # metres ahead: what is seen above and below
+DEPTH = np.where(np.arange(HEIGHT)[:, None, None] < HEIGHT // 2, WALL, TABLE)
 CAMERA = CameraIntrinsics(WIDTH, HEIGHT, 160.0, 160.0, 111.5, 79.5)
 
 
@@ -32,14 +34,14 @@ class Prediction:
 
 
 class Gallery:
-    """A network that knows the wall, and how much it writes; its own poses drift away."""
+    """A network that knows their depth, and how much it writes; its own poses drift away."""
 
     patch = 16
     checkpoint_name, checkpoint_sha256, checkpoint_note = 'gallery', '', ''
     resize = staticmethod(resize_on_host)
 
-    def __init__(self):
-        self.written = 0
+    def __init__(self, step=0.04):
+        self.step_m, self.written = step, 0
 
     def fit(self, width, height):
         return ImageFit.for_image(width, height, WIDTH, self.patch)
@@ -53,8 +55,9 @@ class Gallery:
     def step(self, rgb_fitted, state, write=True):
         if write:
             self.written += 1
-        points = (CAMERA.rays() * WALL).astype(np.float32)
-        pose = transform(np.eye(3), [0.0, 0.05 * state, 0.0])
+        points = (CAMERA.rays() * DEPTH).astype(np.float32)
+        turn = rotation_about([0, 1, 0], 0.004 * state)
+        pose = transform(turn, [0.95 * self.step_m * state, 0.0, 0.0])
         return Prediction(points, np.full((HEIGHT, WIDTH), 5, np.float32), pose), state + write
 
 
@@ -66,7 +69,7 @@ def picture(seed):
 def view(of, x, noise=0):
     """Return the image of a camera x metres along the wall; noise: seed of that of a sensor."""
     rays = CAMERA.rays()
-    u, v = (rays[..., i] * WALL * PER_METRE for i in (0, 1))
+    u, v, _ = np.moveaxis(rays * DEPTH * PER_METRE, -1, 0)
     places = (u + x * PER_METRE + 600).astype(np.float32), (v + 450).astype(np.float32)
     image = cv2.remap(of, *places, cv2.INTER_LINEAR)
     image = image + np.random.default_rng(noise).normal(0, 1.5, image.shape)
@@ -119,7 +122,7 @@ def test_a_camera_that_stands_still_writes_nothing_and_stays():
 
 
 def test_where_the_camera_is_carried_to_is_another_place_and_no_pose_is_given_out():
-    mapper, far = Mapper(Gallery(), MappingSettings()), 0.1 * np.arange(60)
+    mapper, far = Mapper(Gallery(0.1), MappingSettings()), 0.1 * np.arange(60)
     walk(mapper, HERE, far, odometry=True)
     voxels = len(mapper.map.voxels)
     assert len(mapper.key_frames().map_T_camera) >= 10  # else there is nothing to be found in
@@ -162,3 +165,29 @@ def test_wheels_that_slip_do_not_take_the_robot_along(wheels):
         assert located.tracked.followed.slips == (k > 5)
         np.testing.assert_allclose(located.map_T_base[:3, 3], [0, -x, 0], atol=0.03)
         np.testing.assert_allclose(mapper.map_T_odom @ odom_T_base, located.map_T_base, atol=1e-9)
+
+
+def test_a_camera_that_was_carried_away_and_back_is_found_and_its_map_comes_along():
+    mapper, far = Mapper(Gallery(0.1), MappingSettings()), 0.1 * np.arange(60)
+    walk(mapper, HERE, far)
+    before = len(mapper.map.voxels)
+    walk(mapper, THERE, 3.0 + 0.1 * np.arange(10), first=100)
+    assert len(mapper.map.voxels) == before
+    back = 4.0 + 0.1 * np.arange(50)  # on to where the camera has not been
+
+    found = walk(mapper, HERE, back, first=200)
+
+    assert not any(one.in_map for one in found[2:5])
+    assert found[-1].in_map
+    # The network is 5 % short, so the map is a little, too.
+    way = 0.05 * back[-1]
+    np.testing.assert_allclose(found[-1].map_T_camera[:3, 3], [0, -back[-1], 0], atol=way)
+    points = mapper.map.voxels.points().points
+    off = np.min([np.abs(points[:, 0] - WALL), np.abs(points[:, 0] - TABLE)], axis=0)
+    assert np.percentile(off, 95) < 0.4  # one wall and one table, whoever saw them
+    assert points[:, 1].min() < -back[-1] + way
+    assert len(mapper.map.voxels) > 1.3 * before
+    path = mapper.trail.trajectory()
+    late = path.stamps_ns >= 202 * 10**8
+    assert late.sum() == len(back) - 2  # with what was seen before it was found
+    np.testing.assert_allclose(-path.poses[late, 1, 3], back[2:], atol=way)

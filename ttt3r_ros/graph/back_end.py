@@ -110,12 +110,14 @@ class Correction:
     """
     What key frames have taught.
 
-    map_T_key: of each key frame, from the unit of its depth. gone: key frames that were removed
-    since the correction before.
+    map_T_key: of each key frame of the map, from the unit of its depth. gone: key frames that were
+    removed since the correction before, and their heirs. dropped: numbers of those that have none,
+    because their piece was too short.
     """
 
     map_T_key: Mapping[int, Similarity]
     gone: tuple[Heir, ...]
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +205,9 @@ class BackEnd:
         while done < len(self._thinking) and self._thinking[done].done():
             done += 1
         finished, self._thinking = self._thinking[:done], self._thinking[done:]
-        gone = tuple(g for f in finished if (g := f.result().gone) is not None)
+        changes = [future.result() for future in finished]
+        gone = tuple(change.gone for change in changes if change.gone is not None)
+        dropped = tuple(number for change in changes for number in change.dropped)
         belief = self._graph.belief
         if belief.generation == self._told and not gone:
             return None
@@ -212,7 +216,7 @@ class BackEnd:
             number: Similarity(self._map_T_graph @ pose, float(np.exp(belief.log_scales[number])))
             for number, pose in belief.poses.items()
         }
-        return Correction(map_T_key, gone)
+        return Correction(map_T_key, gone, dropped)
 
     # ---- requests of users
 

@@ -58,6 +58,7 @@ class Mapper:
         self._tracker = Tracker(predictor, tracking)
         self._back_end = BackEnd(settings.odometry, executor or AtOnce())
         self._map = WorldMap(settings)
+        self._apart: dict[int, WorldMap] = {}  # of tracks that have no place in the map yet
         self._trail = Trail()
         self._pending: LocatedFrame | None = None
         self._follows_only = False
@@ -86,10 +87,16 @@ class Mapper:
         if not located.tracked.followed.still:
             self._back_end.add(located)
             if not self._follows_only:
-                if located.in_map:
-                    self._map.add(_image_of(located))
+                self._map_of(located).add(_image_of(located))
                 self._tracker.look_ahead()
         self.correct()
+
+    def _map_of(self, located: LocatedFrame) -> WorldMap:
+        """Return the map of the track, which is one of its own while it has no place."""
+        if located.in_map:
+            return self._map
+        track = located.tracked.followed.key.track
+        return self._apart.setdefault(track, WorldMap(self._settings))
 
     def correct(self) -> bool:
         """Move map and path to where the key frames are believed now; return whether they did."""
@@ -97,6 +104,12 @@ class Mapper:
         if correction is None:
             return False
         self._trail.move(correction)
+        self._map.forget(correction.dropped)
+        for track, apart in list(self._apart.items()):
+            apart.forget(correction.dropped)
+            self._map.adopt(apart, correction.map_T_key)
+            if not len(apart):
+                del self._apart[track]
         self._map.move(correction.map_T_key)
         for heir in correction.gone:
             at = correction.map_T_key.get(heir.heir)
@@ -181,6 +194,7 @@ class Mapper:
         self._tracker.reset()
         self._back_end.reset()
         self._map = WorldMap(self._settings)
+        self._apart = {}
         self._trail.reset()
         self._pending = None
         self._follows_only = False

@@ -149,6 +149,15 @@ class OccupancyGrid:
         placed = evidence.moved(self._in_cells(map_T_birth))
         self._pieces[key] = Piece(evidence, map_T_birth, placed)
 
+    def evidence(self, key: int) -> Evidence | None:
+        """
+        Return what hangs on a key frame, in the map as it was when that began.
+
+        :param key: its number.
+        """
+        piece = self._pieces.get(key)
+        return None if piece is None else piece.evidence
+
     def move(self, map_T_birth: Mapping[int, Similarity]) -> None:
         """
         Move key frames; each stays until half a cell is wrong.

@@ -81,6 +81,9 @@ class Trail:
         :param correction: newer than all before.
         """
         self._map_T_key.update(correction.map_T_key)
+        for number in correction.dropped:
+            self._map_T_key.pop(number, None)
+            self._length -= len(self._parts.pop(number, []))
         for heir in correction.gone:
             self._hand_over(heir)
 

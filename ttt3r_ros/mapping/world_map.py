@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -119,6 +119,10 @@ class WorldMap:
         self._images = 0
         self._camera = IDENTITY  # of the newest image
 
+    def __len__(self) -> int:
+        """Return the number of key frames on which something hangs."""
+        return len(self._keys)
+
     def change(self, settings: MappingSettings) -> None:
         """
         Apply the settings that may change while mapping.
@@ -189,6 +193,33 @@ class WorldMap:
         self._remove(gone)
         self._fuse(heir)
         self.grid.hand_over(gone, heir, heir_T_birth)
+
+    def adopt(self, apart: WorldMap, map_T_key: Mapping[int, Similarity]) -> None:
+        """
+        Take over what hangs on key frames of which it was not known where in the map they are.
+
+        :param apart: another map, in a frame of its own; it loses those key frames.
+        :param map_T_key: where key frames are; those of `apart` among them are taken over.
+        """
+        apart._close()
+        for number in sorted(apart._keys.keys() & map_T_key.keys()):
+            old, evidence = apart._keys[number], apart.grid.evidence(number)
+            apart.forget([number])
+            key = KeyPoints(old.birth, map_T_key[number], self._images, old.points)
+            self._keys[number] = key
+            self._stale.add(number)
+            if evidence is not None:
+                self.grid.add(number, evidence, key.map_T_birth())
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """
+        Delete what hangs on key frames.
+
+        :param numbers: of them; unknown ones are left out.
+        """
+        for number in self._keys.keys() & set(numbers):
+            self._remove(number)
+            self.grid.forget(number)
 
     def resume(self, cloud: VoxelCloud, occupancy: Occupancy | None) -> None:
         """

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
-from ttt3r_ros.tracking.features import begin, follow, gray_of, match, Tracks
+from ttt3r_ros.tracking.features import begin, follow, gray_of, match, resemblance, Tracks
 from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
 from ttt3r_ros.tracking.standstill import agrees, can_drive, image_still, motion_between
 from ttt3r_ros.units import NANOSECONDS
@@ -35,8 +35,8 @@ LEAST_KEPT = 0.15
 LEAST_MATCHES = 20
 
 # After so many images of a film, of single photographs there are none, two that both have so many
-# features share some, however fast the camera turns; unless it was carried away.
-CONTINUOUS, RICH = 5, 60
+# features resemble each other so much, however fast the camera turns; unless it was carried away.
+CONTINUOUS, RICH, LEAST_RESEMBLANCE = 5, 60, 0.4
 
 # What the network's own motion is worth: its share of the motion, and from image to image.
 NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA = np.radians(1.9), 0.07
@@ -238,7 +238,9 @@ def conclude(
         if lost and _is_cut(seen, fresh, state):
             first, state = _first(seen, fresh, state.key.number + 1)
             return replace(first, cut=True), state
-        tracks = tracks.without_all(tracks.gray)  # what is left of them is left by chance
+        # What is left of them is left by chance: a key frame begins anew, without one they are
+        # looked for again from where they were seen last.
+        tracks = state.tracks if seen.depth is None else tracks.without_all(tracks.gray)
     ratio = None
     if seen.depth is not None:
         log_depth = _log_depth(seen, tracks.px)
@@ -290,7 +292,13 @@ def _is_cut(seen: Seen, fresh: Tracks, state: FollowState) -> bool:
         far = np.linalg.norm(wheels[:3, 3]) > FARTHEST_M
         if far or rotation_angle(wheels[:3, :3]) > WIDEST_RAD:
             return False  # the robot has driven on since
-    return state.in_a_row >= CONTINUOUS and min(len(state.tracks), len(fresh)) >= RICH
+    old = state.tracks
+    rich = min(len(old), len(fresh)) >= RICH
+    return (
+        rich
+        and state.in_a_row >= CONTINUOUS
+        and resemblance(old.gray, fresh.gray) < LEAST_RESEMBLANCE
+    )
 
 
 def _first(seen: Seen, tracks: Tracks, number: int) -> tuple[Followed, FollowState]:
