@@ -46,7 +46,7 @@ def step(cache, monkeypatch):
     return OpenVinoStep(NETWORK, update_rule('ttt3r'), 'weights')
 
 
-def assert_close(found, wanted):
+def assert_within_range(found, wanted):
     """Compare within 1e-5 of the range."""
     span = float(wanted.max() - wanted.min()) if wanted.size else 0.0
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * max(span, 1.0))
@@ -59,16 +59,16 @@ def assert_same_steps(compiled, plain, images, writes):
         found, a = compiled.step(rgb, a, write)
         wanted, b = plain.step(rgb, b, write)
         assert compiled.recorded
-        assert_close(found.points_camera, wanted.points_camera)
-        assert_close(found.confidence, wanted.confidence)
-        assert_close(found.world_T_camera, wanted.world_T_camera)
+        assert_within_range(found.points_camera, wanted.points_camera)
+        assert_within_range(found.confidence, wanted.confidence)
+        assert_within_range(found.world_T_camera, wanted.world_T_camera)
         assert found.gain_mean == pytest.approx(wanted.gain_mean, abs=1e-5)
         assert a.frames_seen == b.frames_seen
         assert len(a.rule_memory) == len(b.rule_memory)
         for one, other in zip(
             (a.tokens, a.memory, *a.rule_memory), (b.tokens, b.memory, *b.rule_memory)
         ):
-            assert_close(one.numpy(), other.numpy())
+            assert_within_range(one.numpy(), other.numpy())
 
 
 @pytest.mark.parametrize('name', RULES)

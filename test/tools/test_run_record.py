@@ -9,7 +9,7 @@ import pytest
 
 from ttt3r_ros.geometry import IDENTITY
 from ttt3r_ros.mapping.voxels import VoxelCloud
-from ttt3r_ros.mapping.world_map import WorldMap
+from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.preview import draw_preview, seen_from_above
 from ttt3r_ros.tools.run_record import RunRecord, SAMPLES
@@ -49,7 +49,7 @@ def test_the_preview_draws_a_map_and_also_an_empty_one(located_frame, empty):
     points = np.random.default_rng(0).uniform([-2, -1, 1], [2, 1, 4], (30, 40, 3))
     located = located_frame(0, points=points, confidence=1.0 if empty else 5.0)
     record.add(located, 0.0)
-    world_map.add(located)
+    world_map.add(MapImage.of(located))
     file = io.BytesIO()
 
     draw_preview(

@@ -9,8 +9,6 @@ from concurrent.futures import Executor
 from dataclasses import replace
 import time
 
-import numpy as np
-
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, Similarity
 from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedFrame
@@ -87,7 +85,7 @@ class Mapper:
         if not located.tracked.followed.still:
             self._back_end.add(located)
             if not self._follows_only:
-                self._map_of(located).add(_image_of(located))
+                self._map_of(located).add(MapImage.of(located))
                 self._tracker.look_ahead()
         self.correct()
 
@@ -265,15 +263,3 @@ class Mapper:
         if track is not None and state is not None:
             self._back_end.resume(track.map_T_world, stored.graph)
             self._tracker.keep(replace(state, first_key=self._back_end.next_key))
-
-
-def _image_of(located: LocatedFrame) -> MapImage:
-    tracked = located.tracked
-    unit = float(np.exp(-tracked.followed.key.log_scale))  # of the key frame, in track
-    return MapImage(
-        tracked.pointmap,
-        located.key,
-        Similarity(located.key_T_camera, unit),
-        located.map_T_key,
-        located.base_T_camera,
-    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
@@ -50,8 +51,8 @@ class MapImage:
     """
     What the map takes from an image.
 
-    pointmap: in the unit of the network. key: number of the key frame on which it hangs.
-    key_T_camera: from the image, in the network's unit, to the key frame, in its unit. map_T_key:
+    pointmap: in the unit of `track`. key: number of the key frame on which it hangs.
+    key_T_camera: from the image, in that unit, to the key frame, in its unit. map_T_key:
     from there to metres of the map, as believed now. base_T_camera: (4, 4), where the camera is
     mounted, or None for a camera alone.
     """
@@ -61,6 +62,22 @@ class MapImage:
     key_T_camera: Similarity
     map_T_key: Similarity
     base_T_camera: Array | None
+
+    @classmethod
+    def of(cls, located: LocatedFrame) -> MapImage:
+        """
+        Return what the map takes of a located image.
+
+        :param located: by the back end.
+        """
+        tracked = located.tracked
+        return cls(
+            tracked.pointmap,
+            located.key,
+            Similarity(located.key_T_camera, float(np.exp(-tracked.followed.key.log_scale))),
+            located.map_T_key,
+            located.base_T_camera,
+        )
 
 
 @dataclass(eq=False)
