@@ -191,3 +191,31 @@ def test_a_camera_that_was_carried_away_and_back_is_found_and_its_map_comes_alon
     late = path.stamps_ns >= 202 * 10**8
     assert late.sum() == len(back) - 2  # with what was seen before it was found
     np.testing.assert_allclose(-path.poses[late, 1, 3], back[2:], atol=way)
+
+
+def test_across_a_gap_of_the_camera_the_wheels_count():
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+    before = walk(mapper, HERE, 0.1 * np.arange(20), odometry=True)[-1]
+    anchor = mapper.map_T_odom
+
+    found = walk(mapper, HERE, [11.0, 11.1, 11.2], first=160, odometry=True)
+
+    assert found[0].tracked.followed.by == 'wheels'
+    assert np.linalg.norm(mapper.map_T_odom[:3, 3] - anchor[:3, 3]) < 0.3
+    way = found[0].map_T_base[:3, 3] - before.map_T_base[:3, 3]
+    np.testing.assert_allclose(way, [0, -9.1, 0], atol=0.2)
+
+
+def test_a_parked_robot_stays_when_its_wheels_drift_away():
+    mapper = Mapper(Gallery(), MappingSettings())
+    parked = walk(mapper, HERE, STEPS, odometry=True)[-1]
+    for k in range(100):
+        odom_T_base = transform(np.eye(3), [0, -STEPS[-1] - 0.08 * k, 0])
+        image = view(HERE, STEPS[-1], k)
+        seen = Observation(image, 10**10 + k * 10**8, CAMERA, BODY_T_OPTICAL, odom_T_base)
+        located = mapper.observe(seen)
+        mapper.integrate()
+
+    moved = located.map_T_base[:3, 3] - parked.map_T_base[:3, 3]
+    assert np.linalg.norm(moved) < 0.05
+    assert located.scale == pytest.approx(parked.scale, abs=0.05)

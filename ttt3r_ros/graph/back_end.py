@@ -347,7 +347,7 @@ class BackEnd:
         step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
         if seen.odom_T_base is None:  # the images are the odometry
             return before.odom_T_base @ step, step
-        if tracked.followed.slips:
+        if tracked.followed.slips or tracked.followed.still:
             return seen.odom_T_base, step
         return seen.odom_T_base, invert(before.odom_T_base) @ seen.odom_T_base
 

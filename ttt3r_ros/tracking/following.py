@@ -19,7 +19,13 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
 from ttt3r_ros.tracking.features import begin, follow, gray_of, match, resemblance, Tracks
 from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
-from ttt3r_ros.tracking.standstill import agrees, can_drive, image_still, motion_between
+from ttt3r_ros.tracking.standstill import (
+    agrees,
+    can_drive,
+    image_still,
+    motion_between,
+    wheels_move,
+)
 from ttt3r_ros.units import NANOSECONDS
 
 # A new key frame is due when the view has changed so much.
@@ -251,7 +257,7 @@ def conclude(
         odom_T_camera=seen.odom_T_camera,
     )
     if found.still:
-        return followed, state
+        return _at_rest(followed, seen, state)
     slips = _slips(followed, seen, state)
     followed = replace(followed, slips=slips, slipped=slips or state.last.slipped)
     state = FollowState(
@@ -269,6 +275,16 @@ def conclude(
 
 def _held(seen: Seen, state: FollowState) -> Followed:
     return replace(state.last, stamp_ns=seen.stamp_ns, still=True, new_key=False, slips=False)
+
+
+def _at_rest(followed: Followed, seen: Seen, state: FollowState) -> tuple[Followed, FollowState]:
+    """Keep the state as it is, unless wheels have moved meanwhile: that they have is wrong."""
+    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
+    if wheels is None or not wheels_move(wheels):
+        return followed, state
+    followed = replace(followed, slips=True, slipped=True)
+    last = replace(state.last, slipped=True)
+    return followed, replace(state, last=last, odom_T_camera=seen.odom_T_camera)
 
 
 def _slips(followed: Followed, seen: Seen, state: FollowState) -> bool:

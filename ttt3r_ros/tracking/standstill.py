@@ -20,6 +20,8 @@ DOUBTFUL_PX = 1.0
 # along, and when the camera drives ahead only the few in the middle hardly move.
 STILL_SHARE = 0.25
 LEAST_FEATURES = 12
+# Wheels that turn while so many stand still spin, or drift: the whole image cannot be far away.
+STILL_SHARE_OF_MOVING = 0.6
 
 WHEELS_REST_M = 0.001
 WHEELS_REST_RAD = 0.0005
@@ -60,7 +62,20 @@ def image_still(
     turn = float(rotation_angle(odom_motion[:3, :3]))
     if shift < WHEELS_REST_M and turn < WHEELS_REST_RAD:
         return int((flow < DOUBTFUL_PX).sum()) >= least
-    return still and shift < WHEELS_MOVE_M and turn < WHEELS_MOVE_RAD
+    if wheels_move(odom_motion):
+        least = max(LEAST_FEATURES, round(STILL_SHARE_OF_MOVING * len(seen)))
+        return int((flow < STILL_PX).sum()) >= least
+    return still
+
+
+def wheels_move(odom_motion: Array) -> bool:
+    """
+    Return whether wheels moved so far that it is no jitter.
+
+    :param odom_motion: (4, 4) of the camera.
+    """
+    shift, turn = np.linalg.norm(odom_motion[:3, 3]), rotation_angle(odom_motion[:3, :3])
+    return bool(shift >= WHEELS_MOVE_M or turn >= WHEELS_MOVE_RAD)
 
 
 def motion_between(then: Array | None, now: Array | None) -> Array | None:
