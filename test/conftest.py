@@ -79,7 +79,7 @@ def located_frame():
         map_T_key = Similarity(IDENTITY) if map_T_key is None else map_T_key
         return LocatedFrame(
             tracked, 0, map_T_camera, np.eye(6), map_T_key, key_T_camera, base_T_camera, IDENTITY,
-            True, belief,
+            True, belief, '',
         )  # fmt: skip
 
     return make

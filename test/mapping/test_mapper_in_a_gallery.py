@@ -219,3 +219,18 @@ def test_a_parked_robot_stays_when_its_wheels_drift_away():
     moved = located.map_T_base[:3, 3] - parked.map_T_base[:3, 3]
     assert np.linalg.norm(moved) < 0.05
     assert located.scale == pytest.approx(parked.scale, abs=0.05)
+
+
+@pytest.mark.parametrize('yaw', [0.0, 90.0, 180.0])
+def test_a_mount_that_is_wrong_is_told_and_does_not_bend_the_unit(yaw):
+    turn = transform(rotation_about([0, 1, 0], np.radians(yaw)), [0, 0, 0])
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+    for k, x in enumerate(0.1 * np.arange(90)):
+        odom_T_base = transform(np.eye(3), [0, -x, 0])
+        mount = BODY_T_OPTICAL @ turn
+        seen = Observation(view(HERE, x, k), k * 10**8, CAMERA, mount, odom_T_base)
+        located = mapper.observe(seen)
+        mapper.integrate()
+
+    assert bool(located.doubt) == (yaw != 0.0)
+    assert located.scale == pytest.approx(1.0, abs=0.15)

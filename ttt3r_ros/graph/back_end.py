@@ -19,12 +19,15 @@ from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, t
 from ttt3r_ros.graph.belief import Belief
 from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
+from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
+from ttt3r_ros.tracking.following import KeyView
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.standstill import motion_between
 
 Result = TypeVar('Result')
 
@@ -54,7 +57,8 @@ class LocatedFrame:
     in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
     which is its own base. odom_T_base: (4, 4) at the stamp. in_map: whether it is known where in
     the map the image was taken; else its poses are in a frame of their own. belief: by which it
-    was located, in the frame of the first key frame.
+    was located, in the frame of the first key frame. doubt: what is wrong with where TF has the
+    camera on the robot, in one sentence; empty while nothing is.
     """
 
     tracked: TrackedFrame
@@ -67,6 +71,7 @@ class LocatedFrame:
     odom_T_base: Array
     in_map: bool
     belief: Belief
+    doubt: str
 
     @property
     def key(self) -> int:
@@ -162,6 +167,8 @@ class BackEnd:
         self._start_map_T_base: Array | None = None
         self._resumed: Similarity | None = None
         self._flat = True  # what came of the odometry so far is planar
+        self._mount = MountCheck()
+        self._key_before: KeyView | None = None
         self._thinking: list[Future[Change]] = []
         self._told = 0  # generation of the last correction
 
@@ -306,7 +313,9 @@ class BackEnd:
         if self._newest is None and not self._graph.belief.lost:
             self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
         belief = self._graph.belief
-        found = self._graph.locate(tracked.followed)
+        followed = tracked.followed
+        doubt = self._mount.doubt
+        found = self._graph.locate(replace(followed, slipped=True) if doubt else followed)
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
@@ -335,6 +344,7 @@ class BackEnd:
             odom_T_base,
             found.in_map,
             belief,
+            doubt,
         )
         return self._newest
 
@@ -362,7 +372,19 @@ class BackEnd:
             return
         if len(self._thinking) >= MOST_WAITING:
             wait(self._thinking[:1])
-        self._thinking.append(self._executor.submit(self._graph.add, followed.key))
+        key = self._checked(followed.key)
+        self._thinking.append(self._executor.submit(self._graph.add, key))
+
+    def _checked(self, key: KeyView) -> KeyView:
+        """Compare the motion to a key frame with that of the wheels, and drop them in doubt."""
+        before, self._key_before = self._key_before, key
+        if before is not None and before.track == key.track and key.motion is not None:
+            then, now = before.seen.odom_T_camera, key.seen.odom_T_camera
+            by_wheels = motion_between(then, now)
+            mounted = key.seen.base_T_camera is not None
+            if by_wheels is not None and mounted and key.by == 'features' and not key.slipped:
+                self._mount.add(key.motion.key_T_camera, by_wheels)
+        return replace(key, slipped=True) if self._mount.doubt else key
 
     @staticmethod
     def _look_near(graph: KeyFrameGraph, map_T_camera: Array) -> None:

@@ -345,7 +345,9 @@ class Reporter:
         :param arrived: monotonic seconds.
         """
         self._health.mapped(located, time.monotonic() - arrived)
-        if located.tracked.followed.slips:
+        if located.doubt:
+            self.warn('mount of the camera', located.doubt)
+        elif located.tracked.followed.slips:
             self.warn(
                 'odometry jumped',
                 'the odometry moved otherwise than the images since the last one: wheels that '

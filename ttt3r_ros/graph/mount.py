@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Whether the camera is mounted as TF has it: wheels and images must move it the same way."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.graph.rotations import log_pose
+
+# From key frame to key frame: shorter ways and turns tell nothing of their direction.
+LEAST_WAY_M, LEAST_TURN_RAD = 0.1, np.radians(6.0)
+REMEMBERED, LEAST_SEEN = 15, 5
+# A median beyond this is no error of wheels or images; a wrong mount mostly gives 90 or 180.
+MOST_APART_DEG = 45.0
+
+
+class MountCheck:
+    """Compare the directions of motion of the last key frames, by wheels and by images."""
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._ways: deque[float] = deque(maxlen=REMEMBERED)
+        self._turns: deque[float] = deque(maxlen=REMEMBERED)
+
+    def add(self, by_images: Array, by_wheels: Array) -> None:
+        """
+        Add one motion of the camera.
+
+        :param by_images: (4, 4); its unit does not matter.
+        :param by_wheels: (4, 4), by the odometry and the mount in TF.
+        """
+        seen, driven = log_pose(by_images), log_pose(by_wheels)
+        turn = min(np.linalg.norm(seen[:3]), np.linalg.norm(driven[:3]))
+        if turn > LEAST_TURN_RAD:
+            self._turns.append(_apart(seen[:3], driven[:3]))
+        elif min(np.linalg.norm(seen[3:]), np.linalg.norm(driven[3:])) > LEAST_WAY_M:
+            self._ways.append(_apart(seen[3:], driven[3:]))
+
+    @property
+    def doubt(self) -> str:
+        """Return what is wrong with the mount in one sentence; empty while nothing is."""
+        way, turn = (_median(angles) for angles in (self._ways, self._turns))
+        if max(way, turn) < MOST_APART_DEG:
+            return ''
+        said = [
+            f'{what} {angle:.0f} degrees from where the odometry and TF have it'
+            for what, angle in (('drives', way), ('turns about an axis', turn))
+            if angle >= MOST_APART_DEG
+        ]
+        return (
+            f'the camera {" and ".join(said)}: is its pose on the robot in TF wrong, does the '
+            'camera hang upside down, or is frame_id not an optical frame (z ahead)? The odometry '
+            'is not used'
+        )
+
+
+def _median(angles: deque[float]) -> float:
+    return float(np.median(angles)) if len(angles) >= LEAST_SEEN else 0.0
+
+
+def _apart(a: Array, b: Array) -> float:
+    cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
