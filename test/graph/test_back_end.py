@@ -397,3 +397,29 @@ def test_how_sure_the_robot_is_counts_along_the_axes_of_the_map():
     expected = np.cov(moved.T)
     size = np.abs(expected).max()
     np.testing.assert_allclose(located.base_covariance(), expected, atol=0.05 * size)
+
+
+def test_the_odometry_of_images_goes_on_over_a_reset():
+    back_end = plain()
+    locate(back_end, 0, MAST)
+    before = locate(back_end, 5, MAST)
+
+    back_end.reset()
+    after = locate(back_end, 0, MAST)
+
+    np.testing.assert_array_equal(after.odom_T_base, before.odom_T_base)
+    np.testing.assert_allclose(after.map_T_base, np.eye(4), atol=1e-12)
+    tf = back_end.map_T_odom @ after.odom_T_base
+    np.testing.assert_allclose(tf, after.map_T_base, atol=1e-12)
+
+
+def test_a_map_of_an_odometry_on_the_globe_begins_at_its_own_origin():
+    utm = transform(rotation_about([0, 0, 1], 0.7), [690_000.0, 5_330_000.0, 0.0])
+    back_end = BackEnd(OdometrySettings(), AtOnce())
+    first = locate(back_end, 0, np.eye(4), utm, along(0))
+    later = locate(back_end, 1, np.eye(4), utm @ along(0.03), along(0.03))
+
+    np.testing.assert_allclose(first.map_T_base[:3, 3], 0, atol=1e-6)
+    np.testing.assert_allclose(later.map_T_base, first.map_T_base @ along(0.03), atol=1e-6)
+    tf = back_end.map_T_odom @ utm @ along(0.03)
+    np.testing.assert_allclose(tf, later.map_T_base, atol=1e-6)

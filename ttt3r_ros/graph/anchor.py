@@ -18,6 +18,8 @@ from ttt3r_ros.units import NANOSECONDS
 MOST_STEP_M = 0.05
 RADIANS_A_METRE = 1.0
 
+FAR_M = 10_000.0
+
 # Odometry that moved no more than this out of its plane is planar.
 PLANAR_M, PLANAR_RAD = 1e-3, 1e-3
 
@@ -60,6 +62,21 @@ def longest_step(speed: float, elapsed_ns: int) -> float:
     :param elapsed_ns: since the image before.
     """
     return min(speed * elapsed_ns / NANOSECONDS, MOST_STEP_M) if speed else np.inf
+
+
+def near_origin(odom_T_base: Array) -> Array:
+    """
+    Return where a map begins for an odometry: there, or at the origin where that is far away.
+
+    Of an odometry in coordinates of the earth nothing would be left to the points but rounding.
+
+    :param odom_T_base: (4, 4).
+    """
+    if np.linalg.norm(odom_T_base[:3, 3]) < FAR_M:
+        return odom_T_base
+    turned = np.eye(4)
+    turned[:3, :3] = odom_T_base[:3, :3]
+    return turned
 
 
 def is_planar(odom_T_base: Array) -> bool:

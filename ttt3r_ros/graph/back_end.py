@@ -15,7 +15,14 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
-from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
+from ttt3r_ros.graph.anchor import (
+    Anchor,
+    flattened,
+    is_planar,
+    longest_step,
+    near_origin,
+    towards,
+)
 from ttt3r_ros.graph.belief import Belief
 from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
@@ -157,6 +164,8 @@ class BackEnd:
         self._settings = settings
         self._executor = executor
         self._epoch = 0
+        # Where the images have the robot in `odom`, where they are the odometry: it never jumps.
+        self._odometry: Array | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -322,7 +331,8 @@ class BackEnd:
         believed = _base(map_T_key.pose(key_T_camera), mount)
         if self._newest is None:
             pose = believed
-            odom_T_base = believed if seen.odom_T_base is None else seen.odom_T_base
+            own = believed if self._odometry is None else self._odometry
+            odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
         else:
             odom_T_base, step = self._moved(self._newest, tracked, seen, map_T_key)
             if seen.odom_T_base is not None:
@@ -332,6 +342,7 @@ class BackEnd:
             pose = believed
             if found.in_map and self._newest.in_map:
                 pose = towards(self._newest.map_T_base @ step, believed, most_m)
+        self._odometry = odom_T_base if seen.odom_T_base is None else None
         self._anchor = Anchor(epoch, pose @ invert(odom_T_base) if found.in_map else None)
         self._newest = LocatedFrame(
             tracked,
@@ -399,7 +410,7 @@ class BackEnd:
         if self._resumed is not None:
             return self._resumed.pose(tracked.network_T_camera)
         if seen.odom_T_base is not None:
-            return _camera(seen.odom_T_base, mount)
+            return _camera(near_origin(seen.odom_T_base), mount)
         # A camera alone looks ahead along x, z up.
         return BODY_T_OPTICAL if mount is None else mount
 
@@ -408,8 +419,7 @@ class BackEnd:
         self._flat &= is_planar(odom_T_base)
         if not self._flat or self._settings.planar == 'off':
             return map_T_base
-        flat: Array = flattened(map_T_base @ invert(odom_T_base)) @ odom_T_base
-        return flat
+        return flattened(map_T_base)
 
 
 def _base(map_T_camera: Array, base_T_camera: Array | None) -> Array:
