@@ -109,6 +109,18 @@ def test_the_number_of_key_frames_is_bounded_and_the_map_stays(robot):
             assert robot.error(pose, heir.gone) < 0.3
 
 
+def test_the_number_of_key_frames_follows_the_area_not_the_time(robot):
+    found, counts = KeyFrameGraph(), []
+    for key in robot.drive(range(36 * 7)):
+        found.add(key)
+        counts.append(len(found.belief.poses))
+
+    # A round has 36; those of a later one replace others where seven show the same.
+    assert max(counts) < 110
+    assert counts[-1] <= counts[36 * 5] + 2
+    assert max(robot.errors(found.belief.poses).values()) < 0.3
+
+
 def test_the_network_s_own_motions_are_metres_where_its_depths_are_short(robot):
     def way(network):
         found = KeyFrameGraph()

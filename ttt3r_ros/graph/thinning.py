@@ -18,6 +18,8 @@ from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
 # Two key frames so close to each other show the same.
 SAME_PLACE_M = 0.5
 SAME_VIEW_RAD = np.radians(20.0)
+# With so many others that show the same, a key frame is of no use, however few there are in all.
+ENOUGH_OTHERS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Heir:
 
 
 def most_covered(
-    poses: Array, pieces: Sequence[int], may_go: Sequence[int]
+    poses: Array, pieces: Sequence[int], may_go: Sequence[int], least: int = 0
 ) -> tuple[int, int] | None:
     """
     Choose the key frame that others replace best.
@@ -53,6 +55,7 @@ def most_covered(
     :param poses: (K, 4, 4) of all.
     :param pieces: (K,); only those of one piece have poses in one frame.
     :param may_go: indices of those that need not stay.
+    :param least: so many others must show the same place.
     :returns: its index and that of its nearest neighbour; None where all must stay.
     """
     if not len(may_go) or len(poses) < 2:
@@ -68,6 +71,8 @@ def most_covered(
     distance[piece[chosen, None] != piece] = np.inf
     covered = (distance < 1.0).sum(axis=1)
     order = np.lexsort((distance.min(axis=1), -covered))
+    if covered[order[0]] < least:
+        return None
     return int(chosen[order[0]]), int(distance[order[0]].argmin())
 
 
