@@ -12,6 +12,8 @@ parts, in the order of `--part all`:
   real      the recordings of the shared folder, where it exists
   pictures  images, depth and paths of a long sequence of each family
   slam      the back end: final and live paths against the targets, parked robots; only by name
+  relocalisation  robots in a saved map, two drives in one map; only by name
+  covariance  errors of live poses against their predicted sigmas; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
 
@@ -40,6 +42,7 @@ import sys
 import time
 
 from benchmark.accuracy import (
+    covariance,
     curve,
     frame_rates,
     long_sequences,
@@ -79,10 +82,11 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'pictures': pictures.measure,
     'slam': slam.measure,
     'relocalisation': relocalisation.measure,
+    'covariance': covariance.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
-ALONE = {'slam', 'relocalisation'}  # film a quarter of an hour of drives first
+ALONE = {'slam', 'relocalisation', 'covariance'}  # film a quarter of an hour of drives first
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 

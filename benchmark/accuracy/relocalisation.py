@@ -242,7 +242,8 @@ def _ate(graph: KeyFrameGraph, sessions: Sequence[tuple[Session, int]]) -> float
 def _apart_row(front: Front, pairs: Sequence[tuple[str, str]], wheels: str | None) -> list[str]:
     """Drive through one building with the map of another."""
     joined, tried = 0, 0
-    drives = {name: _session(front, name, wheels) for pair in pairs for name in pair}
+    names = dict.fromkeys(name for pair in pairs for name in pair)
+    drives = {name: _session(front, name, wheels) for name in names}
     maps = {
         name: to_arrays(_mapped(drives[name], wheels).stored())
         for name in {first for first, _ in pairs}

@@ -22,6 +22,8 @@ from ttt3r_ros.tracking.standstill import motion_between
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
 # Wheels that contradict the pixels by more slipped, jumped or began anew: chi2 of six numbers.
 MOST_SURPRISE = 64.0
+# Of the covariance of the newest key frame, as the graph has it.
+GRAPH_INFLATION = 1.0
 UNIT_SIGMA = 0.06  # of the logarithm of the unit in which pixels measure a way
 
 
@@ -108,7 +110,7 @@ class Belief:
             theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
             motion, covariance = _fused(motion, covariance, by_wheels, theirs)
         carried = adjoint(invert(motion))
-        covariance = covariance + carried @ self.covariance @ carried.T
+        covariance = covariance + carried @ (GRAPH_INFLATION * self.covariance) @ carried.T
         return Located(pose @ motion, covariance, map_T_key, in_map)
 
     def pose_of(self, number: int) -> Array:
