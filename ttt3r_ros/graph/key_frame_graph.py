@@ -18,6 +18,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
+from ttt3r_ros.graph.certainty import Certainty
 from ttt3r_ros.graph.chain import Chain, WINDOW
 from ttt3r_ros.graph.joining import Hint, Joining
 from ttt3r_ros.graph.keyframes import KeyFrame
@@ -31,7 +32,7 @@ from ttt3r_ros.graph.loops import (
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, PoseGraph
+from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, Heir, most_covered
@@ -97,6 +98,7 @@ class KeyFrameGraph:
         self._chain = Chain(wheels)
         self._loops = Loops()
         self._joining = Joining()
+        self._certainty = Certainty()
         self._next_number = 0
         self._begins = False  # a piece, with the next key frame
         self._belief = Belief(
@@ -210,6 +212,8 @@ class KeyFrameGraph:
         closed = self._close_loops()
         joined = self._join()
         gone = self._thin()
+        numbers = self._nodes.members(self._nodes.newest_piece)
+        self._certainty.update(self._graph(numbers), self._loops, joined)
         self._publish()
         jump = 0.0
         if not (before.lost or self._belief.lost):
@@ -333,17 +337,8 @@ class KeyFrameGraph:
             newest is None or newest.number not in inside,
             self._loops.pairs,
             self._loops.counts,
-            self._covariance(),
+            np.zeros((6, 6)) if self._begins else self._certainty.covariance,
         )
-
-    def _covariance(self) -> Array:
-        """Compute the covariance of the newest key frame in the frame of its piece, (6, 6)."""
-        nodes = self._nodes
-        numbers = nodes.members(nodes.newest_piece)
-        if self._begins or len(numbers) < 2:
-            return np.zeros((6, 6))
-        last = len(numbers) - 1
-        return joint_covariance(self._loops.added_to(self._graph(numbers)), last, last)[:6, :6]
 
 
 def _jump(before: Similarity, after: Similarity, track_T_camera: Array) -> float:

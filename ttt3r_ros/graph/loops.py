@@ -174,7 +174,7 @@ class Loops:
         i, j = graph.numbers.index(here), graph.numbers.index(there)
         poses, log_scales = graph.estimate.poses, graph.estimate.log_scales
         here_T_there = invert(poses[i]) @ poses[j]
-        drift = _relative(joint_covariance(self.added_to(graph), i, j), here_T_there)
+        drift = relative(joint_covariance(self.added_to(graph), i, j), here_T_there)
         measured = scaled(closure.here_T_there.key_T_camera, float(np.exp(log_scales[i])))
         error = log_pose(invert(measured) @ here_T_there)
         covariance = DRIFT_ALLOWANCE * drift + closure.here_T_there.covariance
@@ -255,7 +255,7 @@ def _candidates(frames: dict[int, KeyFrame], numbers: Sequence[int]) -> list[int
     return [old[i] for i in np.argsort(-similar)[:CANDIDATES]]
 
 
-def _relative(joint: Array, here_T_there: Array) -> Array:
+def relative(joint: Array, here_T_there: Array) -> Array:
     """
     Return the covariance of a pose as seen from another.
 
