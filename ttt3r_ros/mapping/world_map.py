@@ -6,19 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Mask
-from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
+from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
+from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
 from ttt3r_ros.mapping.voxels import (
     FixedPoints,
-    hashed,
     Integers,
     VoxelCloud,
     VoxelPoints,
@@ -27,14 +27,10 @@ from ttt3r_ros.mapping.voxels import (
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.frame import Pointmap
 
-# Points stay where they are until one of them is wrong by more than this.
-MOST_SHIFT = 0.5  # voxels
-
 # So many points are fused anew at most before the next image, about 10 ms.
 STEP_POINTS = 100_000
-# And of so many those leave that have to, 1 to 2 ms.
+# And among so many at most ghosts are looked for and removed, 1 to 2 ms.
 GHOST_STEP_POINTS = 40_000
-FLAG_BITS = 16
 
 # Key frames overlap: together they may have so many points per voxel of the full map.
 POINTS_PER_VOXEL = 4
@@ -52,8 +48,8 @@ class MapImage:
     What the map takes from an image.
 
     pointmap: in the unit of `track`. key: number of the key frame on which it hangs.
-    key_T_camera: from the image, in that unit, to the key frame, in its unit. map_T_key:
-    from there to metres of the map, as believed now. base_T_camera: (4, 4), where the camera is
+    key_T_camera: from the image, in that unit, to the key frame, in its unit. map_T_key: from
+    there to metres of the map, by the newest estimate. base_T_camera: (4, 4), where the camera is
     mounted, or None for a camera alone.
     """
 
@@ -80,38 +76,9 @@ class MapImage:
         )
 
 
-@dataclass(eq=False)
-class KeyPoints:
-    """
-    The points of a key frame.
-
-    birth: map_T_key when it began; the points are those of the map of that time. map_T_key: as
-    believed now. last_seen: number of the last image that added some. points: all. fused: those
-    that are in the map, and in_map: where the map of birth lies there. ghosts: cells of the map
-    whose points have to leave.
-    """
-
-    birth: Similarity
-    map_T_key: Similarity
-    last_seen: int
-    points: VoxelPoints
-    fused: VoxelPoints | None = None
-    in_map: Similarity = field(default_factory=lambda: Similarity(IDENTITY))
-    cells: Integers = field(default_factory=lambda: np.empty(0, np.int64))
-    corners: frozenset[int] = frozenset()
-    ghosts: list[Integers] = field(default_factory=list)
-
-    def map_T_birth(self) -> Similarity:
-        """Return where the map of birth lies now, in metres."""
-        now, then = self.map_T_key, self.birth
-        if (now.a_T_b == then.a_T_b).all() and now.scale == then.scale:
-            return Similarity(IDENTITY)  # exactly
-        return now.after(then.inverse())
-
-
 class WorldMap:
     """
-    Merge the points of all images, in bounded memory, and let them follow their key frames.
+    Merge the points of all images, in bounded memory, and move them with their key frames.
 
     The map is the sum of what the key frames add. Where one has moved, or points of it have come
     or gone, its old share is subtracted and the new one added, a bounded number of points at a
@@ -130,8 +97,8 @@ class WorldMap:
         self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
         self._keys: dict[int, KeyPoints] = {}
         self._stale: set[int] = set()  # key frames whose share of the map is an old one
-        # Key frames of which points may have to leave, those that have waited longest first.
-        self._haunted: dict[int, None] = {}
+        # Key frames that may have ghosts among their points, those that have waited longest first.
+        self._with_ghosts: dict[int, None] = {}
         self._open: tuple[int, VoxelSums] | None = None  # sums of the newest key frame
         self._images = 0
         self._camera = IDENTITY  # of the newest image
@@ -175,16 +142,16 @@ class WorldMap:
 
     def move(self, map_T_key: Mapping[int, Similarity]) -> None:
         """
-        Let points and grid follow; of the points a bounded number, the nearest first.
+        Move points and grid with their key frames; a bounded number of points, the nearest first.
 
-        :param map_T_key: all key frames as they are believed now; unknown ones are left out.
+        :param map_T_key: newest estimates of all key frames; unknown ones are left out.
         """
-        self._believe({n: pose for n, pose in map_T_key.items() if n in self._keys})
+        self._set_poses({n: pose for n, pose in map_T_key.items() if n in self._keys})
         self.follow()
 
     def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
         """
-        Let the points of a key frame that was removed hang on another one.
+        Attach the points of a key frame that was removed to another one.
 
         :param gone: number of the one that was removed.
         :param heir: number of the one that stays.
@@ -193,7 +160,7 @@ class WorldMap:
         if gone not in self._keys:
             return
         self._close()
-        self._exorcise(gone)
+        self._drop_ghosts(gone)
         old = self._keys[gone]
         if heir not in self._keys:
             map_T_heir = old.map_T_key.after(heir_T_gone.inverse())
@@ -203,7 +170,7 @@ class WorldMap:
         heir_T_birth = new.birth.after(heir_T_gone).after(old.birth.inverse())
         sums = VoxelSums()
         sums.add(new.points.placed(Similarity(IDENTITY)))
-        sums.add(old.points.placed(self._in_voxels(heir_T_birth)))
+        sums.add(old.points.placed(in_voxels(heir_T_birth, self._voxel_size)))
         sums.bound_weights()
         new.points = sums.all().points()
         new.last_seen = max(new.last_seen, old.last_seen)
@@ -260,7 +227,7 @@ class WorldMap:
     @property
     def follows(self) -> bool:
         """Return whether all points but those of the newest key frame are where they belong."""
-        return not (self._moved() or self._left_by_ghosts())
+        return not (self._moved() or self._closed_with_ghosts())
 
     @property
     def generation(self) -> int:
@@ -285,27 +252,27 @@ class WorldMap:
         """Return what each key frame adds: its number, points, and where they lie, in voxels."""
         for number, key in self._keys.items():
             if key.fused is not None:
-                yield number, key.fused, self._in_voxels(key.in_map)
+                yield number, key.fused, in_voxels(key.in_map, self._voxel_size)
 
     # ---- the newest key frame
 
     def _begun(self, image: MapImage) -> KeyPoints:
-        """Return the key frame of an image, as it is believed now."""
+        """Return the key frame of an image, at its newest estimate."""
         key = self._keys.get(image.key)
         if key is None:
             none = VoxelSums().all().points()
             key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
             self._keys[image.key] = key
         key.last_seen = self._images
-        self._believe({image.key: image.map_T_key})
+        self._set_poses({image.key: image.map_T_key})
         return key
 
-    def _believe(self, map_T_key: Mapping[int, Similarity]) -> None:
-        """Note where key frames are, and which of them have to be fused anew."""
+    def _set_poses(self, map_T_key: Mapping[int, Similarity]) -> None:
+        """Set the poses of key frames, and mark those that have to be fused anew."""
         for number, pose in map_T_key.items():
             key = self._keys[number]
             key.map_T_key = pose
-            if self._is_aside(key):
+            if key.is_displaced(self._voxel_size):
                 if self._is_newest(number):
                     self._close()
                 self._stale.add(number)
@@ -330,7 +297,7 @@ class WorldMap:
         pointmap, chosen = image.pointmap, np.flatnonzero(good)
         x, y, z = (axis.take(chosen) for axis in pointmap.points_camera.reshape(-1, 3).T)
         to_voxels = 1.0 / self._voxel_size
-        linear = (to_voxels * _linear(birth_T_image)).astype(np.float32)
+        linear = (to_voxels * linear_part(birth_T_image)).astype(np.float32)
         shift = (to_voxels * birth_T_image.a_T_b[:3, 3]).astype(np.float32)
         columns = np.stack([m[0] * x + m[1] * y + m[2] * z + t for m, t in zip(linear, shift)])
         color = np.stack([axis.take(chosen) for axis in pointmap.colors.reshape(-1, 3).T])
@@ -348,7 +315,7 @@ class WorldMap:
             self._open = None
 
     def _fuse_newest(self) -> None:
-        if self._open is not None and self._open[0] in self._stale | self._haunted.keys():
+        if self._open is not None and self._open[0] in self._stale | self._with_ghosts.keys():
             self._fuse(self._open[0])
             self._drop_oldest()
 
@@ -358,16 +325,16 @@ class WorldMap:
         """Return the key frames whose share is an old one, but the newest, which still grows."""
         return self._stale - (set() if self._open is None else {self._open[0]})
 
-    def _left_by_ghosts(self) -> list[int]:
-        """Return the key frames that points have to leave, but the newest, which still grows."""
-        return [number for number in self._haunted if not self._is_newest(number)]
+    def _closed_with_ghosts(self) -> list[int]:
+        """Return the key frames with ghosts, but the newest, which still grows."""
+        return [number for number in self._with_ghosts if not self._is_newest(number)]
 
     def follow(self) -> None:
-        """Fuse a bounded number of points that have moved, the nearest first; let ghosts go."""
+        """Fuse a bounded number of points that have moved, the nearest first; drop ghosts."""
         if not self.follows:
             nearest = sorted(self._moved(), key=self._distance)
             _bounded(self._fuse, nearest, STEP_POINTS)
-            _bounded(self._exorcise, self._left_by_ghosts(), GHOST_STEP_POINTS)
+            _bounded(self._drop_ghosts, self._closed_with_ghosts(), GHOST_STEP_POINTS)
             self._drop_oldest()
 
     def _distance(self, number: int) -> tuple[float, int]:
@@ -376,39 +343,27 @@ class WorldMap:
         return round(float(np.linalg.norm(apart))), -number
 
     def _fuse(self, number: int) -> int:
-        """Let the share of a key frame be as it is believed now; return the points touched."""
+        """Fuse a key frame at its newest estimate; return the number of points touched."""
         key = self._keys[number]
         if self._open is not None and self._is_newest(number):
             key.points = self._open[1].all().points()
         self._stale.discard(number)
-        self._exorcise(number)
-        pose = key.map_T_birth() if key.fused is None or self._is_aside(key) else key.in_map
+        self._drop_ghosts(number)
+        stays = key.fused is not None and not key.is_displaced(self._voxel_size)
+        pose = key.in_map if stays else key.map_T_birth()
         if key.fused is not None:
-            self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
-        share = key.points.placed(self._in_voxels(pose))
+            self._voxels.add(key.fused.placed(in_voxels(key.in_map, self._voxel_size)), -1)
+        share = key.points.placed(in_voxels(pose, self._voxel_size))
         key.cells, key.corners = share.cells, self._voxels.add(share)
         key.fused, key.in_map = key.points, pose
         return 2 * len(key.points)
 
-    def _is_aside(self, key: KeyPoints) -> bool:
-        """Return whether points are more than half a voxel from where they belong."""
-        if key.fused is None or not len(key.points):
-            return False
-        corners = key.points.corners()
-        then, now = (self._in_voxels(pose) for pose in (key.in_map, key.map_T_birth()))
-        change = corners @ (_linear(now) - _linear(then)).T
-        change += now.a_T_b[:3, 3] - then.a_T_b[:3, 3]
-        return bool((change**2).sum(axis=1).max() > MOST_SHIFT**2)
-
-    def _in_voxels(self, metres: Similarity) -> Similarity:
-        return Similarity(scaled(metres.a_T_b, 1.0 / self._voxel_size), metres.scale)
-
-    # ---- what leaves
+    # ---- what is removed
 
     def _see_through(self, pointmap: Pointmap, scale: float) -> None:
-        """Count what the new depth sees through; what it often does has to leave."""
+        """Count which voxels the new depth sees through; those often seen through are ghosts."""
         if self._moved():
-            return  # part of the map lies elsewhere than the camera believes
+            return  # part of the map is not where the newest estimate has it
         view = DepthView.of(pointmap, self._settings.map.confidence_threshold, scale)
         if view is None:
             return
@@ -420,40 +375,31 @@ class WorldMap:
         doubtful = np.flatnonzero(missed)
         points = self._voxels.means(rows[doubtful], place)
         missed[doubtful] = view.judge(camera_R_map @ points)[0]
-        self._haunt(self._voxels.count(rows, missed, hit))
+        self._mark_ghosts(self._voxels.count(rows, missed, hit))
 
-    def _haunt(self, ghosts: Integers) -> None:
-        """Note which cells key frames have to leave."""
+    def _mark_ghosts(self, ghosts: Integers) -> None:
+        """Mark the key frames that have points in ghost cells."""
         corners = set((ghosts & PART_MASK).tolist())
         for number, key in self._keys.items():
             if not corners.isdisjoint(key.corners):
                 key.ghosts.append(ghosts)
-                self._haunted.setdefault(number)
+                self._with_ghosts.setdefault(number)
 
-    def _exorcise(self, number: int) -> int:
-        """Drop the points of a key frame that have to leave; return the points touched."""
+    def _drop_ghosts(self, number: int) -> int:
+        """Remove the ghosts among the points of a key frame; return how many were examined."""
         key = self._keys[number]
-        if number not in self._haunted or key.fused is None:
+        if number not in self._with_ghosts or key.fused is None:
             return 0
-        self._haunted.pop(number, None)
-        ghosts, key.ghosts = np.unique(np.concatenate(key.ghosts)), []
-        gone = _among(key.cells, ghosts)
-        if gone.any():
+        self._with_ghosts.pop(number)
+        ghosts, examined = key.take_ghosts(), len(key.fused)
+        if key.fused_in(ghosts).any():
             if self._is_newest(number):
                 self._close()
-            in_map, kept = self._in_voxels(key.in_map), ~gone
-            self._voxels.add(key.fused.chosen(gone).placed(in_map), -1)
-            key.cells = key.cells[kept]
-            if key.points is key.fused:
-                key.points = key.fused = key.fused.chosen(kept)
-            else:  # more have come since
-                key.fused = key.fused.chosen(kept)
-                cells = key.points.placed(in_map).cells
-                key.points = key.points.chosen(~_among(cells, ghosts))
-        return len(gone)
+            self._voxels.add(key.drop(ghosts, self._voxel_size), -1)
+        return examined
 
     def _drop_oldest(self) -> None:
-        """Let go of the key frames seen longest ago until the bounds are kept."""
+        """Remove the key frames seen longest ago until the bounds are kept."""
         most = self._settings.map.max_voxels
         while len(self._voxels) > most or self._points() > POINTS_PER_VOXEL * most:
             oldest = min(self._keys, key=lambda number: self._keys[number].last_seen)
@@ -476,13 +422,9 @@ class WorldMap:
             self._open = None
         key = self._keys.pop(number)
         if key.fused is not None:
-            self._voxels.add(key.fused.placed(self._in_voxels(key.in_map)), -1)
+            self._voxels.add(key.fused.placed(in_voxels(key.in_map, self._voxel_size)), -1)
         self._stale.discard(number)
-        self._haunted.pop(number, None)
-
-
-def _linear(a_T_b: Similarity) -> Array:
-    return a_T_b.scale * a_T_b.a_T_b[:3, :3]
+        self._with_ghosts.pop(number, None)
 
 
 def _bounded(work: Callable[[int], int], waiting: list[int], most: int) -> None:
@@ -492,14 +434,3 @@ def _bounded(work: Callable[[int], int], waiting: list[int], most: int) -> None:
         touched += work(number)
         if touched >= most:
             break
-
-
-def _among(cells: Integers, others: Integers) -> Mask:
-    """Return which cells are among some others, which are sorted, at least one."""
-    flags = np.zeros(1 << FLAG_BITS, bool)
-    flags[hashed(others, FLAG_BITS)] = True
-    maybe = np.flatnonzero(flags[hashed(cells, FLAG_BITS)])  # mostly few
-    found = np.zeros(len(cells), bool)
-    chosen = cells.take(maybe)
-    found[maybe] = others.take(np.searchsorted(others, chosen), mode='clip') == chosen
-    return found

@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The points of a key frame, and where they are in the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ttt3r_ros.arrays import Array, Mask
+from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
+from ttt3r_ros.mapping.voxels import FixedPoints, hashed, Integers, VoxelPoints
+
+# Points stay where they are until one of them is wrong by more than this.
+MOST_SHIFT = 0.5  # voxels
+
+FLAG_BITS = 16
+
+
+@dataclass(eq=False)
+class KeyPoints:
+    """
+    The points of a key frame.
+
+    birth: map_T_key when it began; the points are those of the map of that time. map_T_key: the
+    newest estimate. last_seen: number of the last image that added some. points: all. fused:
+    those that are in the map, and in_map: where the map of birth lies there. cells: (N,) of the
+    fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
+    whose points are to be removed.
+    """
+
+    birth: Similarity
+    map_T_key: Similarity
+    last_seen: int
+    points: VoxelPoints
+    fused: VoxelPoints | None = None
+    in_map: Similarity = field(default_factory=lambda: Similarity(IDENTITY))
+    cells: Integers = field(default_factory=lambda: np.empty(0, np.int64))
+    corners: frozenset[int] = frozenset()
+    ghosts: list[Integers] = field(default_factory=list)
+
+    def map_T_birth(self) -> Similarity:
+        """Return where the map of birth lies now, in metres."""
+        now, then = self.map_T_key, self.birth
+        if (now.a_T_b == then.a_T_b).all() and now.scale == then.scale:
+            return Similarity(IDENTITY)  # exactly
+        return now.after(then.inverse())
+
+    def is_displaced(self, voxel_size: float) -> bool:
+        """
+        Return whether fused points are more than half a voxel from where they belong.
+
+        :param voxel_size: metres.
+        """
+        if self.fused is None or not len(self.points):
+            return False
+        corners = self.points.corners()
+        then = in_voxels(self.in_map, voxel_size)
+        now = in_voxels(self.map_T_birth(), voxel_size)
+        change = corners @ (linear_part(now) - linear_part(then)).T
+        change += now.a_T_b[:3, 3] - then.a_T_b[:3, 3]
+        return bool((change**2).sum(axis=1).max() > MOST_SHIFT**2)
+
+    def take_ghosts(self) -> Integers:
+        """Return the cells whose points are to be removed, sorted, and forget them."""
+        ghosts, self.ghosts = np.unique(np.concatenate(self.ghosts)), []
+        return ghosts
+
+    def fused_in(self, ghosts: Integers) -> Mask:
+        """
+        Return which fused points lie in some cells, (N,).
+
+        :param ghosts: (G,), sorted, at least one.
+        """
+        return _among(self.cells, ghosts)
+
+    def drop(self, ghosts: Integers, voxel_size: float) -> FixedPoints:
+        """
+        Remove the points that lie in some cells.
+
+        :param ghosts: (G,), sorted, at least one.
+        :param voxel_size: metres.
+        :returns: those that were fused, to be subtracted from the map.
+        """
+        assert self.fused is not None
+        gone, in_map = self.fused_in(ghosts), in_voxels(self.in_map, voxel_size)
+        dropped = self.fused.chosen(gone).placed(in_map)
+        self.cells = self.cells[~gone]
+        if self.points is self.fused:
+            self.points = self.fused = self.fused.chosen(~gone)
+        else:  # more have come since
+            self.fused = self.fused.chosen(~gone)
+            cells = self.points.placed(in_map).cells
+            self.points = self.points.chosen(~_among(cells, ghosts))
+        return dropped
+
+
+def in_voxels(metres: Similarity, voxel_size: float) -> Similarity:
+    """
+    Return a similarity with its shift in voxels.
+
+    :param metres: the same with its shift in metres.
+    :param voxel_size: metres.
+    """
+    return Similarity(scaled(metres.a_T_b, 1.0 / voxel_size), metres.scale)
+
+
+def linear_part(a_T_b: Similarity) -> Array:
+    """Return the rotation of a similarity times its scale, (3, 3)."""
+    return a_T_b.scale * a_T_b.a_T_b[:3, :3]
+
+
+def _among(cells: Integers, others: Integers) -> Mask:
+    """Return which cells are among some others, which are sorted, at least one."""
+    flags = np.zeros(1 << FLAG_BITS, bool)
+    flags[hashed(others, FLAG_BITS)] = True
+    maybe = np.flatnonzero(flags[hashed(cells, FLAG_BITS)])  # mostly few
+    found = np.zeros(len(cells), bool)
+    chosen = cells.take(maybe)
+    found[maybe] = others.take(np.searchsorted(others, chosen), mode='clip') == chosen
+    return found
