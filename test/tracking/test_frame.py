@@ -8,14 +8,14 @@ from ttt3r_ros.tracking.frame import Pointmap
 
 
 @pytest.mark.parametrize('stride', [1, 2, 3, 7])
-def test_a_thinned_pointmap_is_reliable_where_the_whole_one_is(stride):
+def test_a_subsampled_pointmap_is_reliable_where_the_whole_one_is(stride):
     rng = np.random.default_rng(0)
     points = rng.uniform(-4, 4, (17, 22, 3)).astype(np.float32)
     points[2, 3] = np.nan
     confidence = rng.uniform(1, 3, (17, 22)).astype(np.float32)
     whole = Pointmap(points, confidence, rng.integers(0, 256, (17, 22, 3), dtype=np.uint8))
 
-    thin = whole.thinned(stride)
+    thin = whole.subsampled(stride)
 
     good_of_whole, good = whole.reliable(1.5, 5.0), thin.reliable(1.5, 5.0)
     rows, columns = (range(stride // 2, size, stride) for size in (17, 22))

@@ -125,7 +125,7 @@ class WorldMap:
         """
         self._images += 1
         stride = image.pointmap.depth.shape[1] // COLUMNS or 1
-        image = replace(image, pointmap=image.pointmap.thinned(stride))
+        image = replace(image, pointmap=image.pointmap.subsampled(stride))
         map_T_image = image.map_T_key.after(image.key_T_camera)
         self._camera = map_T_image.a_T_b
         bounds, scale = self._settings.map, map_T_image.scale

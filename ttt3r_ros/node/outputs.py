@@ -187,7 +187,7 @@ class Outputs:
 
     def _points(self, located: LocatedFrame, header: Header) -> PointCloud2:
         bounds = self._settings().mapping.map
-        points = located.pointmap.thinned(self._settings().node.outputs.points_stride)
+        points = located.pointmap.subsampled(self._settings().node.outputs.points_stride)
         good = np.flatnonzero(points.reliable(bounds.confidence_threshold, bounds.max_range))
         return messages.point_cloud(
             points.points_camera.reshape(-1, 3).take(good, axis=0),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
 from ttt3r_ros.simulation.scalar import compiled
-from ttt3r_ros.simulation.world import Plan, PLAN_RESOLUTION, World
+from ttt3r_ros.simulation.world import FloorPlan, PLAN_RESOLUTION, World
 from ttt3r_ros.units import NANOSECONDS
 
 CLEARANCE = 0.25  # metres from the camera to walls and furniture, at least
@@ -194,7 +194,7 @@ def _wander(rng: np.random.Generator, count: int, period: float) -> Array:
 class _RouteFinder:
     """Draws places of the floor and finds the cheapest routes between them."""
 
-    def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
+    def __init__(self, plan: FloorPlan, rng: np.random.Generator) -> None:
         self.plan, self.rng = plan, rng
         # At twice the pixel size, where each pixel has its worst clearance.
         rows, columns = (n // 2 * 2 for n in plan.clearance.shape)
@@ -416,7 +416,7 @@ def _turn(rng: np.random.Generator, start: float, heading: float, rate: float) -
     return np.concatenate(pieces)
 
 
-def _carry(plan: Plan, rng: np.random.Generator, motion: Array) -> Array:
+def _carry(plan: FloorPlan, rng: np.random.Generator, motion: Array) -> Array:
     """
     Return the motion of a camera that is held while walking.
 

@@ -132,7 +132,7 @@ class World:
         distance: Array = np.where(kind == SPHERE, sphere, inside + outside)
         return np.asarray(distance.min(axis=1), dtype=np.float64)
 
-    def plan(self) -> Plan:
+    def plan(self) -> FloorPlan:
         """Return the floor plan, on which routes are found."""
         cells = self.tables.cells
         low = cells.low[:, :2].min(axis=0).astype(np.float64) - 0.1
@@ -148,7 +148,7 @@ class World:
                 _draw_obstacle(free, part, low)
         distance = cv2.distanceTransform(free, cv2.DIST_L2, 5) * PLAN_RESOLUTION
         # The middle of the first pixel that is not free is up to one pixel inside the obstacle.
-        return Plan(low, np.maximum(distance - PLAN_RESOLUTION, 0.0).astype(np.float32))
+        return FloorPlan(low, np.maximum(distance - PLAN_RESOLUTION, 0.0).astype(np.float32))
 
 
 def _draw_obstacle(free: Pixels, part: np.record, low: Array) -> None:
@@ -169,7 +169,7 @@ def _draw_obstacle(free: Pixels, part: np.record, low: Array) -> None:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FloorPlan:
     """
     A floor plan: the distance to walls and obstacles, from above.
 

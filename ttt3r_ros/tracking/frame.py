@@ -48,7 +48,7 @@ class Pointmap:
         points = self.points_camera * np.float32(factor)
         return Pointmap(points, self.confidence, self.colors)
 
-    def thinned(self, stride: int) -> Pointmap:
+    def subsampled(self, stride: int) -> Pointmap:
         """
         Return part of the pixels.
 

@@ -54,18 +54,18 @@ class ScaleEstimate:
 def estimate_scale(
     depths: Sequence[tuple[Array32, Array32]],
     confidences: Sequence[Array32],
-    independent_pixels: int,
+    patch_pixels: int,
 ) -> ScaleEstimate:
     """
     Estimate the factor from the second depth map to the first, over several images.
 
-    It is the weighted median of log(first / second). The errors of neighbouring pixels go
-    together, so a patch counts as one observation, and the spread between images adds to the
+    It is the weighted median of log(first / second). The errors of neighbouring pixels are
+    correlated, so a patch counts as one observation, and the spread between images adds to the
     spread within them.
 
     :param depths: for each image two (h, w) depth maps, metres; those <= 0 are left out.
     :param confidences: for each image (h, w), 1 means none; weights are its logarithm.
-    :param independent_pixels: pixels that share one error.
+    :param patch_pixels: number of pixels in a patch.
     """
     logs, weights, image_medians = [], [], []
     for (first, second), confidence in zip(depths, confidences):
@@ -80,7 +80,7 @@ def estimate_scale(
     log_scale = weighted_median(log, weight)
     deviation = weighted_median(np.abs(log - log_scale), weight)
     spread = max(SIGMA_OF_MEDIAN * deviation, SMALLEST_SPREAD)
-    observations = max(weight.sum() ** 2 / (weight**2).sum() / independent_pixels, 1.0)
+    observations = max(weight.sum() ** 2 / (weight**2).sum() / patch_pixels, 1.0)
     between = float(np.std(image_medians)) / math.sqrt(len(image_medians))
     return ScaleEstimate(log_scale, math.hypot(spread / math.sqrt(observations), between))
 

@@ -53,7 +53,7 @@ def next_segment(
     before: Sequence[View],
     after: Sequence[View],
     segment_scale: str,
-    independent_pixels: int,
+    patch_pixels: int,
 ) -> Segment:
     """
     Join a new segment to the old one through the images that both have seen.
@@ -62,12 +62,12 @@ def next_segment(
     :param before: the shared images as the old segment saw them, at least one.
     :param after: the same images as the new segment sees them.
     :param segment_scale: auto, fixed or free, as in the settings.
-    :param independent_pixels: pixels whose depth errors go together.
+    :param patch_pixels: number of pixels in a patch whose depth errors are correlated.
     """
     step = estimate_scale(
         [(a.depth, b.depth) for a, b in zip(before, after)],
         [np.minimum(a.confidence, b.confidence) for a, b in zip(before, after)],
-        independent_pixels,
+        patch_pixels,
     ).chosen(segment_scale)
     before_poses, after_poses = (
         np.stack([view.world_T_camera for view in views]) for views in (before, after)
