@@ -50,7 +50,7 @@ class Room:
 
 
 class Robot:
-    """What its tracker says: motions that drift, half by chance, half the same in each step."""
+    """Results of its tracker: motions that drift, half by chance, half the same in each step."""
 
     def __init__(self):
         self._views, self._stamps = {}, count()
@@ -99,7 +99,7 @@ class Robot:
 
     @staticmethod
     def at(key):
-        """Return what the tracker says of the image that became a key frame."""
+        """Return the result of the tracker for the image that became a key frame."""
         stamp_ns, nothing = key.seen.stamp_ns, np.zeros((6, 6))
         return Followed(stamp_ns, key, np.eye(4), nothing, 'features', False, True, 99)
 

@@ -65,8 +65,8 @@ def along(way, height=0.0, roll=0.0):
     return transform(rotation_about([1, 0, 0], roll), [way, 0.0, height])
 
 
-class Taught:
-    """Stands for the graph: has every key frame moved as `graph_T_track` says."""
+class ScriptedGraph:
+    """Replaces the graph: every key frame is moved by `graph_T_track`."""
 
     def __init__(self, noise):
         self.graph_T_track = Similarity(np.eye(4))
@@ -81,7 +81,7 @@ class Taught:
             self.graph_T_track, self.generation, None, poses, {}, scales, False, (), counts, unsure
         )
 
-    def teach(self, graph_T_track):
+    def correct(self, graph_T_track):
         self.graph_T_track = graph_T_track
         self.generation += 1
 
@@ -98,11 +98,11 @@ class Taught:
 
 
 @pytest.fixture
-def taught(monkeypatch):
+def with_graph(monkeypatch):
     """Return a function that makes a back end, and the graph that it asks."""
 
     def make(settings=AT_ONCE, executor=None):
-        graph = Taught(None)
+        graph = ScriptedGraph(None)
         monkeypatch.setattr(room, 'KeyFrameGraph', lambda noise: graph)
         return BackEnd(settings, executor or AtOnce()), graph
 
@@ -146,8 +146,8 @@ def test_an_initial_pose_before_the_first_image_is_where_it_stands():
     np.testing.assert_allclose(located.map_T_base, PLACE, atol=1e-12)
 
 
-def test_an_initial_pose_takes_the_whole_map_along_and_changes_no_image_before(taught):
-    back_end, _ = taught()
+def test_an_initial_pose_takes_the_whole_map_along_and_changes_no_image_before(with_graph):
+    back_end, _ = with_graph()
     first = locate(back_end, 0, MAST)
     back_end.add(replace(first, tracked=tracked(0, new_key=True)))
     before = locate(back_end, 1, MAST)
@@ -176,10 +176,10 @@ def test_without_odometry_at_a_stamp_the_images_go_on_in_its_place():
     np.testing.assert_allclose(held @ located.odom_T_base, located.map_T_base, atol=1e-12)
 
 
-def test_the_odometry_of_images_never_jumps_when_the_graph_learns(taught):
-    back_end, graph = taught()
+def test_the_odometry_of_images_never_jumps_when_the_graph_is_corrected(with_graph):
+    back_end, graph = with_graph()
     before = locate(back_end, 0, MAST)
-    graph.teach(Similarity(along(1.0)))
+    graph.correct(Similarity(along(1.0)))
     after = locate(back_end, 1, MAST)
 
     expected = before.odom_T_base @ MAST @ step(0, 1) @ invert(MAST)
@@ -188,10 +188,10 @@ def test_the_odometry_of_images_never_jumps_when_the_graph_learns(taught):
 
 
 @pytest.mark.parametrize('error', [along(1.0), transform(rotation_about([0, 0, 1], 0.6), [0] * 3)])
-def test_a_correction_is_followed_in_steps_of_five_centimetres_and_reached(taught, error):
-    back_end, graph = taught(OdometrySettings(correction_speed=0.5))
+def test_a_correction_is_followed_in_steps_of_five_centimetres_and_reached(with_graph, error):
+    back_end, graph = with_graph(OdometrySettings(correction_speed=0.5))
     locate(back_end, 0, np.eye(4), np.eye(4), along(0))
-    graph.teach(Similarity(error))
+    graph.correct(Similarity(error))
 
     anchors = []
     for number in range(1, 40):
@@ -235,10 +235,10 @@ def test_a_camera_that_moves_on_the_robot_moves_no_robot():
 
 
 @pytest.mark.parametrize(('planar', 'stays'), [('auto', True), ('off', False)])
-def test_a_robot_on_planar_wheels_stays_on_the_floor(taught, planar, stays):
-    back_end, graph = taught(replace(AT_ONCE, planar=planar))
+def test_a_robot_on_planar_wheels_stays_on_the_floor(with_graph, planar, stays):
+    back_end, graph = with_graph(replace(AT_ONCE, planar=planar))
     locate(back_end, 0, MAST, np.eye(4), track_pose(0))
-    graph.teach(Similarity(along(0.0, height=-1.1, roll=0.15)))
+    graph.correct(Similarity(along(0.0, height=-1.1, roll=0.15)))
     located = locate(back_end, 1, MAST, along(0.02))
 
     height, tilt = located.map_T_base[2, 3], rotation_angle(located.map_T_base[:3, :3])
@@ -246,13 +246,13 @@ def test_a_robot_on_planar_wheels_stays_on_the_floor(taught, planar, stays):
     assert on_floor == stays, (height, tilt)
 
 
-def test_an_odometry_with_height_is_not_taken_for_planar(taught):
-    back_end, graph = taught()
+def test_an_odometry_with_height_is_not_taken_for_planar(with_graph):
+    back_end, graph = with_graph()
     locate(back_end, 0, MAST, np.eye(4), track_pose(0))
     locate(back_end, 1, MAST, along(0.02, height=0.01))
-    graph.teach(Similarity(along(0.0, height=-1.1)))
+    graph.correct(Similarity(along(0.0, height=-1.1)))
 
-    # Later the robot is level again; what it is told of its height is believed.
+    # Later the robot is level again; its measured height is used.
     assert locate(back_end, 2, MAST, along(0.04)).map_T_base[2, 3] < -0.5
 
 
@@ -274,9 +274,9 @@ class Later(Executor):
         self.waiting = []
 
 
-def test_key_frames_are_thought_about_elsewhere_and_nothing_waits(taught):
+def test_key_frames_are_added_by_the_executor_and_nothing_waits(with_graph):
     later = Later()
-    back_end, _ = taught(executor=later)
+    back_end, _ = with_graph(executor=later)
     frame = locate(back_end, 0, MAST)
     back_end.add(frame)  # no key frame
     assert not later.waiting
@@ -292,8 +292,8 @@ def test_key_frames_are_thought_about_elsewhere_and_nothing_waits(taught):
     assert back_end.correction() is None
 
 
-def test_a_key_frame_that_went_is_told_once(taught):
-    back_end, _ = taught()
+def test_a_removed_key_frame_is_reported_once(with_graph):
+    back_end, _ = with_graph()
     frame = tracked(0, new_key=True)
     key = replace(frame.followed.key, number=8)
     located = locate(back_end, 0)
@@ -305,10 +305,10 @@ def test_a_key_frame_that_went_is_told_once(taught):
     assert back_end.correction() is None
 
 
-def test_points_have_the_unit_that_the_graph_believes(taught):
-    back_end, graph = taught()
+def test_points_have_the_unit_that_the_graph_estimates(with_graph):
+    back_end, graph = with_graph()
     locate(back_end, 0)
-    graph.teach(Similarity(np.eye(4), 1.5))
+    graph.correct(Similarity(np.eye(4), 1.5))
 
     located = locate(back_end, 1)
 
@@ -330,9 +330,9 @@ def test_an_image_under_way_cannot_bring_back_the_old_map_to_odom():
     assert back_end.is_current(fresh)
 
 
-def test_a_reset_stops_what_is_waiting_to_be_thought_about(taught):
+def test_a_reset_cancels_key_frames_that_are_waiting(with_graph):
     later = Later()
-    back_end, graph = taught(executor=later)
+    back_end, graph = with_graph(executor=later)
     frame = locate(back_end, 0)
     back_end.add(replace(frame, tracked=tracked(0, new_key=True)))
 

@@ -85,7 +85,7 @@ def test_a_long_piece_is_moved_as_a_whole(robot, other_room):
 
 
 def _continued(last, keys, number):
-    """Let key frames continue a track, the first one 10 degrees after the last one of it."""
+    """Yield key frames that continue a track, the first one 10 degrees after its last one."""
     yield replace(keys[0], number=number, motion=keys[1].motion, track=last.track)
     for i, key in enumerate(keys[1:], 1):
         yield replace(key, number=number + i, track=last.track)

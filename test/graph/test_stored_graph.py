@@ -24,7 +24,7 @@ def reloaded(graph, **given):
 
 
 def assert_same(one, other):
-    """Compare all that two graphs believe, to the bit."""
+    """Compare the estimates of two graphs, to the bit."""
     assert list(one.poses) == list(other.poses)
     assert list(one.apart) == list(other.apart)
     for number in [*one.poses, *one.apart]:
@@ -75,7 +75,7 @@ def test_a_stored_map_holds_nothing_that_is_not_written(robot):
         assert array.dtype == PARTS[name][0]
 
 
-def test_a_key_frame_takes_what_the_docs_say(robot):
+def test_a_key_frame_takes_the_memory_that_the_docs_state(robot):
     arrays = to_arrays(mapped(robot).stored())
     features = len(arrays['feature_px'])
     of_features = sum(a.nbytes for name, a in arrays.items() if name.startswith('feature_'))

@@ -52,14 +52,14 @@ def test_what_lies_clearly_before_the_depth_is_seen_through(z, missed, hit):
     assert (bool(found[0][0]), bool(found[1][0])) == (missed, hit)
 
 
-def test_what_is_far_says_nothing():
+def test_what_is_far_is_neither_missed_nor_hit():
     view = view_of(np.full((72, 96), 30.0))
 
     assert view.judge(at_pixel(20, 30, REACH_M - 0.1))[0][0]
     assert not view.judge(at_pixel(20, 30, REACH_M + 0.1))[0][0]
 
 
-def test_points_beside_the_image_say_nothing():
+def test_points_beside_the_image_are_neither_missed_nor_hit():
     view = view_of(np.full((72, 96), 3.0))
     beside = np.array([[-3.0, 3.0, 0.0, 0.0], [0.0, 0.0, -3.0, 3.0], [1.0] * 4], np.float32)
 

@@ -350,7 +350,7 @@ def test_a_grid_folded_anew_is_the_grid_that_grew():
     np.testing.assert_array_equal(after.cells[y : y + rows, x : x + columns], before.cells)
 
 
-def test_a_key_frame_takes_what_it_said_along():
+def test_evidence_moves_with_its_key_frame():
     grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL), 2, key=0)
     add(grid, seen(at(0, 0, math.pi)), 2, key=1)
@@ -388,7 +388,7 @@ def test_an_image_of_a_key_frame_that_has_moved_is_added_where_it_is():
     assert cell_at(grid.occupancy(), 2.5, 0.8) == FREE  # seen before it moved
 
 
-def test_what_a_removed_key_frame_said_moves_with_its_heir():
+def test_the_evidence_of_a_removed_key_frame_moves_with_its_heir():
     grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL), 2, key=0)
     add(grid, seen(at(0, 0, math.pi)), 2, key=1)
@@ -402,19 +402,19 @@ def test_what_a_removed_key_frame_said_moves_with_its_heir():
     assert cell_at(grid.occupancy(), -2.0, 1.0) == FREE
 
 
-def test_what_a_removed_key_frame_said_may_hang_on_one_that_said_nothing():
+def test_the_evidence_of_a_removed_key_frame_may_go_to_one_without_any():
     grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL), 2, key=0)
     before = grid.occupancy()
 
     grid.hand_over(0, 5, moved_by(2.0))
     np.testing.assert_array_equal(grid.occupancy().cells, before.cells)
-    grid.move({5: moved_by(1.0)})  # it said its part 2 m farther ahead
+    grid.move({5: moved_by(1.0)})  # its part was observed 2 m farther ahead
 
     assert cell_at(grid.occupancy(), 6.02, 0.0) == OCCUPIED
 
 
-def test_the_ground_keeps_what_a_forgotten_key_frame_said():
+def test_the_base_layer_keeps_the_evidence_of_a_forgotten_key_frame():
     grid = OccupancyGrid(OccupancySettings())
     add(grid, seen(at(0), WALL), 2, key=0)
     add(grid, seen(at(0), WALL, PERSON), 2, key=1)
@@ -452,7 +452,7 @@ def test_an_image_without_points_shows_nothing():
     assert grid.look(look.pointmap, none, look.map_T_camera, FLOOR_T_CAMERA) is None
 
 
-def test_a_plan_that_was_stored_goes_on():
+def test_a_grid_that_was_stored_goes_on():
     grid, other = OccupancyGrid(OccupancySettings()), OccupancyGrid(OccupancySettings())
     add(grid, seen(at(-5, 3, 1.0), WALL), 2)
 
@@ -466,16 +466,16 @@ def test_a_plan_that_was_stored_goes_on():
 
 
 @pytest.mark.parametrize(
-    ('occupancy', 'said'),
+    ('occupancy', 'error'),
     [
         (Occupancy(np.zeros((4, 4), np.int8), 0.1, 0.0, 0.0), 'occupancy.resolution is 0.05'),
         (Occupancy(np.zeros((4, 9999), np.int8), 0.05, 0.0, 0.0), 'occupancy.max_side'),
     ],
 )
-def test_a_plan_that_does_not_fit_is_refused(occupancy, said):
+def test_a_grid_that_does_not_fit_is_refused(occupancy, error):
     grid = OccupancyGrid(OccupancySettings())
 
-    with pytest.raises(OccupancyError, match=said):
+    with pytest.raises(OccupancyError, match=error):
         grid.resume(occupancy)
 
     assert len(grid) == 0

@@ -249,7 +249,7 @@ def of_person(points):
 
 
 def with_person():
-    """Return what is seen while somebody stands before the wall."""
+    """Return a pointmap of the wall with a person in front of it."""
     points, confidence = WALL.points_camera.copy(), WALL.confidence
     points[:, 30:50] = PERSON.points_camera[:, 30:50]
     return replace(WALL, points_camera=points, confidence=confidence)

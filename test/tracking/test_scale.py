@@ -62,7 +62,7 @@ def test_a_quarter_of_wrong_depths_does_not_hide_the_scale():
     assert estimate.chosen('auto') == pytest.approx(1.25, abs=0.075)
 
 
-def test_pixels_without_confidence_or_depth_have_no_say():
+def test_pixels_without_confidence_or_depth_do_not_count():
     first, second = np.full((2, 8, 8), 2.0), np.full((2, 8, 8), 2.0)
     confidence = np.full((2, 8, 8), 3.0)
     first[0, :6], confidence[0, :6] = 9.0, 1.0

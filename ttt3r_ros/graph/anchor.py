@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How `map` to `odom` follows what is believed: in steps that a planner can bear."""
+"""How `map` to `odom` follows the estimate: in steps small enough for a planner."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class LocatedFrame:
     tracked: as the front end saw it. epoch: of the map that it belongs to. map_T_camera: (4, 4),
     as published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
     translation to the right of it, as far as the map knows. map_T_key: of the key frame that
-    it is relative to, from the unit of that one's depth, as believed now. key_T_camera: (4, 4),
+    it is relative to, from the unit of that one's depth, as estimated then. key_T_camera: (4, 4),
     in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
     which is its own base. odom_T_base: (4, 4) at the stamp. in_map: whether it is known where in
     the map the image was taken; else its poses are in a frame of their own. belief: by which it
@@ -120,7 +120,7 @@ class LocatedFrame:
 @dataclass(frozen=True, eq=False)
 class Correction:
     """
-    What key frames have taught.
+    Newest estimate of the key frames, and which of them were removed.
 
     map_T_key: of each key frame of the map, from the unit of its depth. gone: key frames that were
     removed since the correction before, and their heirs. dropped: numbers of those that have none,
@@ -149,7 +149,7 @@ class BackEnd:
     Own the graph of key frames, and where the odometry lies in the map.
 
     The map begins where the odometry or an initial pose has the first image. An image is located
-    by what is believed when it comes; an executor thinks about new key frames, and `correction`
+    by the estimate of that time; an executor adds new key frames to the graph, and `correction`
     returns what that has changed.
 
     One thread maps; `map_T_odom`, `begin_epoch` and `is_current` may be used by another one.
@@ -159,7 +159,7 @@ class BackEnd:
         """
         Begin with nothing located.
 
-        :param executor: thinks about key frames, one after the other.
+        :param executor: adds key frames to the graph, one after the other.
         """
         self._settings = settings
         self._executor = executor
@@ -178,8 +178,8 @@ class BackEnd:
         self._flat = True  # what came of the odometry so far is planar
         self._mount = MountCheck()
         self._key_before: KeyView | None = None
-        self._thinking: list[Future[Change]] = []
-        self._told = 0  # generation of the last correction
+        self._pending: list[Future[Change]] = []
+        self._corrected = 0  # generation of the last correction
 
     def _noise(self) -> WheelNoise:
         return replace(NOISES[self._settings.wheels], level=self._settings.planar != 'off')
@@ -218,16 +218,16 @@ class BackEnd:
     def correction(self) -> Correction | None:
         """Return what key frames have changed since the last call, None where nothing."""
         done = 0
-        while done < len(self._thinking) and self._thinking[done].done():
+        while done < len(self._pending) and self._pending[done].done():
             done += 1
-        finished, self._thinking = self._thinking[:done], self._thinking[done:]
+        finished, self._pending = self._pending[:done], self._pending[done:]
         changes = [future.result() for future in finished]
         gone = tuple(change.gone for change in changes if change.gone is not None)
         dropped = tuple(number for change in changes for number in change.dropped)
         belief = self._graph.belief
-        if belief.generation == self._told and not gone:
+        if belief.generation == self._corrected and not gone:
             return None
-        self._told = belief.generation
+        self._corrected = belief.generation
         map_T_key = {
             number: Similarity(self._map_T_graph @ pose, float(np.exp(belief.log_scales[number])))
             for number, pose in belief.poses.items()
@@ -253,14 +253,14 @@ class BackEnd:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def reset(self) -> None:
-        """Delete everything; what is still thought about is of no use any more."""
-        for future in self._thinking:
+        """Delete everything; key frames that are still waiting are discarded."""
+        for future in self._pending:
             future.cancel()
         self._begin()
 
     def stored(self) -> StoredGraph | None:
         """Return the key frames for a file, None where they are too few to be recognised."""
-        wait(self._thinking)
+        wait(self._pending)
         try:
             stored = self._graph.stored()
         except ValueError:
@@ -271,8 +271,8 @@ class BackEnd:
         """
         Continue in a map that was saved.
 
-        :param map_T_network: where the network's next poses lie in it; so the camera is believed
-            to stand where it stood, if there is no graph.
+        :param map_T_network: where the network's next poses lie in it; without a graph the
+            camera is taken to be where it was.
         :param graph: of the map, by which the camera is found in it; until then it is lost.
         """
         self.reset()
@@ -307,7 +307,7 @@ class BackEnd:
         self._map_T_graph = map_T_base @ invert(newest.map_T_base) @ self._map_T_graph
         self._anchor = Anchor(newest.epoch, map_T_base @ invert(newest.odom_T_base))
         self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
-        self._told = -1  # all key frames have moved
+        self._corrected = -1  # all key frames have moved
 
     # ---- one image
 
@@ -328,20 +328,20 @@ class BackEnd:
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        believed = _base(map_T_key.pose(key_T_camera), mount)
+        estimated = _base(map_T_key.pose(key_T_camera), mount)
         if self._newest is None:
-            pose = believed
-            own = believed if self._odometry is None else self._odometry
+            pose = estimated
+            own = estimated if self._odometry is None else self._odometry
             odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
         else:
             odom_T_base, step = self._moved(self._newest, tracked, seen, map_T_key)
             if seen.odom_T_base is not None:
-                believed = self._in_plane(believed, odom_T_base)
+                estimated = self._in_plane(estimated, odom_T_base)
             elapsed_ns = tracked.stamp_ns - self._newest.tracked.stamp_ns
             most_m = longest_step(self._settings.correction_speed, elapsed_ns)
-            pose = believed
+            pose = estimated
             if found.in_map and self._newest.in_map:
-                pose = towards(self._newest.map_T_base @ step, believed, most_m)
+                pose = towards(self._newest.map_T_base @ step, estimated, most_m)
         self._odometry = odom_T_base if seen.odom_T_base is None else None
         self._anchor = Anchor(epoch, pose @ invert(odom_T_base) if found.in_map else None)
         self._newest = LocatedFrame(
@@ -374,17 +374,17 @@ class BackEnd:
 
     def add(self, located: LocatedFrame) -> None:
         """
-        Have a new key frame thought about; other images teach nothing.
+        Add the image to the graph if it is a new key frame.
 
         :param located: the newest image.
         """
         followed = located.tracked.followed
         if not followed.new_key:
             return
-        if len(self._thinking) >= MOST_WAITING:
-            wait(self._thinking[:1])
+        if len(self._pending) >= MOST_WAITING:
+            wait(self._pending[:1])
         key = self._checked(followed.key)
-        self._thinking.append(self._executor.submit(self._graph.add, key))
+        self._pending.append(self._executor.submit(self._graph.add, key))
 
     def _checked(self, key: KeyView) -> KeyView:
         """Compare the motion to a key frame with that of the wheels, and drop them in doubt."""

@@ -98,7 +98,7 @@ class Chain:
 
     def graph(self, nodes: Nodes, numbers: tuple[int, ...]) -> PoseGraph:
         """
-        Return what is known of some pieces without loops.
+        Return the graph of some pieces without loops.
 
         :param nodes: the key frames.
         :param numbers: of all that belong to the pieces.

@@ -32,7 +32,7 @@ HEIGHT_SIGMA, NOD_SIGMA = 0.02, 0.01
 @dataclass(frozen=True)
 class FloorScale:
     """
-    What the floor says about the depth of an image.
+    The scale of the depth of an image by the floor.
 
     log_scale: to be added to log depth where the floor is. across, down: mean tangents of the
     pixels that show it. sigma: of log_scale.

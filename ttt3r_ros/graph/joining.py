@@ -36,7 +36,7 @@ DRIFT_SHARE = 0.2  # of the way since the hint, before the scale of a piece is k
 @dataclass(frozen=True, eq=False)
 class Hint:
     """
-    Where somebody says that the camera is.
+    An approximate pose of the camera, given by a user.
 
     map_T_camera: (4, 4). piece_T_camera: (4, 4), where it was then in the piece that grows.
     radius: metres by which that may be wrong. left: key frames for which it still holds.
@@ -83,7 +83,7 @@ class Join:
 
     def applied(self, nodes: Nodes, numbers: Sequence[int]) -> Estimate:
         """
-        Return what is believed of both once the younger piece has moved.
+        Return the estimate of both once the younger piece has moved.
 
         :param nodes: all key frames.
         :param numbers: of those of both pieces.
@@ -202,7 +202,7 @@ def _is_solid(points: Array) -> bool:
 def _join(
     pieces: tuple[int, int], supposed: Sequence[Supposition], sightings: tuple[Sighting, ...]
 ) -> Join:
-    """Let the younger of two pieces follow the older one, where the newest sighting puts it."""
+    """Return how the younger of two pieces joins the older one, by the newest sighting."""
     other, own = pieces
     newest = supposed[-1]
     scale = float(np.exp(np.mean([one.log_scale for one in supposed])))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Key frames, what was measured between them, and what is believed of them.
+Key frames, what was measured between them, and what is estimated from it.
 
 They form pieces: within one the motion from key frame to key frame is known. The oldest piece
 holds the frame of the map, the newest one grows. As soon as two key frames recognise places of
@@ -72,10 +72,10 @@ class Change:
 
 class KeyFrameGraph:
     """
-    Key frames, what was measured between them, and what follows.
+    Key frames, what was measured between them, and what is estimated from it.
 
-    `locate` and `belief` only read the newest belief and may be used by any thread; all else
-    takes its time and belongs to one thread.
+    `locate` and `belief` only read the newest estimate and may be used by any thread; all else
+    takes long and belongs to one thread.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class KeyFrameGraph:
             nodes.estimate,
             tuple(nodes.pieces.values()),
             self._chain.measured,
-            loops.believed,
+            loops.accepted,
             self._vocabulary(),
             loops.counts,
             self._start,
@@ -153,7 +153,7 @@ class KeyFrameGraph:
 
     @property
     def belief(self) -> Belief:
-        """Return what is believed now; it does not change any more."""
+        """Return the newest estimate; it does not change any more."""
         return self._belief
 
     @property
@@ -163,7 +163,7 @@ class KeyFrameGraph:
 
     def locate(self, followed: Followed) -> Located:
         """
-        Compute where an image is, by what is believed now.
+        Compute where an image is, by the newest estimate.
 
         :param followed: by the tracker.
         """
@@ -197,7 +197,7 @@ class KeyFrameGraph:
 
     def add(self, key: KeyView) -> Change:
         """
-        Take a key frame and think.
+        Add a key frame, look for loops, and optimise the graph.
 
         :param key: by the tracker, one after the other.
         :raises ValueError: when its number is not above those of all others.

@@ -25,7 +25,7 @@ class KeyFrame:
 
     number: rising. stamp_ns: as given. track_T_camera: (4, 4). log_scale: of its depth in track.
     base_T_camera, odom_T_camera: (4, 4) or None. view: what is compared. place: what is searched
-    for, empty before there is a vocabulary. floor: what the floor said. focal_known: calibrated.
+    for, empty before there is a vocabulary. floor: scale by the floor. focal_known: calibrated.
     track: number of the first key frame of the same track. slipped: see KeyView.
     """
 

@@ -81,7 +81,7 @@ class Loop:
 
 
 class Loops:
-    """All loops that are believed: what is looked for, verified, and thrown out again."""
+    """Loop closures: candidates are looked for and verified; outliers are rejected later."""
 
     def __init__(
         self,
@@ -94,15 +94,15 @@ class Loops:
 
         :param vocabulary: by which places are described, None before there is one.
         :param counts: of loops.
-        :param loops: that are believed.
+        :param loops: accepted so far.
         """
         self.vocabulary = vocabulary
         self.counts = counts
         self._loops = {(loop.forth.here, loop.forth.there): loop for loop in loops}
 
     @property
-    def believed(self) -> tuple[Loop, ...]:
-        """Return all loops."""
+    def accepted(self) -> tuple[Loop, ...]:
+        """Return all loops that were accepted and not rejected since."""
         return tuple(self._loops.values())
 
     @property
@@ -182,7 +182,7 @@ class Loops:
 
     def reject(self, graph: PoseGraph) -> bool:
         """
-        Throw out loops that the optimum contradicts.
+        Reject loops that the optimum contradicts.
 
         :param graph: without loops, at the optimum with those between its key frames.
         :returns: whether there were any.

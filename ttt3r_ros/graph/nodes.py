@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The key frames of a graph, oldest first, and where they are believed to be."""
+"""The key frames of a graph, oldest first, and their estimated poses and scales."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Nodes:
 
     def part(self, numbers: Iterable[int]) -> Estimate:
         """
-        Return what is believed of some key frames.
+        Return the estimate of some key frames.
 
         :param numbers: of them, in the order of the result.
         """
@@ -109,7 +109,7 @@ class Nodes:
 
     def update(self, numbers: Iterable[int], estimate: Estimate) -> None:
         """
-        Take over what is believed of some key frames.
+        Replace the estimate of some key frames.
 
         :param numbers: of them, in the order of the estimate.
         """
@@ -120,9 +120,9 @@ class Nodes:
 
     def merge(self, piece: int, into: int) -> None:
         """
-        Let the key frames of one piece belong to another, whose frame their poses have now.
+        Move the key frames of one piece to another, whose frame their poses already have.
 
-        :param piece: that ends.
+        :param piece: the younger one, which ends.
         :param into: the older one.
         """
         for number in self.members(piece):

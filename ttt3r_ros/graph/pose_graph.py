@@ -72,7 +72,7 @@ class ScaleFix:
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """
-    What is believed.
+    Estimated poses and scales.
 
     poses: (K, 4, 4) map_T_camera. log_scales: (K,).
     """
@@ -128,15 +128,15 @@ class _Motions:
     def linearised(self, at: Estimate) -> tuple[Array, Array, Array]:
         """Return whitened errors (M, 6) and their derivatives (M, 6, 7) by here and there."""
         turn, place = at.poses[:, :3, :3], at.poses[:, :3, 3]
-        said_turn, said_shift = self.pose[:, :3, :3], self.pose[:, :3, 3]
+        measured_turn, measured_shift = self.pose[:, :3, :3], self.pose[:, :3, 3]
         stretch = np.exp(self.scaled * at.log_scales[self.here])[:, None]
         here_R_there = np.swapaxes(turn[self.here], 1, 2) @ turn[self.there]
         shift = np.einsum('nji,nj->ni', turn[self.here], place[self.there] - place[self.here])
-        said_R_here = np.swapaxes(said_turn, 1, 2)
+        measured_R_here = np.swapaxes(measured_turn, 1, 2)
         error = np.empty((len(self.here), 6))
-        rest = said_R_here @ here_R_there
+        rest = measured_R_here @ here_R_there
         error[:, :3] = Rotation.from_matrix(rest).as_rotvec()
-        error[:, 3:] = np.einsum('nij,nj->ni', said_R_here, shift - stretch * said_shift)
+        error[:, 3:] = np.einsum('nij,nj->ni', measured_R_here, shift - stretch * measured_shift)
         # To first order of the error itself, which is small where it counts.
         by_turn = np.eye(3) + 0.5 * cross_matrices(error[:, :3])
         by_here = np.zeros((len(self.here), 6, SIZE))
@@ -144,9 +144,9 @@ class _Motions:
         by_there[:, :3, :3] = by_turn
         by_there[:, 3:, 3:6] = rest
         by_here[:, :3, :3] = -by_turn @ np.swapaxes(here_R_there, 1, 2)
-        by_here[:, 3:, :3] = said_R_here @ cross_matrices(shift)
-        by_here[:, 3:, 3:6] = -said_R_here
-        along = np.einsum('nij,nj->ni', said_R_here, stretch * said_shift)
+        by_here[:, 3:, :3] = measured_R_here @ cross_matrices(shift)
+        by_here[:, 3:, 3:6] = -measured_R_here
+        along = np.einsum('nij,nj->ni', measured_R_here, stretch * measured_shift)
         by_here[:, 3:, 6] = -self.scaled[:, None] * along
         white = self.whitening
         return np.einsum('nij,nj->ni', white, error), white @ by_here, white @ by_there

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-A graph of key frames as plain arrays, for a file: no code, and nothing is believed unchecked.
+A graph of key frames as plain arrays, for a file: no code, and all of it is checked when read.
 
 A key frame takes 160 bytes a feature, of which it has 300 at most, 2 kB for itself and what leads
 to the next one, and 952 bytes a loop: 50 kB. What only the track needs that made it is left out:
@@ -82,7 +82,7 @@ class StoredGraph:
     What is kept of a graph.
 
     frames: all key frames, by rising numbers. estimate: of them. pieces: to which they belong.
-    measured: between them. loops: that are believed. vocabulary: by which places are described.
+    measured: between them. loops: that are accepted. vocabulary: by which places are described.
     counts: of loops. start: (4, 4) pose of the first key frame of a piece. next_number: of the
     next key frame, at least.
     """

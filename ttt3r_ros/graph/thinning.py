@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which key frames may go, and what then joins those that stay: the area counts, not the time."""
+"""Which key frames are removed, and how their neighbours are linked: by area, not by time."""
 
 from __future__ import annotations
 

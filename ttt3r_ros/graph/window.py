@@ -41,7 +41,7 @@ PRIOR = np.array([SCALE_SIGMA, TILT_SIGMA, TILT_SIGMA]) ** -2.0
 @dataclass(frozen=True, eq=False)
 class Sight:
     """
-    What a key frame saw, and where it is believed to be.
+    What a key frame saw, and its estimated pose.
 
     map_T_camera: (4, 4). log_scale: of its depth, added to log_depth. tilt: (2,), slope of the
     log depth over the tangents. camera: (3, 3). number: (N,) of the features, rising. px: (N, 2).
@@ -174,8 +174,8 @@ class _Problem:
     Which key frame sees which feature where.
 
     feature: (M,) index of the feature of each observation; seer, anchor: (M,) indices of key
-    frames. px: (M, 2). camera: (M, 4) fx, fy, cx, cy of the seer. said: (M,) log depth by the
-    seer's network. floor: (M, 2) by the seer's floor, and its sigma. ray: (L, 3) in the anchor.
+    frames. px: (M, 2). camera: (M, 4) fx, fy, cx, cy of the seer. log_depth: (M,) by the network
+    in the seer. floor: (M, 2) by the seer's floor, and its sigma. ray: (L, 3) in the anchor.
     first: (M,) bool, where seer and anchor are one.
     """
 
@@ -185,7 +185,7 @@ class _Problem:
     px: Array
     camera: Array
     tangent: Array
-    said: Array
+    log_depth: Array
     floor: Array
     ray: Array
     first: NDArray[np.bool_]
@@ -207,7 +207,7 @@ class _Problem:
         chosen = np.flatnonzero(shared)[order]
         px = np.concatenate([s.px for s in sights])[chosen].astype(np.float64)
         tangent = np.concatenate([rays_at(s.px, s.camera)[:, :2] for s in sights])[chosen]
-        said = np.concatenate([s.log_depth for s in sights])[chosen]
+        log_depth = np.concatenate([s.log_depth for s in sights])[chosen]
         floor = np.concatenate([_floor(s) for s in sights])[chosen]
         camera = np.stack([s.camera[[0, 1, 0, 1], [0, 1, 2, 2]] for s in sights])[seer]
         _, begin = np.unique(feature, return_index=True)
@@ -225,7 +225,7 @@ class _Problem:
             px,
             camera,
             tangent,
-            said,
+            log_depth,
             floor,
             ray,
             first,
@@ -236,12 +236,12 @@ class _Problem:
         )
 
     def first_guess(self, sights: Sequence[Sight]) -> Array:
-        """Return the mean of the log depths that key frames give each feature, (L,)."""
+        """Return the log depth of each feature in its anchor, or their median, (L,)."""
         scale = np.array([s.log_scale for s in sights])
-        at_anchor = self.first & np.isfinite(self.said)
+        at_anchor = self.first & np.isfinite(self.log_depth)
         count = len(self.ray)
         own = np.full(count, np.nan)
-        own[self.feature[at_anchor]] = (self.said + scale[self.seer])[at_anchor]
+        own[self.feature[at_anchor]] = (self.log_depth + scale[self.seer])[at_anchor]
         middle = np.nanmedian(own) if np.isfinite(own).any() else 0.0
         return np.where(np.isfinite(own), own, middle)
 
@@ -279,14 +279,14 @@ class _Problem:
         tilt = np.stack([s.tilt for s in sights])
         x, y, z = point.T
         fx, fy, cx, cy = self.camera.T
-        known = np.stack([np.isfinite(self.said), np.isfinite(self.floor[:, 0])], axis=1)
-        said = np.where(known[:, 0], self.said, 0.0) + scale[self.seer]
-        said += np.einsum('ni,ni->n', self.tangent, tilt[self.seer])
+        known = np.stack([np.isfinite(self.log_depth), np.isfinite(self.floor[:, 0])], axis=1)
+        log_depth = np.where(known[:, 0], self.log_depth, 0.0) + scale[self.seer]
+        log_depth += np.einsum('ni,ni->n', self.tangent, tilt[self.seer])
         error = np.stack(
             [
                 (fx * x / z + cx - self.px[:, 0]) / PIXEL_SIGMA,
                 (fy * y / z + cy - self.px[:, 1]) / PIXEL_SIGMA,
-                (np.log(z) - said) / DEPTH_SIGMA,
+                (np.log(z) - log_depth) / DEPTH_SIGMA,
                 np.where(known[:, 1], (np.log(z) - self.floor[:, 0]) / self.floor[:, 1], 0.0),
             ],
             axis=1,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What images say about the floor, in a form that can be moved.
+Evidence of images about the floor, in a form that can be moved.
 
 The evidence of a cell is bounded. Adding within bounds is x -> min(max(x + sum, least), most), and
 one such function after another is again one, so all images of a key frame are three numbers a
@@ -67,7 +67,7 @@ class Evidence:
 
     def then(self, later: Evidence) -> Evidence:
         """
-        Return what both say, one after the other.
+        Return the evidence of both, one after the other.
 
         :param later: evidence of the same frame.
         """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What one image says about the cells of the floor.
+Evidence of one image about the cells of the floor.
 
 A cell is seen occupied where points lie on it between the least and the largest height of
 obstacles. It is seen free where the camera sees the floor: between the nearest and the farthest

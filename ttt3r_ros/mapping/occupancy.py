@@ -65,7 +65,7 @@ class Occupancy:
 @dataclass(frozen=True, eq=False)
 class Piece:
     """
-    What the images of a key frame say.
+    The evidence of the images of a key frame.
 
     evidence: in the map as it was when the key frame began. map_T_birth: where that lies now.
     placed: the same in the map, moved.
@@ -80,8 +80,8 @@ class OccupancyGrid:
     """
     Sum the evidence of images about the floor, in bounded memory.
 
-    Key frames speak one after the other, in the order in which they began; what is older than all
-    of them, like a saved grid, is the ground on which they do.
+    That of key frames is applied in the order in which they began, to a base layer of what is
+    older than all of them, like a saved grid.
 
     overflowed: whether a part was dropped because the grid had its largest size.
     """
@@ -103,7 +103,7 @@ class OccupancyGrid:
         # Rows along y, columns along x.
         self._evidence: NDArray[np.int8] = np.zeros((0, 0), np.int8)
         self._pieces: dict[int, Piece] = {}
-        self._ground: tuple[NDArray[np.int64], NDArray[np.int8]] | None = None
+        self._base: tuple[NDArray[np.int64], NDArray[np.int8]] | None = None
 
     def __len__(self) -> int:
         """Return the number of cells, known or not."""
@@ -142,7 +142,7 @@ class OccupancyGrid:
         self._place(key, evidence, map_T_birth)
         if key == next(reversed(self._pieces)):
             seen.apply(self._cover(seen.first, seen.end))
-        else:  # others speak after it
+        else:  # others are applied after it
             self._fold()
 
     def _place(self, key: int, evidence: Evidence, map_T_birth: Similarity) -> None:
@@ -176,7 +176,7 @@ class OccupancyGrid:
 
     def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
         """
-        Let a key frame say what another one said.
+        Attach the evidence of a key frame that was removed to another one.
 
         :param gone: the one that goes.
         :param heir: the one that stays.
@@ -185,22 +185,22 @@ class OccupancyGrid:
         piece = self._pieces.get(gone)
         if piece is None:
             return
-        order, said = list(self._pieces), piece.evidence.moved(self._in_cells(heir_T_gone))
+        order, moved = list(self._pieces), piece.evidence.moved(self._in_cells(heir_T_gone))
         own = self._pieces.get(heir)
         if own is None:
             self._pieces[heir] = piece
             self._pieces = {key: self._pieces[key] for key in _renamed(order, gone, heir)}
-            self._place(heir, said, piece.map_T_birth.after(heir_T_gone.inverse()))
+            self._place(heir, moved, piece.map_T_birth.after(heir_T_gone.inverse()))
         else:
             earlier = order.index(gone) < order.index(heir)
-            both = said.then(own.evidence) if earlier else own.evidence.then(said)
+            both = moved.then(own.evidence) if earlier else own.evidence.then(moved)
             del self._pieces[gone]
             self._place(heir, both, own.map_T_birth)
         self._fold()
 
     def forget(self, key: int) -> None:
         """
-        Let go of a key frame; what it said becomes part of the ground.
+        Delete a key frame; its evidence becomes part of the base layer.
 
         :param key: its number.
         """
@@ -209,7 +209,7 @@ class OccupancyGrid:
             return
         others, self._pieces = self._pieces, {key: piece}
         self._fold()
-        self._ground = self._first, self._evidence
+        self._base = self._first, self._evidence
         self._pieces = others
         self._fold()
 
@@ -224,17 +224,17 @@ class OccupancyGrid:
         return Similarity(scaled(a_T_b.a_T_b, 1.0 / self._resolution), a_T_b.scale)
 
     def _fold(self) -> None:
-        """Let all key frames speak again."""
+        """Apply the evidence of all key frames anew."""
         self._evidence = np.zeros(self._evidence.shape, np.int8)
-        if self._ground is not None:
-            first, cells = self._ground
+        if self._base is not None:
+            first, cells = self._base
             self._cover(first, first + cells.shape[::-1])[:] = cells
         for piece in self._pieces.values():
-            said = piece.placed
-            self._cover(said.first, said.end)
+            placed = piece.placed
+            self._cover(placed.first, placed.end)
             # Far from each other, they may be larger than the grid.
-            said = said.cropped(self._first, self._first + self._evidence.shape[::-1])
-            said.apply(self._view(said.first, said.end))
+            placed = placed.cropped(self._first, self._first + self._evidence.shape[::-1])
+            placed.apply(self._view(placed.first, placed.end))
 
     def _cover(self, first: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """
@@ -301,7 +301,7 @@ class OccupancyGrid:
             np.int64
         )
         self._evidence = cells
-        self._ground = self._first, cells.copy()
+        self._base = self._first, cells.copy()
 
 
 def _renamed(keys: list[int], old: int, new: int) -> list[int]:

@@ -22,7 +22,7 @@ DROPPED_PART = 8
 
 class Trail:
     """
-    The path of the camera as it is believed now.
+    The path of the camera by the newest estimate.
 
     Each pose is kept relative to its key frame, so a correction moves all of them.
     """
@@ -76,7 +76,7 @@ class Trail:
 
     def move(self, correction: Correction) -> None:
         """
-        Apply what key frames have taught.
+        Apply a correction by key frames.
 
         :param correction: newer than all before.
         """
