@@ -42,7 +42,7 @@ def located_frame():
     from ttt3r_ros.intrinsics import CameraIntrinsics
     from ttt3r_ros.model.image_input import ImageFit
     from ttt3r_ros.tracking.features import begin
-    from ttt3r_ros.tracking.following import Followed, KeyView, Seen
+    from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
     from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 
     def make(

@@ -21,7 +21,8 @@ from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
-from ttt3r_ros.tracking.following import FollowState, KeyView, look
+from ttt3r_ros.tracking.followed import FollowState, KeyView
+from ttt3r_ros.tracking.following import look
 from ttt3r_ros.tracking.relative_pose import rays_at
 
 VIEWS = 200

@@ -23,7 +23,8 @@ from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
-from ttt3r_ros.tracking.following import Followed, FollowState, look, Seen
+from ttt3r_ros.tracking.followed import Followed, FollowState, Seen
+from ttt3r_ros.tracking.following import look
 
 CACHE = Path('runs/slam')  # large, and the same for every --out
 EACH = 3  # drives of a kind

@@ -23,7 +23,7 @@ from ttt3r_ros.graph.key_frame_graph import Change
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.features import begin
-from ttt3r_ros.tracking.following import Followed, KeyView, Seen
+from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 

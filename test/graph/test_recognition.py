@@ -13,7 +13,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tracking.features import begin, gray_of
-from ttt3r_ros.tracking.following import KeyView, Seen
+from ttt3r_ros.tracking.followed import KeyView, Seen
 from ttt3r_ros.tracking.relative_pose import depth_at, RelativePose
 
 CAMERA = CameraIntrinsics.from_field_of_view(160, 120, 70.0)

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, transform
 from ttt3r_ros.tracking.features import begin, follow, gray_of
-from ttt3r_ros.tracking.following import look, Seen
+from ttt3r_ros.tracking.followed import Seen
+from ttt3r_ros.tracking.following import look
 from ttt3r_ros.tracking.standstill import agrees
 
 WIDTH, HEIGHT = 224, 160

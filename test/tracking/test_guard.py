@@ -16,7 +16,7 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tracking.features import begin
-from ttt3r_ros.tracking.following import Followed, KeyView, Seen
+from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation

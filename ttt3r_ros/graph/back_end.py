@@ -31,7 +31,7 @@ from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
-from ttt3r_ros.tracking.following import KeyView
+from ttt3r_ros.tracking.followed import KeyView
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.standstill import motion_between

@@ -16,7 +16,7 @@ from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
-from ttt3r_ros.tracking.following import Followed
+from ttt3r_ros.tracking.followed import Followed
 from ttt3r_ros.tracking.standstill import motion_between
 
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent

@@ -37,7 +37,7 @@ from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, Heir, most_covered
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
-from ttt3r_ros.tracking.following import Followed, KeyView
+from ttt3r_ros.tracking.followed import Followed, KeyView
 
 __all__ = ['Belief', 'Change', 'KeyFrameGraph', 'Located', 'LoopCounts']
 

@@ -16,7 +16,7 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 
 if TYPE_CHECKING:  # the recorder reads occupancy grids without loading torch
     from ttt3r_ros.model.image_input import ImageFit
-    from ttt3r_ros.tracking.following import Followed, Seen
+    from ttt3r_ros.tracking.followed import Followed, Seen
 
 
 @dataclass(frozen=True, eq=False)

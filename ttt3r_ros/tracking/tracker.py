@@ -17,7 +17,8 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import steady_focal
-from ttt3r_ros.tracking.following import conclude, FollowState, Seen, trace
+from ttt3r_ros.tracking.followed import FollowState, Seen
+from ttt3r_ros.tracking.following import conclude, trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
