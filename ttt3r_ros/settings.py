@@ -295,7 +295,7 @@ class MapSettings(Checked):
     voxel_size: float = knob(0.05, 'Edge of one voxel of the map.', 'm', 0.001, 10.0)
     max_voxels: int = knob(
         2_000_000,
-        'Largest number of voxels; above it those seen longest ago are removed.',
+        'Largest number of voxels; above it the key frames seen longest ago are removed.',
         'voxels',
         1000,
         100_000_000,

@@ -113,7 +113,7 @@ PATH = Topic(
     '~/path',
     Path,
     RELIABLE,
-    'the path as it is believed now, at most `outputs.path_max_poses` poses, once a second',
+    'the path by the newest estimate, at most `outputs.path_max_poses` poses, once a second',
 )
 LOOP_CLOSURES = Topic(
     '~/loop_closures',

@@ -15,7 +15,7 @@ MOST_WAITING = 15
 
 
 class WaitingRoom:
-    """Let images through in their order, as soon as they are ready; used by one thread."""
+    """Hold images back until they are ready, and release them in order; used by one thread."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class WaitingRoom:
         self._waiting: deque[ReceivedImage] = deque()
 
     def put(self, image: ReceivedImage) -> None:
-        """Let an image through, or let it wait."""
+        """Release an image if it is ready, else hold it back."""
         if not self._waiting and self._is_ready(image):
             self._release(image)
             return
@@ -43,7 +43,7 @@ class WaitingRoom:
             self._drop(self._waiting.popleft())
 
     def look(self) -> None:
-        """Let the oldest image through if it is ready; the next one comes a moment later."""
+        """Release the oldest image if it is ready; the next one follows at the next call."""
         if self._waiting and self._is_ready(self._waiting[0]):
             self._release(self._waiting.popleft())
 
