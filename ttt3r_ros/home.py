@@ -18,7 +18,7 @@ def expanded(path: str | Path) -> Path:
     """
     Return a path with `~` replaced by the home directory.
 
-    :raises NoHome: when it begins with `~`, and the environment does not tell the directory.
+    :raises NoHome: when it begins with `~`, and the environment does not define the directory.
     """
     try:
         return Path(path).expanduser()

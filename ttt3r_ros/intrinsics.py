@@ -20,7 +20,7 @@ class CalibrationError(UserError):
 
 
 class NotCalibrated(CalibrationError):
-    """A calibration is well formed and tells that the camera is not calibrated."""
+    """A calibration is well formed and states that the camera is not calibrated."""
 
 
 DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
@@ -207,7 +207,7 @@ class CameraIntrinsics:
         Read the fields of a `camera.json`.
 
         :param record: a model text that starts with "none" means no distortion.
-        :raises NotCalibrated: when the record tells that they are unknown.
+        :raises NotCalibrated: when the record states that they are unknown.
         :raises CalibrationError: when fields are missing or of a wrong type.
         """
         if record.get('intrinsics') == 'unknown' or record.keys() <= OTHER_FIELDS:
@@ -263,7 +263,7 @@ def known_distortion(model: str, coefficients: Sequence[float]) -> tuple[str, tu
 @dataclass(frozen=True)
 class CameraInfo:
     """
-    What a sensor_msgs/CameraInfo tells, wherever it was written.
+    The content of a sensor_msgs/CameraInfo, wherever it was written.
 
     width, height: pixels of the full image; 0 where unknown. model, d: distortion. k: 9 values,
     row by row. p: 12 values, or none. binning: (x, y), 0 means 1. roi: (x offset, y offset,

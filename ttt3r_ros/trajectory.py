@@ -82,7 +82,7 @@ def nanoseconds(seconds: str) -> int:
 
 def times_ns(words: Sequence[str]) -> list[int]:
     """
-    Read the times of one file, whose unit their size and their distance tell.
+    Read the times of one file; their size and distance determine the unit.
 
     Seconds since 1970 have 10 digits before the point, nanoseconds 19; whole numbers that are
     millions apart are nanoseconds since something else.

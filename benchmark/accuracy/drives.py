@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Drives with what the network said about them, kept on disk: an experiment takes seconds."""
+"""Drives with the predictions of the network, kept on disk: an experiment takes seconds."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _parked(world: World, seed: int) -> tuple[CameraPath, Array]:
 
 
 def _filmed(front: Front, world: World, path: CameraPath, base_T_camera: Array) -> Drive:
-    """Render the images; what the network says is still missing."""
+    """Render the images; the predictions of the network are still missing."""
     intrinsics = CameraIntrinsics.from_field_of_view(WIDTH, HEIGHT, FIELD_OF_VIEW)
     fit = front.fit(WIDTH, HEIGHT)
     poses = path.world_T_camera[::WHEELS_PER_IMAGE]
@@ -219,7 +219,7 @@ def _unseen(
 
 
 def _seen(front: Front, drive: Drive, name: str) -> Drive:
-    """Show the images to the network, segment after segment; a depth that is there stays."""
+    """Run the network on the images, segment after segment; a depth that is there stays."""
     tracker = Tracker(front.predictor, TrackingSettings(reset_interval=front.interval))
     said: dict[str, list[Any]] = {'depth': [], 'confidence': [], 'pose': [], 'rest': []}
     for image, stamp_ns in zip(tqdm(drive.images, desc=name), drive.stamps_ns):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A healthy system, made up, and what is said when parts of it change; no ROS is needed."""
+"""A healthy system, made up, and the results when parts of it change; no ROS is needed."""
 
 from dataclasses import replace
 

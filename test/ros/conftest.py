@@ -272,27 +272,27 @@ class Rig:
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
 
-    def hear(self, kind, topic, qos=10):
+    def collect(self, kind, topic, qos=10):
         """Collect the messages of a topic."""
-        heard = []
-        self.robot.create_subscription(kind, topic, heard.append, qos)
+        received = []
+        self.robot.create_subscription(kind, topic, received.append, qos)
         self.spin_until(lambda: self.robot.count_publishers(topic), f'{topic} has a publisher')
-        return heard
+        return received
 
     def publisher(self, kind, topic, qos=10):
         """Return a publisher that has a subscriber."""
         if topic not in self.publishers:
             publisher = self.robot.create_publisher(kind, topic, qos)
             self.publishers[topic] = publisher
-            self.spin_until(publisher.get_subscription_count, f'{topic} is heard')
+            self.spin_until(publisher.get_subscription_count, f'{topic} has a subscriber')
         return self.publishers[topic]
 
-    def said(self, text):
+    def logged(self, text):
         """Return the lines of the node's log that contain a text."""
         return [line for line in self._log.lines() if text in line]
 
     def wait_for_log(self, text):
-        self.spin_until(lambda: self.said(text), f'the log says {text!r}')
+        self.spin_until(lambda: self.logged(text), f'the log says {text!r}')
 
     def wait_for_status(self, text, node='/ttt3r'):
         """Return the diagnostics as soon as their message contains a text."""
@@ -384,12 +384,12 @@ class Rig:
         self.spin_until(self._is_heard, 'the robot is known')
         self.publisher(Image, topic).publish(self.image(number, stamp_ns, **changes))
 
-    def wait_for_stamp(self, heard, stamp_ns):
+    def wait_for_stamp(self, received, stamp_ns):
         """Return the message with a stamp."""
         from ttt3r_ros.node import messages
 
         def found():
-            return [m for m in heard if messages.nanoseconds(m.header.stamp) == stamp_ns]
+            return [m for m in received if messages.nanoseconds(m.header.stamp) == stamp_ns]
 
         return self.spin_until(found, f'a message of {stamp_ns} ns comes')[0]
 

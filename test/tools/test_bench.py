@@ -26,7 +26,7 @@ FRAMES = 110
 
 @pytest.fixture(scope='module')
 def measured(tmp_path_factory):
-    """Measure a tiny network; give what was printed and what was written."""
+    """Measure a tiny network; return what was printed and what was written."""
     path = tmp_path_factory.mktemp('bench') / 'bench.json'
     command = ['bench', '--random', 'tiny', '--device', 'cpu', '--resolution', '64x48']
     with redirect_stdout(io.StringIO()) as printed:

@@ -52,7 +52,7 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
 
 
 def _judge_subscribers(points: Topic) -> Finding:
-    """Check that somebody uses the points, who is more than a tool that shows them."""
+    """Check that a node subscribes to the points that does more than show them."""
     everybody = sorted({end.node for end in points.subscribers})
     users = [name for name in everybody if not TOOL.search(name)]
     if users:

@@ -27,7 +27,7 @@ def read_intrinsics(path: Path) -> CameraIntrinsics:
     Read a camera.json, or a calibration of another program that `calibration_formats` knows.
 
     :param path: the file.
-    :raises NotCalibrated: when the file tells that the intrinsics are unknown, or all zero.
+    :raises NotCalibrated: when the file states that the intrinsics are unknown, or all zero.
     :raises CalibrationError: when it cannot be read or misses something.
     """
     text = _read_text(path)

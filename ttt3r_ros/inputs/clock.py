@@ -15,7 +15,7 @@ def in_order(
     frames: Generator[InputFrame | BadFrame, None, None],
 ) -> Generator[InputFrame | BadFrame | TimeJump, None, None]:
     """
-    Let images through whose stamps rise; the next image tells what an odd stamp means.
+    Pass images on whose stamps rise; the next image shows what an odd stamp means.
 
     A lone odd stamp, early or late, costs its image. Where the images go on from the earlier
     time, a TimeJump comes before them.

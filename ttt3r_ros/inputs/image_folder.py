@@ -89,7 +89,7 @@ class ImageFolderSource:
 
 
 def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
-    """Fit one range to images of 16 bits, by some of them, and tell it."""
+    """Fit one range to images of 16 bits, by some of them, and return a note about it."""
     step = max(1, len(files) // IMAGES_TO_FIT_A_RANGE)
     wide = []
     for path in files[::step][:IMAGES_TO_FIT_A_RANGE]:

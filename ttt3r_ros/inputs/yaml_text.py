@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""YAML and JSON of files that anybody may have written."""
+"""YAML and JSON of files of any origin."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ class ImageInput:
 
     @property
     def _rectified(self) -> bool:
-        """Return whether the images are without distortion, as their topic says."""
+        """Return whether the images are without distortion, by the name of their topic."""
         return self.topic.removesuffix('/compressed').rpartition('/')[2].startswith('image_rect')
 
     def _awaits_info(self, now: float) -> bool:

@@ -44,8 +44,8 @@ STILL_M, STILL_RAD = 0.005, 0.003
 # What a pose may jump by its own error, whatever the time between two images.
 NOISE_M, NOISE_DEG = 0.5, 20.0
 
-# So many images in a row must show another place, before it is believed.
-CUTS_BELIEVED = 3
+# So many images in a row must show another place, before it counts as one.
+CUTS_NEEDED = 3
 
 # A network that is sure of fewer pixels than this has seen nothing.
 LEAST_CONFIDENT_PART = 0.01
@@ -120,7 +120,7 @@ class Guard:
     def _check_cut(self) -> None:
         """Refuse the first images that have nothing to do with the last accepted one."""
         self._cuts += 1
-        if self._cuts < CUTS_BELIEVED:
+        if self._cuts < CUTS_NEEDED:
             raise RefusedPrediction(
                 'the image has nothing in common with the one before: was the camera carried away?'
             )

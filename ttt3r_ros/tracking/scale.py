@@ -24,7 +24,7 @@ SUBSTANTIAL_LOG_SCALE = math.log(1.05)
 # deviation of the median of many, times the root of their number.
 SIGMA_OF_MEDIAN = 1.4826 * math.sqrt(math.pi / 2)
 
-# The spread that any two depth maps are believed to have, so that a few patches that agree by
+# The spread that any two depth maps are assumed to have, so that a few patches that agree by
 # chance (a small image has a dozen) cannot claim to know the scale well.
 SMALLEST_SPREAD = 0.1
 

@@ -14,7 +14,7 @@ from ttt3r_ros.tracking.features import NOMINAL_WIDTH
 
 # Of a camera that stands at most 0.03 pixels were measured, of one that moves at least 0.17.
 STILL_PX = 0.15
-# Below this the wheels may decide; above it something moves, whatever they say.
+# Below this the wheels may decide; above it something moves, whatever they measure.
 DOUBTFUL_PX = 1.0
 # So many of all features must be still: a person before the camera hides others or takes them
 # along, and when the camera drives ahead only the few in the middle hardly move.

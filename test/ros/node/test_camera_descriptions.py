@@ -64,7 +64,7 @@ def test_images_of_no_frame_of_a_camera_are_refused_and_nothing_is_sent_for_them
     rig, start, frame
 ):
     start(**ALONE)
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
     rig.wait_for_log('the network is loaded')
 
     rig.show(0, rig.now_ns(), header=header(rig, frame))
@@ -76,8 +76,8 @@ def test_images_of_no_frame_of_a_camera_are_refused_and_nothing_is_sent_for_them
 
 def test_a_parameter_names_the_frame_of_images_that_have_none(rig, start):
     start(camera_optical_frame='eye', **ALONE)
-    transforms = rig.hear(TFMessage, '/tf', 100)
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    transforms = rig.collect(TFMessage, '/tf', 100)
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
 
     rig.show(0, rig.now_ns(), header=header(rig, ''))
 

@@ -16,8 +16,8 @@ def test_the_checkpoint_that_ships_is_used_and_its_limits_are_said_once(rig):
     rig.wait_for_count('images mapped', 1)
 
     assert 'ttt3r weights fetch' in note
-    assert len(rig.said(note)) == 1
-    assert '[WARN]' in rig.said(note)[0]
+    assert len(rig.logged(note)) == 1
+    assert '[WARN]' in rig.logged(note)[0]
     assert rig.counts()['checkpoint'] == 'small'
     assert node.get_parameter('model.checkpoint').value == ''
 
@@ -27,4 +27,4 @@ def test_a_checkpoint_without_limits_is_only_named(rig):
     rig.wait_for_log('the network is loaded: exact')
     rig.wait_for_count('checkpoint', 'exact')
 
-    assert rig.said('weights fetch') == []
+    assert rig.logged('weights fetch') == []

@@ -28,8 +28,8 @@ def test_on_humble_the_callbacks_of_events_come_from_their_old_place(monkeypatch
 
 def test_on_humble_a_callback_gets_the_message_alone(monkeypatch):
     monkeypatch.delattr(Subscription, 'CallbackType')
-    heard = []
+    received = []
 
-    distributions.with_info(lambda *given: heard.append(given))('message')
+    distributions.with_info(lambda *given: received.append(given))('message')
 
-    assert heard == [('message', {})]
+    assert received == [('message', {})]

@@ -31,7 +31,7 @@ def ahead(distance):
 
 @pytest.fixture
 def poses(rig):
-    """Hear the poses of a node that a test starts."""
+    """Collect the poses of a node that a test starts."""
     heard = []
     rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', heard.append, 10)
     return heard
@@ -77,7 +77,7 @@ def test_repeated_and_late_stamps_change_nothing_and_are_counted(rig, poses):
     assert pose.pose.pose.position.x == pytest.approx(0.2, abs=1e-6)
     rig.wait_for_count('dropped: stamp came before', 1)
     rig.wait_for_count('dropped: stamp out of order', 3)
-    assert len(rig.said('stamp out of order')) == 1
+    assert len(rig.logged('stamp out of order')) == 1
 
 
 # 3
@@ -88,7 +88,7 @@ def test_a_clock_that_goes_back_begins_a_new_session_with_one_line(rig, poses, b
     rig.start(use_sim_time=True)
     clock = rig.publisher(Clock, '/clock')
     rig.mount_camera(MAST)
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
 
     def play(start_ns, first):
         for number in range(4):
@@ -110,7 +110,7 @@ def test_a_clock_that_goes_back_begins_a_new_session_with_one_line(rig, poses, b
     # A new session: the first image stands where odometry says, and the state is new.
     found = [messages.matrix_from_pose(pose.pose.pose) for pose in poses]
     np.testing.assert_allclose(found, [ahead(0.1 * n) for n in range(4)], atol=1e-6)
-    assert len(rig.said('the map is reset')) == 1
+    assert len(rig.logged('the map is reset')) == 1
     newest_ns = second_ns + SECOND
 
     def of_new_time():
@@ -131,12 +131,12 @@ def test_a_bag_that_loops_without_a_clock_begins_a_new_session(rig, poses):
         assert [p.pose.pose.position.x for p in poses] == pytest.approx([0.0, 0.1, 0.2], abs=1e-6)
 
     rig.wait_for_log('the stamps of the images went back: the map is reset')
-    assert len(rig.said('the map is reset')) == 1
+    assert len(rig.logged('the map is reset')) == 1
 
 
 def test_an_image_under_way_when_time_goes_back_comes_out_nowhere(rig, poses):
     rig.start(**{'inputs.bad_stamps': 'accept'}, **ALONE)
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
     rig.predictor.go.clear()
     rig.show(0, 500 * SECOND)
     assert rig.predictor.began.wait(60)
@@ -225,7 +225,7 @@ def test_malformed_images_are_dropped_and_said_once(rig, poses):
     show_and_wait(rig, poses, 7, rig.now_ns())
 
     assert rig.predictor.seen == [7]
-    assert 1 <= len(rig.said('image dropped')) <= 1 + (time.monotonic() - began) / 5
+    assert 1 <= len(rig.logged('image dropped')) <= 1 + (time.monotonic() - began) / 5
 
 
 def test_size_and_encoding_may_change_from_image_to_image(rig, poses):
@@ -282,10 +282,10 @@ def test_an_unusable_calibration_is_said_and_the_focal_length_estimated(rig, pos
     def mapped():
         rig.show(0, rig.now_ns())
         rig.spin_for(0.05)
-        return poses and rig.said(said)
+        return poses and rig.logged(said)
 
     rig.spin_until(mapped, f'the log says {said}')
-    assert 'the focal length is estimated' in rig.said(said)[0]
+    assert 'the focal length is estimated' in rig.logged(said)[0]
 
 
 def test_images_without_a_calibration_can_be_refused(rig):
@@ -340,13 +340,13 @@ def test_a_camera_that_moves_on_the_robot_is_where_it_was_at_the_stamp(rig, pose
 
 def test_a_second_publisher_of_map_to_odom_silences_ours(rig):
     rig.start(transform_tolerance=0.3)
-    heard = rig.hear(TFMessage, '/tf', 100)
-    rig.spin_until(lambda: heard, 'our transform is heard')
+    heard = rig.collect(TFMessage, '/tf', 100)
+    rig.spin_until(lambda: heard, 'our transform is received')
 
     def noticed():
         rig.send_transform('map', 'odom', ahead(5.0), rig.now_ns())
         rig.spin_for(0.05)
-        return rig.said("another node publishes 'map' to 'odom'")
+        return rig.logged("another node publishes 'map' to 'odom'")
 
     rig.spin_until(noticed, 'the node notices')
     silent_ns = rig.now_ns()
@@ -366,14 +366,14 @@ def test_a_second_publisher_of_map_to_odom_silences_ours(rig):
 
 def test_a_base_that_has_another_parent_is_not_given_a_second_one(rig, poses):
     rig.start(odom_frame='')
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
     rig.mount_camera(MAST)
 
     def noticed():
         rig.send_transform('odom', 'base_link', ahead(5.0), rig.now_ns())
         rig.show(0, rig.now_ns())
         rig.spin_for(0.05)
-        return poses and rig.said("another node publishes 'odom' to 'base_link'")
+        return poses and rig.logged("another node publishes 'odom' to 'base_link'")
 
     rig.spin_until(noticed, 'the node notices')
     transforms.clear()
@@ -409,7 +409,7 @@ def test_when_odometry_stops_the_last_map_to_odom_holds(rig, poses):
 def test_a_slow_network_gets_the_newest_image_and_the_executor_goes_on(rig, poses):
     node = rig.start()
     rig.mount_camera(MAST)
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
     start_ns = rig.now_ns()
     for number in range(31):
         rig.send_transform('odom', 'base_link', ahead(0.0), start_ns + number * SECOND // 60)
@@ -481,8 +481,8 @@ def test_two_robots_with_tf_of_their_own_do_not_disturb_each_other(rig):
     poses = {}
     transforms = {}
     for name in ('a', 'b'):
-        poses[name] = rig.hear(PoseWithCovarianceStamped, f'/{name}/ttt3r/pose')
-        transforms[name] = rig.hear(TFMessage, f'/{name}/tf', 100)
+        poses[name] = rig.collect(PoseWithCovarianceStamped, f'/{name}/ttt3r/pose')
+        transforms[name] = rig.collect(TFMessage, f'/{name}/tf', 100)
     on_tf = []
     rig.robot.create_subscription(TFMessage, '/tf', on_tf.append, 100)
 

@@ -39,7 +39,7 @@ def drive(rig, period_s, delay_s):
 def test_every_image_is_mapped_though_odometry_is_slow_or_late(rig, period_s, delay_s):
     rig.start(**{'tf.timeout': 1.0})
     rig.mount_camera(np.eye(4))
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
     rig.wait_for_log('the network is loaded')
 
     stamps = drive(rig, period_s, delay_s)

@@ -38,7 +38,7 @@ def state(rig):
 
 
 def mapped(rig, number):
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
     stamp_ns = rig.now_ns()
     rig.show(number, stamp_ns)
     rig.wait_for_stamp(poses, stamp_ns)
@@ -97,7 +97,7 @@ def test_what_configuring_raises_is_logged_and_it_can_be_tried_again(rig, monkey
         patch.setattr(mapping_node, 'Services', fail)
         assert not change(rig, Transition.TRANSITION_CONFIGURE)
     rig.wait_for_log(str(error))
-    assert bool(rig.said('Traceback')) == isinstance(error, RuntimeError)
+    assert bool(rig.logged('Traceback')) == isinstance(error, RuntimeError)
     assert state(rig) == State.PRIMARY_STATE_UNCONFIGURED
     assert node._worker is None
 

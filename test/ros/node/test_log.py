@@ -22,7 +22,7 @@ def test_a_cause_with_numbers_in_its_text_is_one_line_in_five_seconds(rig):
         rig.show(0, rig.now_ns() - 3600 * SECOND)
         rig.spin_for(0.1)
 
-    assert len(rig.said('stamp too far from the clock')) == 1
+    assert len(rig.logged('stamp too far from the clock')) == 1
 
 
 def test_the_trace_of_an_internal_error_is_logged_once(rig):
@@ -36,9 +36,9 @@ def test_the_trace_of_an_internal_error_is_logged_once(rig):
         rig.show(number, rig.now_ns())
         rig.wait_for_count('dropped: internal error', number + 1)
 
-    assert len(rig.said('ZeroDivisionError: a bug')) == 1
-    assert len(rig.said('Traceback')) == 1
-    assert len(rig.said("internal error: ZeroDivisionError('a bug'); image dropped")) == 1
+    assert len(rig.logged('ZeroDivisionError: a bug')) == 1
+    assert len(rig.logged('Traceback')) == 1
+    assert len(rig.logged("internal error: ZeroDivisionError('a bug'); image dropped")) == 1
 
 
 def test_images_that_come_while_the_network_is_loaded_are_not_told_as_overtaken(rig):

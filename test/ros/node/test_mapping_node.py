@@ -28,8 +28,8 @@ def ahead(distance):
 
 
 def drive(rig, steps, odom_T_base=None):
-    """Show images 0, 1, ..., each a decimetre further; odometry says odom_T_base(n)."""
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    """Show images 0, 1, ..., each a decimetre further; the odometry is odom_T_base(n)."""
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
     rig.mount_camera(MAST)
     stamps = []
     for number in range(steps):
@@ -55,7 +55,7 @@ def sent(heard, parent, child):
 @pytest.mark.smoke
 def test_with_foreign_odometry_the_error_of_odometry_goes_into_map_to_odom(rig):
     rig.start()
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
     rig.spin_until(lambda: transforms, 'TF is sent')
     np.testing.assert_array_equal(sent(transforms, 'map', 'odom')[0][1], np.eye(4))
 
@@ -112,8 +112,8 @@ def test_map_to_odom_is_sent_from_activation_on_dated_ahead_while_the_network_lo
 
 def test_as_the_odometry_it_sends_odom_to_base_at_the_stamps_of_the_images(rig):
     rig.start(publish_odom_to_base_tf=True)
-    transforms = rig.hear(TFMessage, '/tf', 100)
-    odometry = rig.hear(Odometry, '/ttt3r/odometry')
+    transforms = rig.collect(TFMessage, '/tf', 100)
+    odometry = rig.collect(Odometry, '/ttt3r/odometry')
 
     _, stamps = drive(rig, 4)
 
@@ -134,7 +134,7 @@ def test_as_the_odometry_it_sends_odom_to_base_at_the_stamps_of_the_images(rig):
 
 def test_without_odometry_it_sends_map_to_base(rig):
     rig.start(odom_frame='')
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
 
     _, stamps = drive(rig, 3)
 
@@ -147,8 +147,8 @@ def test_without_odometry_it_sends_map_to_base(rig):
 
 def test_a_camera_alone_needs_no_transform_and_its_map_is_upright(rig):
     rig.start(odom_frame='', base_frame='')
-    transforms = rig.hear(TFMessage, '/tf', 100)
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    transforms = rig.collect(TFMessage, '/tf', 100)
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
     for number in range(2):
         stamp_ns = rig.now_ns()
         rig.show(number, stamp_ns)
@@ -162,11 +162,11 @@ def test_a_camera_alone_needs_no_transform_and_its_map_is_upright(rig):
 @pytest.mark.smoke
 def test_clouds_depth_and_camera_info_describe_the_wall_in_front_of_the_camera(rig):
     rig.start(**{'outputs.points_stride': 1})
-    clouds = rig.hear(PointCloud2, '/ttt3r/points', qos_profile_sensor_data)
-    depths = rig.hear(Image, '/ttt3r/depth', qos_profile_sensor_data)
-    infos = rig.hear(CameraInfo, '/ttt3r/camera_info', qos_profile_sensor_data)
-    maps = rig.hear(PointCloud2, '/ttt3r/map_cloud', LATCHED)
-    paths = rig.hear(Path, '/ttt3r/path')
+    clouds = rig.collect(PointCloud2, '/ttt3r/points', qos_profile_sensor_data)
+    depths = rig.collect(Image, '/ttt3r/depth', qos_profile_sensor_data)
+    infos = rig.collect(CameraInfo, '/ttt3r/camera_info', qos_profile_sensor_data)
+    maps = rig.collect(PointCloud2, '/ttt3r/map_cloud', LATCHED)
+    paths = rig.collect(Path, '/ttt3r/path')
 
     _, stamps = drive(rig, 2, lambda n: START @ ahead(0.1 * n))
 
@@ -216,8 +216,8 @@ def test_nothing_is_published_that_nobody_hears(rig, monkeypatch):
 
 def test_without_a_known_floor_there_is_no_occupancy_grid_and_the_log_says_why(rig):
     rig.start(odom_frame='', base_frame='')
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
-    grids = rig.hear(OccupancyGrid, '/map', LATCHED)
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
+    grids = rig.collect(OccupancyGrid, '/map', LATCHED)
 
     stamp_ns = rig.now_ns()
     rig.show(0, stamp_ns)
@@ -238,7 +238,7 @@ def test_a_late_hearer_gets_the_map_though_no_image_comes_any_more(rig):
     rig.start()
     drive(rig, 2, lambda n: START)
 
-    maps = rig.hear(PointCloud2, '/ttt3r/map_cloud', LATCHED)
+    maps = rig.collect(PointCloud2, '/ttt3r/map_cloud', LATCHED)
 
     cloud = rig.spin_until(lambda: maps, 'the map comes')[0]
     assert cloud.width > 100
@@ -251,7 +251,7 @@ def test_an_initial_pose_moves_the_map_under_the_robot(rig):
     message = PoseWithCovarianceStamped()
     message.header.frame_id = 'map'
     message.pose.pose = messages.pose_message(wanted)
-    transforms = rig.hear(TFMessage, '/tf', 100)
+    transforms = rig.collect(TFMessage, '/tf', 100)
 
     rig.publisher(PoseWithCovarianceStamped, '/initialpose').publish(message)
 
@@ -272,8 +272,8 @@ def test_an_initial_pose_moves_the_map_under_the_robot(rig):
 
 def test_a_calibrated_camera_is_straightened_and_its_depth_lies_on_the_true_rays(rig):
     rig.start()
-    infos = rig.hear(CameraInfo, '/ttt3r/camera_info', qos_profile_sensor_data)
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    infos = rig.collect(CameraInfo, '/ttt3r/camera_info', qos_profile_sensor_data)
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
     rig.mount_camera(MAST)
     info = messages.camera_info(
         CameraIntrinsics(64, 48, 70.0, 71.0, 30.0, 25.0), rig.image(0, 0).header
@@ -296,7 +296,7 @@ def test_a_calibrated_camera_is_straightened_and_its_depth_lies_on_the_true_rays
 @pytest.mark.parametrize('form', ['JPEG', 'PNG'])
 def test_compressed_images_are_mapped_and_damaged_ones_dropped(rig, form):
     rig.start(image_transport='compressed', odom_frame='', base_frame='')
-    poses = rig.hear(PoseWithCovarianceStamped, '/ttt3r/pose')
+    poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose')
     images = rig.publisher(CompressedImage, '/image/compressed')
     for number, damaged in ((0, False), (9, True), (3, False)):
         file = io.BytesIO()

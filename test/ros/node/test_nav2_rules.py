@@ -81,12 +81,12 @@ class VoxelLayer:
         self.unseen = np.ones(self.size, bool)
         self.costs = np.full((side, side), UNKNOWN)
 
-    def hear(self, cloud_frame, points, look_up):
+    def add_cloud(self, cloud_frame, points, look_up):
         """
-        Take one cloud.
+        Add one cloud.
 
         :param points: (N, 3), in the frame of the cloud.
-        :param look_up: gives global_T_frame at the stamp of the cloud.
+        :param look_up: returns global_T_frame at the stamp of the cloud.
         """
         source = self.source
         if source['data_type'] != 'PointCloud2':
@@ -203,7 +203,7 @@ def overrides(repository):
 
 
 class Robot:
-    """Drive towards the wall; give what Nav2 would hear: clouds, and TF at their stamps."""
+    """Drive towards the wall; return what Nav2 would receive: clouds, and TF at their stamps."""
 
     def __init__(self, rig, topic, **values):
         self._rig = rig
@@ -211,11 +211,11 @@ class Robot:
         rig.start(build_mapper=lambda settings: Mapper(predictor, settings.mapping), **values)
         self._buffer = Buffer(node=rig.robot)
         self._listener = TransformListener(self._buffer, rig.robot)
-        self._clouds = rig.hear(PointCloud2, topic, qos_profile_sensor_data)
+        self._clouds = rig.collect(PointCloud2, topic, qos_profile_sensor_data)
         rig.mount_camera(MAST)
 
     def look(self, number, global_frame):
-        """Show an image, drive on before anybody can use it, and give the arguments of `hear`."""
+        """Show an image, drive on while it is mapped, and return the arguments of `add_cloud`."""
         stamp_ns = self._rig.now_ns()
         for later in range(3):
             odom_T_base = START @ ahead(0.1 * number + 0.2 * later)
@@ -277,7 +277,7 @@ def test_who_joins_late_gets_the_grid_with_the_wall_where_it_stands(rig, overrid
     robot = Robot(rig, '/ttt3r/points', **overrides)
     for number in (1, 2, 3):  # without the board
         robot.look(number, 'map')
-    grids = rig.hear(OccupancyGrid, '/map', LATCHED)
+    grids = rig.collect(OccupancyGrid, '/map', LATCHED)
 
     grid = rig.spin_until(lambda: grids, 'the grid comes')[0]
 
@@ -302,14 +302,14 @@ def test_a_wall_is_marked_where_it_stands_and_what_lies_before_it_is_free(
     robot = Robot(rig, layer.source['topic'], **overrides)
 
     frame, points, look_up = robot.look(0, layer.frame)
-    layer.hear(frame, points, look_up)
+    layer.add_cloud(frame, points, look_up)
 
     heights = transform_points(MAST, points)[:, 2]
     assert (np.abs(heights) < 0.01).sum() > 1000  # the floor is in the cloud
     assert_marked(layer, BOARD, BOARD_HALF)
     assert_nothing_else_marked(layer, BOARD, WALL)
 
-    layer.hear(*robot.look(2, layer.frame))  # two decimetres on, without the board
+    layer.add_cloud(*robot.look(2, layer.frame))  # two decimetres on, without the board
 
     assert_marked(layer, WALL, 0.9)
     assert_nothing_else_marked(layer, WALL)
@@ -344,7 +344,7 @@ def test_the_rules_know_the_traps_of_nav2(costmap, changed, trap):
             'mast_top': START @ transform(np.eye(3), [0, 0, 2.1]),
         }
         depth = room_depth(rays, room_T_camera, 0.0 if number else 1.0)
-        layer.hear('camera', (rays * depth[..., None]).reshape(-1, 3), frames.get)
+        layer.add_cloud('camera', (rays * depth[..., None]).reshape(-1, 3), frames.get)
 
     x, y = in_room(layer)
     wall = layer.costs[(np.abs(x - WALL) < 0.1) & (np.abs(y) < 0.9)]
@@ -364,7 +364,9 @@ def test_what_is_lower_than_three_voxels_reach_is_not_marked(costmap, height, ma
     rays = CameraIntrinsics.from_field_of_view(128, 96, 60.0).rays()
     depth = room_depth(rays, MAST, height)
 
-    layer.hear('camera', (rays * depth[..., None]).reshape(-1, 3), {'camera': START @ MAST}.get)
+    layer.add_cloud(
+        'camera', (rays * depth[..., None]).reshape(-1, 3), {'camera': START @ MAST}.get
+    )
 
     x, y = in_room(layer)
     board = layer.costs[(np.abs(x - BOARD) < 0.1) & (np.abs(y) < 0.2)]

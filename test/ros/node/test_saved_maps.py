@@ -133,8 +133,8 @@ def test_latched_topics_follow_the_last_image_a_reset_and_a_loaded_map(
     rig, start, poses, tmp_path
 ):
     start(**RARELY)
-    clouds = rig.hear(PointCloud2, '/ttt3r/map_cloud', LATCHED)
-    grids = rig.hear(OccupancyGrid, '/map', LATCHED)
+    clouds = rig.collect(PointCloud2, '/ttt3r/map_cloud', LATCHED)
+    grids = rig.collect(OccupancyGrid, '/map', LATCHED)
 
     def follow(what, has_come):
         rig.spin_until(
@@ -160,7 +160,7 @@ def test_latched_topics_follow_the_last_image_a_reset_and_a_loaded_map(
 
 def test_a_map_that_does_not_change_is_not_sent_again(rig, start, poses):
     start(**{'outputs.map_cloud_period': 0.1})
-    clouds = rig.hear(PointCloud2, '/ttt3r/map_cloud', LATCHED)
+    clouds = rig.collect(PointCloud2, '/ttt3r/map_cloud', LATCHED)
     map_images(rig, poses, [0])
     rig.spin_until(lambda: clouds, 'the map comes')
     rig.spin_for(1.0)

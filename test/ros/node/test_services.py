@@ -25,10 +25,10 @@ ALONE = {'odom_frame': '', 'base_frame': ''}
 
 @pytest.fixture
 def poses(rig):
-    """Hear the poses of a node that a test starts."""
-    heard = []
-    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', heard.append, 10)
-    return heard
+    """Collect the poses of a node that a test starts."""
+    received = []
+    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', received.append, 10)
+    return received
 
 
 def map_images(rig, poses, numbers, **changes):
@@ -122,7 +122,7 @@ def test_the_occupancy_grid_is_saved_with_the_map_and_loaded(rig, poses, tmp_pat
     rig.start(map_directory=str(tmp_path), **{'camera.height': 0.8}, **ALONE)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     map_images(rig, poses, [0, 0, 0])
-    grids = rig.hear(OccupancyGrid, '/map', latched)
+    grids = rig.collect(OccupancyGrid, '/map', latched)
     before = rig.wait_for_stamp(grids, messages.nanoseconds(poses[-1].header.stamp))
     assert OCCUPIED in before.data
     assert trigger(rig, 'save_map').success
@@ -177,7 +177,7 @@ def test_nothing_is_written_outside_of_the_folder_of_maps(rig, tmp_path, name):
     outside.mkdir()
     (inside / 'link').symlink_to(outside)
     rig.start(map_directory=str(inside), map_file=name, **ALONE)
-    rig.spin_until(lambda: rig.said('the network is loaded'), 'it is loaded')
+    rig.spin_until(lambda: rig.logged('the network is loaded'), 'it is loaded')
 
     answer = trigger(rig, 'save_map')
 
@@ -199,7 +199,7 @@ def test_the_cloud_is_exported(rig, poses, tmp_path, name, magic):
 
 def test_a_kind_of_file_that_is_not_known_is_refused(rig, tmp_path):
     rig.start(map_directory=str(tmp_path), export_file='a.xyz', **ALONE)
-    rig.spin_until(lambda: rig.said('the network is loaded'), 'it is loaded')
+    rig.spin_until(lambda: rig.logged('the network is loaded'), 'it is loaded')
     assert 'must end in .ply or .pcd' in trigger(rig, 'export_cloud').message
     assert list(tmp_path.iterdir()) == []
 

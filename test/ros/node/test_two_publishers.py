@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One frame, two publishers: exactly one goes on, and nobody yields to one that is gone."""
+"""One frame, two publishers: exactly one goes on, and no node yields to one that is gone."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_of_two_nodes_that_both_yield_exactly_one_goes_on(rig):
             map_frame=f'map_{name}',
             cli_args=['--ros-args', '-r', 'tf:=/tf', '-r', 'tf_static:=/tf_static'],
         )
-    received = rig.hear(TFMessage, '/tf', 100)
+    received = rig.collect(TFMessage, '/tf', 100)
 
     def one_alone():
         received.clear()
@@ -48,7 +48,7 @@ def test_of_two_nodes_that_both_yield_exactly_one_goes_on(rig):
 
 def test_a_static_parent_silences_ours_until_its_publisher_is_gone(rig):
     rig.start()
-    received = rig.hear(TFMessage, '/tf', 100)
+    received = rig.collect(TFMessage, '/tf', 100)
     rig.spin_until(lambda: parents(received) == {'map'}, 'ours comes')
     other = rclpy.create_node('other', context=rig.context)
     static = messages.transform_message(np.eye(4), 'world', 'odom', 0)
@@ -67,12 +67,12 @@ def test_a_static_parent_silences_ours_until_its_publisher_is_gone(rig):
 
 def test_a_silent_camera_is_stale_whatever_tf_does(rig):
     rig.start(**{'diagnostics.stale_timeout': 0.5})
-    rig.hear(TFMessage, '/tf', 100)
+    rig.collect(TFMessage, '/tf', 100)
 
     def second_parent():
         rig.send_transform('world', 'odom', np.eye(4), rig.now_ns())
         rig.spin_for(0.05)
-        return rig.said("another node publishes 'world' to 'odom'")
+        return rig.logged("another node publishes 'world' to 'odom'")
 
     rig.spin_until(second_parent, 'the node notices')
     said = set()

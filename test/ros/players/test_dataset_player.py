@@ -124,9 +124,9 @@ def play(rig):
 
 
 def listen(rig, kind, topic, qos=1000):
-    heard = []
-    rig.robot.create_subscription(kind, topic, heard.append, qos)
-    return heard
+    received = []
+    rig.robot.create_subscription(kind, topic, received.append, qos)
+    return received
 
 
 def test_a_sequence_becomes_topics_with_its_stamps_calibration_and_truth(
@@ -256,7 +256,7 @@ def test_a_looping_bag_maps_again_after_time_jumps_back(rig, start_process, tmp_
         path = [messages.matrix_from_pose(p.pose.pose)[:3, 3] for p in poses[first:end]]
         metres = (stamps[first:end] - stamps[first]) * 10 / SECOND  # one for each image
         np.testing.assert_allclose(path, np.outer(metres, [1, 0, 0]), atol=1e-5)
-    assert len(rig.said('the map is reset')) >= 2
+    assert len(rig.logged('the map is reset')) >= 2
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def test_what_was_heard_is_written_when_the_recorder_ends(rig, start_process, tm
     rig.publisher(OccupancyGrid, '/map', LATCHED).publish(grid)
     status = DiagnosticStatus(name='/ttt3r: mapping', message='OK')
     diagnostics = rig.publisher(DiagnosticArray, '/diagnostics')
-    rig.spin_until(lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder hear it')
+    rig.spin_until(
+        lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder subscribe'
+    )
     diagnostics.publish(DiagnosticArray(status=[status]))
     publisher = rig.publisher(PoseWithCovarianceStamped, '/ttt3r/pose')
     stamps = [rig.now_ns() - SECOND // 10 + n for n in range(5)]
@@ -95,17 +97,21 @@ def test_it_is_ready_when_the_mapping_node_has_its_network_or_cannot_get_it(
 ):
     recorder = start_process(MODULE, output=str(tmp_path), report_period=0.1)
     diagnostics = rig.publisher(DiagnosticArray, '/diagnostics')
-    rig.spin_until(lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder hear it')
-    ready = rig.hear(Empty, '/recorder/ready', LATCHED)
+    rig.spin_until(
+        lambda: diagnostics.get_subscription_count() == 2, 'robot and recorder subscribe'
+    )
+    ready = rig.collect(Empty, '/recorder/ready', LATCHED)
 
-    def tell(message, **fields):
+    def report(message, **fields):
         said = DiagnosticStatus(name='/ttt3r: mapping', message=message, **fields)
         diagnostics.publish(DiagnosticArray(status=[said]))
-        rig.spin_until(lambda: message in recorder.output.read_text(), 'the recorder has heard it')
+        rig.spin_until(
+            lambda: message in recorder.output.read_text(), 'the recorder has received it'
+        )
 
-    tell('STALE: loading', values=[KeyValue(key='checkpoint', value='')])
+    report('STALE: loading', values=[KeyValue(key='checkpoint', value='')])
     assert not ready
-    tell(**status)
+    report(**status)
     rig.spin_until(lambda: ready, 'it is ready')
 
 

@@ -33,8 +33,8 @@ def stamp_of(message):
     return messages.nanoseconds(message.header.stamp)
 
 
-def by_stamp(heard):
-    return {stamp_of(message): message for message in heard}
+def by_stamp(received):
+    return {stamp_of(message): message for message in received}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def start_robot(rig):
 
 
 def test_the_topics_of_a_moment_share_its_stamp_and_agree(rig, start_process):
-    heard = {}
+    received = {}
     for kind, topic, qos in (
         (CompressedImage, '/image/compressed', 100),
         (CameraInfo, '/camera_info', 100),
@@ -66,8 +66,8 @@ def test_the_topics_of_a_moment_share_its_stamp_and_agree(rig, start_process):
         (TFMessage, '/tf', 100),
         (TFMessage, '/tf_static', LATCHED),
     ):
-        heard[topic] = []
-        rig.robot.create_subscription(kind, topic, heard[topic].append, qos)
+        received[topic] = []
+        rig.robot.create_subscription(kind, topic, received[topic].append, qos)
     robot = start_process(
         MODULE, seconds=2.0, image_rate=5.0, image_noise=0.0, odometry_noise=0.0, seed=3, **SMALL
     )
@@ -78,23 +78,23 @@ def test_the_topics_of_a_moment_share_its_stamp_and_agree(rig, start_process):
     rig.spin_for(0.5)  # what came is taken
 
     assert robot.returncode == 0
-    assert len(heard['/odometry']) == len(heard['/ground_truth']) == 2 * 5 * 4
+    assert len(received['/odometry']) == len(received['/ground_truth']) == 2 * 5 * 4
     assert len(images) >= 9  # the first may come before its subscriber is ready
-    assert {stamp_of(i) for i in images} <= by_stamp(heard['/camera_info']).keys()
-    assert {stamp_of(i) for i in images} <= by_stamp(heard['/image/compressed']).keys()
-    transforms = [m.transforms[0] for m in heard['/tf']]
+    assert {stamp_of(i) for i in images} <= by_stamp(received['/camera_info']).keys()
+    assert {stamp_of(i) for i in images} <= by_stamp(received['/image/compressed']).keys()
+    transforms = [m.transforms[0] for m in received['/tf']]
     assert {(t.header.frame_id, t.child_frame_id) for t in transforms} == {('odom', 'base_link')}
-    assert by_stamp(transforms).keys() == by_stamp(heard['/odometry']).keys()
-    mount = heard['/tf_static'][0].transforms[0]
+    assert by_stamp(transforms).keys() == by_stamp(received['/odometry']).keys()
+    mount = received['/tf_static'][0].transforms[0]
     assert (mount.header.frame_id, mount.child_frame_id) == (
         'base_link',
         images[0].header.frame_id,
     )
 
-    truth = by_stamp(heard['/ground_truth'])
+    truth = by_stamp(received['/ground_truth'])
     world, base_T_camera = build_world('S', 3), messages.matrix_from_transform(mount.transform)
     camera = CameraIntrinsics.from_field_of_view(64, 48, 70.0)
-    assert messages.intrinsics_from(heard['/camera_info'][0]) == camera
+    assert messages.intrinsics_from(received['/camera_info'][0]) == camera
     last = images[-1]
     world_T_base = messages.matrix_from_pose(truth[stamp_of(last)].pose)
     seen, _ = render(world, camera, world_T_base @ base_T_camera)
@@ -102,12 +102,12 @@ def test_the_topics_of_a_moment_share_its_stamp_and_agree(rig, start_process):
     centre = slice(8, 40), slice(10, 54)
     difference = np.abs(messages.rgb_from_image(last)[centre].astype(int) - seen[centre])
     assert np.median(difference) < 8
-    jpeg = by_stamp(heard['/image/compressed'])[stamp_of(last)]
+    jpeg = by_stamp(received['/image/compressed'])[stamp_of(last)]
     difference = messages.rgb_from_compressed(jpeg) - messages.rgb_from_image(last).astype(int)
     assert np.abs(difference).mean() < 8
 
     start = truth[min(truth)]
-    for odometry in heard['/odometry']:  # exact odometry begins where the robot does
+    for odometry in received['/odometry']:  # exact odometry begins where the robot does
         moved = invert(messages.matrix_from_pose(start.pose)) @ messages.matrix_from_pose(
             truth[stamp_of(odometry)].pose
         )
@@ -126,11 +126,11 @@ def test_a_tilt_in_degrees_turns_the_camera_by_so_much(rig, start_robot):
 
 
 def test_odometry_says_how_fast_the_robot_moves(rig, start_robot):
-    heard = rig.robot.create_subscription
+    subscribe = rig.robot.create_subscription
     odometry, done = [], threading.Event()
-    heard(Odometry, '/odometry', odometry.append, 1000)
+    subscribe(Odometry, '/odometry', odometry.append, 1000)
     robot = start_robot(wait_for_subscriber=False, rate=4.0, seconds=6.0, publish_clock=True)
-    rig.spin_until(lambda: robot.count_subscribers('/odometry'), 'the robot is heard')
+    rig.spin_until(lambda: robot.count_subscribers('/odometry'), 'the robot has a subscriber')
 
     robot.replay.done.add_done_callback(lambda _: done.set())
     robot.replay.start()
@@ -181,7 +181,7 @@ def test_the_clock_of_a_loop_jumps_back_or_goes_on(rig, start_robot, loop_time):
     )
     # The images have no subscriber yet: time is paused at its beginning.
     robot.replay.start()
-    rig.spin_until(lambda: len(clock) > 3, 'the clock is heard')
+    rig.spin_until(lambda: len(clock) > 3, 'the clock is received')
     assert set(clock) == {1_000_000_000}
     assert truth == []
 
@@ -210,7 +210,7 @@ def test_a_recorder_that_is_found_late_hears_the_drive_from_its_first_moment(rig
 
     def stands_still():
         clock.clear()
-        rig.spin_until(lambda: len(clock) > 10, 'the clock is heard')
+        rig.spin_until(lambda: len(clock) > 10, 'the clock is received')
         return {messages.nanoseconds(message.clock) for message in clock} == {1_000_000_000}
 
     assert stands_still()  # no recorder is ready
@@ -220,7 +220,7 @@ def test_a_recorder_that_is_found_late_hears_the_drive_from_its_first_moment(rig
 
     rig.robot.create_subscription(PoseStamped, '/ground_truth', truth.append, 100)
     rig.spin_until(lambda: robot.poll() is not None, 'the drive ends')
-    rig.spin_until(lambda: len(truth) >= 20, 'all of it is heard')
+    rig.spin_until(lambda: len(truth) >= 20, 'all of it is received')
 
     # 5 images a second, 4 moments each.
     assert [stamp_of(m) for m in truth] == list(range(1_000_000_000, 2_000_000_000, 50_000_000))
@@ -265,7 +265,7 @@ def test_too_slow_a_camera_lets_time_stand_still_and_loses_nothing(rig, start_ro
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_robot_in_good_order(rig, start_process, number):
     robot = start_process(MODULE, loop=True, wait_for_subscriber=False)
-    transforms = rig.hear(TFMessage, '/tf')
+    transforms = rig.collect(TFMessage, '/tf')
     rig.spin_until(lambda: transforms, 'the robot drives')
 
     robot.send_signal(number)
