@@ -46,9 +46,10 @@ Set when the node starts; [demo.md](demo.md) describes the nodes.
 LAUNCH_HEAD = """\
 # Arguments of the launch files
 
-`demo.launch.py` and `replay.launch.py` take those of `mapping.launch.py`, too. Where an empty
-value leaves a parameter to the file, `none` is an empty text. All other parameters go into a
-`params_file`: copy `config/mapping.yaml`.
+`demo.launch.py` and `replay.launch.py` take those of `mapping.launch.py`, too. The meaning of an
+argument that sets a parameter is in the tables above. An argument of `mapping.launch.py` that is
+empty leaves its parameter to `params_file`; `none` is an empty text. All other parameters
+go into that file: copy `config/mapping.yaml`.
 """
 
 IN_COMMANDS = {*rooms(ModelSettings), *rooms(MappingSettings)}
@@ -99,7 +100,7 @@ def _of_launch_file(name: str, arguments: Iterable[LaunchArgument]) -> str:
             argument.default or '',
             ', '.join(word for word in argument.choices if word == word.lower() != ''),
             f'`{argument.parameter}`' if argument.parameter else '',
-            argument.description,
+            '' if argument.parameter else argument.description,
         ]
         for argument in arguments
     ]

@@ -46,7 +46,7 @@ class Mapper:
         :param predictor: the network.
         :param settings: values left to the network are taken from its checkpoint.
         :param guard: decides which images and predictions are refused.
-        :param executor: thinks about key frames, one after the other; None: `integrate` does.
+        :param executor: adds key frames to the graph, one after the other; None: `integrate` does.
         :raises CheckpointError: when those of the checkpoint are invalid.
         """
         self.predictor = predictor
@@ -97,7 +97,7 @@ class Mapper:
         return self._apart.setdefault(track, WorldMap(self._settings))
 
     def correct(self) -> bool:
-        """Move map and path to where the key frames are believed now; return whether they did."""
+        """Move map and path by the newest estimate of the key frames; return whether they did."""
         correction = self._back_end.correction()
         if correction is None:
             return False
@@ -183,7 +183,7 @@ class Mapper:
         return self._back_end.is_current(located)
 
     def close(self) -> None:
-        """End the executor; what it still thinks about is of no use any more."""
+        """End the executor; key frames that are still waiting are discarded."""
         self._back_end.close()
 
     def reset(self) -> None:
