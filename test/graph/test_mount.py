@@ -14,7 +14,7 @@ def turned(axis, degrees):
     return transform(rotation_about(axis, np.radians(degrees)), [0, 0, 0])
 
 
-def drive(believed, steps=40, noise=0.0):
+def drive(in_tf, steps=40, noise=0.0):
     """Drive ahead and turn with a camera on MAST, which TF has elsewhere; return the check."""
     check, rng = MountCheck(), np.random.default_rng(0)
     for k in range(steps):
@@ -23,7 +23,7 @@ def drive(believed, steps=40, noise=0.0):
         shift = transform(
             rotation_about([1, 2, 3], noise * rng.normal()), 0.3 * noise * rng.normal(size=3)
         )
-        check.add(invert(MAST) @ moved @ MAST @ shift, invert(believed) @ moved @ believed)
+        check.add(invert(MAST) @ moved @ MAST @ shift, invert(in_tf) @ moved @ in_tf)
     return check
 
 
@@ -34,7 +34,7 @@ def test_a_camera_that_is_where_tf_has_it_is_not_doubted(noise):
 
 
 @pytest.mark.parametrize(
-    ('believed', 'wrong'),
+    ('in_tf', 'wrong'),
     [
         (MAST @ turned([0, 1, 0], 90.0), 'drives 90 degrees'),
         (MAST @ turned([0, 1, 0], 180.0), 'drives 180 degrees'),
@@ -44,8 +44,8 @@ def test_a_camera_that_is_where_tf_has_it_is_not_doubted(noise):
     ],
 )
 @pytest.mark.parametrize('noise', [0.0, 0.1])
-def test_a_camera_that_is_mounted_otherwise_is_told_by_its_angle(believed, wrong, noise):
-    doubt = drive(believed, noise=noise).doubt
+def test_a_camera_that_is_mounted_otherwise_is_told_by_its_angle(in_tf, wrong, noise):
+    doubt = drive(in_tf, noise=noise).doubt
     angle = float(wrong.rpartition(' degrees')[0].split()[-1])
     said = [float(part.split()[-1]) for part in doubt.split(' degrees')[:-1]]
     assert min(abs(one - angle) for one in said) <= (0.5 if noise == 0.0 else 12.0)

@@ -156,7 +156,7 @@ def bent_path(count=40):
     return PoseGraph(tuple(range(count)), estimate, tuple(motions), ()), poses
 
 
-def test_loops_that_are_many_sigmas_off_are_believed_when_kernels_are_wide_at_first():
+def test_loops_that_are_many_sigmas_off_count_when_kernels_are_wide_at_first():
     graph, poses = bent_path()
 
     def off(found):

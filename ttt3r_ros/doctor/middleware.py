@@ -203,16 +203,16 @@ def judge_shared_memory(
     if memory is None or 'fastrtps' not in observed.middleware:
         return
     subject, needed = 'shared memory', profile.segment_size or SMALL_SEGMENT
-    said = f'{memory.free / 2**20:.0f} of {memory.size / 2**20:.0f} MB free in {SHARED_MEMORY}'
+    sentence = f'{memory.free / 2**20:.0f} of {memory.size / 2**20:.0f} MB free in {SHARED_MEMORY}'
     clean = 'free it with `fastdds shm clean`'
     if memory.free < needed:
         yield warn(
             subject,
-            f'{said}, a node needs {needed / 2**20:.0f}: large images may be lost',
+            f'{sentence}, a node needs {needed / 2**20:.0f}: large images may be lost',
             clean if memory.abandoned else 'increase it: `docker run --shm-size=1g`',
         )
     elif memory.abandoned > MUCH_ABANDONED:
         held = memory.abandoned / 2**20
-        yield warn(subject, f'{said}; processes that were killed left {held:.0f} MB', clean)
+        yield warn(subject, f'{sentence}; processes that were killed left {held:.0f} MB', clean)
     else:
-        yield ok(subject, said)
+        yield ok(subject, sentence)

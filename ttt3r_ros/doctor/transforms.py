@@ -47,8 +47,8 @@ def _judge_parents(links: list[Link]) -> Iterator[Finding]:
     """Check the transforms of one frame: one parent and one publisher."""
     child = links[0].child
     if len({link.parent for link in links}) > 1:
-        said = ' and '.join(f'{link.parent!r} (by {_by(link)})' for link in links)
-        yield fail('TF', f'{child!r} has two parents: {said}', 'stop one of them')
+        sentence = ' and '.join(f'{link.parent!r} (by {_by(link)})' for link in links)
+        yield fail('TF', f'{child!r} has two parents: {sentence}', 'stop one of them')
     elif all(link.certain for link in links):
         authors = sorted({author for link in links for author in link.authors})
         if len(authors) > 1:

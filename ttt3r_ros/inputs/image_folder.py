@@ -67,8 +67,8 @@ class ImageFolderSource:
         self.intrinsics = intrinsics
         self.calibration = calibration
         self._files = files
-        self._range, said = _range_of(files)
-        self.notes = [*notes, *said]
+        self._range, notes_on_range = _range_of(files)
+        self.notes = [*notes, *notes_on_range]
         self._stamps_ns = stamps_ns
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:

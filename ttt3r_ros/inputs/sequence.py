@@ -48,16 +48,16 @@ def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | I
     :raises InputError: when a file of it is damaged.
     """
     stamps_ns = read_stamps(folder / 'timestamps.txt')
-    intrinsics, said = read_camera(folder) if with_intrinsics else (None, IGNORED)
+    intrinsics, note = read_camera(folder) if with_intrinsics else (None, IGNORED)
     if (folder / 'video.mp4').is_file():
         video = folder / 'video.mp4'
-        return VideoSource(video, None, stamps_ns, intrinsics, said)
+        return VideoSource(video, None, stamps_ns, intrinsics, note)
     files = image_files(folder / 'frames')
     try:
         times = [stamps_ns[_index(path, i)] for i, path in enumerate(files)]
     except KeyError as error:
         raise InputError(f'{folder / "timestamps.txt"} has no time of frame {error}') from error
-    return ImageFolderSource(folder, files, times, intrinsics, said)
+    return ImageFolderSource(folder, files, times, intrinsics, note)
 
 
 def read_camera(folder: Path) -> tuple[CameraIntrinsics | None, str]:
@@ -132,11 +132,11 @@ def read_odometry(folder: Path) -> SequenceOdometry | NoOdometry:
     rotations = quaternion_from_rotation(odom_T_base[:, :3, :3])
     poses = PoseSeries(measured.stamps_ns, odom_T_base[:, :3, 3], rotations)
     mount = read_mount(camera) if camera.is_file() else None
-    told = f'; {measured.left_out}' if measured.left_out else ''
+    left_out = f'; {measured.left_out}' if measured.left_out else ''
     if mount is None:
-        said = f"odometry: {path}, of the camera's body{told}"
-        return SequenceOdometry(said, BODY_T_OPTICAL, poses)
-    return SequenceOdometry(f'odometry: {path}{told}', mount, poses)
+        note = f"odometry: {path}, of the camera's body{left_out}"
+        return SequenceOdometry(note, BODY_T_OPTICAL, poses)
+    return SequenceOdometry(f'odometry: {path}{left_out}', mount, poses)
 
 
 def _index(path: Path, position: int) -> int:
@@ -210,5 +210,5 @@ def open_tum(folder: Path, with_intrinsics: bool = True) -> ImageFolderSource:
         stamps_ns = times_ns(times)
     except ValueError as error:
         raise InputError(f'{table}: {error}') from error
-    intrinsics, said = read_camera(folder) if with_intrinsics else (None, IGNORED)
-    return ImageFolderSource(folder, files, stamps_ns, intrinsics, said)
+    intrinsics, note = read_camera(folder) if with_intrinsics else (None, IGNORED)
+    return ImageFolderSource(folder, files, stamps_ns, intrinsics, note)

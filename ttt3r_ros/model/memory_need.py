@@ -59,15 +59,15 @@ class MemoryNeed:
         if self.libraries:
             parts += f', CUDA {_mega(self.libraries)}'
         free = '' if self.free is None else f'; {_mega(self.free)} are free'
-        said = (
+        sentence = (
             f'{self.device} will need about {_mega(self.total)} in precision {self.precision} '
             f'({parts}){free}'
         )
         if self.fits:
-            return said
+            return sentence
         if self.precision == 'int8':
-            return f'{said}, which is too little: use a smaller checkpoint'
-        return f'{said}, which is too little: use precision int8, or a smaller checkpoint'
+            return f'{sentence}, which is too little: use a smaller checkpoint'
+        return f'{sentence}, which is too little: use precision int8, or a smaller checkpoint'
 
 
 def expected_memory(settings: ModelSettings) -> MemoryNeed:

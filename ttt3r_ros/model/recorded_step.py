@@ -129,13 +129,13 @@ class _RecordedGraph:
         self._pixels = torch.zeros(shape, dtype=torch.uint8, device=device)
         self._before = state.clone()
         # Run once to learn the sizes of what comes out.
-        told, after = step(self._pixels, self._before, kind.write)
-        self._told, self._after = told.clone(), after.clone()
-        self._told_on_host = torch.empty(told.shape, dtype=told.dtype, pin_memory=pinned)
+        output, after = step(self._pixels, self._before, kind.write)
+        self._output, self._after = output.clone(), after.clone()
+        self._output_on_host = torch.empty(output.shape, dtype=output.dtype, pin_memory=pinned)
 
         def run() -> None:
-            told, after = step(self._pixels, self._before, kind.write)
-            self._told.copy_(told)
+            output, after = step(self._pixels, self._before, kind.write)
+            self._output.copy_(output)
             _copy_state(after, self._after)
 
         self._replay = recorder(run)
@@ -145,11 +145,11 @@ class _RecordedGraph:
         self._pixels.copy_(self._rgb, non_blocking=True)
         _copy_state(state, self._before)
         self._replay()
-        self._told_on_host.copy_(self._told, non_blocking=True)
+        self._output_on_host.copy_(self._output, non_blocking=True)
         after = replace(self._after.clone(), frames_seen=state.frames_seen + 1)
-        if self._told.is_cuda:
+        if self._output.is_cuda:
             torch.cuda.current_stream().synchronize()
-        return self._told_on_host.numpy().copy(), after
+        return self._output_on_host.numpy().copy(), after
 
 
 def _copy_state(source: RecurrentState, target: RecurrentState) -> None:

@@ -65,7 +65,7 @@ class BagFile:
 
     def __enter__(self) -> BagFile:
         """Open the bag."""
-        with self._told():
+        with self._errors_named():
             self._writer.open()
         return self
 
@@ -76,11 +76,11 @@ class BagFile:
         trace: TracebackType | None,
     ) -> None:
         """Close the bag."""
-        with self._told():
+        with self._errors_named():
             self._writer.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_named(self) -> Iterator[None]:
         """Turn what a disk refuses into one line for the user."""
         try:
             yield
@@ -174,7 +174,7 @@ class BagFile:
                 topic, kind, typestore=self._types, offered_qos_profiles=[_quality(static)]
             )
         message = self._make(kind, **fields)
-        with self._told():
+        with self._errors_named():
             self._writer.write(
                 self._connections[topic], stamp_ns, self._types.serialize_cdr(message, kind)
             )

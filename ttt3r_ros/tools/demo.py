@@ -189,17 +189,17 @@ def judge(folder: Path) -> None:
         raise UserError(
             f'no image was mapped; last diagnostics of the mapping node: {summary["state"]}'
         )
-    said = f'{count} images mapped'
+    line = f'{count} images mapped'
     if 'rate_hz' in summary:
         latency = summary['latency_ms']
-        said += (
+        line += (
             f', {summary["rate_hz"]:.1f} per second, latency {latency["p50"]:.0f} ms '
             f'(99 %: {latency["p99"]:.0f})'
         )
-    print(said)
+    print(line)
     estimate = read_trajectory(folder / 'trajectory.txt')
     comparison = _compare(folder, estimate)
-    _draw(folder, said, estimate, comparison)
+    _draw(folder, line, estimate, comparison)
     print(f'look at {folder / "preview.png"}')
 
 
