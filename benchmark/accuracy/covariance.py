@@ -23,7 +23,8 @@ from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
-from ttt3r_ros.tracking.following import FollowState, look
+from ttt3r_ros.tracking.followed import FollowState
+from ttt3r_ros.tracking.following import look
 
 ROBOTS = tuple(f'{family}_robot_{i}' for family in 'SM' for i in range(3))
 ROBOTS_APART = ('S_robot_3', 'M_robot_3')
