@@ -115,9 +115,8 @@ def test_the_number_of_key_frames_follows_the_area_not_the_time(robot):
         found.add(key)
         counts.append(len(found.belief.poses))
 
-    # A round has 36; those of a later one replace others where seven show the same.
-    assert max(counts) < 110
-    assert counts[-1] <= counts[36 * 5] + 2
+    # A round has 36; above 150 those of a later one replace others where seven show the same.
+    assert max(counts) <= 151
     assert max(robot.errors(found.belief.poses).values()) < 0.3
 
 
