@@ -109,14 +109,15 @@ def test_the_number_of_key_frames_is_bounded_and_the_map_stays(robot):
             assert robot.error(pose, heir.gone) < 0.3
 
 
-def test_the_number_of_key_frames_follows_the_area_not_the_time(robot):
+def test_the_number_of_key_frames_follows_the_area_not_the_time(robot, monkeypatch):
+    monkeypatch.setattr('ttt3r_ros.graph.key_frame_graph.FEW_KEYS', 100)
     found, counts = KeyFrameGraph(), []
-    for key in robot.drive(range(36 * 7)):
+    for key in robot.drive(range(36 * 5)):
         found.add(key)
         counts.append(len(found.belief.poses))
 
-    # A round has 36; above 150 those of a later one replace others where seven show the same.
-    assert max(counts) <= 151
+    # A round has 36; above 100 those of a later one replace others where seven show the same.
+    assert max(counts) <= 101
     assert max(robot.errors(found.belief.poses).values()) < 0.3
 
 
