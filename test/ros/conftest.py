@@ -357,7 +357,7 @@ class Rig:
         from ttt3r_ros.node import messages
 
         pixels = self.picture(number, pattern=changes.pop('pattern', 0))
-        pixels[-1] = np.random.default_rng(stamp_ns).integers(0, 256, (WIDTH, 3))  # never frozen
+        pixels[-1, -1] = np.random.default_rng(stamp_ns).integers(0, 256, 3)  # never frozen
         fields = {
             'header': Header(stamp=messages.time_message(stamp_ns), frame_id=CAMERA),
             'width': WIDTH,
