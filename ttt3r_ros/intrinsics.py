@@ -281,6 +281,27 @@ class CameraInfo:
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)
     rectified: bool = False
 
+    @classmethod
+    def of_message(cls, message: Any, rectified: bool) -> CameraInfo:
+        """
+        Return the content of a message, of rclpy or of a bag.
+
+        :param message: sensor_msgs/CameraInfo.
+        :param rectified: whether its images are without distortion, so that P counts.
+        """
+        region = message.roi
+        return cls(
+            message.width,
+            message.height,
+            message.distortion_model,
+            message.d.tolist(),
+            message.k.tolist(),
+            message.p.tolist(),
+            (message.binning_x, message.binning_y),
+            (region.x_offset, region.y_offset, region.width, region.height),
+            rectified,
+        )
+
     def sized(self, width: int, height: int) -> CameraInfo:
         """
         Fill in the size where a driver left it out, 0x0.

@@ -213,7 +213,7 @@ class BagSource:
         topic = first[0].topic
         try:
             message: Any = self._types.deserialize_cdr(first[2], CAMERA_INFO)
-            info = _camera_info(message, name.startswith('image_rect'))
+            info = CameraInfo.of_message(message, name.startswith('image_rect'))
             if not info.width and not info.height:
                 height, width = self._first_shape(reader)
                 info = info.sized(width, height)
@@ -236,21 +236,6 @@ class BagSource:
             if isinstance(item, InputFrame):
                 return item.rgb.shape[0], item.rgb.shape[1]
         return 0, 0
-
-
-def _camera_info(message: Any, rectified: bool) -> CameraInfo:
-    region = message.roi
-    return CameraInfo(
-        message.width,
-        message.height,
-        message.distortion_model,
-        message.d.tolist(),
-        message.k.tolist(),
-        message.p.tolist(),
-        (message.binning_x, message.binning_y),
-        (region.x_offset, region.y_offset, region.width, region.height),
-        rectified,
-    )
 
 
 def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Connection:

@@ -142,18 +142,7 @@ def intrinsics_from(
     :param rectified: whether they are without distortion, so that P counts.
     :raises CalibrationError: when it is empty or of an unknown model.
     """
-    region = message.roi
-    info = intrinsics.CameraInfo(
-        message.width,
-        message.height,
-        message.distortion_model,
-        message.d.tolist(),
-        message.k.tolist(),
-        message.p.tolist(),
-        (message.binning_x, message.binning_y),
-        (region.x_offset, region.y_offset, region.width, region.height),
-        rectified,
-    )
+    info = intrinsics.CameraInfo.of_message(message, rectified)
     return info.sized(width, height).intrinsics()
 
 
