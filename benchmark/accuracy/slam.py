@@ -17,13 +17,15 @@ from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.evaluation.errors import evaluate_trajectory
-from ttt3r_ros.geometry import invert, rotation_angle
+from ttt3r_ros.geometry import invert, rotation_angle, scaled
+from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
+from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
-from ttt3r_ros.tracking.followed import Followed, FollowState, Seen
+from ttt3r_ros.tracking.followed import FollowState, Seen
 from ttt3r_ros.tracking.following import look
 
 CACHE = Path('runs/slam')  # large, and the same for every --out
@@ -166,19 +168,20 @@ def score(
         odom_T_base = measured[::per_image]
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
-    found: list[Followed] = []
-    live, track_s, key_s = [], 0.0, []
+    path, live, track_s, key_s = _Path(), [], 0.0, []
     for seen in seen_images(drive, odom_T_base, mounted, calibrated):
         begin = time.thread_time()
         followed, state = look(seen, state)
-        live.append(graph.locate(followed).map_T_camera)
+        located = graph.locate(followed)
         track_s += time.thread_time() - begin
-        found.append(followed)
+        live.append(located.map_T_camera)
+        path.add(followed.key.number, located)
         if followed.new_key:
             begin = time.thread_time()
-            graph.add(followed.key)
+            change = graph.add(followed.key)
             key_s.append(time.thread_time() - begin)
-    final = np.stack([graph.locate(one).map_T_camera for one in found])
+            path.hand_over(change.gone, graph.belief)
+    final = path.poses(graph.belief)
     truth = drive.world_T_camera
     counts = graph.belief.counts
     by_wheels = np.nan
@@ -194,6 +197,38 @@ def score(
         1e3 * track_s / len(drive),
         1e3 * float(np.mean(key_s)),
     )
+
+
+class _Path:
+    """The path by the newest estimate: as in the product its poses hang on key frames."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._parts: list[
+            tuple[int, Array]
+        ] = []  # number of a key frame, key_T_camera in its unit
+
+    def add(self, key: int, located: Located) -> None:
+        """Add the pose of an image that is relative to a key frame."""
+        in_metres = invert(located.map_T_key.a_T_b) @ located.map_T_camera
+        self._parts.append((key, scaled(in_metres, 1 / located.map_T_key.scale)))
+
+    def hand_over(self, gone: Heir | None, belief: Belief) -> None:
+        """Hang what hung on a key frame that went on its heir."""
+        if gone is None:
+            return
+        heir_T_gone = gone.hangs_on(float(np.exp(belief.log_scales[gone.heir])))
+        self._parts = [
+            (gone.heir, heir_T_gone.pose(pose)) if key == gone.gone else (key, pose)
+            for key, pose in self._parts
+        ]
+
+    def poses(self, belief: Belief) -> Array:
+        """Return map_T_camera, (T, 4, 4)."""
+        units = {key: float(np.exp(scale)) for key, scale in belief.log_scales.items()}
+        return np.stack(
+            [belief.pose_of(key) @ scaled(pose, units[key]) for key, pose in self._parts]
+        )
 
 
 def _ate(estimate: Array, truth: Array, kind: str = 'se3') -> float:

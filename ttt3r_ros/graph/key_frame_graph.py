@@ -35,7 +35,7 @@ from ttt3r_ros.graph.places import Vocabulary
 from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
-from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, FEW_KEYS, Heir, most_covered
+from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, Heir, most_covered
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.tracking.followed import Followed, KeyView
 
@@ -299,8 +299,6 @@ class KeyFrameGraph:
     def _thin(self) -> Heir | None:
         """Remove one key frame that others replace, and join what was measured through it."""
         nodes, count = self._nodes, len(self._nodes)
-        if count <= min(FEW_KEYS, self._most_keys):
-            return None
         least = ENOUGH_OTHERS if count <= self._most_keys else 0
         numbers, at, inner = nodes.numbers, nodes.estimate, self._chain.inner()
         may_go = [i for i in range(count - WINDOW - RECENT_KEYS) if numbers[i] in inner]
