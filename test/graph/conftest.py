@@ -132,6 +132,12 @@ def robot(monkeypatch):
     return robot
 
 
+@pytest.fixture
+def unthinned(monkeypatch):
+    """Keep all key frames, whatever could replace them."""
+    monkeypatch.setattr('ttt3r_ros.graph.key_frame_graph.ENOUGH_OTHERS', 1000)
+
+
 @pytest.fixture(scope='module')
 def saved():
     """Return a map of one round as arrays; key frame `n` is the one at index `n`."""

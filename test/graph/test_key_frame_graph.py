@@ -11,8 +11,7 @@ import pytest
 from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.graph import loops
 from ttt3r_ros.graph.closure import Closure
-from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
-from ttt3r_ros.graph.loops import Loops
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, MOVING
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
@@ -82,7 +81,7 @@ def test_false_loops_are_refused_or_thrown_out(robot, monkeypatch, gate):
 
     monkeypatch.setattr(loops, 'verify', sometimes_wrong)
     if not gate:
-        monkeypatch.setattr(Loops, 'plausible', lambda *_: True)
+        monkeypatch.setattr('ttt3r_ros.graph.loops._plausible', lambda *_: True)
     found = KeyFrameGraph()
     for key in keys:
         found.add(key)
@@ -117,6 +116,22 @@ def test_the_number_of_key_frames_follows_the_area_not_the_time(robot):
 
     # A round has 36; those of a later one replace others where five show the same.
     assert max(counts) <= 2 * 36
+    assert max(robot.errors(found.belief.poses).values()) < 0.3
+
+
+@pytest.mark.usefixtures('unthinned')
+def test_a_loop_that_fits_moves_only_recent_key_frames(robot):
+    found, fitting = KeyFrameGraph(), 0
+    for key in robot.drive(range(80)):
+        before = found.belief
+        change = found.add(key)
+        if change.closed or found.belief.counts.accepted == before.counts.accepted:
+            continue
+        fitting += 1
+        for number in list(before.poses)[: -MOVING + 1]:
+            np.testing.assert_array_equal(before.poses[number], found.belief.poses[number])
+
+    assert fitting > 10
     assert max(robot.errors(found.belief.poses).values()) < 0.3
 
 

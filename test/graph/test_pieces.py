@@ -39,6 +39,7 @@ def joined_at(changes):
     return next((i for i, change in enumerate(changes) if change.joined), None)
 
 
+@pytest.mark.usefixtures('unthinned')
 def test_a_second_drive_is_joined_to_the_first_one_in_its_scale(robot):
     graph, steps = mapped(robot), range(4, 20)
     keys = robot.drive(steps, first_number=graph.next_number, scale=1.3, seed=6)
@@ -154,6 +155,7 @@ def test_a_robot_that_is_carried_away_begins_a_piece_and_joins_it(robot):
     assert robot.error(graph.belief.poses[keys[-1].number], 29) < 0.2
 
 
+@pytest.mark.usefixtures('unthinned')
 def test_pieces_that_are_all_apart_are_joined_one_after_the_other(robot):
     graph = mapped(robot, range(12))
     far = robot.drive(range(18, 30), first_number=graph.next_number)
@@ -317,6 +319,7 @@ def test_what_the_optimum_contradicts_is_not_joined(robot, monkeypatch):
         np.testing.assert_array_equal(graph.belief.poses[number], pose)
 
 
+@pytest.mark.usefixtures('unthinned')
 def test_a_piece_is_joined_from_the_map_too(robot):
     graph = mapped(robot, range(12))
     far = robot.drive(range(18, 30), first_number=graph.next_number)

@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, transform
 from ttt3r_ros.graph.pose_graph import (
+    Covariances,
     Estimate,
     GAUGE_SIGMA,
-    joint_covariance,
     Motion,
     PoseGraph,
     SCALE_SIGMA,
@@ -96,7 +96,7 @@ def test_the_joint_covariance_is_the_inverse_of_the_dense_information():
     dense = np.linalg.inv(jacobian.T @ jacobian)
     wanted = np.r_[7:14, 28:35]
 
-    found = joint_covariance(graph, 1, 4)
+    found = Covariances.of(graph).joint(1, 4)
     np.testing.assert_allclose(found, dense[np.ix_(wanted, wanted)], atol=2e-5)
 
 

@@ -12,7 +12,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.chain import WINDOW
 from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.loops import Loops, relative
-from ttt3r_ros.graph.pose_graph import joint_covariance, PoseGraph
+from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph
 
 FULL_EVERY = 5  # key frames; it takes as long as a step of the optimisation of the whole graph
 
@@ -49,7 +49,7 @@ class Certainty:
             self._age = 0
             self.covariance = np.zeros((6, 6))
             if last > 0:
-                self.covariance = joint_covariance(loops.added_to(chain), last, last)[:6, :6]
+                self.covariance = Covariances.of(loops.added_to(chain)).joint(last, last)[:6, :6]
         self._number = chain.numbers[last]
 
 
@@ -59,7 +59,7 @@ def _carried(covariance: Array, chain: PoseGraph) -> Array:
     last = len(recent.numbers) - 1
     before, newest = recent.estimate.poses[-2:]
     motion = invert(before) @ newest
-    added = relative(joint_covariance(recent, last - 1, last), motion)
+    added = relative(Covariances.of(recent).joint(last - 1, last), motion)
     turned = adjoint(invert(motion))
     total: Array = turned @ covariance @ turned.T + added
     return total

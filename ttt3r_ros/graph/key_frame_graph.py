@@ -254,14 +254,14 @@ class KeyFrameGraph:
         return self._chain.graph(self._nodes, numbers)
 
     def _close_loops(self) -> bool:
-        """Close loops in the piece that grows, and optimise it."""
+        """Close loops in the piece that grows, and optimise it; return whether all of it moved."""
         nodes = self._nodes
         numbers = nodes.members(nodes.newest_piece)
-        if not self._loops.close(nodes.frames, self._graph(numbers)):
+        self._loops.close(nodes.frames, self._graph(numbers))
+        if self._loops.fit(self._graph(numbers)):
             recent = numbers[-MOVING:]
             graph = self._loops.added_to(self._graph(numbers)).around(MOVING)
-            at = graph.optimised(ROUNDS).estimate
-            count = len(recent)
+            at, count = graph.optimised(ROUNDS).estimate, len(recent)
             nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
             return False
         self._optimise(numbers)

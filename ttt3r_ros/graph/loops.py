@@ -17,7 +17,7 @@ from ttt3r_ros.graph.closure import adjoint, Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.thinning import joined, joined_step
 
@@ -31,6 +31,7 @@ FOCAL_SIGMA = 0.1  # radians and metres, without calibration
 MOST_SURPRISE = 25.0  # chi2 of six numbers
 DRIFT_ALLOWANCE = 4.0  # on its variance: errors of key frames that follow each other go together
 MOST_SIGMAS_AFTER = 6.0
+FITS = 2.0  # sigmas by which a loop may be off that moves nothing
 NO_LOOPS = LoopCounts()
 
 
@@ -142,10 +143,14 @@ class Loops:
         """
         self._describe(frames)
         frame, closed = frames[graph.numbers[-1]], False
+        before: Covariances | None = None
         for number in _candidates(frames, graph.numbers):
             self.counts = replace(self.counts, tried=self.counts.tried + 1)
             closure = verify(frames[number].view, frame.view)
-            if closure is None or not self.plausible(number, frame.number, closure, graph):
+            if closure is None:
+                continue
+            before = before or Covariances.of(self.added_to(graph))
+            if not _plausible(number, frame.number, closure, graph, before):
                 continue
             self.counts = replace(self.counts, accepted=self.counts.accepted + 1)
             loop = Loop.of(number, frame.number, closure, frame.focal_known)
@@ -164,21 +169,13 @@ class Loops:
             place = self.vocabulary.describe(one.view.features.descriptors)
             frames[one.number] = replace(one, place=place)
 
-    def plausible(self, here: int, there: int, closure: Closure, graph: PoseGraph) -> bool:
+    def fit(self, graph: PoseGraph) -> bool:
         """
-        Check that a loop is not farther off than the path may have drifted.
+        Check that an estimate fits all loops, so that none moves what is far from its ends.
 
-        :param here: number of one key frame, there: of the other.
         :param graph: without loops.
         """
-        i, j = graph.numbers.index(here), graph.numbers.index(there)
-        poses, log_scales = graph.estimate.poses, graph.estimate.log_scales
-        here_T_there = invert(poses[i]) @ poses[j]
-        drift = relative(joint_covariance(self.added_to(graph), i, j), here_T_there)
-        measured = scaled(closure.here_T_there.key_T_camera, float(np.exp(log_scales[i])))
-        error = log_pose(invert(measured) @ here_T_there)
-        covariance = DRIFT_ALLOWANCE * drift + closure.here_T_there.covariance
-        return float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE
+        return bool(self._errors(graph).max(initial=0.0) < FITS)
 
     def reject(self, graph: PoseGraph) -> bool:
         """
@@ -187,13 +184,18 @@ class Loops:
         :param graph: without loops, at the optimum with those between its key frames.
         :returns: whether there were any.
         """
-        errors = self.added_to(graph).errors()[len(graph.motions) :].reshape(-1, 2).max(axis=1)
-        pairs = self._within(graph)
+        pairs, errors = self._within(graph), self._errors(graph)
         wrong = [pair for pair, off in zip(pairs, errors) if off > MOST_SIGMAS_AFTER]
         for pair in wrong:
             del self._loops[pair]
         self.counts = replace(self.counts, rejected=self.counts.rejected + len(wrong))
         return bool(wrong)
+
+    def _errors(self, graph: PoseGraph) -> Array:
+        """Return how many sigmas each loop between the key frames of a graph is off."""
+        alone = self.added_to(replace(graph, motions=(), scale_steps=()))
+        sigmas: Array = alone.errors().reshape(-1, 2).max(axis=1)
+        return sigmas
 
     def remove(
         self,
@@ -243,6 +245,25 @@ def with_loops(graph: PoseGraph, loops: Sequence[Loop]) -> PoseGraph:
     return replace(
         graph, motions=(*graph.motions, *motions), scale_steps=(*graph.scale_steps, *steps)
     )
+
+
+def _plausible(
+    here: int, there: int, closure: Closure, graph: PoseGraph, sure: Covariances
+) -> bool:
+    """
+    Check that a loop is not farther off than the path may have drifted.
+
+    :param here: number of one key frame, there: of the other.
+    :param sure: how sure the key frames of the graph are.
+    """
+    i, j = graph.numbers.index(here), graph.numbers.index(there)
+    poses, log_scales = graph.estimate.poses, graph.estimate.log_scales
+    here_T_there = invert(poses[i]) @ poses[j]
+    drift = relative(sure.joint(i, j), here_T_there)
+    measured = scaled(closure.here_T_there.key_T_camera, float(np.exp(log_scales[i])))
+    error = log_pose(invert(measured) @ here_T_there)
+    covariance = DRIFT_ALLOWANCE * drift + closure.here_T_there.covariance
+    return float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE
 
 
 def _candidates(frames: dict[int, KeyFrame], numbers: Sequence[int]) -> list[int]:

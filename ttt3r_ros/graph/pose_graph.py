@@ -233,20 +233,32 @@ class PoseGraph:
         return sigmas
 
 
-def joint_covariance(graph: PoseGraph, here: int, there: int) -> Array:
-    """
-    Compute how sure two key frames are.
+@dataclass(frozen=True, eq=False)
+class Covariances:
+    """How sure the key frames of a graph are; it is factorised once."""
 
-    :param here: index of one, there: of the other.
-    :returns: (14, 14) of their unknowns.
-    """
-    matrix, _ = _normal_equations(graph.estimate, *graph._arrays())
-    wanted = np.concatenate([here * SIZE + np.arange(SIZE), there * SIZE + np.arange(SIZE)])
-    sides = np.zeros((matrix.shape[0], len(wanted)))
-    sides[wanted, np.arange(len(wanted))] = 1.0
-    covariance: Array = _factorised(matrix).solve(sides)[wanted]
-    symmetric: Array = 0.5 * (covariance + covariance.T)
-    return symmetric
+    _factor: SuperLU
+    _side: int
+
+    @classmethod
+    def of(cls, graph: PoseGraph) -> Covariances:
+        """Factorise a graph at its estimate."""
+        matrix, _ = _normal_equations(graph.estimate, *graph._arrays())
+        return cls(_factorised(matrix), matrix.shape[0])
+
+    def joint(self, here: int, there: int) -> Array:
+        """
+        Compute how sure two key frames are.
+
+        :param here: index of one, there: of the other.
+        :returns: (14, 14) of their unknowns.
+        """
+        wanted = np.concatenate([one * SIZE + np.arange(SIZE) for one in (here, there)])
+        sides = np.zeros((self._side, len(wanted)))
+        sides[wanted, np.arange(len(wanted))] = 1.0
+        covariance: Array = self._factor.solve(sides)[wanted]
+        symmetric: Array = 0.5 * (covariance + covariance.T)
+        return symmetric
 
 
 def _factorised(matrix: sparse.csc_matrix) -> SuperLU:
