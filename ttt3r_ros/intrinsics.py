@@ -58,6 +58,9 @@ ORIENTATIONS = {
 # A record with no other fields than these, and no focal lengths, is of an uncalibrated camera.
 OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
 
+# A calibration may be for another size of the same picture, with sides this much alike.
+ASPECT_TOLERANCE = 0.01
+
 
 @dataclass(frozen=True)
 class CameraIntrinsics:
@@ -227,6 +230,33 @@ class CameraIntrinsics:
                 f'the calibration is incomplete or malformed: {error!r}'
             ) from error
         return cls(*size, fx, fy, cx, cy, model, distortion)
+
+
+def intrinsics_for(
+    calibration: CameraIntrinsics | None, width: int, height: int, orientation: int = 1
+) -> CameraIntrinsics | None:
+    """
+    Fit a calibration to an image; binned and scaled images keep their edges.
+
+    It is of the image as the camera stored it, or, where only that fits, of the upright one.
+
+    :param calibration: of another image size, or None.
+    :param width: of the upright image, pixels.
+    :param height: of the upright image, pixels.
+    :param orientation: of the image as it was stored, as EXIF counts them.
+    :raises CalibrationError: when the aspect ratio differs: the image was cropped or rotated.
+    """
+    if calibration is None:
+        return None
+    for camera in (calibration.turned(orientation), calibration):
+        if (camera.width, camera.height) == (width, height):
+            return camera
+        if abs(width * camera.height / (height * camera.width) - 1) <= ASPECT_TOLERANCE:
+            return camera.resized(width, height)
+    raise CalibrationError(
+        f'the calibration is for {calibration.width}x{calibration.height}, the image is '
+        f'{width}x{height}: set a matching one with --intrinsics, or use --no-intrinsics'
+    )
 
 
 def known_distortion(model: str, coefficients: Sequence[float]) -> tuple[str, tuple[float, ...]]:

@@ -191,6 +191,23 @@ def changed(settings: Kind, given: dict[str, Any]) -> Kind:
     return type(settings)(**new)
 
 
+def named(settings: Kind, given: dict[str, Any]) -> tuple[Kind, dict[str, Any]]:
+    """
+    Return settings with other values, and what is left: names of other settings.
+
+    :param given: by names without dots, as in options: voxel_size, occupancy_range.
+    :raises SettingsError: when a value is wrong.
+    """
+    full = {
+        room.flat_name(field): room.full_name(field)
+        for room in rooms(type(settings))
+        for field in own_knobs(room)
+    }
+    chosen = {full[name]: value for name, value in given.items() if name in full}
+    left = {name: value for name, value in given.items() if name not in full}
+    return changed(settings, chosen), left
+
+
 @dataclass(frozen=True)
 class ModelSettings(Checked):
     """How the network is loaded and how its state is written."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import (
+    invert,
     quaternion_from_rotation,
     rotation_from_quaternion,
     transform,
@@ -61,6 +63,24 @@ class Trajectory:
     stamps_ns: NDArray[np.int64]
     poses: Array
     left_out: str = ''
+
+    def __len__(self) -> int:
+        """Return the number of poses."""
+        return len(self.stamps_ns)
+
+    def save(self, path: str | Path, form: str = 'tum') -> None:
+        """
+        Write a file.
+
+        :param path: its folder exists.
+        :param form: tum, or kitti: 12 numbers a line, in the frame of the first pose, no times.
+        :raises TrajectoryError: when the format is neither.
+        :raises OutputError: when it cannot be written.
+        """
+        if form not in WRITERS:
+            raise TrajectoryError(f'the format {form!r} is not one of {", ".join(WRITERS)}')
+        with atomic_file(Path(path)) as file:
+            WRITERS[form](file, self)
 
 
 def nanoseconds(seconds: str) -> int:
@@ -252,3 +272,25 @@ def write_trajectory(
     for stamp_ns, row in zip(trajectory.stamps_ns.tolist(), rows.tolist()):
         numbers = ' '.join(f'{value:.9f}' for value in row)
         file.write(f'{seconds_text(stamp_ns)} {numbers}\n'.encode())
+
+
+def write_kitti(file: IO[bytes], trajectory: Trajectory) -> None:
+    """
+    Write a trajectory as KITTI does: the first three rows of each pose in a line, no times.
+
+    The poses of KITTI are those of the camera in the frame of the first camera.
+
+    :param file: open for binary writing.
+    :param trajectory: N poses, N may be 0.
+    """
+    if not len(trajectory):
+        return
+    relative = invert(trajectory.poses[0]) @ trajectory.poses
+    for row in relative[:, :3].reshape(-1, 12).tolist():
+        file.write((' '.join(f'{value:.9e}' for value in row) + '\n').encode())
+
+
+WRITERS: dict[str, Callable[[IO[bytes], Trajectory], None]] = {
+    'tum': write_trajectory,
+    'kitti': write_kitti,
+}

@@ -19,7 +19,7 @@ import torch
 
 from ttt3r_ros import atomic
 from ttt3r_ros.inputs import image_folder
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, intrinsics_for
 from ttt3r_ros.mapping.occupancy import UNKNOWN
 from ttt3r_ros.mapping.occupancy_files import read_occupancy
 from ttt3r_ros.model import Architecture, Network
@@ -27,7 +27,6 @@ from ttt3r_ros.model.checkpoint import save_checkpoint
 from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.main import main
-from ttt3r_ros.tools.mapping_run import intrinsics_for
 from ttt3r_ros.trajectory import read_trajectory
 
 CASES = Path(__file__).parents[1] / 'cases'
@@ -350,7 +349,7 @@ def test_an_impossible_value_is_a_wrong_use(images, tmp_path, options):
 def test_an_output_that_cannot_be_written_is_told_before_the_network_loads(
     images, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(mapping_run, 'load_predictor', None)
+    monkeypatch.setattr(mapping_run, 'ImageMapper', None)
     (tmp_path / 'file').write_text('in the way')
 
     assert run_map(images, tmp_path / 'file' / 'out') == 1

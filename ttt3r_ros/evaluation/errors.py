@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import invert, rotation_angle, transform
+from ttt3r_ros.trajectory import Trajectory
+from ttt3r_ros.units import NANOSECONDS
 
 ALIGNMENTS = ('sim3', 'se3', 'none')
+
+# Largest difference of two stamps of the same image, by default.
+MAX_DIFFERENCE_NS = NANOSECONDS // 50
 
 # A path whose spread is below this, metres, has no scale and no direction.
 NO_MOTION = 1e-6
@@ -193,6 +198,27 @@ def evaluate_trajectory(
         estimate_path=path_length(estimate),
         truth_path=path_length(truth),
     )
+
+
+def errors_of(
+    estimate: Trajectory,
+    truth: Trajectory,
+    alignment: str = 'se3',
+    delta: int = 1,
+    max_difference_ns: int = MAX_DIFFERENCE_NS,
+) -> TrajectoryErrors:
+    """
+    Compute the errors of a trajectory, at the times that it shares with the truth.
+
+    :param estimate: world_T_camera, in any world.
+    :param truth: world_T_camera.
+    :param alignment: one of ALIGNMENTS.
+    :param delta: frames between the two poses of a pair, at least 1.
+    :param max_difference_ns: largest difference of matched stamps, nanoseconds.
+    :raises EvaluationError: when there are too few poses or no motion to align.
+    """
+    mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
+    return evaluate_trajectory(estimate.poses[mine], truth.poses[theirs], alignment, delta)
 
 
 def position_error(estimate: Array, truth: Array) -> float:

@@ -13,6 +13,7 @@ from ttt3r_ros.home import expanded
 from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
+from ttt3r_ros.mapping.voxels import VoxelCloud
 
 EXPORTS = {'.ply': write_ply, '.pcd': write_pcd}
 
@@ -81,9 +82,20 @@ def export(mapper: Mapper, path: Path) -> str:
     :returns: what was written, for the user.
     :raises UserError: why nothing was written; a file that was there stays as it was.
     """
+    return write_cloud(path, mapper.map.voxels.points(), 'export_file')
+
+
+def write_cloud(path: Path, cloud: VoxelCloud, what: str = 'a cloud') -> str:
+    """
+    Write the points of a map, in the format of the suffix.
+
+    :param path: its folder is made.
+    :param what: name of the path in messages.
+    :returns: what was written, for the user.
+    :raises UserError: why nothing was written; a file that was there stays as it was.
+    """
     if path.suffix.lower() not in EXPORTS:
-        raise PathError(f'export_file must end in {" or ".join(EXPORTS)}, not {path.name!r}')
-    cloud = mapper.map.voxels.points()
+        raise PathError(f'{what} must end in {" or ".join(EXPORTS)}, not {path.name!r}')
     if not len(cloud.points):
         raise EmptyMap(f'the map is empty: {path} is not written')
     _make_folder(path)

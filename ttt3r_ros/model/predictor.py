@@ -81,7 +81,7 @@ class Predictor:
         checkpoint: CheckpointInfo | None = None,
         *,
         device: torch.device = torch.device('cpu'),
-        rule: UpdateRule = update_rule('ttt3r'),
+        rule: UpdateRule | None = None,
         recorder: StepRecorder | None = None,
         compiled: WholeStep | None = None,
     ) -> None:
@@ -90,11 +90,12 @@ class Predictor:
 
         :param network: on `device`, in its precision.
         :param checkpoint: origin of the weights, None for random ones.
+        :param rule: of the state; None: the default one, with the gain of the checkpoint.
         :param recorder: records a step, to be replayed; None: run its operations one by one.
         :param compiled: the step of this network and rule in another runtime, instead.
         """
         self._network = network.eval()
-        self._rule = rule
+        self._rule = chosen_rule(ModelSettings(), checkpoint) if rule is None else rule
         self._whole_step = compiled
         if recorder is not None:
             self._whole_step = RecordedStep(self._step, recorder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import metadata
 import json
 import math
@@ -39,9 +39,10 @@ from ttt3r_ros.inputs.source import (
     NONE_GIVEN,
     TimeJump,
 )
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.cloud_files import write_ply
+from ttt3r_ros.mapping.image_mapper import ImageMapper
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy_files import (
     DESCRIPTION,
@@ -49,14 +50,11 @@ from ttt3r_ros.mapping.occupancy_files import (
     write_description,
     write_picture,
 )
-from ttt3r_ros.model.memory_need import expected_memory
-from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.run_record import RunRecord
 from ttt3r_ros.tools.stop import StopRequest
-from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.trajectory import write_trajectory
 from ttt3r_ros.units import NANOSECONDS
 
@@ -65,9 +63,6 @@ MOST_EXPLANATIONS = 20
 
 # So many images are decoded before they are needed.
 IMAGES_AHEAD = 2
-
-# A calibration may be for another size of the same picture, with sides this much alike.
-ASPECT_TOLERANCE = 0.01
 
 
 class MappingRun:
@@ -88,18 +83,11 @@ class MappingRun:
         :param calibration: of all images, or None.
         :param calibration_note: where it comes from, or why there is none; for people.
         """
-        self._calibration = calibration
         self._calibration_note = calibration_note
-        self._used: CameraIntrinsics | None = None  # by the newest image
-        need = expected_memory(model_settings)
-        if not need.fits:
-            print(f'warning: {need}', file=sys.stderr)
-        self._predictor = load_predictor(model_settings)
-        scale = chosen_gain_scale(model_settings, self._predictor.checkpoint)
-        self._model_settings = replace(model_settings, gain_scale=scale)
-        if self._predictor.checkpoint_note:
-            print(f'note: {self._predictor.checkpoint_note}', file=sys.stderr)
-        self._mapper = Mapper(self._predictor, mapping_settings)
+        self._images = ImageMapper(model_settings, mapping_settings, calibration)
+        self._mapper, self._predictor = self._images.mapper, self._images.predictor
+        for note in self._images.notes:
+            print(note, file=sys.stderr)
         self._record = RunRecord()
         self._start_pose: Array | None = None
         self._odometry = ''
@@ -199,19 +187,16 @@ class MappingRun:
             self._skip(item.reason, item.count)
             return
         began = time.perf_counter()
-        height, width = item.rgb.shape[:2]
+        if self._start_pose is not None and not len(self._record):
+            # The base of a camera alone is its optical frame.
+            alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY
+            self._mapper.place_base(self._start_pose @ alone)
         try:
-            intrinsics = intrinsics_for(self._calibration, width, height, item.orientation)
-            located = self._mapper.observe(self._observation(item, intrinsics))
-            self._used = intrinsics
-            self._mapper.integrate()
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f'{self._predictor.device} has not enough memory for this network: use a smaller '
-                '--checkpoint, --precision int8 or --device cpu'
-            ) from error
+            located = self._images.map(
+                item.rgb, item.stamp_ns, item.orientation, item.base_T_camera, item.odom_T_base
+            )
         except UserError as error:
-            if isinstance(error, CalibrationError) and not len(self._record):
+            if self._images.is_fatal(error):
                 raise
             self._skip(f'image {item.index}: {error}')
             return
@@ -241,15 +226,6 @@ class MappingRun:
         self._mapper.reset()
         self.begin(self._saved, self._follow_only, self._start_pose)
 
-    def _observation(self, item: InputFrame, intrinsics: CameraIntrinsics | None) -> Observation:
-        if self._start_pose is not None and not len(self._record):
-            # The base of a camera alone is its optical frame.
-            alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY
-            self._mapper.place_base(self._start_pose @ alone)
-        return Observation(
-            item.rgb, item.stamp_ns, intrinsics, item.base_T_camera, item.odom_T_base
-        )
-
     def _skip(self, reason: str, count: int = 1) -> None:
         self._skipped += count
         self._explanations += 1
@@ -258,6 +234,11 @@ class MappingRun:
             tqdm.write(f'skipped: {reason}', file=sys.stderr)
         if self._explanations == MOST_EXPLANATIONS:
             tqdm.write('further skipped frames are only counted', file=sys.stderr)
+
+    @property
+    def mapper(self) -> Mapper:
+        """Return the mapper with map and path."""
+        return self._mapper
 
     @property
     def failed(self) -> bool:
@@ -340,17 +321,17 @@ class MappingRun:
             'voxels': len(self._mapper.map.voxels),
             'odometry': self._odometry,
             'focal_px': record.focal_px(),
-            'focal_from': 'estimate' if self._calibration is None else 'calibration',
+            'focal_from': 'estimate' if self._images.calibration is None else 'calibration',
             'calibration': self._calibration_note,
-            'intrinsics': None if self._used is None else self._used.to_record(),
+            'intrinsics': None if self._images.used is None else self._images.used.to_record(),
             'checkpoint': {
                 'name': self._predictor.checkpoint_name,
                 'sha256': self._predictor.checkpoint_sha256,
             },
             'device': str(self._predictor.device),
-            'update_rule': self._model_settings.update_rule,
+            'update_rule': self._images.model_settings.update_rule,
             'settings': {
-                'model': asdict(self._model_settings),
+                'model': asdict(self._images.model_settings),
                 **asdict(self._mapper.settings),
             },
             'versions': versions(),
@@ -391,33 +372,6 @@ def _read(
     with closing(ReadAhead(in_order(frames), IMAGES_AHEAD)) as ahead:
         while (item := ahead.next()) is not None:
             yield item
-
-
-def intrinsics_for(
-    calibration: CameraIntrinsics | None, width: int, height: int, orientation: int = 1
-) -> CameraIntrinsics | None:
-    """
-    Fit a calibration to an image; binned and scaled images keep their edges.
-
-    It is of the image as the camera stored it, or, where only that fits, of the upright one.
-
-    :param calibration: of another image size, or None.
-    :param width: of the upright image, pixels.
-    :param height: of the upright image, pixels.
-    :param orientation: of the image as it was stored, as EXIF counts them.
-    :raises CalibrationError: when the aspect ratio differs: the image was cropped or rotated.
-    """
-    if calibration is None:
-        return None
-    for camera in (calibration.turned(orientation), calibration):
-        if (camera.width, camera.height) == (width, height):
-            return camera
-        if abs(width * camera.height / (height * camera.width) - 1) <= ASPECT_TOLERANCE:
-            return camera.resized(width, height)
-    raise CalibrationError(
-        f'the calibration is for {calibration.width}x{calibration.height}, the image is '
-        f'{width}x{height}: set a matching one with --intrinsics, or use --no-intrinsics'
-    )
 
 
 def versions() -> dict[str, str]:
