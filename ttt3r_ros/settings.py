@@ -279,6 +279,17 @@ class TrackingSettings(Checked):
         'else 1, fixed is always 1, free always applies the estimate.',
         choices=('auto', 'fixed', 'free'),
     )
+    front_end: str = knob(
+        'features',
+        'What the pose of an image follows from: features with the depth of the network, key '
+        'frames and loops; or the network alone, as in the published demo.',
+        choices=('features', 'network'),
+    )
+    guard: bool = knob(
+        True,
+        'Refuse images that show nothing, frozen images and impossible motion; false maps all '
+        'images.',
+    )
     max_speed: float = knob(
         20.0,
         'Speed of the camera above which an image is refused as an error of the network.',
@@ -419,6 +430,16 @@ class MappingSettings(Checked):
     occupancy: OccupancySettings = dataclasses.field(default_factory=OccupancySettings)
     camera: CameraSettings = dataclasses.field(default_factory=CameraSettings)
     odometry: OdometrySettings = dataclasses.field(default_factory=OdometrySettings)
+
+
+# Switches everything off that the published demo does not have, so that its network and update
+# rule are left.
+AS_PUBLISHED: dict[str, Any] = {
+    'model.gain_scale': 1.0,
+    'tracking.reset_interval': 0,
+    'tracking.front_end': 'network',
+    'tracking.guard': False,
+}
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def seconds_text(stamp_ns: int) -> str:
     return f'{sign}{abs(stamp_ns) // NANOSECONDS}.{abs(stamp_ns) % NANOSECONDS:09d}'
 
 
-def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajectory:
+def read_trajectory(path: str | Path, folder_file: str = 'trajectory.txt') -> Trajectory:
     """
     Read a trajectory in the format of TUM or EuRoC, sorted by time.
 
@@ -157,6 +157,7 @@ def read_trajectory(path: Path, folder_file: str = 'trajectory.txt') -> Trajecto
     :raises TrajectoryError: naming the file, and the line that is wrong or the format that is
         not read.
     """
+    path = Path(path)
     path = path / folder_file if path.is_dir() else path
     text = _text(path)
     try:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 from ttt3r_ros.inputs.calibration_files import read_intrinsics
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.settings import (
+    changed,
     MappingSettings,
     ModelSettings,
     named,
@@ -22,16 +24,19 @@ from ttt3r_ros.settings import (
 Setting = str | float | bool
 
 
-def chosen_settings(given: dict[str, Setting]) -> tuple[ModelSettings, MappingSettings]:
+def chosen_settings(
+    given: dict[str, Setting], before: dict[str, Any] | None = None
+) -> tuple[ModelSettings, MappingSettings]:
     """
     Return the settings of the network and of the mapper.
 
     :param given: by the name of the option of `ttt3r map`, such as voxel_size; the others have
         their defaults, with the values that the checkpoint advises.
+    :param before: what they have where nothing is given, by full name.
     :raises SettingsError: when a name is unknown or a value wrong.
     """
-    model, left = named(ModelSettings(), dict(given))
-    mapping, left = named(MappingSettings(), left)
+    model, left = named(changed(ModelSettings(), before or {}), dict(given))
+    mapping, left = named(changed(MappingSettings(), before or {}), left)
     if left:
         raise SettingsError(_unknown(next(iter(left))))
     return model, mapping

@@ -15,9 +15,10 @@ from ttt3r_ros.api.cloud import Cloud
 from ttt3r_ros.atomic import output_folder
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import errors_of, TrajectoryErrors
-from ttt3r_ros.inputs.odometry import AUTO, OdometryChoice
+from ttt3r_ros.inputs.odometry import AUTO, NONE, OdometryChoice
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.settings import AS_PUBLISHED
 from ttt3r_ros.tools.map import refuse_output
 from ttt3r_ros.tools.mapping_run import MappingRun
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
@@ -125,6 +126,7 @@ def map_images(
     frame_step: int = 1,
     max_frames: int | None = None,
     odometry: str = AUTO,
+    as_published: bool = False,
     **settings: Setting,
 ) -> Run:
     """
@@ -141,15 +143,19 @@ def map_images(
     :param frame_step: read every frame_step-th image.
     :param max_frames: stop after so many mapped images.
     :param odometry: auto: that of the input; none; or a topic of a bag.
+    :param as_published: switch everything off that the published demo does not have, but what
+        is given here.
     :param settings: by the name of their option, such as checkpoint='512', voxel_size=0.02.
     :raises UserError: when the input, a setting or the checkpoint cannot be used.
     """
-    model, mapping = chosen_settings(settings)
+    model, mapping = chosen_settings(settings, AS_PUBLISHED if as_published else {})
     calibration = chosen_intrinsics(intrinsics)
+    own_intrinsics = calibration is None and not as_published
+    odometry = NONE if as_published and odometry == AUTO else odometry
     temporary = TemporaryDirectory(prefix='ttt3r_ros_') if output is None else None
     folder = Path(temporary.name) if temporary else Path(str(output))
     refuse_output(str(source), folder)
-    images = open_source(str(source), topic, fps, calibration is None, OdometryChoice(odometry))
+    images = open_source(str(source), topic, fps, own_intrinsics, OdometryChoice(odometry))
     note = images.calibration if calibration is None else 'given by the caller'
     used = images.intrinsics if calibration is None else calibration
     with output_folder(folder), stop_on_signal() as stop:

@@ -22,7 +22,7 @@ from ttt3r_ros.inputs.yaml_text import read_yaml, YamlError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
 
-def read_intrinsics(path: Path) -> CameraIntrinsics:
+def read_intrinsics(path: str | Path) -> CameraIntrinsics:
     """
     Read a camera.json, or a calibration of another program that `calibration_formats` knows.
 
@@ -30,6 +30,7 @@ def read_intrinsics(path: Path) -> CameraIntrinsics:
     :raises NotCalibrated: when the file states that the intrinsics are unknown, or all zero.
     :raises CalibrationError: when it cannot be read or misses something.
     """
+    path = Path(path)
     text = _read_text(path)
     try:
         return read_colmap(text) if is_colmap(text) else read_record(_parse(path, text))

@@ -17,7 +17,7 @@ from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tracking.guard import Guard
+from ttt3r_ros.tracking.guard import Guard, OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import Segment
 from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
@@ -37,7 +37,7 @@ class Mapper:
         self,
         predictor: FramePredictor,
         settings: MappingSettings,
-        guard: type[Guard] = Guard,
+        guard: type[Guard] | None = None,
         executor: Executor | None = None,
     ) -> None:
         """
@@ -45,14 +45,14 @@ class Mapper:
 
         :param predictor: the network.
         :param settings: values left to the network are taken from its checkpoint.
-        :param guard: decides which images and predictions are refused.
+        :param guard: decides which images and predictions are refused; None: as the settings say.
         :param executor: adds key frames to the graph, one after the other; None: `integrate` does.
         :raises CheckpointError: when those of the checkpoint are invalid.
         """
         self.predictor = predictor
         tracking = predictor.advise(settings.tracking)
         self._settings = settings = replace(settings, tracking=tracking)
-        self._guard = guard(tracking)
+        self._guard = (guard or (Guard if tracking.guard else OpenGuard))(tracking)
         self._tracker = Tracker(predictor, tracking)
         self._back_end = BackEnd(settings.odometry, executor or AtOnce())
         self._map = WorldMap(settings)

@@ -18,6 +18,7 @@ from ttt3r_ros.inputs.odometry import AUTO, OdometryChoice
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
+from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal
 
 EXAMPLES = """examples:
@@ -119,6 +120,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='localize the camera in the loaded map, which is not changed',
     )
     parser.add_argument(
+        '--as-published',
+        action='store_true',
+        help='switch everything off that the published demo does not have: segments, features, '
+        'key frames and loops, the guard, calibration and odometry; other options stay as given',
+    )
+    parser.add_argument(
         '--depth',
         action='store_true',
         help='write depth/NNNNNN.png too: 16 bit, millimetres, at the size of the images '
@@ -135,6 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
     :param arguments: the parsed options.
     :returns: 0, 1 when a file could not be written, or 130 when Ctrl-C cut a recording short.
     """
+    if arguments.as_published:
+        switch_off(arguments)
     model_settings = read_settings(arguments, ModelSettings)
     mapping_settings = read_settings(arguments, MappingSettings)
     own_intrinsics = not (arguments.no_intrinsics or arguments.intrinsics)

@@ -53,6 +53,7 @@ from ttt3r_ros.mapping.occupancy_files import (
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.preview import draw_preview
+from ttt3r_ros.tools.published import beyond_published
 from ttt3r_ros.tools.run_record import RunRecord
 from ttt3r_ros.tools.stop import StopRequest
 from ttt3r_ros.trajectory import write_trajectory
@@ -150,7 +151,10 @@ class MappingRun:
         total = None if source.length is None else math.ceil(source.length / step)
         if most_frames is not None:
             total = most_frames if total is None else min(total, most_frames)
-        for note in (f'calibration: {self._calibration_note}', *source.notes):
+        beyond = beyond_published(
+            self._mapper.settings, self._images.calibration is not None, source.odometry
+        )
+        for note in (f'calibration: {self._calibration_note}', *source.notes, beyond):
             print(note, file=sys.stderr)
         self._began = time.perf_counter()
         progress = tqdm(

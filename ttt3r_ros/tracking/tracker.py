@@ -18,8 +18,8 @@ from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import steady_focal
 from ttt3r_ros.tracking.followed import FollowState, Seen
-from ttt3r_ros.tracking.following import conclude, trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+from ttt3r_ros.tracking.front_end import FRONT_ENDS
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
 from ttt3r_ros.tracking.undistort import lens_of
@@ -105,6 +105,7 @@ class Tracker:
         """
         self._predictor = predictor
         self._settings = settings
+        self._front_end = FRONT_ENDS[settings.front_end]
         self.reset()
 
     @property
@@ -133,7 +134,7 @@ class Tracker:
         lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
         image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
 
-        found = trace(image, seen.odom_T_camera, self._state.following)
+        found = self._front_end.trace(image, seen.odom_T_camera, self._state.following)
         moved = write and not found.still
         state = self._in_due_segment(self._state) if moved else self._state
         prediction, network = self._predict(image, state.network, write=moved)
@@ -156,7 +157,9 @@ class Tracker:
             seen.odom_T_camera,
             seen.base_T_camera,
         )
-        followed, following = conclude(known, found, state.following, state.first_key)
+        followed, following = self._front_end.conclude(
+            known, found, state.following, state.first_key
+        )
         scale = place.scale * followed.depth_scale
         frame = TrackedFrame(
             state.frames,
