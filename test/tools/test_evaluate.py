@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -41,8 +42,12 @@ def test_evaluate_prints_the_errors_and_writes_them_with_a_plot(paths, tmp_path,
     printed = capsys.readouterr().out
     assert '4 matched of 4' in printed
     assert 'scale 2.0000' in printed
+    assert 'doubt: the estimate is 2 times too small' in printed
     record = json.loads(numbers.read_text())
-    assert record['ate_m']['rmse'] < 1e-9
+    assert record['align'] == 'se3'
+    assert record['ate_m']['rmse'] == pytest.approx(record['static_ate_m'] / 2, abs=1e-9)
+    assert record['sim3']['scale'] == pytest.approx(2.0, abs=1e-9)
+    assert record['sim3']['ate_m']['rmse'] < 1e-9
     assert record['path_groundtruth_m'] == pytest.approx(4 + 5**0.5, abs=1e-9)
     assert cv2.imread(str(plot)).shape[1] > 800
 
@@ -99,3 +104,25 @@ def test_depth_of_an_unknown_unit_is_refused(paths, tmp_path, capsys):
 def test_a_plot_into_a_missing_folder_is_refused_and_nothing_is_left(paths, tmp_path, capsys):
     assert main(['evaluate', *map(str, paths), '--plot', str(tmp_path / 'no' / 'a.png')]) == 1
     assert 'cannot write' in capsys.readouterr().err
+
+
+def test_several_estimates_are_told_apart_in_numbers_and_plot(paths, tmp_path, capsys):
+    estimate, truth = paths
+    other = tmp_path / 'other'
+    other.mkdir()
+    shutil.copy(truth / 'groundtruth.txt', other / 'trajectory.txt')
+    numbers, plot = tmp_path / 'errors.json', tmp_path / 'errors.svg'
+
+    options = ['--json', str(numbers), '--plot', str(plot)]
+    assert main(['evaluate', str(estimate), str(other), str(truth), *options]) == 0
+
+    assert '== estimate' in capsys.readouterr().out
+    ours, theirs = json.loads(numbers.read_text())['estimates']
+    assert (ours['name'], theirs['name']) == ('estimate', 'other')
+    assert theirs['ate_m']['rmse'] < 1e-9 < ours['ate_m']['rmse']
+    assert plot.read_text().startswith('<?xml')
+
+
+def test_a_plot_of_an_unknown_format_is_refused(paths, tmp_path, capsys):
+    assert main(['evaluate', *map(str, paths), '--plot', str(tmp_path / 'a.bmp')]) == 1
+    assert '.png, .svg, .pdf' in capsys.readouterr().err

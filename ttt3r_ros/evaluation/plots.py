@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plots of an estimated and a true path, and of the error over time."""
+"""Plots of estimated and true paths, and of their errors over time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import IO
 
 from matplotlib.axes import Axes
@@ -12,44 +13,74 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy as np
 
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.evaluation.comparison import Compared
 from ttt3r_ros.evaluation.errors import TrajectoryErrors
 from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.units import NANOSECONDS
 
 TRUTH, ESTIMATE = '#404040', '#d1495b'
+# Told apart also by those who see no red and green (Okabe and Ito).
+COLORS = ('#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c6d31')
+STATIC = 'camera that never moves'
 
 
-def draw_errors(file: IO[bytes], errors: TrajectoryErrors, truth: Trajectory) -> None:
+def draw_estimates(file: IO[bytes], estimates: Sequence[Compared], form: str = 'png') -> None:
     """
-    Plot both paths in the plane of the most motion, and the position error over time.
+    Plot all paths in the plane of the most motion, and their errors over time.
 
-    :param file: open for binary writing; gets a PNG.
-    :param errors: of the estimate.
-    :param truth: the N poses of the comparison.
+    The legend has the numbers; a camera that never moves is what an estimate must be better than.
+
+    :param file: open for binary writing.
+    :param estimates: at least one; the truth is that of the first.
+    :param form: png, svg or pdf.
     """
-    figure = Figure(figsize=(11, 5), dpi=110, layout='constrained')
+    figure = Figure(figsize=(12, 6.2), dpi=110, layout='constrained')
     FigureCanvasAgg(figure)
     path_axes, error_axes = figure.subplots(1, 2)
-
-    true_positions = truth.poses[:, :3, 3]
-    positions = errors.aligned[:, :3, 3]
-    across, up = sorted(np.argsort(np.ptp(true_positions, axis=0), kind='stable')[1:])
-    path_axes.plot(true_positions[:, across], true_positions[:, up], color=TRUTH, lw=2.2)
-    path_axes.plot(positions[:, across], positions[:, up], color=ESTIMATE, lw=1.4)
-    path_axes.plot(*true_positions[0, [across, up]], 'o', color=TRUTH, ms=6)
-    path_axes.legend(['ground truth', 'estimate', 'start'], frameon=False)
+    first = estimates[0]
+    across, up = plane_of(first.truth)
+    true = first.truth[:, :3, 3]
+    path_axes.plot(true[:, across], true[:, up], color=TRUTH, lw=3, alpha=0.6)
+    path_axes.plot(*true[0, [across, up]], 'o', color=TRUTH, ms=7)
+    begin = min(int(one.stamps_ns[0]) for one in estimates)
+    for one, color in zip(estimates, colors(len(estimates))):
+        positions = one.errors.aligned[:, :3, 3]
+        path_axes.plot(positions[:, across], positions[:, up], color=color, lw=1.4)
+        seconds = (one.stamps_ns - begin) / NANOSECONDS
+        error_axes.plot(seconds, one.errors.position_errors, color=color, lw=1.4)
+    error_axes.axhline(first.static, color=TRUTH, ls=':', lw=1.5)
     path_axes.set(
         xlabel=f'{"xyz"[across]} [m]',
         ylabel=f'{"xyz"[up]} [m]',
-        title=f'Path, {errors.truth_path:.1f} m (scale {errors.alignment.scale:.3f})',
+        title=f'true path (grey, from the dot), {first.errors.truth_path:.1f} m',
     )
     path_axes.axis('equal')
-
-    draw_position_errors(error_axes, errors, truth)
+    error_axes.set(xlabel='time [s]', ylabel='position error [m]', ylim=(0, None))
+    error_axes.set_title('position error after alignment')
     for axes in (path_axes, error_axes):
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
-    figure.savefig(file, format='png')
+    names = [*(one.legend() for one in estimates), f'{STATIC}: ATE {first.static:.3f} m']
+    lines = error_axes.get_lines()
+    figure.legend(lines, names, loc='outside lower center', ncols=2, frameon=False)
+    figure.savefig(file, format=form)
+
+
+def plane_of(poses: Array) -> tuple[int, int]:
+    """
+    Return the two axes along which a path extends most, in their order.
+
+    :param poses: (N, 4, 4).
+    """
+    extent = np.ptp(poses[:, :3, 3], axis=0)
+    across, up = sorted(np.argsort(extent, kind='stable')[1:].tolist())
+    return across, up
+
+
+def colors(count: int) -> list[str]:
+    """Return a colour for each of so many estimates; there are seven, then they begin again."""
+    return [COLORS[number % len(COLORS)] for number in range(count)]
 
 
 def draw_position_errors(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None:

@@ -12,32 +12,29 @@ from pathlib import Path
 import sys
 from typing import Any
 
-import cv2
-import numpy as np
-
-from ttt3r_ros.arrays import Array32
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.evaluation.errors import (
-    ALIGNMENTS,
-    associate,
-    depth_errors,
-    DepthErrors,
-    evaluate_trajectory,
-    EvaluationError,
-    median_scale,
-    TrajectoryErrors,
-)
+from ttt3r_ros.evaluation.comparison import compare, Compared
+from ttt3r_ros.evaluation.depth_folders import compare_folders
+from ttt3r_ros.evaluation.errors import ALIGNMENTS, DepthErrors, EvaluationError, Statistics
 from ttt3r_ros.tools.options import positive_float, positive_int
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 from ttt3r_ros.units import NANOSECONDS
 
 EXAMPLES = """examples:
   ttt3r evaluate out/trajectory.txt sequence/groundtruth.txt
-  ttt3r evaluate out sequence --align se3 --plot errors.png
+  ttt3r evaluate out_cut3r out_ttt3r sequence --plot errors.png     two estimates in one plot
   ttt3r evaluate out sequence --depth-estimate out/depth --depth-groundtruth sequence/depth
 
 prints ATE (position after alignment), RPE (motion over --delta frames) and, with depth, AbsRel
-and the fraction of pixels within 25 %, without alignment and after one scale for all images."""
+and the fraction of pixels within 25 %, without alignment and after one scale for all images.
+
+The alignment is SE(3), because the map is metric: its scale is part of the error. Sim(3) is
+beside it, and the ATE of a camera that never moves. Lines that begin with `doubt:` say when the
+numbers mean nothing: a scale far from 1, an estimate no better than standing still, few matches,
+rotations in another frame or another order of columns."""
+
+FORMS = ('png', 'svg', 'pdf')
+LABELS = {'se3': 'SE(3) [m]', 'sim3': 'Sim(3) [m]', 'none': 'raw [m]'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.epilog = EXAMPLES
     parser.add_argument(
-        'estimate', type=Path, help='trajectory in TUM format, or a folder with trajectory.txt'
+        'estimate',
+        type=Path,
+        nargs='+',
+        help='trajectories in TUM format, or folders with trajectory.txt',
     )
     parser.add_argument(
         'groundtruth', type=Path, help='trajectory in TUM format, or a folder with groundtruth.txt'
@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--align',
         choices=ALIGNMENTS,
-        default='sim3',
-        help='alignment of the estimate: rotation, translation and scale (sim3), without scale '
-        '(se3), or none (default: %(default)s)',
+        default='se3',
+        help='alignment of the estimate: rotation and translation (se3), with scale (sim3), or '
+        'none (default: %(default)s)',
     )
     parser.add_argument(
         '--delta',
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='PNG value of one metre (default: depth_scale_per_m of the camera.json there)',
         )
     parser.add_argument(
-        '--plot', type=Path, metavar='FILE.png', help='PNG file for a plot of paths and errors'
+        '--plot', type=Path, metavar='FILE', help='plot of paths and errors: PNG, SVG or PDF'
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
 
@@ -99,19 +99,22 @@ def run(arguments: argparse.Namespace) -> int:
     :param arguments: the parsed options.
     :returns: exit status 0.
     """
-    estimate = read_trajectory(arguments.estimate, 'trajectory.txt')
-    truth = read_trajectory(arguments.groundtruth, 'groundtruth.txt')
-    for path, read in ((arguments.estimate, estimate), (arguments.groundtruth, truth)):
-        if read.left_out:
-            print(f'{path}: {read.left_out}', file=sys.stderr)
-    max_difference_ns = round(arguments.max_difference * NANOSECONDS)
-    mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, max_difference_ns)
-    matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
-    errors = evaluate_trajectory(
-        estimate.poses[mine], matched.poses, arguments.align, arguments.delta
-    )
-    record = _record(errors, len(estimate.stamps_ns), len(mine), arguments.align)
-    _print_trajectory(record)
+    truth = _read(arguments.groundtruth, 'groundtruth.txt')
+    estimates = [
+        compare(
+            name,
+            _read(path, 'trajectory.txt'),
+            truth,
+            arguments.align,
+            arguments.delta,
+            round(arguments.max_difference * NANOSECONDS),
+        )
+        for name, path in zip(_names(arguments.estimate), arguments.estimate)
+    ]
+    for one in estimates:
+        _print_errors(one, arguments.align, len(estimates) > 1)
+    records = [one.record(arguments.align) for one in estimates]
+    record: dict[str, Any] = records[0] if len(records) == 1 else {'estimates': records}
     if arguments.depth_estimate or arguments.depth_groundtruth:
         metric, scaled, images = _compare_depth(arguments)
         record['depth'] = {'images': images, 'metric': asdict(metric), 'scaled': asdict(scaled)}
@@ -120,115 +123,76 @@ def run(arguments: argparse.Namespace) -> int:
         with atomic_file(arguments.json) as file:
             file.write((json.dumps(record, indent=2) + '\n').encode())
     if arguments.plot:
-        from ttt3r_ros.evaluation.plots import draw_errors
+        from ttt3r_ros.evaluation.plots import draw_estimates
 
         with atomic_file(arguments.plot) as file:
-            draw_errors(file, errors, matched)
+            draw_estimates(file, estimates, picture_form(arguments.plot))
     return 0
 
 
-def _record(errors: TrajectoryErrors, poses: int, matched: int, kind: str) -> dict[str, Any]:
-    return {
-        'poses': poses,
-        'matched': matched,
-        'align': kind,
-        'scale': errors.alignment.scale,
-        'ate_m': asdict(errors.ate),
-        'rpe_delta_frames': errors.delta,
-        'rpe_translation_m': asdict(errors.rpe_translation),
-        'rpe_rotation_deg': asdict(errors.rpe_rotation),
-        'path_estimate_m': errors.estimate_path,
-        'path_groundtruth_m': errors.truth_path,
-    }
+def picture_form(path: Path) -> str:
+    """
+    Return the format of a plot by its name.
+
+    :raises EvaluationError: when it is none of FORMS.
+    """
+    form = path.suffix.lower().removeprefix('.')
+    if form not in FORMS:
+        raise EvaluationError(f'--plot {path}: the name must end in .{", .".join(FORMS)}')
+    return form
 
 
-def _print_trajectory(record: dict[str, Any]) -> None:
-    print(f'poses            {record["matched"]} matched of {record["poses"]}')
-    print(f'alignment        {record["align"]}, scale {record["scale"]:.4f}')
-    print(
-        f'path             {record["path_estimate_m"]:.3f} m, '
-        f'ground truth {record["path_groundtruth_m"]:.3f} m'
-    )
+def _read(path: Path, file: str) -> Trajectory:
+    trajectory = read_trajectory(path, file)
+    if trajectory.left_out:
+        print(f'{path}: {trajectory.left_out}', file=sys.stderr)
+    return trajectory
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Return a name for each path: the last part of it that tells them apart."""
+    folders = [path.parent if path.name == 'trajectory.txt' else path for path in paths]
+    short = [folder.resolve().name for folder in folders]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+def _print_errors(one: Compared, alignment: str, named: bool) -> None:
+    errors, scaled = one.errors, one.scaled
+    if named:
+        print(f'== {one.name}')
+    print(f'poses            {len(one.truth)} matched of {one.poses}')
+    print(f'path             {errors.estimate_path:.3f} m, ground truth {errors.truth_path:.3f} m')
     print(f'{"":16} {"rmse":>9} {"mean":>9} {"median":>9} {"max":>9}')
-    delta = record['rpe_delta_frames']
-    rows = (
-        ('ATE', 'm', record['ate_m']),
-        (f'RPE/{delta}', 'm', record['rpe_translation_m']),
-        (f'RPE/{delta}', 'deg', record['rpe_rotation_deg']),
+    ate = {LABELS[alignment]: errors}
+    if scaled is not None and alignment != 'sim3':
+        ate[LABELS['sim3']] = scaled
+    for label, each in ate.items():
+        scale = f'   scale {each.alignment.scale:.4f}' if label == LABELS['sim3'] else ''
+        print(_row(f'ATE {label}', each.ate) + scale)
+    print(_row(f'RPE/{errors.delta} [m]', errors.rpe_translation))
+    print(_row(f'RPE/{errors.delta} [deg]', errors.rpe_rotation))
+    print(f'{"ATE, not moving":16} {one.static:9.4f}')
+    for doubt in one.doubts:
+        print(f'doubt: {doubt}')
+
+
+def _row(name: str, errors: Statistics) -> str:
+    numbers = errors.rmse, errors.mean, errors.median, errors.max
+    return f'{name:16} ' + ' '.join(f'{number:9.4f}' for number in numbers)
+
+
+def _compare_depth(arguments: argparse.Namespace) -> tuple[DepthErrors, DepthErrors, int]:
+    if not (arguments.depth_estimate and arguments.depth_groundtruth):
+        raise EvaluationError('depth needs both --depth-estimate and --depth-groundtruth')
+    return compare_folders(
+        arguments.depth_estimate,
+        arguments.depth_groundtruth,
+        arguments.depth_scale_estimate,
+        arguments.depth_scale_groundtruth,
     )
-    for name, unit, numbers in rows:
-        columns = ' '.join(f'{numbers[key]:9.4f}' for key in ('rmse', 'mean', 'median', 'max'))
-        print(f'{f"{name} [{unit}]":16} {columns}')
 
 
 def _print_depth(images: int, metric: DepthErrors, scaled: DepthErrors) -> None:
     print(f'depth            {images} images, {metric.pixels} pixels')
     for name, errors in (('metric', metric), (f'scaled by {scaled.scale:.4f}', scaled)):
         print(f'  {name:20} AbsRel {errors.abs_rel:.4f}   delta<1.25 {errors.delta_1_25:.4f}')
-
-
-def _compare_depth(arguments: argparse.Namespace) -> tuple[DepthErrors, DepthErrors, int]:
-    """Return the errors of all images of equal names, without and with one common scale."""
-    if not (arguments.depth_estimate and arguments.depth_groundtruth):
-        raise EvaluationError('depth needs both --depth-estimate and --depth-groundtruth')
-    estimates = _depth_files(arguments.depth_estimate)
-    truths = _depth_files(arguments.depth_groundtruth)
-    names = sorted(estimates.keys() & truths.keys())
-    if not names:
-        raise EvaluationError(
-            f'no PNG file of {arguments.depth_estimate} has the name of one of '
-            f'{arguments.depth_groundtruth}'
-        )
-    estimate_unit = arguments.depth_scale_estimate or _depth_scale(arguments.depth_estimate)
-    truth_unit = arguments.depth_scale_groundtruth or _depth_scale(arguments.depth_groundtruth)
-
-    def pair(name: str) -> tuple[Array32, Array32]:
-        return _read_depth(estimates[name], estimate_unit), _read_depth(truths[name], truth_unit)
-
-    scales = np.array([median_scale(*pair(name)) for name in names])
-    if np.isnan(scales).all():
-        raise EvaluationError('no pixel is known in both depth folders')
-    scale = float(np.nanmedian(scales))
-    metric = _mean_of([depth_errors(*pair(name)) for name in names])
-    scaled = _mean_of([depth_errors(*pair(name), scale=scale) for name in names])
-    return metric, scaled, len(names)
-
-
-def _mean_of(images: list[DepthErrors]) -> DepthErrors:
-    """Return the mean over images with known pixels, equally weighted, as is usual."""
-    known = [errors for errors in images if errors.pixels]
-    return DepthErrors(
-        float(np.mean([errors.abs_rel for errors in known])),
-        float(np.mean([errors.delta_1_25 for errors in known])),
-        known[0].scale,
-        sum(errors.pixels for errors in known),
-    )
-
-
-def _depth_files(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise EvaluationError(f'there is no folder {folder}')
-    return {path.stem: path for path in folder.glob('*.png')}
-
-
-def _depth_scale(folder: Path) -> float:
-    """Return the PNG value of one metre, from the camera.json in or beside a folder."""
-    for path in (folder / 'camera.json', folder.resolve().parent / 'camera.json'):
-        if path.is_file():
-            try:
-                return float(json.loads(path.read_text(encoding='utf-8'))['depth_scale_per_m'])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise EvaluationError(
-                    f'{path} has no usable depth_scale_per_m: {error!r}'
-                ) from error
-    raise EvaluationError(
-        f'the unit of the depth in {folder} is unknown: put a camera.json with '
-        'depth_scale_per_m there, or set --depth-scale-estimate / --depth-scale-groundtruth'
-    )
-
-
-def _read_depth(path: Path, per_metre: float) -> Array32:
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 2:
-        raise EvaluationError(f'{path} is no 16 bit depth image of one channel')
-    return np.asarray(pixels / np.float32(per_metre), dtype=np.float32)
