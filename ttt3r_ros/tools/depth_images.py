@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import json
 from pathlib import Path
 
@@ -26,15 +27,16 @@ class DepthFolder:
     failed: whether one could not be written; its user sets it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, only: Collection[str] | None = None) -> None:
         """
         Make the folder, with a camera.json that holds the unit; depth of another run goes.
 
         :param folder: its parent exists.
+        :param only: names without suffix of the images that are written; None: all.
         :raises OutputError: when it cannot be created.
         """
         self.failed = False
-        self._folder = folder
+        self._folder, self._only = folder, only
         try:
             folder.mkdir(exist_ok=True)
             for old in folder.glob('[0-9]' * 6 + '.png'):
@@ -52,8 +54,11 @@ class DepthFolder:
         :param depth: (h, w) metres along z, of the resized image.
         :param fit: between the original and the resized image.
         """
+        name = f'{index:06d}'
+        if self._only is not None and name not in self._only:
+            return
         encoded = cv2.imencode('.png', millimetres(original_size(depth, fit)))[1]
-        with atomic_file(self._folder / f'{index:06d}.png') as file:
+        with atomic_file(self._folder / f'{name}.png') as file:
             file.write(encoded.tobytes())
 
 

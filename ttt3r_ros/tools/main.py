@@ -17,6 +17,7 @@ from ttt3r_ros.tools.streams import lossy_streams
 # Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> int`.
 COMMANDS = {
     'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
+    'compare': 'map one recording with several update rules, side by side',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
     'demo': 'map a simulated robot, or a recording, live on ROS 2',
     'doctor': 'check a running system: missing images, unmarked obstacles',

@@ -68,6 +68,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='output folder, created if missing',
     )
+    odometry = add_reading(parser)
+    odometry.add_argument(
+        '--start-pose',
+        type=float,
+        nargs=3,
+        metavar=('X', 'Y', 'YAW'),
+        help='of the robot at the first image, metres and degrees in the map',
+    )
+    saved = parser.add_argument_group('saved maps')
+    saved.add_argument('--save-map', type=Path, metavar='FILE', help='written at the end')
+    saved.add_argument('--load-map', type=Path, metavar='FILE', help='map that is extended')
+    saved.add_argument(
+        '--localize',
+        action='store_true',
+        help='localize the camera in the loaded map, which is not changed',
+    )
+    parser.add_argument(
+        '--depth',
+        action='store_true',
+        help='write depth/NNNNNN.png too: 16 bit, millimetres, at the size of the images '
+        '(undistorted where the camera is calibrated)',
+    )
+    add_settings(parser, ModelSettings)
+    add_settings(parser, MappingSettings)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """
+    Add the options that say which images are read, with which calibration and odometry.
+
+    :param parser: parser of the command.
+    :returns: the group of the odometry.
+    """
     parser.add_argument('--topic', default='', help='topic of the images, where a bag has several')
     parser.add_argument(
         '--fps',
@@ -104,35 +137,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     odometry.add_argument(
         '--base-frame', default='base_link', metavar='FRAME', help='of the robot'
     )
-    odometry.add_argument(
-        '--start-pose',
-        type=float,
-        nargs=3,
-        metavar=('X', 'Y', 'YAW'),
-        help='of the robot at the first image, metres and degrees in the map',
-    )
-    saved = parser.add_argument_group('saved maps')
-    saved.add_argument('--save-map', type=Path, metavar='FILE', help='written at the end')
-    saved.add_argument('--load-map', type=Path, metavar='FILE', help='map that is extended')
-    saved.add_argument(
-        '--localize',
-        action='store_true',
-        help='localize the camera in the loaded map, which is not changed',
-    )
     parser.add_argument(
         '--as-published',
         action='store_true',
         help='switch everything off that the published demo does not have: segments, features, '
         'key frames and loops, the guard, calibration and odometry; other options stay as given',
     )
-    parser.add_argument(
-        '--depth',
-        action='store_true',
-        help='write depth/NNNNNN.png too: 16 bit, millimetres, at the size of the images '
-        '(undistorted where the camera is calibrated)',
-    )
-    add_settings(parser, ModelSettings)
-    add_settings(parser, MappingSettings)
+    return odometry
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -75,6 +75,7 @@ class MappingRun:
         mapping_settings: MappingSettings,
         calibration: CameraIntrinsics | None,
         calibration_note: str = NONE_GIVEN,
+        label: str = 'mapping',
     ) -> None:
         """
         Load the network.
@@ -83,8 +84,9 @@ class MappingRun:
         :param mapping_settings: of the mapper and the map.
         :param calibration: of all images, or None.
         :param calibration_note: where it comes from, or why there is none; for people.
+        :param label: of the progress bar.
         """
-        self._calibration_note = calibration_note
+        self._calibration_note, self._label = calibration_note, label
         self._images = ImageMapper(model_settings, mapping_settings, calibration)
         self._mapper, self._predictor = self._images.mapper, self._images.predictor
         for note in self._images.notes:
@@ -92,6 +94,7 @@ class MappingRun:
         self._record = RunRecord()
         self._start_pose: Array | None = None
         self._odometry = ''
+        self._beyond = ''
         self._saved: Path | None = None
         self._follow_only = False
         self._parts = 0
@@ -151,16 +154,16 @@ class MappingRun:
         total = None if source.length is None else math.ceil(source.length / step)
         if most_frames is not None:
             total = most_frames if total is None else min(total, most_frames)
-        beyond = beyond_published(
+        self._beyond = beyond_published(
             self._mapper.settings, self._images.calibration is not None, source.odometry
         )
-        for note in (f'calibration: {self._calibration_note}', *source.notes, beyond):
+        for note in (f'calibration: {self._calibration_note}', *source.notes, self._beyond):
             print(note, file=sys.stderr)
         self._began = time.perf_counter()
         progress = tqdm(
             total=total,
             unit='frame',
-            desc='mapping',
+            desc=self._label,
             dynamic_ncols=True,
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
         )
@@ -333,6 +336,7 @@ class MappingRun:
                 'sha256': self._predictor.checkpoint_sha256,
             },
             'device': str(self._predictor.device),
+            'beyond_published': self._beyond,
             'update_rule': self._images.model_settings.update_rule,
             'settings': {
                 'model': asdict(self._images.model_settings),
