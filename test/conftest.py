@@ -71,7 +71,9 @@ def located_frame():
         followed = Followed(10**9 + index, view, IDENTITY, np.eye(6), 'features', False, False, 9)
         fit = ImageFit.for_image(64, 48, 64, 16)
         camera = CameraIntrinsics(64, 48, focal_px, focal_px, 31.5, 23.5)
-        tracked = TrackedFrame(index, segment, seen, followed, 1.0, pointmap, fit, camera, 0.5)
+        tracked = TrackedFrame(
+            index, segment, seen, followed, 1.0, pointmap, fit, camera, np.full(4, 0.5, np.float32)
+        )
         belief = Belief(
             Similarity(IDENTITY), 0, None, {}, {}, {}, False, (), LoopCounts(), np.eye(6)
         )

@@ -84,7 +84,7 @@ class FreePredictor:
         points, confidence = _wall(rgb.shape[1], rgb.shape[0])
         pose = np.eye(4)
         pose[0, 3] = 0.02 * state
-        return HostPrediction(points, confidence, pose, 0.5), state + 1
+        return HostPrediction(points, confidence, pose, np.full(1, 0.5, np.float32)), state + 1
 
 
 @functools.cache

@@ -25,7 +25,7 @@ class Prediction:
     points_camera: np.ndarray
     confidence: np.ndarray
     world_T_camera: np.ndarray
-    gain_mean: float = 0.5
+    gains: tuple[float, ...] = (0.5,)
 
 
 class WallPredictor:

@@ -70,7 +70,7 @@ class ExactPrediction:
     points_camera: np.ndarray
     confidence: np.ndarray
     world_T_camera: np.ndarray
-    gain_mean: float = 0.5
+    gains: tuple[float, ...] = (0.5,)
 
 
 class ExactPredictor:

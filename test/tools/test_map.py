@@ -31,7 +31,7 @@ from ttt3r_ros.trajectory import read_trajectory
 
 CASES = Path(__file__).parents[1] / 'cases'
 PLAN = {'map.pgm', 'map.yaml'}
-RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png'}
+RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png', 'gate.npz'}
 SEQUENCES = (
     'driving_kitti07',
     'handheld_dog_nogt',
@@ -612,3 +612,16 @@ def test_the_summary_holds_the_calibration_that_fits_the_photos(tmp_path):
 
     used = summary_of(tmp_path / 'out')['intrinsics']
     assert (used['cx'], used['cy']) == (width - 1 - 20, height - 1 - 10)
+
+
+def test_the_gain_of_each_image_is_saved_and_drawn_where_it_is_asked_for(images, tmp_path):
+    assert run_map(images, tmp_path, '--gates', '--reset-interval', '2') == 0
+
+    archive = np.load(tmp_path / 'gate.npz')
+    assert archive['gains'].shape[0] == len(archive['mean']) == 5
+    np.testing.assert_allclose(archive['gains'].mean(axis=1), archive['mean'], atol=1e-3)
+    assert archive['segment'].max() >= 1
+    assert cv2.imread(str(tmp_path / 'gate.png')).shape[1] > 1000
+
+    assert run_map(images, tmp_path) == 0
+    assert not (tmp_path / 'gate.png').exists()  # of another run

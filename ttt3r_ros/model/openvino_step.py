@@ -123,7 +123,7 @@ class OpenVinoStep:
         :param rgb: (h, w, 3) uint8.
         :param state: it is not changed.
         :param write: False: do not update the state tokens and the memory.
-        :returns: (P,) points, confidence, pose and mean gain; the next state.
+        :returns: (P,) points, confidence, pose and gains; the next state.
         :raises RecordingRefused: when OpenVINO cannot convert or compile the network.
         """
         inputs = rgb, state.tokens.numpy(), state.memory.numpy(), np.array([state.fresh])
@@ -137,7 +137,7 @@ class OpenVinoStep:
         proposed, match, memory = (torch.from_numpy(each) for each in others)
         candidate = Candidate(state.tokens, proposed, match)
         gain, state = state.advanced(self._rule, candidate, memory, write)
-        return np.append(numbers, np.float32(gain.mean())), state
+        return np.append(numbers, gain.numpy().ravel()), state
 
     def _request(self, height: int, width: int) -> Any:
         """Return the compiled graph of an image size."""

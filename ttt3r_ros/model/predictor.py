@@ -26,6 +26,7 @@ from ttt3r_ros.model.checkpoint import (
     resolve_checkpoint,
 )
 from ttt3r_ros.model.image_input import ImageFit, normalised
+from ttt3r_ros.model.match_map import match_per_patch
 from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
 from ttt3r_ros.model.openvino_step import OpenVinoStep, pays
 from ttt3r_ros.model.precision import choose_precision
@@ -63,13 +64,19 @@ class HostPrediction:
 
     points_camera: (h, w, 3) float32 metres, camera frame. confidence: (h, w) float32 > 1.
     world_T_camera: (4, 4) float64, the world being the first camera of the segment; all NaN
-    where the network predicted no finite pose. gain_mean: over the state tokens, 0 to 1.
+    where the network predicted no finite pose. gains: (S,) float32, of
+    each state token, 0 to 1.
     """
 
     points_camera: Array32
     confidence: Array32
     world_T_camera: Array
-    gain_mean: float
+    gains: Array32
+
+    @property
+    def gain_mean(self) -> float:
+        """Return the mean gain of the state tokens."""
+        return float(self.gains.mean())
 
 
 class Predictor:
@@ -199,6 +206,20 @@ class Predictor:
         packed, state = self._step(self._pixels(rgb), state, write)
         return _unpack(packed.cpu().numpy(), height, width), state
 
+    @torch.inference_mode()
+    def match(self, rgb: Pixels, state: RecurrentState) -> Array32:
+        """
+        Compute where in an image the state finds what it knows; another step, run by torch.
+
+        :param rgb: (h, w, 3) uint8, fitted.
+        :param state: before the image; it is not changed.
+        :returns: (rows, columns) float32 in [0, 1]: the logistic function of the match of each
+            patch, which is TTT3R's gain where it is averaged over the image.
+        """
+        logits = match_per_patch(self._network, self.upload(rgb), state)
+        found: Array32 = logits.sigmoid().cpu().numpy()
+        return found
+
     def upload(self, rgb: Pixels) -> Tensor:
         """
         Copy one fitted image to the device, as input of the network.
@@ -234,7 +255,7 @@ def to_host(prediction: FramePrediction) -> HostPrediction:
 def _packed(prediction: FramePrediction) -> Tensor:
     """Return everything that the host needs in one vector."""
     numbers = [tensor.flatten() for tensor in (*prediction.points(), *prediction.pose())]
-    return torch.cat([*numbers, prediction.gain.mean()[None]])
+    return torch.cat([*numbers, prediction.gain.flatten()])
 
 
 def _unpack(flat: Array32, height: int, width: int) -> HostPrediction:
@@ -244,7 +265,7 @@ def _unpack(flat: Array32, height: int, width: int) -> HostPrediction:
         flat[: 3 * count].reshape(height, width, 3),
         flat[3 * count : 4 * count].reshape(height, width),
         _pose_matrix(pose),
-        float(flat[-1]),
+        flat[4 * count + 7 :],
     )
 
 

@@ -37,6 +37,7 @@ writes into the output folder
   trajectory.txt  stamp tx ty tz qx qy qz qw of each frame (map_T_camera, TUM format)
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
+  gate.npz        how much of each state token each image rewrote
   preview.png     the map from above with the path, some images with their depth
   before_jump_1/  all this of the images before the clock was set back, where it was
   map.pgm, .yaml  with --camera-height: occupancy grid for map_server
@@ -83,6 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--localize',
         action='store_true',
         help='localize the camera in the loaded map, which is not changed',
+    )
+    parser.add_argument(
+        '--gates',
+        action='store_true',
+        help='draw gate.png, too: how much of the state each image rewrote, over time and over '
+        'some images',
     )
     parser.add_argument(
         '--depth',
@@ -174,6 +181,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         mapping = MappingRun(model_settings, mapping_settings, calibration, calibration_note)
         mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
+        if arguments.gates:
+            mapping.draw_gates()
         depth = DepthFolder(folder / 'depth') if arguments.depth else None
         mapping.map(source, arguments.frame_step, arguments.max_frames, depth, folder, stop)
         mapping.write(folder, source.name, stop)

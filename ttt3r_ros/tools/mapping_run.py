@@ -52,6 +52,7 @@ from ttt3r_ros.mapping.occupancy_files import (
 )
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.depth_images import DepthFolder
+from ttt3r_ros.tools.gate_record import GateRecord
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.published import beyond_published
 from ttt3r_ros.tools.run_record import RunRecord
@@ -91,7 +92,8 @@ class MappingRun:
         self._mapper, self._predictor = self._images.mapper, self._images.predictor
         for note in self._images.notes:
             print(note, file=sys.stderr)
-        self._record = RunRecord()
+        self._record, self._gates = RunRecord(), GateRecord()
+        self._draws_gates = False
         self._start_pose: Array | None = None
         self._odometry = ''
         self._beyond = ''
@@ -119,6 +121,10 @@ class MappingRun:
             print(files.load(self._mapper, saved), file=sys.stderr)
         self._mapper.follow_only(follow_only)
         self._start_pose = start_pose
+
+    def draw_gates(self) -> None:
+        """Draw the gain over time and over some images, which costs a step for each of those."""
+        self._draws_gates = True
 
     def save(self, path: Path) -> str:
         """
@@ -193,7 +199,7 @@ class MappingRun:
         if isinstance(item, BadFrame):
             self._skip(item.reason, item.count)
             return
-        began = time.perf_counter()
+        began, before = time.perf_counter(), self._mapper.state.network
         if self._start_pose is not None and not len(self._record):
             # The base of a camera alone is its optical frame.
             alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY
@@ -208,6 +214,11 @@ class MappingRun:
             self._skip(f'image {item.index}: {error}')
             return
         self._record.add(located, time.perf_counter() - began)
+        is_sample = self._draws_gates and self._gates.is_sample
+        self._gates.add(located)
+        if is_sample:
+            image = located.tracked.seen.image
+            self._gates.add_sample(located, self._predictor.match(image, before))
         if depth is not None and not depth.failed:
             try:
                 depth.write(item.index, located.pointmap.depth, located.tracked.fit)
@@ -229,7 +240,8 @@ class MappingRun:
         self._seconds = time.perf_counter() - self._began
         with output_folder(part):
             self.write(part, source, stop)
-        self._record, self._began = RunRecord(), time.perf_counter()
+        self._record, self._gates = RunRecord(), GateRecord()
+        self._began = time.perf_counter()
         self._mapper.reset()
         self.begin(self._saved, self._follow_only, self._start_pose)
 
@@ -278,13 +290,17 @@ class MappingRun:
             'map.ply': lambda file: write_ply(file, cloud),
             'summary.json': lambda file: _write_json(file, summary),
         }
+        rule = self._images.model_settings.update_rule
+        writers['gate.npz'] = lambda file: self._gates.write(file, rule)
         if plan.cells.size:
             writers[PICTURE] = lambda file: write_picture(file, plan)
             writers[DESCRIPTION] = lambda file: write_description(file, plan)
         writers['preview.png'] = lambda file: draw_preview(
             file, title, cloud, trajectory, self._record.samples, size
         )
-        for name in (PICTURE, DESCRIPTION):
+        if self._draws_gates:
+            writers['gate.png'] = lambda file: self._gates.draw(file, title)
+        for name in (PICTURE, DESCRIPTION, 'gate.png'):
             if name not in writers:
                 (folder / name).unlink(missing_ok=True)
         for name, write in writers.items():

@@ -90,8 +90,8 @@ class TrackedFrame:
     seen: what is known of it. followed: where its features were found. scale: units of `track`
     per unit of the network's depth of this image. pointmap: in units of `track`. fit: from the
     original image to the one that the network saw. camera: of the original image, without
-    distortion; its focal length is an estimate where the camera is not calibrated. gain_mean: how
-    much of the state this image rewrote, 0 to 1.
+    distortion; its focal length is an estimate where the camera is not calibrated. gains: (S,)
+    how much of each state token this image rewrote, 0 to 1.
     """
 
     index: int
@@ -102,7 +102,12 @@ class TrackedFrame:
     pointmap: Pointmap
     fit: ImageFit
     camera: CameraIntrinsics
-    gain_mean: float
+    gains: Array32
+
+    @property
+    def gain_mean(self) -> float:
+        """Return how much of the state this image rewrote, 0 to 1."""
+        return float(np.mean(self.gains))
 
     @property
     def stamp_ns(self) -> int:

@@ -43,7 +43,7 @@ class Prediction(Protocol):
     @property
     def world_T_camera(self) -> Array: ...
     @property
-    def gain_mean(self) -> float: ...
+    def gains(self) -> Array32: ...
 
 
 class FramePredictor(Protocol):
@@ -170,7 +170,7 @@ class Tracker:
             Pointmap(points, confidence, image).scaled(scale),
             fit,
             camera,
-            prediction.gain_mean,
+            prediction.gains,
         )
         return frame, replace(
             state, following=following, frames=state.frames + 1, last_stamp_ns=seen.stamp_ns
