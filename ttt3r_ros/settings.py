@@ -631,7 +631,7 @@ class NodeSettings(Checked):
     )
     export_file: str = knob(
         'map.ply',
-        'File of ~/export_cloud (.ply or .pcd), relative to map_directory.',
+        'File of ~/export_cloud (.ply, .pcd or .las), relative to map_directory.',
         live=True,
     )
 

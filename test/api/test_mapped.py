@@ -31,7 +31,7 @@ def test_the_cloud_is_saved_by_its_suffix(run, tmp_path):
 
     with (tmp_path / 'new' / 'map.ply').open('rb') as file:
         np.testing.assert_array_equal(read_ply(file).points, run.cloud.points)
-    with pytest.raises(ttt3r_ros.UserError, match=r'\.ply or \.pcd'):
+    with pytest.raises(ttt3r_ros.UserError, match=r'\.ply or \.pcd or \.las'):
         run.cloud.save(tmp_path / 'map.obj')
 
 

@@ -4,10 +4,17 @@
 import io
 import struct
 
+import laspy
 import numpy as np
 import pytest
 
-from ttt3r_ros.mapping.cloud_files import CloudFileError, read_ply, write_pcd, write_ply
+from ttt3r_ros.mapping.cloud_files import (
+    CloudFileError,
+    read_ply,
+    write_las,
+    write_pcd,
+    write_ply,
+)
 from ttt3r_ros.mapping.voxels import VoxelCloud
 
 
@@ -102,3 +109,35 @@ def test_a_ply_file_of_another_kind_is_refused(change):
 
     with pytest.raises(CloudFileError):
         read_ply(io.BytesIO(file.getvalue().replace(*change)))
+
+
+@pytest.mark.parametrize('count', [0, 1, 500])
+def test_another_library_reads_the_points_of_a_las_file(count):
+    rng = np.random.default_rng(count)
+    cloud = VoxelCloud(
+        rng.uniform(-300, 300, (count, 3)).astype(np.float32),
+        rng.integers(0, 256, (count, 3), dtype=np.uint8),
+        rng.uniform(0, 1000, count).astype(np.float32),
+    )
+    file = io.BytesIO()
+
+    write_las(file, cloud)
+    file.seek(0)
+    read = laspy.read(file)
+
+    assert (str(read.header.version), read.header.point_count) == ('1.2', count)
+    np.testing.assert_allclose(read.xyz, cloud.points, atol=1e-4)
+    colors = np.stack([read.red, read.green, read.blue], axis=1) >> 8
+    np.testing.assert_array_equal(colors, cloud.colors)
+    np.testing.assert_allclose(read.intensity, cloud.confidence, atol=0.5)
+    if count:
+        np.testing.assert_allclose(read.header.mins, cloud.points.min(axis=0), atol=1e-4)
+        np.testing.assert_allclose(read.header.maxs, cloud.points.max(axis=0), atol=1e-4)
+
+
+def test_points_beyond_the_integers_of_las_are_refused():
+    far = VoxelCloud(
+        np.array([[3e5, 0, 0]], np.float32), np.zeros((1, 3), np.uint8), np.ones(1, np.float32)
+    )
+    with pytest.raises(CloudFileError, match='200 km'):
+        write_las(io.BytesIO(), far)

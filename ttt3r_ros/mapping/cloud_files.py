@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Point clouds as binary PLY and PCD files."""
+"""Point clouds as binary PLY, PCD and LAS files."""
 
 from __future__ import annotations
 
 import re
+import struct
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.voxels import VoxelCloud
 
@@ -26,6 +28,26 @@ VERTEX = np.dtype(
     ]
 )
 PCD_POINT = np.dtype([(name, '<f4') for name in ('x', 'y', 'z', 'rgb', 'confidence')])
+# Point format 2 of LAS 1.2: coordinates in units of LAS_SCALE, colours of 16 bit.
+LAS_POINT = np.dtype(
+    [
+        ('x', '<i4'),
+        ('y', '<i4'),
+        ('z', '<i4'),
+        ('intensity', '<u2'),
+        ('returns', 'u1'),
+        ('classification', 'u1'),
+        ('scan_angle', 'i1'),
+        ('user_data', 'u1'),
+        ('source', '<u2'),
+        ('red', '<u2'),
+        ('green', '<u2'),
+        ('blue', '<u2'),
+    ]
+)
+LAS_HEADER = struct.Struct('<4sHH16sBB32s32sHHHIIBHI5I12d')
+LAS_SCALE = 1e-4  # metres
+ONE_RETURN = 0b001001  # the first of one
 PLY_NAMES = {'<f4': 'float', '|u1': 'uchar'}
 
 
@@ -108,6 +130,38 @@ def write_pcd(file: IO[bytes], cloud: VoxelCloud) -> None:
     ]
     file.write('\n'.join([*header, '']).encode())
     file.write(points.tobytes())
+
+
+def write_las(file: IO[bytes], cloud: VoxelCloud) -> None:
+    """
+    Write a cloud as LAS 1.2; the confidence is the intensity, at most 65535.
+
+    :param file: open for binary writing.
+    :param cloud: may be empty.
+    :raises CloudFileError: when a point is farther from the origin than the format allows.
+    """
+    steps = np.rint(cloud.points.astype(np.float64) / LAS_SCALE)
+    if np.abs(steps).max(initial=0) > np.iinfo(np.int32).max:
+        raise CloudFileError('LAS holds points up to 200 km from the origin')
+    points = np.zeros(len(steps), LAS_POINT)
+    points['x'], points['y'], points['z'] = steps.T
+    points['intensity'] = np.rint(np.minimum(cloud.confidence, 65535))
+    points['returns'] = ONE_RETURN
+    for name, column in zip(('red', 'green', 'blue'), cloud.colors.T):
+        points[name] = column.astype(np.uint16) * 257
+    file.write(_las_header(steps * LAS_SCALE))
+    file.write(points.tobytes())
+
+
+def _las_header(places: Array) -> bytes:
+    count = len(places)
+    low, high = (places.min(axis=0), places.max(axis=0)) if count else (np.zeros(3), np.zeros(3))
+    bounds = [number for pair in zip(high.tolist(), low.tolist()) for number in pair]
+    return LAS_HEADER.pack(
+        b'LASF', 0, 0, bytes(16), 1, 2, b'ttt3r_ros', b'ttt3r_ros', 0, 0, LAS_HEADER.size,
+        LAS_HEADER.size, 0, 2, LAS_POINT.itemsize, count, count, 0, 0, 0, 0,
+        *[LAS_SCALE] * 3, *[0.0] * 3, *bounds,
+    )  # fmt: skip
 
 
 def _vertices(cloud: VoxelCloud) -> NDArray[np.void]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from ttt3r_ros.atomic import atomic_file, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.home import expanded
-from ttt3r_ros.mapping.cloud_files import write_pcd, write_ply
+from ttt3r_ros.mapping.cloud_files import write_las, write_pcd, write_ply
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.storage import MapFileError, read_map, write_map
 from ttt3r_ros.mapping.voxels import VoxelCloud
 
-EXPORTS = {'.ply': write_ply, '.pcd': write_pcd}
+EXPORTS = {'.ply': write_ply, '.pcd': write_pcd, '.las': write_las}
 
 
 class PathError(UserError):
@@ -78,7 +78,7 @@ def export(mapper: Mapper, path: Path) -> str:
     """
     Write the points of the map.
 
-    :param path: ends in .ply or .pcd; its folder is made.
+    :param path: ends in .ply, .pcd or .las; its folder is made.
     :returns: what was written, for the user.
     :raises UserError: why nothing was written; a file that was there stays as it was.
     """

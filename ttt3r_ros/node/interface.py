@@ -175,7 +175,7 @@ SAVE_MAP = Service(
 )
 LOAD_MAP = Service('~/load_map', Trigger, 'read them from `map_file`')
 EXPORT_CLOUD = Service(
-    '~/export_cloud', Trigger, 'write the points to `export_file` (.ply or .pcd)'
+    '~/export_cloud', Trigger, 'write the points to `export_file` (.ply, .pcd or .las)'
 )
 SERVICES = (RESET, PAUSE, SET_LOCALIZATION_MODE, SAVE_MAP, LOAD_MAP, EXPORT_CLOUD)
 

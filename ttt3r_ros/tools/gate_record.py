@@ -106,10 +106,10 @@ class GateRecord:
         :param file: open for binary writing; gets a PNG.
         :param title: one line.
         """
-        figure = Figure(figsize=(12, 8.5), dpi=100, layout='constrained')
+        figure = Figure(figsize=(12, 7.6), dpi=100, layout='constrained')
         FigureCanvasAgg(figure)
         figure.suptitle(title.encode(errors='replace').decode(), fontsize=11, parse_math=False)
-        parts = figure.subfigures(2, 1, height_ratios=[1.3, 1], squeeze=False)
+        parts = figure.subfigures(2, 1, height_ratios=[2, 1], squeeze=False)
         over_time, over_images = parts[:, 0]
         self._draw_time(over_time)
         chosen = np.linspace(0, len(self.samples) - 1, min(SAMPLES, len(self.samples)))

@@ -19,6 +19,7 @@ COMMANDS = {
     'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
     'compare': 'map one recording with several update rules, side by side',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
+    'export': 'write a map, its images and poses in formats of other programs',
     'demo': 'map a simulated robot, or a recording, live on ROS 2',
     'doctor': 'check a running system: missing images, unmarked obstacles',
     'simulate': 'render a procedural indoor world with exact depth and poses',
