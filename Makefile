@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 # SLOW=1 runs the slow tests too.
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
-CODE := ttt3r_ros ros_standins test benchmark training scripts setup.py
+CODE := ttt3r_ros ros_standins test benchmark training scripts examples setup.py
 
 .PHONY: help setup test test-processors smoke demo bench train-small lint format lock clean distclean
 
