@@ -106,7 +106,8 @@ def test_the_page_needs_nothing_but_itself(output):
     assert len(page.sources) == 1 + 4  # the plot, and a map for each run
     assert all(source.startswith('data:image/png;base64,') for source in page.sources)
     assert 'ttt3r_3' in page.cells
-    assert all((output / link).is_dir() for link in page.links)
+    assert len(page.links) >= 4
+    assert all((output / link).exists() for link in page.links)
     assert json.loads((output / 'compare.json').read_text())['common_images'] == 8
 
 
@@ -120,6 +121,20 @@ def test_without_a_truth_speed_and_maps_are_compared(drive, tmp_path):
     assert set(row) == {'run', 'frames', 'fps', 'path_m'}
     assert not (tmp_path / 'out' / 'errors.png').exists()
     assert len(Page((tmp_path / 'out' / 'index.html').read_text()).sources) == 1
+
+
+def test_a_map_in_3d_is_linked_where_there_is_one(drive, tmp_path, monkeypatch):
+    write = comparison_run.MappingRun.write
+
+    def with_page(self, folder, *given):
+        (folder / 'map.html').write_text('a page of the viewer')
+        return write(self, folder, *given)
+
+    monkeypatch.setattr(comparison_run.MappingRun, 'write', with_page)
+    assert compared(drive, tmp_path / 'out', '--rules', 'cut3r', '--max-frames', '3') == 0
+
+    links = Page((tmp_path / 'out' / 'index.html').read_text()).links
+    assert links == ['cut3r/', 'cut3r/map.html']
 
 
 def test_nothing_of_an_earlier_comparison_is_used_again(drive, tmp_path, capsys):

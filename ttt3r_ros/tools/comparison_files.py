@@ -44,6 +44,9 @@ COLUMNS = {
 }
 DIGITS = {'fps': 1, 'path_m': 2, 'scale': 3}
 
+# Of the viewer, where it is installed.
+PAGE_OF_MAP = 'map.html'
+
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -111,7 +114,7 @@ def write_comparison(
         with atomic_file(folder / 'errors.png') as file:
             file.write(plot)
     with atomic_file(folder / 'index.html') as file:
-        file.write(_page(source, table, results, compared, plot).encode())
+        file.write(_page(folder, source, table, results, compared, plot).encode())
     return table
 
 
@@ -195,6 +198,7 @@ def _drawn(compared: Sequence[Compared]) -> bytes:
 
 
 def _page(
+    folder: Path,
     source: str,
     table: Table,
     results: Sequence[RunResult],
@@ -207,9 +211,9 @@ def _page(
         errors = compared[number] if compared else None
         picture = _image(draw_map_of(one, errors, frame, color), f'map of {one.name}')
         caption = errors.legend() if errors else f'{one.name}: {one.summary["path_m"]:.2f} m'
-        link = f'<a href="{escape(one.name)}/">files</a>'
         maps.append(
-            f'<figure>{picture}<figcaption>{escape(caption)} ({link})</figcaption></figure>'
+            f'<figure>{picture}<figcaption>{escape(caption)} {_links(folder, one.name)}'
+            '</figcaption></figure>'
         )
     doubts = [f'{one.name}: {doubt}' for one in compared for doubt in one.doubts]
     return PAGE.format(
@@ -221,6 +225,14 @@ def _page(
         truth=', in grey the true one' if compared else '',
         maps=''.join(maps),
     )
+
+
+def _links(folder: Path, name: str) -> str:
+    """Return links to the files of a run, and to its map in 3D where there is one."""
+    links = [f'<a href="{escape(name)}/">files</a>']
+    if (folder / name / PAGE_OF_MAP).is_file():
+        links.append(f'<a href="{escape(name)}/{PAGE_OF_MAP}">in 3D</a>')
+    return f'({", ".join(links)})'
 
 
 def _html(table: Table) -> str:
