@@ -14,6 +14,8 @@ import cv2
 import matplotlib as mpl
 import pytest
 
+from ttt3r_ros.inputs.opening import open_source
+
 PAGES = ('README.md', 'docs/python.md')
 
 
@@ -43,7 +45,8 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(repository, desk, name):
     code = python_of(repository / name)
     assert 'ttt3r_ros.map' in code
 
-    exec(compile(code, name, 'exec'), {})  # noqa: S102
+    camera = [frame.rgb for frame in open_source('video.mp4').frames(8)]
+    exec(compile(code, name, 'exec'), {'camera': camera})  # noqa: S102
 
     assert (desk / 'map.ply').stat().st_size > 1000
 

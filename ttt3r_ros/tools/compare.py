@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 from ttt3r_ros.atomic import output_folder, OutputError
 from ttt3r_ros.errors import UserError
@@ -27,8 +28,11 @@ from ttt3r_ros.settings import (
 from ttt3r_ros.tools.map import add_reading, refuse_output
 from ttt3r_ros.tools.options import add_settings, read_settings
 from ttt3r_ros.tools.published import switch_off
-from ttt3r_ros.tools.stop import stop_on_signal
+from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
+
+if TYPE_CHECKING:
+    from ttt3r_ros.tools.comparison_run import RunResult
 
 EXAMPLES = """examples:
   ttt3r compare drive/ --output rules
@@ -89,8 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.as_published:
         switch_off(arguments)
-    model = read_settings(arguments, ModelSettings)
-    mapping = read_settings(arguments, MappingSettings)
     variants = chosen_variants(arguments.rules, arguments.segments)
     truth = _truth(arguments.truth, Path(arguments.input))
     refuse_output(arguments.input, arguments.output)
@@ -99,37 +101,50 @@ def run(arguments: argparse.Namespace) -> int:
             f'{arguments.output} is not empty: nothing of an earlier comparison is used again, '
             'choose another folder'
         )
-    calibration, note = _calibration(arguments, _open(arguments))
     with output_folder(arguments.output) as folder, stop_on_signal() as stop:
-        # Here, not at the top: all that may be wrong above is told before torch is loaded.
-        from ttt3r_ros.tools.comparison_files import write_comparison
-        from ttt3r_ros.tools.comparison_run import ComparisonRun
-
-        depth = Path(arguments.input) / 'depth'
-        comparison = ComparisonRun(
-            folder, calibration, note, depth if depth.is_dir() else None, stop
-        )
-        for number, (rule, segments) in enumerate(variants, start=1):
-            given = {'model.update_rule': rule, 'tracking.reset_interval': segments}
-            name = name_of(rule, segments)
-            print(f'== run {number} of {len(variants)}: {name}', file=sys.stderr)
-            finished = comparison.add(
-                name,
-                changed(model, given),
-                changed(mapping, given),
-                _open(arguments),
-                arguments.frame_step,
-                arguments.max_frames,
-            )
-            if not finished:
-                break
-        results = comparison.results
+        results = _map_all(arguments, variants, folder, stop)
         if not results:
             raise KeyboardInterrupt
+        # Here, not at the top: all that may be wrong above is told before matplotlib is loaded.
+        from ttt3r_ros.tools.comparison_files import write_comparison
+
         table = write_comparison(folder, arguments.input, results, truth, len(variants))
     print(table.markdown())
     print(f'open {folder / "index.html"}')
     return 128 + stop.signal_number if stop.signal_number else 0
+
+
+def _map_all(
+    arguments: argparse.Namespace,
+    variants: list[tuple[str, int]],
+    folder: Path,
+    stop: StopRequest,
+) -> list[RunResult]:
+    """Map the images once for each variant; return the runs that were finished."""
+    model = read_settings(arguments, ModelSettings)
+    mapping = read_settings(arguments, MappingSettings)
+    calibration, note = _calibration(arguments, _open(arguments))
+    # Here, not at the top: all that may be wrong above is told before torch is loaded.
+    from ttt3r_ros.tools.comparison_run import ComparisonRun
+
+    depth = Path(arguments.input) / 'depth'
+    true_depth = depth if depth.is_dir() else None
+    comparison = ComparisonRun(folder, calibration, note, true_depth, stop)
+    for number, (rule, segments) in enumerate(variants, start=1):
+        given = {'model.update_rule': rule, 'tracking.reset_interval': segments}
+        name = name_of(rule, segments)
+        print(f'== run {number} of {len(variants)}: {name}', file=sys.stderr)
+        finished = comparison.add(
+            name,
+            changed(model, given),
+            changed(mapping, given),
+            _open(arguments),
+            arguments.frame_step,
+            arguments.max_frames,
+        )
+        if not finished:
+            break
+    return comparison.results
 
 
 def name_of(rule: str, segments: int) -> str:
