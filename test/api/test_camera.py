@@ -92,6 +92,16 @@ def test_a_view_with_strides_of_its_own_is_the_same_image(images):
     np.testing.assert_array_equal(plain.trajectory.poses, viewed.trajectory.poses)
 
 
+def test_what_is_resized_has_strides_that_torch_reads(images):
+    mapper, seen = ttt3r_ros.CameraMapper(checkpoint='random'), []
+    resize = mapper.mapper.predictor.resize
+    mapper.mapper.predictor.resize = lambda rgb, size: seen.append(rgb) or resize(rgb, size)
+
+    mapper.add(images[0][0][..., ::-1])
+
+    assert [rgb.flags.c_contiguous for rgb in seen] == [True]
+
+
 def test_a_calibration_of_another_size_is_fitted_and_one_of_another_shape_ends_the_loop(images):
     height, width = images[0][0].shape[:2]
     double = ttt3r_ros.CameraIntrinsics.from_field_of_view(2 * width, 2 * height, 70.0)

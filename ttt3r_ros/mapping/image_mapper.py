@@ -79,7 +79,7 @@ class ImageMapper:
             raise BadImage('an image must be a numpy array of (height, width, 3) uint8')
         height, width = rgb.shape[:2]
         intrinsics = intrinsics_for(self.calibration, width, height, orientation)
-        # A view such as bgr[..., ::-1] has strides that OpenCV does not read.
+        # A view such as bgr[..., ::-1] has strides that torch does not read.
         rgb = np.ascontiguousarray(rgb)
         seen = Observation(rgb, stamp_ns, intrinsics, base_T_camera, odom_T_base)
         try:
