@@ -25,6 +25,7 @@ from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
+from ttt3r_ros.tracking.focal import UNKNOWN_FOCAL
 from ttt3r_ros.tracking.followed import FollowState, Seen
 from ttt3r_ros.tracking.following import look
 
@@ -127,11 +128,13 @@ def seen_images(
     :param mounted: whether the height of the camera is known.
     :param calibrated: whether its focal length is.
     """
-    images = []
+    images, focal = [], UNKNOWN_FOCAL
+    side = max(drive.images.shape[1:3])
     for k in range(len(drive)):
         camera = drive.camera.copy()
         if not calibrated:
-            camera[0, 0] = camera[1, 1] = drive.focal_px[k]
+            focal = focal.after(drive.focal_px[k] / side)
+            camera[0, 0] = camera[1, 1] = side * focal.value
         depth = np.array(drive.depth[k])
         known = bool(depth.any())
         images.append(

@@ -103,7 +103,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'undistort': [(Lens, 'undistort'), (Lens, 'rebuild')],
     'resize': [(ImageFit, 'apply')],
     'network': [(Predictor, 'step'), (FreePredictor, 'step')],
-    'focal length': [(tracker, 'steady_focal')],
+    'focal length': [(tracker, 'estimate_focal')],
     'features': [(tracker, 'trace'), (tracker, 'conclude')],
     'points': [(Tracker, 'look')],
     'filter': [(Outputs, '_points'), (Pointmap, 'reliable')],

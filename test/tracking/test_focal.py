@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.tracking.focal import estimate_focal
+from ttt3r_ros.tracking.focal import estimate_focal, LONGEST, SHORTEST, UNKNOWN_FOCAL
 
 
 @pytest.mark.parametrize('focal', [30.0, 60.0, 250.0])
@@ -54,6 +54,30 @@ def test_some_pixels_of_a_large_map_give_the_focal_length_of_all():
     best = minimize_scalar(misfit, bracket=(300, 500)).x
 
     assert estimate_focal(points.astype(np.float32)) == pytest.approx(best, abs=0.8)
+
+
+def test_a_focal_length_that_wanders_by_less_than_3_percent_is_held():
+    rng = np.random.default_rng(0)
+    focal, used = UNKNOWN_FOCAL, []
+    for estimate in 0.9 * np.exp(rng.normal(0, 0.08, 500)):
+        focal = focal.after(float(estimate))
+        used.append(focal.value)
+
+    assert used[-1] == pytest.approx(0.9, abs=0.03)
+    assert len(set(used[100:])) == 1
+
+
+def test_a_camera_that_zooms_gets_another_focal_length():
+    focal = UNKNOWN_FOCAL
+    for estimate in [0.8] * 100 + [1.2] * 101:
+        focal = focal.after(estimate)
+
+    assert focal.value == pytest.approx(1.2, abs=1e-12)
+
+
+def test_an_estimate_without_sense_stays_in_bounds():
+    assert UNKNOWN_FOCAL.after(0.0).value == SHORTEST
+    assert UNKNOWN_FOCAL.after(1e9).value == LONGEST
 
 
 def test_the_published_estimates_are_reproduced(shared_data):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import math
 
 import numpy as np
@@ -14,8 +15,10 @@ from ttt3r_ros.arrays import Array32
 ROUNDS = 10
 SMALLEST_RESIDUAL = 1e-8  # pixels; keeps the weights of exact pixels finite
 
-# Over so many images an estimate is steady; per pixel of the longest side it must be within these.
-STEADY_IMAGES = 31
+# The median of so many images, and by how much it must leave the value that is used.
+STEADY_IMAGES = 601
+STEADY_SHARE = 0.03
+# Per pixel of the longest side it must be within these.
 SHORTEST, LONGEST = 0.2, 10.0
 
 # One number needs no more pixels: of a larger map every second, third, ... row and column.
@@ -51,17 +54,30 @@ def estimate_focal(points_camera: Array32) -> float:
     return max(float(focal), 0.0)
 
 
-def steady_focal(
-    before: tuple[float, ...], points_camera: Array32, side: int
-) -> tuple[tuple[float, ...], float]:
+@dataclass(frozen=True)
+class SteadyFocal:
     """
-    Return the median of the estimates of the last images, all per pixel of the longest side.
+    The focal length of one camera by all of its images, per pixel of their longest side.
 
-    :param before: estimates of the images before, oldest first.
-    :param points_camera: (h, w, 3) float32 of the newest image, see `estimate_focal`.
-    :param side: the longest one of that image before it was cropped, pixels.
-    :returns: the estimates to go on with, and their median.
+    It changes only when the median of the estimates has left it by `STEADY_SHARE`: key frames of
+    one focal length agree with each other, even where it is wrong by some percent, and those of
+    a wandering one do not. estimates: of the last images, oldest first. value: 0 before the first.
     """
-    newest = estimate_focal(points_camera) / side
-    kept = (*before, min(max(newest, SHORTEST), LONGEST))[-STEADY_IMAGES:]
-    return kept, float(np.median(kept))
+
+    estimates: tuple[float, ...] = ()
+    value: float = 0.0
+
+    def after(self, estimate: float) -> SteadyFocal:
+        """
+        Return the focal length after one more image.
+
+        :param estimate: by `estimate_focal`, per pixel of the longest side before it was cropped.
+        """
+        within = min(max(estimate, SHORTEST), LONGEST)
+        estimates = (*self.estimates, within)[-STEADY_IMAGES:]
+        median = float(np.median(estimates))
+        held = self.value > 0 and abs(math.log(median / self.value)) <= STEADY_SHARE
+        return SteadyFocal(estimates, self.value if held else median)
+
+
+UNKNOWN_FOCAL = SteadyFocal()

@@ -16,7 +16,7 @@ from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.focal import steady_focal
+from ttt3r_ros.tracking.focal import estimate_focal, SteadyFocal, UNKNOWN_FOCAL
 from ttt3r_ros.tracking.followed import FollowState, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
@@ -73,17 +73,16 @@ class TrackerState:
 
     network: the recurrent state. segment: the current one. views: its last images, newest last,
     as many as the next segment needs. following: of the features, None before the first image.
-    focals: of the last images without calibration, per pixel of the longest side. first_key:
-    number of the first key frame. frames,
-    segment_frames: images since the reset and in this segment. last_stamp_ns: of the newest
-    image, or None.
+    focal: by the images so far where there is no calibration. first_key: number of the first key
+    frame. frames, segment_frames: images since the reset and in this segment. last_stamp_ns: of
+    the newest image, or None.
     """
 
     network: Any
     segment: Segment
     views: tuple[View, ...] = ()
     following: FollowState | None = None
-    focals: tuple[float, ...] = ()
+    focal: SteadyFocal = UNKNOWN_FOCAL
     first_key: int = 0
     frames: int = 0
     segment_frames: int = 0
@@ -250,11 +249,11 @@ def _camera(
     """Return the pinhole of the original image, its focal length estimated where unknown."""
     if intrinsics is not None:
         return intrinsics.without_distortion(), state
-    focals, per_pixel = steady_focal(state.focals, points, max(fit.resized))
+    steady = state.focal.after(estimate_focal(points) / max(fit.resized))
     width, height = fit.original
-    focal = per_pixel * max(width, height)
+    focal = steady.value * max(width, height)
     center = 0.5 * (width - 1), 0.5 * (height - 1)
-    return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focals=focals)
+    return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focal=steady)
 
 
 def _view(image: Pixels, prediction: Prediction) -> View:
