@@ -137,6 +137,7 @@ def test_a_run_leaves_four_whole_files(images, tmp_path, capsys):
     assert {path.name for path in output.iterdir()} == RESULTS
     summary = summary_of(output)
     assert (summary['frames'], summary['skipped'], summary['segments']) == (5, 0, 1)
+    assert (summary['loops'], summary['lost_share']) == (0, 0.0)
     assert summary['settings']['map']['confidence_threshold'] == 1.0
     assert summary['latency_ms']['p50'] <= summary['latency_ms']['p99']
     assert summary['peak_memory_mb']['resident'] > 10

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
 import io
 
 import numpy as np
@@ -24,9 +25,18 @@ def test_the_numbers_are_those_of_the_frames(located_frame):
 
     assert len(record) == 5
     assert record.segments == 2
+    assert record.lost == 0
     assert record.focal_px() == 502.0
     assert record.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)
     assert record.latency_ms()['max'] == pytest.approx(50.0, abs=1e-9)
+
+
+def test_the_frames_without_a_place_in_the_map_are_counted(located_frame):
+    record = RunRecord()
+    for in_map in (True, False, False, True, False):
+        record.add(replace(located_frame(), in_map=in_map), 0.0)
+
+    assert record.lost == 3
 
 
 @pytest.mark.parametrize('count', [1, 7, 100, 1000])

@@ -339,6 +339,8 @@ class MappingRun:
             'latency_ms': record.latency_ms(),
             'peak_memory_mb': self._peak_memory_mb(),
             'segments': record.segments,
+            'loops': len(self._mapper.key_frames().loops),
+            'lost_share': round(record.lost / len(record), 4),
             'path_m': path_length(trajectory.poses),
             'duration_s': float(trajectory.stamps_ns[-1] - trajectory.stamps_ns[0]) / NANOSECONDS,
             'voxels': len(self._mapper.map.voxels),

@@ -30,12 +30,14 @@ class RunRecord:
     """
     Collects the results of frames; it grows with time by two numbers a frame.
 
-    segments: number of segments so far. samples: evenly spread over all frames.
+    segments: number of segments so far. lost: number of frames whose place in the map is not
+    known. samples: evenly spread over all frames.
     """
 
     def __init__(self) -> None:
         """Construct an empty record."""
         self.segments = 0
+        self.lost = 0
         self.samples: list[Sample] = []
         self._sample_interval = 1
         self._latencies_s = array('d')
@@ -55,6 +57,7 @@ class RunRecord:
         tracked = located.tracked
         self._sample(located)
         self.segments = max(self.segments, tracked.segment + 1)
+        self.lost += not located.in_map
         self._latencies_s.append(latency_s)
         self._focals_px.append(tracked.camera.fx)
 
