@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from io import FileIO
 import json
 import os
 from pathlib import Path
@@ -105,6 +107,24 @@ def read_result(text: str | bytes) -> Result:
         raise ValueError(f'no result of a recording: {text!r:.100}') from error
 
 
+# Why a run stopped that the user ended.
+INTERRUPTED = 'interrupted'
+
+
+@dataclass(frozen=True)
+class Tally:
+    """
+    What became of the recordings of a run.
+
+    stopped: why it ended before all were done, in one sentence; empty where it did not.
+    """
+
+    done: int = 0
+    failed: int = 0
+    waiting: int = 0
+    stopped: str = ''
+
+
 class Manifest:
     """
     The results of all recordings, in a file that a crash at any moment leaves readable.
@@ -120,6 +140,7 @@ class Manifest:
         :raises OutputError: when it cannot be read or written.
         """
         self._path = path
+        self._file: FileIO | None = None
         self.results: dict[str, Result] = {}
         try:
             lines = path.read_bytes().splitlines() if path.exists() else []
@@ -132,8 +153,6 @@ class Manifest:
                 continue
             self.results[result.name] = result
         self.rewrite()
-        # Without a buffer: what could not be written must not be tried again later.
-        self._file = path.open('ab', buffering=0)
 
     def rewrite(self) -> None:
         """
@@ -141,7 +160,10 @@ class Manifest:
 
         :raises OutputError: when it cannot be written; the old file is there then.
         """
-        write_manifest(self._path, self.results.values())
+        self.close()
+        with atomic_file(self._path) as file:
+            for _, result in sorted(self.results.items()):
+                file.write(f'{result.line()}\n'.encode())
 
     def add(self, result: Result) -> None:
         """
@@ -153,23 +175,29 @@ class Manifest:
         # The end of a line that was cut off is not the beginning of this one.
         data = f'\n{result.line()}\n'.encode()
         try:
+            if self._file is None:
+                # Without a buffer: what could not be written must not be tried again later.
+                self._file = self._path.open('ab', buffering=0)
             while data:
                 data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise OutputError(f'cannot write {self._path}: {error.strerror or error}') from error
 
+    def tally(self, names: Iterable[str], stopped: str = '') -> Tally:
+        """
+        Count what became of recordings; those without a result wait.
+
+        :param names: of the recordings.
+        :param stopped: as in `Tally`.
+        """
+        states = Counter(
+            self.results[name].state if name in self.results else State.WAITING for name in names
+        )
+        return Tally(states[State.DONE], states[State.FAILED], states[State.WAITING], stopped)
+
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def write_manifest(path: Path, results: Iterable[Result]) -> None:
-    """
-    Write one line for each result, sorted by name.
-
-    :raises OutputError: when it cannot be written; an old file is there then.
-    """
-    with atomic_file(path) as file:
-        for result in sorted(results, key=lambda result: result.name):
-            file.write(f'{result.line()}\n'.encode())
+        """Close the file; adding opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
