@@ -50,6 +50,7 @@ ROOMS = {
     'mapping': FOUNDATION | {'model', 'tracking', 'graph'},
     'simulation': FOUNDATION,
     'evaluation': FOUNDATION,
+    'archive': FOUNDATION | {'inputs', 'evaluation'},
     'node': FOUNDATION | MAP,
     'players': FOUNDATION | {'inputs', 'mapping', 'simulation', 'node'},
     'doctor': FOUNDATION | {'model', 'node', 'players'},

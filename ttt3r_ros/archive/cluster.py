@@ -21,7 +21,7 @@ import ray
 from ray.exceptions import RayError
 
 from ttt3r_ros.archive.results import Result
-from ttt3r_ros.archive.task import Job, perform
+from ttt3r_ros.archive.task import Job, Lost, perform
 from ttt3r_ros.errors import UserError
 
 LOCAL = 'local'
@@ -45,13 +45,6 @@ class Needs:
     cpus: float
     gpus: float
     memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A job that ended without a result: with its worker or its node. reason: one sentence."""
-
-    reason: str
 
 
 class Cluster:

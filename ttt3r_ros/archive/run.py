@@ -11,23 +11,22 @@ there at any moment, so that a run that was killed goes on where it was.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 import hashlib
 import json
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from ttt3r_ros.archive.cluster import Cluster, Lost
 from ttt3r_ros.archive.folder import ArchiveFolder
 from ttt3r_ros.archive.index_page import write_index
 from ttt3r_ros.archive.limited import Limits
 from ttt3r_ros.archive.recording import Recording
 from ttt3r_ros.archive.results import Cause, INTERRUPTED, Result, State, Tally
 from ttt3r_ros.archive.table import write_table
-from ttt3r_ros.archive.task import Job, stored_result
+from ttt3r_ros.archive.task import Job, Lost, stored_result
 from ttt3r_ros.atomic import OutputError
 from ttt3r_ros.errors import UserError
 
@@ -39,6 +38,24 @@ MOST_NODE_FAILURES = 20
 LONGEST_WAIT = 0.5  # seconds, until a signal is heeded
 PERIOD_OF_SLOTS = 5.0  # seconds
 PERIOD_OF_PAGE = 60.0  # seconds
+
+
+class Nodes(Protocol):
+    """What performs jobs: `Cluster`."""
+
+    def slots(self) -> int:
+        """Return how many jobs can be performed at a time now."""
+
+    def submit(self, job: Job) -> Any:
+        """Return a reference to a job that waits for a place."""
+
+    def ended(
+        self, references: Collection[Any], seconds: float
+    ) -> Iterable[tuple[Any, Result | Lost]]:
+        """Wait until a job ends, at most so many seconds, and return those that have ended."""
+
+    def cancel(self, references: Collection[Any]) -> None:
+        """End jobs, also those that run."""
 
 
 class SettingsDiffer(UserError):
@@ -133,7 +150,7 @@ class ArchiveRun:
     archive: ArchiveFolder
     recordings: Sequence[Recording]
     orders: Orders
-    cluster: Cluster
+    cluster: Nodes
     progress: tqdm[Any]
     _waiting: deque[Job] = field(default_factory=deque)
     _running: dict[Any, Job] = field(default_factory=dict)

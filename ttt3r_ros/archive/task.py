@@ -80,6 +80,13 @@ class Job:
         return Result.of(self.recording, self.settings, attempts=self.attempt, **changes)
 
 
+@dataclass(frozen=True)
+class Lost:
+    """A job that ended without a result: with its worker or its node. reason: one sentence."""
+
+    reason: str
+
+
 class Failure(Exception):
     """A recording has no map."""
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -19,6 +17,7 @@ from ttt3r_ros.archive.index_page import PAGE
 from ttt3r_ros.archive.limited import Limits
 from ttt3r_ros.archive.recording import is_url, Recording
 from ttt3r_ros.archive.results import INTERRUPTED, Tally
+from ttt3r_ros.archive.run import ArchiveRun, finish, jobs_to_do, Orders
 from ttt3r_ros.archive.task import Job
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import MappingSettings, ModelSettings
@@ -26,9 +25,6 @@ from ttt3r_ros.tools.map import add_reading
 from ttt3r_ros.tools.map_words import map_options, MapOptions
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int
 from ttt3r_ros.tools.stop import stop_on_signal
-
-if TYPE_CHECKING:
-    from ttt3r_ros.archive.run import Orders
 
 EXAMPLES = """examples:
   ttt3r archive bags/ --output maps
@@ -170,8 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = map_options(arguments)
     _refuse_output_inside(arguments.input, arguments.output)
     recordings = find_recordings(arguments.input)
-    run_of = _imported()
-    orders = run_of.Orders(
+    orders = Orders(
         options.settings,
         options.words,
         Limits(_memory_bytes(arguments, options), 60 * arguments.time_per_bag),
@@ -182,23 +177,12 @@ def run(arguments: argparse.Namespace) -> int:
         scratch=arguments.scratch,
     )
     with open_archive(arguments.output.absolute()) as archive:
-        jobs = run_of.jobs_to_do(archive, recordings, orders)
+        jobs = jobs_to_do(archive, recordings, orders)
         if jobs:
-            tally = _perform(arguments, run_of, archive, recordings, orders, jobs)
+            tally = _perform(arguments, archive, recordings, orders, jobs)
         else:
-            tally = run_of.finish(archive, recordings)
+            tally = finish(archive, recordings)
     return _report(arguments.output, tally)
-
-
-def _imported() -> ModuleType:
-    """Return the module that needs Ray, which is an extra."""
-    try:
-        from ttt3r_ros.archive import run
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f'the Python package {error.name} is missing: pip install "ray[client]"'
-        ) from error
-    return run
 
 
 def _memory_bytes(arguments: argparse.Namespace, options: MapOptions) -> int:
@@ -216,14 +200,17 @@ def _refuse_output_inside(source: str, output: Path) -> None:
 
 def _perform(
     arguments: argparse.Namespace,
-    run_of: ModuleType,
     archive: ArchiveFolder,
     recordings: list[Recording],
     orders: Orders,
     jobs: list[Job],
 ) -> Tally:
-    from ttt3r_ros.archive import cluster
-
+    try:
+        from ttt3r_ros.archive import cluster
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f'the Python package {error.name} is missing: pip install "ray[client]"'
+        ) from error
     with cluster.connected(arguments.cluster, arguments.workers, arguments.cpus_per_bag):
         share = arguments.gpus_per_bag
         if share is None:
@@ -242,9 +229,8 @@ def _perform(
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
         )
         with progress, stop_on_signal() as stop:
-            whole = run_of.ArchiveRun(archive, recordings, orders, nodes, progress)
-            tally: Tally = whole.run(jobs, lambda: bool(stop.signal_number))
-            return tally
+            whole = ArchiveRun(archive, recordings, orders, nodes, progress)
+            return whole.run(jobs, lambda: bool(stop.signal_number))
 
 
 def _no_room(wanted: str, local: bool) -> None:
