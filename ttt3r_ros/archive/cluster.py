@@ -147,8 +147,8 @@ def connected(address: str, workers: int | None, cpus_per_job: float) -> Iterato
         ray.init(**shared)
     except (RayError, ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
-            f'cannot connect to the cluster {address}: {" ".join(str(error).split())[:300]} (where '
-            'it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)'
+            f'cannot connect to the cluster {address}: {" ".join(str(error).split())[:300]} '
+            '(where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)'
         ) from error
     try:
         yield
