@@ -75,11 +75,16 @@ def _locked(path: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.seek(0)
             raise OutputError(
                 f'another run writes into {path.parent} ({file.read().strip()}): wait for its '
                 'end, or choose another --output'
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f'cannot lock {path}: {error.strerror or error}: --output must be on a file '
+                'system with locks'
             ) from error
         file.truncate(0)
         file.write(f'process {os.getpid()} on {socket.gethostname()}\n')

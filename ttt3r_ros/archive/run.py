@@ -99,23 +99,16 @@ def jobs_to_do(
 
     :raises SettingsDiffer: when there are results of other settings, which may not be replaced.
     """
-    there, known = archive.names(), archive.manifest.results
+    there = archive.names()
     jobs, others = [], []
     for recording in recordings:
         settings = orders.hash_of(recording)
-        before = known.get(recording.name)
-        replaces = False
-        if recording.name in there:
-            if before is None or before.state is not State.DONE or before.settings != settings:
-                before = stored_result(archive.path, recording.name)
-            if before is not None and before.settings == settings:
-                if known.get(recording.name) != before:
-                    archive.manifest.add(before)
-                continue
-            replaces = before is not None
-        elif before is not None and _stays_failed(before, settings, orders):
+        stored = _stored(archive, recording.name, settings) if recording.name in there else None
+        if stored is not None and stored.settings == settings:
             continue
-        if replaces and not orders.replaces:
+        if recording.name not in there and _stays_failed(archive, recording, settings, orders):
+            continue
+        if stored is not None and not orders.replaces:
             others.append(recording.name)
         jobs.append(
             Job(
@@ -127,7 +120,7 @@ def jobs_to_do(
                 str(archive.work),
                 orders.saves_maps,
                 orders.scratch,
-                replaces=replaces,
+                replaces=stored is not None,
             )
         )
     if others:
@@ -138,9 +131,24 @@ def jobs_to_do(
     return jobs
 
 
-def _stays_failed(before: Result, settings: str, orders: Orders) -> bool:
-    own_fault = before.state is State.FAILED and before.settings == settings
-    return own_fault and not orders.retries_failed
+def _stored(archive: ArchiveFolder, name: str, settings: str) -> Result | None:
+    """Return the result that is in the folder of a recording; the manifest may not have it yet."""
+    known = archive.manifest.results.get(name)
+    if known is not None and known.state is State.DONE and known.settings == settings:
+        return known
+    stored = stored_result(archive.path, name)
+    if stored is not None and stored.settings == settings:
+        archive.manifest.add(stored)
+    return stored
+
+
+def _stays_failed(
+    archive: ArchiveFolder, recording: Recording, settings: str, orders: Orders
+) -> bool:
+    before = archive.manifest.results.get(recording.name)
+    if before is None or orders.retries_failed:
+        return False
+    return before.state is State.FAILED and before.settings == settings
 
 
 @dataclass
