@@ -7,11 +7,13 @@ Measure what `ttt3r archive` costs over a plain loop of `ttt3r map`, and how it 
 Simulated recordings are mapped by one process after the other, then by an archive of this machine
 with one worker and with more. Each map has one thread. Two numbers tell the overhead of one
 worker: the ratio of both walls, in which other load of the machine shows, and the part of the
-archive's own wall in which no recording was worked on, in which it does not.
+archive's own wall in which no recording was worked on, in which it does not. Most of it is the
+start of Ray, once a run, so that it falls with the number of recordings; the pause between two
+recordings does not.
 
 Examples:
   python -m benchmark.speed.archive
-  python -m benchmark.speed.archive --recordings 8 --workers 1 2 4 8 --json archive.json
+  python -m benchmark.speed.archive --recordings 4 --image-rate 3 --json archive.json
 
 """
 
@@ -19,15 +21,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 import json
 import os
 from pathlib import Path
+from statistics import median
 import subprocess
 import sys
 import tempfile
 import time
 
-from ttt3r_ros.archive.results import MANIFEST, read_result, State
+from ttt3r_ros.archive.results import MANIFEST, read_result, RECORDINGS, RESULT, State
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
@@ -76,12 +80,13 @@ def one_after_the_other(recordings: Sequence[Path], output: Path) -> float:
     return sum(timed('map', str(path), f'--output={output / path.name}') for path in recordings)
 
 
-def archived(recordings: Path, output: Path, workers: int) -> tuple[float, float]:
+def archived(recordings: Path, output: Path, workers: int) -> dict[str, float]:
     """
     Map recordings as an archive.
 
     :param recordings: their folder.
-    :returns: seconds from begin to end; the sum of the seconds of each recording.
+    :returns: workers; wall_s from begin to end; worked_s, the sum of the seconds of all
+        recordings; pause_s, the median between the end of one and the begin of the next, of one worker.
     :raises UserError: when one was not mapped.
     """
     wall = timed('archive', str(recordings), f'--output={output}', f'--workers={workers}')
@@ -89,7 +94,15 @@ def archived(recordings: Path, output: Path, workers: int) -> tuple[float, float
     results = [read_result(line) for line in lines]
     if any(result.state is not State.DONE for result in results):
         raise UserError(f'a recording was not mapped: see {output / MANIFEST}')
-    return wall, sum(result.seconds for result in results)
+    places = ((output / RECORDINGS / result.name / RESULT, result.seconds) for result in results)
+    ends = sorted((path.stat().st_mtime, seconds) for path, seconds in places)
+    pauses = [end - before - seconds for (before, _), (end, seconds) in pairwise(ends)]
+    return {
+        'workers': workers,
+        'wall_s': wall,
+        'worked_s': sum(result.seconds for result in results),
+        'pause_s': median(pauses) if pauses else 0.0,
+    }
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -102,10 +115,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     source.mkdir()
     paths = simulate(source, arguments.recordings, arguments.seconds, arguments.image_rate)
     loop = one_after_the_other(paths, folder / 'loop')
-    runs = []
-    for workers in arguments.workers:
-        wall, worked = archived(source, folder / f'archive{workers}', workers)
-        runs.append({'workers': workers, 'wall_s': wall, 'worked_s': worked})
+    runs = [archived(source, folder / f'archive{n}', n) for n in arguments.workers]
     return {
         'recordings': arguments.recordings,
         'seconds': arguments.seconds,
@@ -122,7 +132,7 @@ def table(record: dict[str, object]) -> Table:
     loop, runs = record['loop_s'], record['runs']
     assert isinstance(loop, float)
     assert isinstance(runs, list)
-    rows = [['`ttt3r map`, one after the other', f'{loop:.0f}', '1.00', '']]
+    rows = [['`ttt3r map`, one after the other', f'{loop:.0f}', '1.00', '', '']]
     for run in runs:
         idle = (run['wall_s'] - run['worked_s']) / run['worked_s']
         rows.append(
@@ -131,13 +141,14 @@ def table(record: dict[str, object]) -> Table:
                 f'{run["wall_s"]:.0f}',
                 f'{loop / run["wall_s"]:.2f}',
                 f'{100 * idle:.1f} %' if run['workers'] == 1 else '',
+                f'{run["pause_s"]:.2f} s' if run['workers'] == 1 else '',
             ]
         )
     return Table(
         f'{record["recordings"]} recordings of {record["seconds"]:.0f} s, '
         f'{record["image_rate"]:g} images per second, {record["processors"]} processors, '
         f'load {record["load"]:.1f}',
-        ['run', 'seconds', 'speed', 'not mapping'],
+        ['run', 'seconds', 'speed', 'not mapping', 'pause'],
         rows,
     )
 
@@ -154,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--recordings', type=positive_int, default=4, metavar='N')
+    parser.add_argument('--recordings', type=positive_int, default=8, metavar='N')
     parser.add_argument('--seconds', type=positive_float, default=60.0, metavar='S')
     parser.add_argument('--image-rate', type=positive_float, default=10.0, metavar='HZ')
     parser.add_argument('--workers', type=positive_int, nargs='+', default=[1, 2, 4], metavar='N')
