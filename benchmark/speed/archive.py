@@ -86,7 +86,8 @@ def archived(recordings: Path, output: Path, workers: int) -> dict[str, float]:
 
     :param recordings: their folder.
     :returns: workers; wall_s from begin to end; worked_s, the sum of the seconds of all
-        recordings; pause_s, the median between the end of one and the begin of the next, of one worker.
+        recordings; pause_s, the median between the end of one and the begin of the next, of one
+        worker.
     :raises UserError: when one was not mapped.
     """
     wall = timed('archive', str(recordings), f'--output={output}', f'--workers={workers}')
