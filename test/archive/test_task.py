@@ -97,8 +97,12 @@ def test_a_truth_gives_the_error_after_alignment(job, tmp_path, by_name):
 
     figures = perform(replace(job, recording=recording)).figures
 
-    assert figures['ate_m'] == pytest.approx(0.0, abs=1e-3)
+    assert figures['ate_sim3_m'] == pytest.approx(0.0, abs=1e-3)
     assert figures['scale'] == pytest.approx(2.0, abs=1e-3)
+    # Without a scale what is left is the path itself, about its middle.
+    path = np.array([[i * i, i] for i in range(10)])
+    spread = np.sqrt(np.mean(np.sum((path - path.mean(axis=0)) ** 2, axis=1)))
+    assert figures['ate_m'] == pytest.approx(spread, abs=1e-3)
 
 
 def test_a_truth_that_cannot_be_used_costs_no_map(job, tmp_path):

@@ -32,6 +32,7 @@ def parsed(command, *words):
         ['--voxel-size', '0.1', '--no-occupancy-enabled', '--max-speed', '3'],
         ['--topic', '/a', '--fps', '2.5', '--frame-step', '3', '--max-frames', '9'],
         ['--odometry', 'none', '--base-frame', 'foot', '--no-intrinsics'],
+        ['--as-published', '--frame-step', '2'],
         ['--gain-scale', '-1', '--checkpoint', '512', '--precision', 'fast'],
     ],
 )

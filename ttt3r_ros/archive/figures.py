@@ -30,8 +30,9 @@ def figures_of(folder: Path, truth: Path | None) -> dict[str, Any]:
     :param folder: that `ttt3r map` wrote.
     :param truth: trajectory, or None.
     :returns: duration_s, length_m, frames, skipped, mapping_fps, loops, lost_share, voxels,
-        peak_memory_mb, checkpoint and version; with truth `ate_m` (root mean square after
-        alignment by Sim(3)) and `scale`, or `no_ate` with the reason.
+        peak_memory_mb, checkpoint and version; with truth `ate_m` and `ate_sim3_m` (root
+        mean square after alignment by SE(3), and by Sim(3)) and the `scale` of the latter, or
+        `no_ate` with the reason.
     :raises OSError: when a file is missing.
     """
     summary = json.loads((folder / 'summary.json').read_text(encoding='utf-8'))
@@ -57,10 +58,15 @@ def _accuracy(folder: Path, truth: Path) -> dict[str, Any]:
         estimate = read_trajectory(folder, 'trajectory.txt')
         true = read_trajectory(truth)
         mine, theirs = associate(estimate.stamps_ns, true.stamps_ns, MOST_DIFFERENCE_NS)
-        errors = evaluate_trajectory(estimate.poses[mine], true.poses[theirs])
+        poses = estimate.poses[mine], true.poses[theirs]
+        metric, scaled = (evaluate_trajectory(*poses, alignment=kind) for kind in ('se3', 'sim3'))
     except UserError as error:
         return {'no_ate': str(error)}
-    return {'ate_m': round(errors.ate.rmse, 4), 'scale': round(errors.alignment.scale, 4)}
+    return {
+        'ate_m': round(metric.ate.rmse, 4),
+        'ate_sim3_m': round(scaled.ate.rmse, 4),
+        'scale': round(scaled.alignment.scale, 4),
+    }
 
 
 def write_thumbnail(folder: Path) -> None:

@@ -18,7 +18,7 @@ from ttt3r_ros.atomic import atomic_file
 TABLE = 'manifest.parquet'
 FIGURES = (
     'duration_s', 'length_m', 'frames', 'skipped', 'mapping_fps', 'loops', 'lost_share',
-    'voxels', 'ate_m', 'scale',
+    'voxels', 'ate_m', 'ate_sim3_m', 'scale',
 )  # fmt: skip
 
 
