@@ -38,7 +38,7 @@ writes into the output folder
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
   gate.npz        how much of each state token each image rewrote
-  preview.png     the map from above with the path, some images with their depth
+  preview.png     the map with the cameras, from above, some images with their depth
   before_jump_1/  all this of the images before the clock was set back, where it was
   map.pgm, .yaml  with --camera-height: occupancy grid for map_server
 
@@ -178,8 +178,10 @@ def run(arguments: argparse.Namespace) -> int:
         # Here, not at the top: all that may be wrong above is told before torch is loaded.
         from ttt3r_ros.tools.depth_images import DepthFolder
         from ttt3r_ros.tools.mapping_run import MappingRun
+        from ttt3r_ros.tools.truth import simulated_drive
 
         mapping = MappingRun(model_settings, mapping_settings, calibration, calibration_note)
+        mapping.compare_with(simulated_drive(Path(arguments.input)))
         mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
         if arguments.gates:
             mapping.draw_gates()

@@ -160,6 +160,7 @@ def _camera_record(
         'depth_scale_per_m': PER_METRE,
         'depth_invalid': 0,
         'depth_registered_to_rgb': True,
+        'simulation': {'family': settings.family, 'seed': settings.seed},
         'source': f'simulated: family {settings.family}, seed {settings.seed}, '
         f'{settings.path} path',
     }
