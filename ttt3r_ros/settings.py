@@ -757,3 +757,6 @@ class RecorderSettings(Checked):
 
     output: str = knob('demo', 'Folder of the files, made if missing.')
     report_period: float = knob(5.0, 'Time between two lines in the log.', 's', 0.1, 3600.0)
+    progress: bool = knob(
+        False, 'Write progress.json twice a second, for a program that shows a bar.'
+    )

