@@ -23,7 +23,11 @@ setup(
     python_requires='>=3.10',
     # The dependencies are those of package.xml (ROS 2) and requirements/ (without ROS 2).
     install_requires=['setuptools'],
-    extras_require={'test': ['pytest'], 'openvino': ['openvino>=2026.4,<2027']},
+    extras_require={
+        'test': ['pytest'],
+        'completion': ['shtab>=1.7,<2'],
+        'openvino': ['openvino>=2026.4,<2027'],
+    },
     zip_safe=False,
     maintainer='The ttt3r_ros authors',
     maintainer_email='maintainers@ttt3r-ros.invalid',

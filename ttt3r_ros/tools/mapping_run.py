@@ -60,6 +60,7 @@ from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.published import beyond_published
 from ttt3r_ros.tools.run_record import RunRecord
 from ttt3r_ros.tools.stop import StopRequest
+from ttt3r_ros.tools.terminal import print_note
 from ttt3r_ros.tools.truth import Drive, joined_at_start
 from ttt3r_ros.tools.truth_picture import draw_drive
 from ttt3r_ros.trajectory import Trajectory, write_trajectory
@@ -96,7 +97,7 @@ class MappingRun:
         self._images = ImageMapper(model_settings, mapping_settings, calibration)
         self._mapper, self._predictor = self._images.mapper, self._images.predictor
         for note in self._images.notes:
-            print(note, file=sys.stderr)
+            print_note(*note.split(': ', maxsplit=1))
         self._record, self._gates = RunRecord(), GateRecord()
         self._draws_gates = False
         self._start_pose: Array | None = None
