@@ -30,7 +30,8 @@ setup(
     },
     zip_safe=False,
     maintainer='The ttt3r_ros authors',
-    maintainer_email='maintainers@ttt3r-ros.invalid',
+    maintainer_email='ttt3r-ros@users.noreply.github.com',
+    url='https://github.com/ttt3r-ros/ttt3r_ros',
     description='One camera in, a live metric map out: CUT3R with the TTT3R state update.',
     license='Apache-2.0',
     entry_points={
