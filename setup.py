@@ -39,6 +39,7 @@ setup(
             'ttt3r = ttt3r_ros.tools.main:main',
             'mapping_node = ttt3r_ros.node.mapping_node:main',
             'simulated_robot = ttt3r_ros.players.simulated_robot:main',
+            'driven_robot = ttt3r_ros.players.driven_robot:main',
             'dataset_player = ttt3r_ros.players.dataset_player:main',
             'recorder = ttt3r_ros.players.recorder:main',
         ]

@@ -28,6 +28,7 @@ PROGRESS = 'progress.json'
 NODES = {
     'mapping_node': 'ttt3r_ros.node.mapping_node',
     'simulated_robot': 'ttt3r_ros.players.simulated_robot',
+    'driven_robot': 'ttt3r_ros.players.driven_robot',
     'dataset_player': 'ttt3r_ros.players.dataset_player',
     'recorder': 'ttt3r_ros.players.recorder',
 }

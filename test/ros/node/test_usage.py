@@ -8,11 +8,18 @@ import rclpy
 
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.players.processes import NODES
-from ttt3r_ros.settings import knobs, PlayerSettings, RecorderSettings, RobotSettings
+from ttt3r_ros.settings import (
+    DrivenRobotSettings,
+    knobs,
+    PlayerSettings,
+    RecorderSettings,
+    RobotSettings,
+)
 
 SETTINGS = {
     'mapping_node': Settings,
     'simulated_robot': RobotSettings,
+    'driven_robot': DrivenRobotSettings,
     'dataset_player': PlayerSettings,
     'recorder': RecorderSettings,
 }
