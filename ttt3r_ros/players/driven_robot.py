@@ -163,6 +163,9 @@ def main(args: list[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except RuntimeError:  # of rcl, where a signal ends ROS while an image is rendered
+        if rclpy.ok():
+            raise
     finally:
         executor.shutdown(timeout_sec=0)
         rclpy.try_shutdown()
