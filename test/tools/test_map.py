@@ -637,5 +637,5 @@ def test_the_gain_of_each_image_is_saved_and_drawn_where_it_is_asked_for(images,
     assert archive['segment'].max() >= 1
     assert cv2.imread(str(tmp_path / 'gate.png')).shape[1] > 1000
 
-    assert run_map(images, tmp_path) == 0
+    assert run_map(images, tmp_path, '--overwrite') == 0
     assert not (tmp_path / 'gate.png').exists()  # of another run
