@@ -10,7 +10,10 @@ ARGS ?=
 PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
 CODE := ttt3r_ros ros_standins test benchmark training scripts examples setup.py
 
-.PHONY: help setup test test-processors smoke demo bench train-small lint format lock clean distclean
+# The results of `make map` go here.
+OUTPUT = out
+
+.PHONY: help setup test test-processors smoke demo map bench train-small lint format lock clean distclean
 
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
@@ -19,6 +22,7 @@ help:
 	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
 	@echo '                INPUT=drive.mp4: a recording instead'
+	@echo 'make map INPUT=video.mp4  map a recording into out/ (OUTPUT=, ARGS=--overwrite)'
 	@echo 'make bench      measure the speed of mapping on this machine; ARGS="--help" lists the options'
 	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
 	@echo 'make format     format the code with ruff'
@@ -63,6 +67,10 @@ smoke: setup
 demo: setup
 	rm -rf demo
 	$(BIN)/ttt3r demo --output demo $(if $(INPUT),--input $(INPUT))
+
+map: setup
+	@test -n '$(INPUT)' || { echo 'make map: INPUT=video.mp4 is missing' >&2; exit 2; }
+	$(BIN)/ttt3r map '$(INPUT)' --output '$(OUTPUT)' $(ARGS)
 
 # For example ARGS='--random published_512 --resolution 512x288 --precision fast'.
 bench: setup

@@ -25,12 +25,14 @@ setup(
     install_requires=['setuptools'],
     extras_require={
         'test': ['pytest'],
-        'openvino': ['openvino>=2026.4,<2027'],
         'archive': ['ray[client]>=2.60,<3', 'fsspec'],
+        'completion': ['shtab>=1.7,<2'],
+        'openvino': ['openvino>=2026.4,<2027'],
     },
     zip_safe=False,
     maintainer='The ttt3r_ros authors',
-    maintainer_email='maintainers@ttt3r-ros.invalid',
+    maintainer_email='ttt3r-ros@users.noreply.github.com',
+    url='https://github.com/ttt3r-ros/ttt3r_ros',
     description='One camera in, a live metric map out: CUT3R with the TTT3R state update.',
     license='Apache-2.0',
     entry_points={
@@ -38,6 +40,7 @@ setup(
             'ttt3r = ttt3r_ros.tools.main:main',
             'mapping_node = ttt3r_ros.node.mapping_node:main',
             'simulated_robot = ttt3r_ros.players.simulated_robot:main',
+            'driven_robot = ttt3r_ros.players.driven_robot:main',
             'dataset_player = ttt3r_ros.players.dataset_player:main',
             'recorder = ttt3r_ros.players.recorder:main',
         ]

@@ -14,9 +14,16 @@ import dataclasses
 import sys
 from typing import Any
 
-from ttt3r_ros.players.launch_arguments import DEMO, LaunchArgument, MAPPING, REPLAY
+from ttt3r_ros.players.launch_arguments import (
+    DEMO,
+    LaunchArgument,
+    MAPPING,
+    NAV2_DEMO,
+    REPLAY,
+)
 from ttt3r_ros.settings import (
     Checked,
+    DrivenRobotSettings,
     knobs,
     MappingSettings,
     ModelSettings,
@@ -46,20 +53,21 @@ Set when the node starts; [demo.md](demo.md) describes the nodes.
 LAUNCH_HEAD = """\
 # Arguments of the launch files
 
-`demo.launch.py` and `replay.launch.py` take those of `mapping.launch.py`, too. The meaning of an
-argument that sets a parameter is in the tables above. An argument of `mapping.launch.py` that is
-empty leaves its parameter to `params_file`; `none` is an empty text. All other parameters
-go into that file: copy `config/mapping.yaml`.
+`demo.launch.py`, `replay.launch.py` and `nav2_demo.launch.py` take those of `mapping.launch.py`,
+too. The meaning of an argument that sets a parameter is in the tables above. An argument of
+`mapping.launch.py` that is empty leaves its parameter to `params_file`; `none` is an empty text.
+All other parameters go into that file: copy `config/mapping.yaml`.
 """
 
 IN_COMMANDS = {*rooms(ModelSettings), *rooms(MappingSettings)}
 IN_NODE = [*rooms(NodeSettings), *rooms(ModelSettings), *rooms(MappingSettings)]
 OTHER_NODES = {
     'simulated_robot': RobotSettings,
+    'driven_robot': DrivenRobotSettings,
     'dataset_player': PlayerSettings,
     'recorder': RecorderSettings,
 }
-LAUNCH_FILES = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY}
+LAUNCH_FILES = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY, 'nav2_demo': NAV2_DEMO}
 
 
 def page() -> str:

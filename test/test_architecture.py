@@ -179,7 +179,8 @@ def test_the_version_is_the_same_everywhere(repository):
     )
     in_setup_py = re.search(r"version='(.*)'", (repository / 'setup.py').read_text())
     in_changelog = re.search(r'^(\d+\.\d+\.\d+)', (repository / 'CHANGELOG.rst').read_text(), re.M)
-    assert in_package_xml[1] == in_setup_py[1] == in_changelog[1]
+    in_citation = re.search(r'^version: (.*)$', (repository / 'CITATION.cff').read_text(), re.M)
+    assert in_package_xml[1] == in_setup_py[1] == in_changelog[1] == in_citation[1]
 
 
 def test_the_types_of_arrays_and_the_units_are_defined_once(repository):

@@ -15,8 +15,9 @@ import subprocess
 import pytest
 
 from ttt3r_ros import settings
-from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, REPLAY
+from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, NAV2_DEMO, REPLAY
 from ttt3r_ros.settings import (
+    DrivenRobotSettings,
     knobs,
     MappingSettings,
     ModelSettings,
@@ -38,12 +39,18 @@ KNOBS = {
 EXECUTABLES = {
     'mapping_node': KNOBS,
     'simulated_robot': knobs(RobotSettings),
+    'driven_robot': knobs(DrivenRobotSettings),
     'dataset_player': knobs(PlayerSettings),
     'recorder': knobs(RecorderSettings),
 }
 LAUNCH_FILES = {
     f'{name}.launch.py': {argument.name for argument in table}
-    for name, table in (('mapping', MAPPING), ('replay', REPLAY), ('demo', DEMO))
+    for name, table in (
+        ('mapping', MAPPING),
+        ('replay', REPLAY),
+        ('demo', DEMO),
+        ('nav2_demo', NAV2_DEMO),
+    )
 }
 
 

@@ -12,9 +12,10 @@ from unittest import mock
 import pytest
 import yaml
 
-from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, REPLAY
+from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, NAV2_DEMO, REPLAY
 from ttt3r_ros.players.processes import NODES
 from ttt3r_ros.settings import (
+    DrivenRobotSettings,
     knobs,
     MappingSettings,
     ModelSettings,
@@ -50,10 +51,11 @@ CONTRACT = {
 SETTINGS = {
     'mapping_node': {**knobs(ModelSettings), **knobs(MappingSettings), **knobs(NodeSettings)},
     'simulated_robot': knobs(RobotSettings),
+    'driven_robot': knobs(DrivenRobotSettings),
     'dataset_player': knobs(PlayerSettings),
     'recorder': knobs(RecorderSettings),
 }
-ARGUMENTS = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY}
+ARGUMENTS = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY, 'nav2_demo': NAV2_DEMO}
 
 
 @pytest.fixture
@@ -82,7 +84,8 @@ def started(launch_file, arguments, **given):
     for kind in ('Node', 'LifecycleNode'):
         if hasattr(launch_file, kind):
             getattr(launch_file, kind).side_effect = lambda **words: words
-    return {node['executable']: node['parameters'] for node in launch_file.start(None)}
+    nodes = launch_file.start(None)
+    return {node['executable']: node.get('parameters', []) for node in nodes}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,46 @@ def test_an_argument_that_is_not_given_leaves_its_parameter_to_the_file(reposito
         'mine.yaml',
         {'odom_frame': '', 'model.checkpoint': '512', 'autostart': False, 'use_sim_time': True},
     ]
+
+
+@pytest.mark.parametrize('distro', ['humble', 'jazzy'])
+def test_nav2_has_all_its_nodes_and_a_robot_that_takes_its_commands(
+    repository, load, monkeypatch, distro
+):
+    monkeypatch.setenv('ROS_DISTRO', distro)
+    demo = load(repository / 'launch' / 'nav2_demo.launch.py')
+
+    found = started(demo, NAV2_DEMO, rviz='true')
+
+    servers = {executable for _, executable in demo.NAV2}
+    assert found.keys() == {'driven_robot', 'lifecycle_manager', 'rviz2', *servers}
+    assert found['driven_robot'] == [{'family': 'S', 'seed': 7}]
+    assert set(found['lifecycle_manager'][0]['node_names']) == servers
+    config = yaml.safe_load((repository / 'config' / 'nav2_demo.yaml').read_text())
+    plugins = {}
+    for server in servers:
+        path, overrides = found[server]
+        assert path == str(repository / 'config' / 'nav2_demo.yaml')
+        own = config[server]['ros__parameters']
+        assert not own.get('enable_stamped_cmd_vel', False)
+        for name, value in overrides.items():
+            plugin, key = name.split('.')
+            assert own[plugin][key] == value.replace('/', '::')
+        plugins |= {f'{server}.{name}': value for name, value in overrides.items()}
+    assert bool(plugins) == (distro == 'humble')
+
+
+def test_the_costmap_of_the_demo_is_the_one_that_is_explained(repository):
+    explained, demo = (
+        yaml.safe_load((repository / 'config' / name).read_text())['local_costmap'][
+            'local_costmap'
+        ]['ros__parameters']
+        for name in ('nav2_costmap.yaml', 'nav2_demo.yaml')
+    )
+
+    for name in ('global_frame', 'robot_base_frame', 'rolling_window', 'voxel_layer', 'plugins'):
+        assert demo[name] == explained[name]
+    assert demo['transform_tolerance'] >= explained['transform_tolerance']
 
 
 def test_a_drive_has_the_defaults_of_the_robot_but_goes_round_and_round(repository, load):
@@ -198,7 +241,7 @@ def test_the_files_are_found_wherever_the_launch_files_lie(repository, tmp_path,
     assert str(folder / 'config' / 'mapping.yaml') == mapping.PARAMS_FILE
     for name in ('fastdds_large_messages.xml', 'mapping.yaml', 'mapping.rviz'):
         assert (mapping.SHARE / 'config' / name).is_file()
-    for name in ('demo', 'replay'):
+    for name in ('demo', 'replay', 'nav2_demo'):
         other = load(start / 'launch' / f'{name}.launch.py')
         assert folder / 'launch' / 'mapping.launch.py' == other.MAPPING_FILE
         assert other.MAPPING_FILE.is_file()
@@ -219,7 +262,7 @@ def test_large_messages_travel_by_our_profile_unless_another_is_set(
     assert mapping.SetEnvironmentVariable.call_args_list == expected
 
 
-@pytest.mark.parametrize('name', ['mapping.rviz', 'foxglove_layout.json'])
+@pytest.mark.parametrize('name', ['mapping.rviz', 'foxglove_layout.json', 'nav2_demo.rviz'])
 def test_the_views_show_topics_that_the_node_publishes(repository, name):
     text = (repository / 'config' / name).read_text()
     yaml.safe_load(text)  # JSON is YAML

@@ -716,6 +716,26 @@ class RobotSettings(ReplaySettings):
 
 
 @dataclass(frozen=True)
+class DrivenRobotSettings(Checked):
+    """The simulated robot that is driven by cmd_vel: where it is and what it publishes."""
+
+    family: str = like(DriveSettings, 'family', 'S')
+    seed: int = like(DriveSettings, 'seed', 7)
+    speed: float = like(DriveSettings, 'speed', 0.5)
+    image_rate: float = like(DriveSettings, 'image_rate', 8.0)
+    width: int = like(DriveSettings, 'width', 320)
+    height: int = like(DriveSettings, 'height', 240)
+    field_of_view: float = like(DriveSettings, 'field_of_view', 70.0)
+    camera_height: float = like(DriveSettings, 'camera_height', 0.8)
+    camera_tilt_degrees: float = like(DriveSettings, 'camera_tilt_degrees', 0.0)
+    image_noise: float = like(DriveSettings, 'image_noise', 2.0)
+    odometry_noise: float = like(RobotSettings, 'odometry_noise', 1.0)
+    odom_frame: str = like(RobotSettings, 'odom_frame', 'odom')
+    base_frame: str = like(RobotSettings, 'base_frame', 'base_link')
+    camera_optical_frame: str = like(RobotSettings, 'camera_optical_frame', 'camera_optical_frame')
+
+
+@dataclass(frozen=True)
 class SimulationSettings(DriveSettings):
     """Which building is simulated, how the camera moves through it and what is written."""
 
@@ -757,3 +777,6 @@ class RecorderSettings(Checked):
 
     output: str = knob('demo', 'Folder of the files, made if missing.')
     report_period: float = knob(5.0, 'Time between two lines in the log.', 's', 0.1, 3600.0)
+    progress: bool = knob(
+        False, 'Write progress.json twice a second, for a program that shows a bar.'
+    )

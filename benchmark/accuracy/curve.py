@@ -21,6 +21,7 @@ from ttt3r_ros.bench.tables import Table
 FAR = (1_000_000, 3_000_000, 10_000_000)
 LEAST_CHECKS = 6  # after the breakthrough: four to fit, two to predict
 MOVING = 0.9  # of the rotation error of a camera said not to move: below, motion is seen
+AROUND = 3  # neighbours on each side that smooth a curve
 PICTURE = 'error_by_frames.png'
 ERRORS: dict[str, Callable[[dict[str, Any]], float]] = {
     'depth AbsRel scaled': lambda row: row['depth_scaled'],
@@ -146,21 +147,43 @@ def _table(curves: Sequence[Curve]) -> Table:
 
 def draw(file: IO[bytes], curves: Sequence[Curve]) -> None:
     """
-    Plot each error in a panel, with a line for each family.
+    Plot each error in a panel: checks as dots, what is left without their noise as a line.
 
     :param file: open for binary writing; gets a PNG.
     """
     names = list(dict.fromkeys(curve.name for curve in curves))
     families = list(dict.fromkeys(curve.family for curve in curves))
-    figure = new_figure(4.0 * len(names), 3.8)
+    figure = new_figure(4.2 * len(names), 4.0)
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
+        said = []
         for curve in (curve for curve in curves if curve.name == name):
             color = COLORS[families.index(curve.family)]
-            axes.loglog(curve.frames, curve.errors, '.-', color=color, lw=1, label=curve.family)
-            ahead = np.geomspace(curve.frames[curve.begin], FAR[-1], 50)
-            axes.loglog(ahead, curve.law.at(ahead), '--', color=color, lw=1)
+            axes.plot(curve.frames, curve.errors, '.', color=color, alpha=0.25, ms=4)
+            axes.plot(curve.frames, steady(curve.errors), color=color, lw=2, label=curve.family)
+            ahead = np.geomspace(curve.frames[-1], FAR[-1], 50)
+            axes.plot(ahead, curve.law.at(ahead), '--', color=color, lw=1)
+            now, far = steady(curve.errors)[-1], float(curve.law.at(ahead[-1:])[0])
+            said.append(f'{curve.family} {now:.2f} (hoped {far:.2f})')
         axes.axvline(curve.frames[-1], color='#868e96', lw=0.8, ls=':')
-        axes.set(xlabel='training frames seen', title=name)
+        axes.set(xlabel='training frames seen', xscale='log', ylim=(0, None))
+        axes.set_title(f'{name}\n{", ".join(said)}', fontsize=8)
         lighten(axes)
     axes.legend(title='family', fontsize=8, frameon=False)
+    figure.suptitle(
+        f'Errors while training; dashed: if the law held to {FAR[-1] / 1e6:g} M frames',
+        fontsize=11,
+    )
     save_figure(figure, file)
+
+
+def steady(errors: Array) -> Array:
+    """
+    Return the running median of errors, which a single bad check does not move.
+
+    :param errors: (N,) in their order.
+    :returns: (N,) medians of up to 2 * AROUND + 1 neighbours, those behind the end left out.
+    """
+    last = len(errors)
+    return np.array(
+        [np.median(errors[max(0, i - AROUND) : min(last, i + AROUND + 1)]) for i in range(last)]
+    )

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedSequences, run_sequences
 from benchmark.accuracy.errors import mean, Record
-from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method, RULES
+from benchmark.accuracy.estimates import BASELINES, baselines, Estimate, Method
 from benchmark.accuracy.sequences import ImageSequence, simulated
 from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.arrays import Array
@@ -107,32 +107,48 @@ def _draw_paths(axes: Axes, truth: Array, said: dict[str, Estimate]) -> None:
 
 def draw_curves(file: IO[bytes], records: list[Record], rate_hz: float) -> None:
     """
-    Plot the ATE of every method against the number of frames.
+    Plot the ATE against the number of frames: a band of all rules for each segment length.
 
-    One column per family, one row per segment length; the baselines are in each panel.
+    The rules differ less than the segments do; the baselines are lines.
 
     :param file: open for binary writing; gets a PNG.
     :param records: their settings are numbers of frames.
     :param rate_hz: of the sequences.
     """
     families = list(dict.fromkeys(record.group for record in records))
-    names = list(dict.fromkeys(record.method for record in records))
-    rows = list(dict.fromkeys(_segments(name) for name in names if name not in BASELINES))
-    figure = new_figure(1.2 + 3.6 * len(families), 1.0 + 2.2 * len(rows))
-    panels = figure.subplots(len(rows), len(families), squeeze=False, sharex=True, sharey='col')
-    for axes, (row, family) in zip(panels.ravel(), itertools.product(rows, families)):
-        for name in names:
-            if name in BASELINES or _segments(name) == row:
-                chosen = [r for r in records if (r.group, r.method) == (family, name)]
-                axes.plot(*_curve(chosen), label=name.split(',')[0], **_line_style(name))
-        axes.set(xlim=(0, None), ylim=(0, None))
-        axes.set_title(f'family {family}, {row or "no segments"}', fontsize=9)
+    figure = new_figure(1.6 + 4.4 * len(families), 3.8)
+    panels = figure.subplots(1, len(families), squeeze=False)[0]
+    for axes, family in zip(panels, families):
+        _draw_bands(axes, [record for record in records if record.group == family])
+        axes.set(xlim=(0, None), ylim=(0, None), xlabel='frames')
+        axes.set_title(f'family {family}', fontsize=10)
         axes.tick_params(labelsize=8)
         lighten(axes)
-    figure.suptitle(f'ATE [m] against the number of frames, {rate_hz:g} Hz', fontsize=11)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=4, fontsize=8, frameon=False)
+    panels[0].set_ylabel('ATE [m]')
+    figure.suptitle(
+        f'How far off after so many frames, {rate_hz:g} Hz; bands: best to worst rule',
+        fontsize=11,
+    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside right center', fontsize=8, frameon=False)
     save_figure(figure, file)
+
+
+def _draw_bands(axes: Axes, records: list[Record]) -> None:
+    """Draw the records of one family."""
+    names = list(dict.fromkeys(record.method for record in records))
+    curves = {name: _curve([r for r in records if r.method == name]) for name in names}
+    lengths = dict.fromkeys(_segments(name) for name in names if name not in BASELINES)
+    for color, length in zip(itertools.cycle(COLORS), lengths):
+        rules = [n for n in names if n not in BASELINES and _segments(n) == length]
+        frames = curves[rules[0]][0]
+        errors = np.array([curves[name][1] for name in rules])
+        label = f'{len(rules)} rules, {length or "no segments"}'
+        axes.fill_between(frames, errors.min(0), errors.max(0), color=color, alpha=0.3, lw=0)
+        axes.plot(frames, np.median(errors, axis=0), color=color, lw=1.8, label=label)
+    for style, name in zip((':', '--', '-.'), BASELINES):
+        if name in curves:
+            axes.plot(*curves[name], color='#868e96', lw=1.2, ls=style, label=name)
 
 
 def _segments(name: str) -> str:
@@ -146,14 +162,6 @@ def _curve(records: list[Record]) -> tuple[list[float], list[float]]:
         mean([r.path.ate for r in records if r.setting == length]).value for length in lengths
     ]
     return lengths, errors
-
-
-def _line_style(name: str) -> dict[str, object]:
-    """Return the line style of a rule; baselines are grey."""
-    if name in BASELINES:
-        return {'color': '#868e96', 'lw': 1.2, 'ls': (':', '--', '-.')[BASELINES.index(name)]}
-    number = list(RULES).index(name.split(',')[0])
-    return {'color': COLORS[number], 'lw': 1.6 if number else 3.2}  # others may lie on the first
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -22,6 +22,7 @@ from ttt3r_ros.model.memory_need import (
     step_bytes,
     weight_bytes,
 )
+from ttt3r_ros.model.published.files import GPU_512_GB, with_needs
 from ttt3r_ros.settings import ModelSettings
 
 CPU = torch.device('cpu')
@@ -118,3 +119,18 @@ def test_free_memory_is_what_the_system_says():
 
     assert free is not None
     assert 1e7 < free < 1e14
+
+
+def test_the_advice_to_fetch_the_published_network_names_what_it_needs():
+    a = Architecture.published_512()
+    step = step_bytes(a, 'fast', torch.device('cuda'), 512, 384)
+    need = weight_bytes(a, 'fast') + step + CUDA_BYTES
+
+    advice = with_needs('only for cellars: ttt3r weights fetch')
+
+    assert pytest.approx(need / 1e9, abs=0.05) == GPU_512_GB
+    assert advice.startswith('only for cellars: ttt3r weights fetch 512 (3.2 GB to download; ')
+    assert 'CC BY-NC-SA 4.0, non-commercial' in advice
+    assert f'a GPU with {GPU_512_GB} GB free' in advice
+    assert with_needs('only for cellars') == 'only for cellars'
+    assert with_needs('') == ''

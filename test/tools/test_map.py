@@ -161,7 +161,7 @@ def test_a_camera_of_known_height_gives_a_plan_of_the_floor_too(images, tmp_path
     assert plan.resolution == 1.0
     assert (plan.cells != UNKNOWN).any()
 
-    run_map(images, tmp_path, *options)
+    run_map(images, tmp_path, *options, '--overwrite')
 
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == RESULTS
 
@@ -174,6 +174,20 @@ def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, ca
     assert run_map(images, tmp_path / 'out', '--checkpoint', str(checkpoint)) == 0
 
     assert 'note: only for cellars\n' in capsys.readouterr().err
+
+
+def test_results_of_an_earlier_run_are_kept_unless_they_may_go(images, tmp_path, capsys):
+    out = tmp_path / 'out'
+    run_map(images, out)
+    before = (out / 'summary.json').read_bytes()
+    assert capsys.readouterr().out.endswith(f'next: open {out / "preview.png"}\n')
+
+    assert run_map(images, out, '--max-frames', '2') == 1
+
+    assert 'or replace them with --overwrite' in capsys.readouterr().err
+    assert (out / 'summary.json').read_bytes() == before
+    assert run_map(images, out, '--max-frames', '2', '--overwrite') == 0
+    assert summary_of(out)['frames'] == 2
 
 
 def test_the_options_reach_the_mapper(images, tmp_path):
@@ -384,7 +398,7 @@ def test_a_file_that_cannot_be_written_costs_only_itself(
     capsys.readouterr()
     monkeypatch.setattr(mapping_run, name, full_disk)
 
-    assert run_map(images, out, '--max-frames', '2') == 1
+    assert run_map(images, out, '--max-frames', '2', '--overwrite') == 1
 
     # The file of the earlier run is gone too: it would be taken for one of this run.
     assert {path.name for path in out.iterdir()} == RESULTS - {lost}
@@ -416,7 +430,7 @@ def test_depth_on_a_full_disk_costs_the_depth_only(images, tmp_path, monkeypatch
 
 def test_a_run_leaves_no_depth_of_an_earlier_one(images, tmp_path):
     run_map(images, tmp_path / 'out', '--depth')
-    run_map(images, tmp_path / 'out', '--depth', '--max-frames', '2')
+    run_map(images, tmp_path / 'out', '--depth', '--max-frames', '2', '--overwrite')
 
     assert len(list((tmp_path / 'out/depth').glob('*.png'))) == 2
 
@@ -624,5 +638,5 @@ def test_the_gain_of_each_image_is_saved_and_drawn_where_it_is_asked_for(images,
     assert archive['segment'].max() >= 1
     assert cv2.imread(str(tmp_path / 'gate.png')).shape[1] > 1000
 
-    assert run_map(images, tmp_path) == 0
+    assert run_map(images, tmp_path, '--overwrite') == 0
     assert not (tmp_path / 'gate.png').exists()  # of another run

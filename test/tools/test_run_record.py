@@ -9,11 +9,11 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros.geometry import IDENTITY
-from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.settings import MappingSettings
-from ttt3r_ros.tools.preview import draw_preview, seen_from_above
-from ttt3r_ros.tools.run_record import RunRecord, SAMPLES
+from ttt3r_ros.tools.captions import Caption
+from ttt3r_ros.tools.preview import chosen_samples, draw_preview, STRIP, strip_height
+from ttt3r_ros.tools.run_record import RunRecord, Sample, SAMPLES
 from ttt3r_ros.trajectory import Trajectory
 
 
@@ -64,7 +64,7 @@ def test_the_preview_draws_a_map_and_also_an_empty_one(located_frame, empty):
 
     draw_preview(
         file,
-        'a title',
+        Caption('a $headline', 'details', 'a warning'),
         world_map.voxels.points(),
         Trajectory(np.array([0]), IDENTITY[None]),
         record.samples,
@@ -75,22 +75,20 @@ def test_the_preview_draws_a_map_and_also_an_empty_one(located_frame, empty):
     assert Image.open(file).width > 1000
 
 
-def test_the_preview_shows_the_highest_point_in_its_true_colour_and_place():
-    # A blue floor with a green box on it, seen at 5 cm a pixel; the red ceiling is left out.
-    x, y = np.meshgrid(np.arange(0, 2, 0.05), np.arange(0, 1, 0.05))
-    floor = np.stack([x, y, np.full_like(x, -1)], axis=-1).reshape(-1, 3)
-    box = floor[(floor[:, 0] < 0.5)] + [0, 0, 0.7]
-    ceiling = floor + [0, 0, 3]
-    cloud = VoxelCloud(
-        np.concatenate([ceiling, box, floor]).astype(np.float32),
-        np.repeat([[255, 0, 0], [0, 255, 0], [0, 0, 255]], [len(floor), len(box), len(floor)], 0),
-        np.ones(2 * len(floor) + len(box), np.float32),
-    )
+@pytest.mark.parametrize('shape', [(192, 640), (480, 640), (640, 428), (100, 100)])
+def test_a_strip_of_images_of_any_shape_is_full_and_about_equally_high(shape):
+    depth = np.ones(shape, np.float32)
+    samples = [Sample(n, n, np.zeros((*shape, 3), np.uint8), depth, 0.5) for n in range(15)]
 
-    picture = seen_from_above(cloud, np.array([-0.025, -0.025]), np.array([2, 1]), 0.05, 0.3)
+    shown = chosen_samples(samples)
 
-    assert picture.shape == (21, 41, 4)
-    seen = picture[:20, :40, :3]
-    assert (seen[:, :10] == [0, 255, 0]).all()
-    assert (seen[:, 10:] == [0, 0, 255]).all()
-    assert not picture[20:, :, 3].any()
+    assert 0.6 * STRIP < strip_height(shown) < 1.4 * STRIP
+    assert (shown[0], shown[-1]) == (samples[0], samples[-1])
+    width = len(shown) * strip_height(shown) * shape[1] / shape[0]
+    assert 1000 < width < 1260
+
+
+def test_the_view_of_a_sample_has_the_shape_of_its_image():
+    sample = Sample(0, 0, np.zeros((30, 60, 3), np.uint8), np.zeros((30, 60), np.float32), 0.8)
+
+    assert sample.tangents() == pytest.approx((0.8, 0.4), abs=1e-12)

@@ -104,6 +104,7 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     """
     from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
     from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
+    from ttt3r_ros.model.published.files import with_needs
 
     if model.checkpoint == RANDOM_CHECKPOINT:
         return CheckpointFile(error='random weights, the map is meaningless: set model.checkpoint')
@@ -116,7 +117,7 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
             licence=info.licence,
             architecture=info.architecture.preset,
             size=path.stat().st_size,
-            note=info.metadata.get('note', ''),
+            note=with_needs(info.metadata.get('note', '')),
         )
     except UserError as error:
         return CheckpointFile(error=str(error))

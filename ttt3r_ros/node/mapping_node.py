@@ -39,6 +39,7 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.pipeline import Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
+from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.node.waiting_room import WaitingRoom
 from ttt3r_ros.node.worker import Worker
 from ttt3r_ros.settings import NodeSettings
@@ -441,6 +442,9 @@ def main(
     :param build_mapper: makes the mapper.
     :returns: the exit code of the process.
     """
+    sentence = 'Map the images of one camera; a managed (lifecycle) node.'
+    if printed_help(args, 'mapping_node', sentence, Settings, 'node.md'):
+        return 0
     return run(lambda: MappingNode(build_mapper), lambda node: node.autostart, args)
 
 

@@ -25,6 +25,7 @@ from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.qos import MANY, MANY_LATCHED
+from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.camera_topics import CameraTopics
 from ttt3r_ros.players.replay import Item, Replay, ReplayNode, run_replay
 from ttt3r_ros.settings import PlayerSettings
@@ -222,6 +223,9 @@ def main(args: list[str] | None = None) -> int:
     :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
+    sentence = 'Play a video, a folder of images, a recorded sequence or a rosbag2.'
+    if printed_help(args, NAME, sentence, PlayerSettings, 'demo.md'):
+        return 0
     return run_replay(DatasetPlayer, NAME, args)
 
 

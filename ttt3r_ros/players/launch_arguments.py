@@ -12,6 +12,7 @@ from typing import Any
 
 from ttt3r_ros.settings import (
     Checked,
+    DrivenRobotSettings,
     DriveSettings,
     ModelSettings,
     NodeSettings,
@@ -172,6 +173,13 @@ DEMO = (
     LaunchArgument(
         'record', '', 'Folder for the trajectory, the truth and the map, written at the end.'
     ),
+)
+
+NAV2_DEMO = (
+    switch('rviz', 'true', 'Open RViz; its "2D Goal Pose" sends the robot somewhere.'),
+    of_knob(DrivenRobotSettings, 'family'),
+    of_knob(DrivenRobotSettings, 'seed'),
+    LaunchArgument('nav2_params_file', '', 'File of parameters; empty: config/nav2_demo.yaml.'),
 )
 
 REPLAY = (

@@ -21,10 +21,14 @@ from ttt3r_ros.players.installed import config_file
 
 STOP_TIMEOUT_S = 10.0
 
+# Written by the recorder into its folder, for a program that shows a bar.
+PROGRESS = 'progress.json'
+
 # The module of each node of the package.
 NODES = {
     'mapping_node': 'ttt3r_ros.node.mapping_node',
     'simulated_robot': 'ttt3r_ros.players.simulated_robot',
+    'driven_robot': 'ttt3r_ros.players.driven_robot',
     'dataset_player': 'ttt3r_ros.players.dataset_player',
     'recorder': 'ttt3r_ros.players.recorder',
 }

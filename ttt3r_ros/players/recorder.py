@@ -24,7 +24,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Empty
 
-from ttt3r_ros.atomic import atomic_file, output_folder
+from ttt3r_ros.atomic import atomic_file, output_folder, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.occupancy_files import (
@@ -36,6 +36,8 @@ from ttt3r_ros.mapping.occupancy_files import (
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.qos import LATCHED
+from ttt3r_ros.node.usage import printed_help
+from ttt3r_ros.players.processes import PROGRESS
 from ttt3r_ros.players.readiness import has_loaded, is_of_mapping
 from ttt3r_ros.players.replay import RECORDER_READY
 from ttt3r_ros.settings import RecorderSettings
@@ -45,6 +47,8 @@ from ttt3r_ros.units import NANOSECONDS
 NAME = 'recorder'
 TRAJECTORY, TRUTH = 'trajectory.txt', 'groundtruth.txt'
 MAP, SUMMARY = 'map.ply', 'recording.json'
+PROGRESS_PERIOD_S = 0.5
+NEWEST = 20  # images whose latency is in the progress
 
 
 class PoseLog:
@@ -75,6 +79,10 @@ class PoseLog:
         self._stamps_ns.append(stamp_ns)
         self._matrices.extend(matrix.ravel())
 
+    def span_ns(self) -> tuple[int, int]:
+        """Return the first and the last stamp, nanoseconds; zeros without poses."""
+        return (self._stamps_ns[0], self._stamps_ns[-1]) if self._stamps_ns else (0, 0)
+
     def trajectory(self) -> Trajectory:
         """Return the poses so far."""
         poses = np.array(self._matrices).reshape(-1, 4, 4)
@@ -102,6 +110,7 @@ class Recorder(Node):
                 PICTURE,
                 DESCRIPTION,
                 SUMMARY,
+                PROGRESS,
             ):  # of an earlier recording
                 (self._folder / name).unlink(missing_ok=True)
         self._estimate, self._truth = PoseLog(), PoseLog()
@@ -125,6 +134,8 @@ class Recorder(Node):
             self.create_subscription(kind, topic, callback, qos)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(settings.report_period, self._report, clock=steady)
+        if settings.progress:
+            self.create_timer(PROGRESS_PERIOD_S, self._write_progress, clock=steady)
 
     def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
         stamp_ns = messages.nanoseconds(message.header.stamp)
@@ -168,6 +179,18 @@ class Recorder(Node):
         self._reported += count
         self._reported_s = now
 
+    def _write_progress(self) -> None:
+        """Write how far the drive and its map have come; a full disk does not end a recording."""
+        stamps_ns = (self._truth if len(self._truth) else self._estimate).span_ns()
+        newest = self._latencies_s[-NEWEST:]
+        progress = {
+            'seconds': (stamps_ns[1] - stamps_ns[0]) / NANOSECONDS,
+            'images': len(self._arrivals_s),
+            'latency_ms': 1e3 * float(np.median(newest)) if newest else 0.0,
+        }
+        with suppress(OutputError), atomic_file(self._folder / PROGRESS) as file:
+            file.write(json.dumps(progress).encode())
+
     def write(self) -> None:
         """
         Write trajectory.txt, groundtruth.txt, map.* and recording.json: those with content.
@@ -190,6 +213,7 @@ class Recorder(Node):
                 write_picture(file, plan)
             with atomic_file(self._folder / DESCRIPTION) as file:
                 write_description(file, plan)
+        (self._folder / PROGRESS).unlink(missing_ok=True)
         with atomic_file(self._folder / SUMMARY) as file:
             file.write((json.dumps(self.summary(), indent=2) + '\n').encode())
 
@@ -213,6 +237,9 @@ def main(args: list[str] | None = None) -> int:
     :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
+    sentence = 'Record pose, map and grid of the mapping node, and the true poses, into files.'
+    if printed_help(args, NAME, sentence, RecorderSettings, 'demo.md'):
+        return 0
     rclpy.init(args=args)
     executor = SingleThreadedExecutor()
     try:

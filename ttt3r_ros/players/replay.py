@@ -42,7 +42,7 @@ EARLIEST_NS = NANOSECONDS
 # What is later than this does not catch up: time stands still until it comes.
 TOLERATED_DELAY_S = 0.02
 
-# Slowness is reported after every so much lost time.
+# Slowness is reported once, after so much lost time, and in total at the end.
 REPORTED_DELAY_S = 5.0
 
 # Latched; published by a recorder that is connected to the mapping node.
@@ -130,6 +130,7 @@ class Replay:
         self._clock_due = 0.0
         self._shift_ns = 0
         self._delay_s = 0.0
+        self._slowness_reported = False
         self._thread = threading.Thread(target=self._run, name='replay')
 
     def start(self) -> None:
@@ -148,6 +149,8 @@ class Replay:
             while self._settings.loop:
                 self._node.get_logger().info('end of the recording, starting again')
                 self._play()
+            if self._slowness_reported:
+                self._node.get_logger().info(f'time stood still for {self._delay_s:.0f} s in all')
             for publisher in self._node.publishers:
                 publisher.wait_for_all_acked(DELIVERY)
         except Stopped:
@@ -252,12 +255,12 @@ class Replay:
 
     def _report_delay(self, late_s: float) -> None:
         self._delay_s += late_s
-        if self._delay_s > REPORTED_DELAY_S:
+        if self._delay_s > REPORTED_DELAY_S and not self._slowness_reported:
+            self._slowness_reported = True
             self._node.get_logger().warning(
-                f'too slow for the rate {self._settings.rate:g}: paused for '
-                f'{self._delay_s:.1f} s in total, so that no item is lost'
+                f'too slow for the rate {self._settings.rate:g}: time stands still meanwhile, so '
+                'that no item is lost'
             )
-            self._delay_s = 0.0
 
     def _publish_clock(self, time_ns: int, due: bool = False) -> None:
         now = time.monotonic()

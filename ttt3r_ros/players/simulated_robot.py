@@ -21,6 +21,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.camera_topics import CameraTopics, Picture
 from ttt3r_ros.players.replay import Item, Replay, ReplayNode, run_replay
 from ttt3r_ros.settings import RobotSettings
@@ -148,6 +149,9 @@ def main(args: list[str] | None = None) -> int:
     :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
+    sentence = 'Drive a robot with a camera through a simulated building.'
+    if printed_help(args, NAME, sentence, RobotSettings, 'demo.md'):
+        return 0
     return run_replay(SimulatedRobot, NAME, args)
 
 

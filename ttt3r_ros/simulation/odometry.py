@@ -48,6 +48,47 @@ WHEELS = {
 }
 
 
+class WheelMeter:
+    """
+    Measures a motion step by step.
+
+    odom_T_base: (4, 4) what was measured so far, metres; at first the identity.
+    """
+
+    def __init__(self, wheels: Wheels, seed: int) -> None:
+        """
+        Draw what is wrong with these wheels.
+
+        :param wheels: with which it is measured.
+        :param seed: of the errors.
+        """
+        self.odom_T_base: Array = np.eye(4)
+        self._wheels, self._rng = wheels, np.random.default_rng([5, seed])
+        self._scale = 1.0 + self._rng.normal(0.0, wheels.size)
+        self._bend = self._rng.normal(0.0, wheels.unequal)
+        self._track = self._rng.normal(0.0, wheels.track)
+
+    def measure(self, step: Array) -> Array:
+        """
+        Measure the next step.
+
+        :param step: (4, 4) the true motion, in the frame of the base before it, metres.
+        :returns: (4, 4) odom_T_base after it.
+        """
+        rng, wheels = self._rng, self._wheels
+        length = float(np.linalg.norm(step[:3, 3]))
+        turn = float(np.arctan2(step[1, 0], step[0, 0]))
+        wrong = step.copy()
+        along = step[:3, 3] / max(length, 1e-12)
+        wrong[:3, 3] *= self._scale
+        wrong[:3, 3] += rng.normal(0.0, wheels.white) * np.sqrt(length) * along
+        slip = rng.normal(0.0, wheels.slip) * np.sqrt(length)
+        error = self._bend * length + self._track * turn + slip
+        wrong[:3, :3] = wrong[:3, :3] @ rotation_about([0.0, 0.0, 1.0], error)
+        self.odom_T_base = self.odom_T_base @ wrong
+        return self.odom_T_base
+
+
 def measure_motion(world_T_base: Array, wheels: Wheels, seed: int) -> Array:
     """
     Measure a motion step by step.
@@ -59,23 +100,10 @@ def measure_motion(world_T_base: Array, wheels: Wheels, seed: int) -> Array:
     :param seed: of the errors.
     :returns: (T, 4, 4) odom_T_base, beginning with the identity.
     """
-    rng = np.random.default_rng([5, seed])
-    scale = 1.0 + rng.normal(0.0, wheels.size)
-    bend = rng.normal(0.0, wheels.unequal)
-    track = rng.normal(0.0, wheels.track)
-    odom_T_base = np.eye(4)
-    measured = [odom_T_base]
+    meter = WheelMeter(wheels, seed)
+    measured = [meter.odom_T_base]
     for step in invert(world_T_base[:-1]) @ world_T_base[1:]:
-        length = float(np.linalg.norm(step[:3, 3]))
-        turn = float(np.arctan2(step[1, 0], step[0, 0]))
-        wrong = step.copy()
-        along = step[:3, 3] / max(length, 1e-12)
-        wrong[:3, 3] *= scale
-        wrong[:3, 3] += rng.normal(0.0, wheels.white) * np.sqrt(length) * along
-        error = bend * length + track * turn + rng.normal(0.0, wheels.slip) * np.sqrt(length)
-        wrong[:3, :3] = wrong[:3, :3] @ rotation_about([0.0, 0.0, 1.0], error)
-        odom_T_base = odom_T_base @ wrong
-        measured.append(odom_T_base)
+        measured.append(meter.measure(step))
     return np.stack(measured)
 
 

@@ -19,6 +19,7 @@ from ttt3r_ros.tools.options import (
     positive_int,
     read_settings,
 )
+from ttt3r_ros.tools.terminal import print_next
 
 EXAMPLES = """examples:
   ttt3r bench                                the shipped checkpoint with automatic settings
@@ -100,4 +101,5 @@ def run(arguments: argparse.Namespace) -> int:
         }
         with atomic_file(arguments.json) as file:
             file.write((json.dumps(record, indent=1) + '\n').encode())
+    print_next('docs/performance.md has the figures of other machines, and what makes it faster')
     return 0

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import json
 import os
 from pathlib import Path
+import sys
 import time
 from typing import Any
 
@@ -19,7 +20,7 @@ from ttt3r_ros.evaluation.errors import (
     associate,
     evaluate_trajectory,
     EvaluationError,
-    TrajectoryErrors,
+    path_length,
 )
 from ttt3r_ros.inputs.opening import is_bag, open_bag, open_source
 from ttt3r_ros.inputs.source import InputError
@@ -32,8 +33,12 @@ from ttt3r_ros.settings import (
     RecorderSettings,
     values,
 )
+from ttt3r_ros.tools.captions import length_text
 from ttt3r_ros.tools.options import add_option, add_settings, read_settings
+from ttt3r_ros.tools.progress import ProgressBar
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
+from ttt3r_ros.tools.terminal import print_next
+from ttt3r_ros.tools.truth import joined_at_start, SAME_MOMENT_NS
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 EXAMPLES = """examples:
@@ -43,7 +48,7 @@ EXAMPLES = """examples:
 
 starts the simulated robot (or the player), the mapping node and a recorder as processes connected
 by DDS, prints rate and latency, and writes into the output folder at the end
-  preview.png      the map from above with the path, and the true path where it is known
+  preview.png      the map in the building with both paths, the occupancy grid, the error
   trajectory.txt   stamp tx ty tz qx qy qz qw of each image (TUM format)
   groundtruth.txt  the true poses, where they are known
   map.ply          points with colour and confidence, metres, x forward, y left, z up
@@ -54,6 +59,7 @@ by DDS, prints rate and latency, and writes into the output folder at the end
 ends the demo early and writes the files."""
 
 POLL_S = 0.1
+SELDOM_S = 3600.0
 
 # After the last image: as long as the slowest network may take for it.
 SETTLE_S = 2.0
@@ -64,9 +70,6 @@ PATIENCE_S = 8.0
 # The source begins when the recorder is connected to the mapping node, which loads its network
 # first: the largest one, from a slow disk, takes less than this.
 READY_TIMEOUT_S = 120.0
-
-# Poses of the estimate and of the truth of the same image have the same stamp.
-SAME_MOMENT_NS = 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,35 +104,34 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
     model = values(read_settings(arguments, ModelSettings))
     drive = read_settings(arguments, DriveSettings)
-    player = _player(arguments) if arguments.input else None
+    simulated = not arguments.input
+    source = 'simulated_robot' if simulated else 'dataset_player'
+    mapping, remaps, playing = ({}, {}, values(drive)) if simulated else _player(arguments)
+    playing['seconds'] = drive.seconds
     environment = private_ros(arguments.domain)
     # One core is left for rendering or reading; a network that competes for it is far slower.
     environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) - 1)))
     with output_folder(Path(arguments.output)) as folder, stop_on_signal() as stop:
         print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
-        if player is None:
+        if simulated:
             _prepare_simulation()
+        # A bar says in place what the recorder else says in lines.
+        shown = {'progress': True, 'report_period': SELDOM_S} if sys.stderr.isatty() else {}
         with NodeProcesses(environment) as nodes:
-            if player is None:
-                source = 'simulated_robot'
-                mapping: dict[str, Any] = {}
-                remaps: dict[str, str] = {}
-                playing = values(drive)
-            else:
-                source = 'dataset_player'
-                mapping, remaps, playing = player
-                playing['seconds'] = drive.seconds
-            nodes.start('recorder', {'output': str(folder), 'use_sim_time': bool(player)})
+            nodes.start(
+                'recorder', {'output': str(folder), 'use_sim_time': not simulated, **shown}
+            )
             nodes.start(
                 'mapping_node',
                 {**model, **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
                 remaps,
             )
             nodes.start(source, {**playing, 'wait_for_recorder': READY_TIMEOUT_S})
-            _wait_for_end(nodes, source, stop)
+            with ProgressBar(folder, playing['seconds'] or None) as bar:
+                _wait_for_end(nodes, source, stop, bar)
             nodes.stop('recorder')
             nodes.stop('mapping_node')
-        judge(folder)
+        judge(folder, (drive.family, drive.seed) if simulated else None)
     return 128 + stop.signal_number if stop.signal_number else 0
 
 
@@ -166,9 +168,10 @@ def _player(
     return mapping, remaps, {'input': str(path.absolute())}
 
 
-def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:
+def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest, bar: ProgressBar) -> None:
     """Wait until the source has ended and its last image was mapped."""
     while not stop.signal_number and not nodes.ended(source):
+        bar.update()
         time.sleep(POLL_S)
     if not nodes.ended(source):
         nodes.stop(source)
@@ -176,11 +179,12 @@ def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest) -> None:
         time.sleep(SETTLE_S)
 
 
-def judge(folder: Path) -> None:
+def judge(folder: Path, building: tuple[str, int] | None = None) -> None:
     """
     Print the results of a demo, and write preview.png.
 
     :param folder: the output folder, with the files of the recorder.
+    :param building: family and seed, or None where there is none.
     :raises UserError: when nothing was mapped.
     """
     summary = json.loads((folder / 'recording.json').read_text(encoding='utf-8'))
@@ -198,50 +202,60 @@ def judge(folder: Path) -> None:
         )
     print(line)
     estimate = read_trajectory(folder / 'trajectory.txt')
-    comparison = _compare(folder, estimate)
-    _draw(folder, line, estimate, comparison)
-    print(f'look at {folder / "preview.png"}')
+    truth = None
+    if (folder / 'groundtruth.txt').is_file():
+        truth = read_trajectory(folder / 'groundtruth.txt')
+        _compare(estimate, truth)
+    _draw(folder, line, estimate, truth, building)
+    print_next(f'open {folder / "preview.png"}')
 
 
-def _compare(folder: Path, estimate: Trajectory) -> tuple[TrajectoryErrors, Trajectory] | None:
-    """Return and print the errors, where the truth is known."""
-    if not (folder / 'groundtruth.txt').is_file():
-        return None
-    truth = read_trajectory(folder / 'groundtruth.txt')
+def _compare(estimate: Trajectory, truth: Trajectory) -> None:
+    """Print the errors."""
     mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, SAME_MOMENT_NS)
-    matched = Trajectory(truth.stamps_ns[theirs], truth.poses[theirs])
     try:
         metric, scaled = (
-            evaluate_trajectory(estimate.poses[mine], matched.poses, kind)
+            evaluate_trajectory(estimate.poses[mine], truth.poses[theirs], kind)
             for kind in ('se3', 'sim3')
         )
     except EvaluationError as error:
         print(f'not compared with the truth: {error}')
-        return None
+        return
     print(
         f'ATE {metric.ate.rmse:.3f} m on a path of {metric.truth_path:.1f} m; '
         f'{scaled.ate.rmse:.3f} m after scaling by {scaled.alignment.scale:.3f}'
     )
-    return metric, matched
 
 
 def _draw(
     folder: Path,
-    title: str,
+    details: str,
     estimate: Trajectory,
-    comparison: tuple[TrajectoryErrors, Trajectory] | None,
+    truth: Trajectory | None,
+    building: tuple[str, int] | None,
 ) -> None:
-    # Here, not at the top: the nodes start before matplotlib is loaded.
+    # Here, not at the top: the nodes start before matplotlib and numba are loaded.
     from ttt3r_ros.mapping.cloud_files import read_ply
     from ttt3r_ros.mapping.occupancy_files import DESCRIPTION, read_occupancy
     from ttt3r_ros.mapping.voxels import VoxelCloud
-    from ttt3r_ros.tools.demo_preview import draw_demo
+    from ttt3r_ros.simulation.building import build_world
+    from ttt3r_ros.tools.captions import Caption
+    from ttt3r_ros.tools.preview import draw_preview
+    from ttt3r_ros.tools.truth_picture import draw_drive
 
-    voxel_size = MapSettings().voxel_size
+    size = MapSettings().voxel_size
     cloud = VoxelCloud.joined([])
     if (folder / 'map.ply').is_file():
         with (folder / 'map.ply').open('rb') as file:
             cloud = read_ply(file)
-    plan = read_occupancy(folder) if (folder / DESCRIPTION).is_file() else None
-    with atomic_file(folder / 'preview.png') as file:
-        draw_demo(file, title, cloud, plan, estimate, comparison, voxel_size)
+    floor = read_occupancy(folder) if (folder / DESCRIPTION).is_file() else None
+    joined = None if truth is None else joined_at_start(estimate, truth)
+    with atomic_file(folder / 'preview.png') as picture:
+        if joined is None:
+            way = length_text(path_length(estimate.poses))
+            caption = Caption(f'The camera moved {way}; its true path is not known.', details)
+            draw_preview(picture, caption, cloud, estimate, [], size, floor)
+        else:
+            world = None if building is None else build_world(*building)
+            caption = Caption(joined.sentence(), details)
+            draw_drive(picture, caption, cloud, joined, world, size, floor)

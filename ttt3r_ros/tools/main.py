@@ -13,6 +13,7 @@ import sys
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.tools.streams import lossy_streams
+from ttt3r_ros.tools.terminal import print_error
 
 # Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> int`.
 COMMANDS = {
@@ -26,11 +27,15 @@ COMMANDS = {
     'simulate': 'render a procedural indoor world with exact depth and poses',
     'bench': 'measure the speed of mapping on this machine, stage by stage',
     'weights': 'fetch, convert, show and verify checkpoints',
+    'completion': 'print a script with which a shell completes commands and options',
 }
 
 # OpenCV and its FFmpeg print many lines of their own about a damaged file, unless told not to
 # before they are loaded.
 QUIET = {'OPENCV_LOG_LEVEL': 'ERROR', 'OPENCV_FFMPEG_LOGLEVEL': '-8'}
+
+# The option of a command whose file holds defaults of its other options.
+CONFIG = 'config'
 
 USER_ERROR = 1
 INTERRUPTED = 130
@@ -63,6 +68,12 @@ def _run(argv: list[str]) -> int:
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])
     try:
+        if getattr(arguments, CONFIG, None) is not None:
+            # Here, not at the top: it loads YAML. What the command line says goes before the file.
+            from ttt3r_ros.tools.config_file import config_defaults
+
+            parser.set_defaults(**config_defaults(arguments.config))
+            arguments = parser.parse_args(argv[1:])
         return int(command.run(arguments))
     except BrokenPipeError:
         # Whoever reads what is printed has seen enough, `| head` for example. Python's own last
@@ -70,7 +81,7 @@ def _run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOBODY_LISTENS
     except UserError as error:
-        print(f'{parser.prog}: error: {error}', file=sys.stderr)
+        print_error(parser.prog, str(error))
         return USER_ERROR
     except KeyboardInterrupt:
         print(f'{parser.prog}: interrupted', file=sys.stderr)

@@ -20,12 +20,14 @@ from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
 from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal
+from ttt3r_ros.tools.terminal import print_next
 
 EXAMPLES = """examples:
   ttt3r map video.mp4 --output out
   ttt3r map photos/ --output out --fps 2 --intrinsics camera.json
   ttt3r map bag/ --output out --topic /camera/image_raw --frame-step 3
-  ttt3r map drive.mp4 --output out --camera-height 0.8
+  ttt3r map drive.mp4 --output out --camera-height 0.8 --overwrite
+  ttt3r map drive.mp4 --output out --config config/mapping.yaml
   ttt3r map 0 --output out                   the first camera, until Ctrl-C
   ttt3r map monday/ --output out --save-map house.ttt3r
   ttt3r map tuesday/ --output out --load-map house.ttt3r --localize --start-pose 1.5 0 90
@@ -38,13 +40,16 @@ writes into the output folder
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
   gate.npz        how much of each state token each image rewrote
-  preview.png     the map from above with the path, some images with their depth
+  preview.png     the map with the cameras, from above, some images with their depth
   before_jump_1/  all this of the images before the clock was set back, where it was
   map.pgm, .yaml  with --camera-height: occupancy grid for map_server
 
 Ctrl-C ends the run after the current frame and writes all files; the exit code is then 130, or
 0 for a camera, whose run has no other end."""
 
+
+# Any of these shows that a run has written into a folder.
+RESULTS = ('trajectory.txt', 'map.ply', 'summary.json')
 
 FILE_LOST = 1
 
@@ -68,6 +73,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar='DIR',
         help='output folder, created if missing',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace the results of an earlier run in DIR'
+    )
+    parser.add_argument(
+        '--config',
+        type=Path,
+        metavar='FILE',
+        help='parameters of the node in YAML, such as config/mapping.yaml; the options of the '
+        'command line go before them',
     )
     odometry = add_reading(parser)
     odometry.add_argument(
@@ -169,6 +184,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('--localize needs a map: --load-map FILE')
     odometry = OdometryChoice(arguments.odometry, arguments.odom_frame, arguments.base_frame)
     refuse_output(arguments.input, arguments.output)
+    if not arguments.overwrite:
+        refuse_results(arguments.output)
     source = open_source(arguments.input, arguments.topic, arguments.fps, own_intrinsics, odometry)
     calibration, calibration_note = source.intrinsics, source.calibration
     if arguments.intrinsics:
@@ -178,8 +195,10 @@ def run(arguments: argparse.Namespace) -> int:
         # Here, not at the top: all that may be wrong above is told before torch is loaded.
         from ttt3r_ros.tools.depth_images import DepthFolder
         from ttt3r_ros.tools.mapping_run import MappingRun
+        from ttt3r_ros.tools.truth import simulated_drive
 
         mapping = MappingRun(model_settings, mapping_settings, calibration, calibration_note)
+        mapping.compare_with(simulated_drive(Path(arguments.input)))
         mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
         if arguments.gates:
             mapping.draw_gates()
@@ -189,6 +208,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(mapping.report(), f'-> {folder}')
         if arguments.save_map:
             print(mapping.save(arguments.save_map))
+        print_next(f'open {folder / "preview.png"}')
     if mapping.failed:
         return FILE_LOST
     if stop.signal_number and not source.live:
@@ -207,6 +227,20 @@ def refuse_output(name: str, output: Path) -> None:
     read = Path(name).resolve()
     if read.is_dir() and output.resolve() in (read, read / 'frames', read / 'rgb'):
         raise UserError(f'--output {output} is the input itself: choose another folder')
+
+
+def refuse_results(output: Path) -> None:
+    """
+    Refuse to replace what an earlier run has written.
+
+    :param output: folder of the results.
+    :raises UserError: naming the option that allows it.
+    """
+    if any((output / name).is_file() for name in RESULTS):
+        raise UserError(
+            f'{output} has the results of an earlier run: choose another --output, or replace '
+            'them with --overwrite'
+        )
 
 
 def start_pose(numbers: list[float] | None) -> Array | None:

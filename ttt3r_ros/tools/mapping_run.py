@@ -44,20 +44,26 @@ from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.image_mapper import ImageMapper
 from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.occupancy_files import (
     DESCRIPTION,
     PICTURE,
     write_description,
     write_picture,
 )
+from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.tools.captions import Caption, run_details, run_headline
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.gate_record import GateRecord
 from ttt3r_ros.tools.preview import draw_preview
 from ttt3r_ros.tools.published import beyond_published
 from ttt3r_ros.tools.run_record import RunRecord
 from ttt3r_ros.tools.stop import StopRequest
-from ttt3r_ros.trajectory import write_trajectory
+from ttt3r_ros.tools.terminal import print_note
+from ttt3r_ros.tools.truth import Drive, joined_at_start
+from ttt3r_ros.tools.truth_picture import draw_drive
+from ttt3r_ros.trajectory import Trajectory, write_trajectory
 from ttt3r_ros.units import NANOSECONDS
 
 # So many skipped frames are explained, the others are only counted.
@@ -91,12 +97,14 @@ class MappingRun:
         self._images = ImageMapper(model_settings, mapping_settings, calibration)
         self._mapper, self._predictor = self._images.mapper, self._images.predictor
         for note in self._images.notes:
-            print(note, file=sys.stderr)
+            print_note(*note.split(': ', maxsplit=1))
         self._record, self._gates = RunRecord(), GateRecord()
         self._draws_gates = False
         self._start_pose: Array | None = None
         self._odometry = ''
         self._beyond = ''
+        self._with_wheels = False
+        self._drive: Drive | None = None
         self._saved: Path | None = None
         self._follow_only = False
         self._parts = 0
@@ -125,6 +133,14 @@ class MappingRun:
     def draw_gates(self) -> None:
         """Draw the gain over time and over some images, which costs a step for each of those."""
         self._draws_gates = True
+
+    def compare_with(self, drive: Drive | None) -> None:
+        """
+        Set the truth that the picture shows.
+
+        :param drive: its poses are world_T_camera; or None.
+        """
+        self._drive = drive
 
     def save(self, path: Path) -> str:
         """
@@ -199,6 +215,7 @@ class MappingRun:
         if isinstance(item, BadFrame):
             self._skip(item.reason, item.count)
             return
+        self._with_wheels |= item.odom_T_base is not None
         began, before = time.perf_counter(), self._mapper.state.network
         if self._start_pose is not None and not len(self._record):
             # The base of a camera alone is its optical frame.
@@ -278,12 +295,6 @@ class MappingRun:
         cloud = self._mapper.map.voxels.points()
         summary = self.summary(input_name, bool(stop.signal_number))
         plan = self._mapper.map.grid.occupancy()
-        title = (
-            f'{Path(input_name).name}: {summary["frames"]} frames, '
-            f'{summary["path_m"]:.2f} m, {summary["fps"]:.1f} fps, '
-            f'{summary["checkpoint"]["name"]}, {summary["update_rule"]}'
-        )
-        size = self._mapper.settings.map.voxel_size
         # What took long to compute comes first, what is only for the eye last.
         writers: dict[str, Callable[[IO[bytes]], None]] = {
             'trajectory.txt': lambda file: write_trajectory(file, trajectory),
@@ -295,16 +306,35 @@ class MappingRun:
         if plan.cells.size:
             writers[PICTURE] = lambda file: write_picture(file, plan)
             writers[DESCRIPTION] = lambda file: write_description(file, plan)
-        writers['preview.png'] = lambda file: draw_preview(
-            file, title, cloud, trajectory, self._record.samples, size
-        )
+        floor, details = plan if plan.cells.size else None, run_details(summary)
+        writers['preview.png'] = lambda file: self._draw(file, summary, cloud, trajectory, floor)
         if self._draws_gates:
-            writers['gate.png'] = lambda file: self._gates.draw(file, title)
+            writers['gate.png'] = lambda file: self._gates.draw(file, details)
         for name in (PICTURE, DESCRIPTION, 'gate.png'):
             if name not in writers:
                 (folder / name).unlink(missing_ok=True)
         for name, write in writers.items():
             self._write_one(folder / name, write)
+
+    def _draw(
+        self,
+        file: IO[bytes],
+        summary: dict[str, Any],
+        cloud: VoxelCloud,
+        trajectory: Trajectory,
+        floor: Occupancy | None,
+    ) -> None:
+        """Draw the picture, in the building where it is known."""
+        size, samples = self._mapper.settings.map.voxel_size, self._record.samples
+        drive, details = self._drive, run_details(summary)
+        joined = None if drive is None else joined_at_start(trajectory, drive.world_T_body)
+        if drive is not None and joined is not None:
+            caption = Caption(joined.sentence(), details)
+            draw_drive(file, caption, cloud, joined, drive.world, size, floor, samples)
+            return
+        headline = run_headline(summary, self._with_wheels)
+        caption = Caption(headline, details, self._predictor.checkpoint_note)
+        draw_preview(file, caption, cloud, trajectory, samples, size, floor)
 
     def _write_one(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
         try:

@@ -19,11 +19,23 @@ SAMPLES = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image for the preview. rgb: (h, w, 3) uint8. depth: (h, w) float32, metres along z."""
+    """
+    An image for the preview.
+
+    index: of the image among the mapped ones. stamp_ns: nanoseconds. rgb: (h, w, 3) uint8.
+    depth: (h, w) float32, metres along z. tangent: of half the horizontal field of view.
+    """
 
     index: int
+    stamp_ns: int
     rgb: Pixels
     depth: Array32
+    tangent: float
+
+    def tangents(self) -> tuple[float, float]:
+        """Return the tangents of half the horizontal and half the vertical field of view."""
+        height, width = self.depth.shape
+        return self.tangent, self.tangent * height / width
 
 
 class RunRecord:
@@ -64,8 +76,16 @@ class RunRecord:
     def _sample(self, located: LocatedFrame) -> None:
         if len(self) % self._sample_interval:
             return
-        pointmap = located.pointmap
-        self.samples.append(Sample(len(self), pointmap.colors.copy(), pointmap.depth.copy()))
+        pointmap, camera = located.pointmap, located.tracked.camera
+        self.samples.append(
+            Sample(
+                len(self),
+                located.tracked.stamp_ns,
+                pointmap.colors.copy(),
+                pointmap.depth.copy(),
+                camera.width / (2 * camera.fx),
+            )
+        )
         if len(self.samples) == 2 * SAMPLES:
             self.samples = self.samples[::2]
             self._sample_interval *= 2

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import json
 import math
 from pathlib import Path
+from shlex import quote
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tools.bag_file import BagFile
 from ttt3r_ros.tools.options import add_settings, read_settings
+from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
 from ttt3r_ros.units import NANOSECONDS
 
@@ -53,6 +55,7 @@ writes into the output folder
 --image-noise 0 simulates an ideal lens and sensor. The folder appears when it is complete;
 after Ctrl-C there is none."""
 
+BAG = 'bag'  # folder in the output
 PER_METRE = 1000  # of the depth images
 BAG_START_NS = 1_700_000_000 * NANOSECONDS  # bags begin at a plausible time, videos at 0
 CHUNK = 16  # frames rendered in one call, between two looks at the keyboard
@@ -89,12 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.contact_sheet is not None:
         with atomic_file(arguments.contact_sheet) as file:
             file.write(_png(contact_sheet()[..., ::-1]))
-        print(f'wrote {arguments.contact_sheet}')
+        print_next(f'open {arguments.contact_sheet}')
         return 0
     settings = read_settings(arguments, SimulationSettings)
     with new_folder(arguments.output) as folder:
         _simulate(settings, folder)
     print(f'wrote {arguments.output}')
+    recording = arguments.output / BAG if settings.bag else arguments.output
+    print_next(f'ttt3r map {quote(str(recording))} --output {quote(f"{arguments.output}_map")}')
     return 0
 
 
@@ -160,6 +165,7 @@ def _camera_record(
         'depth_scale_per_m': PER_METRE,
         'depth_invalid': 0,
         'depth_registered_to_rgb': True,
+        'simulation': {'family': settings.family, 'seed': settings.seed},
         'source': f'simulated: family {settings.family}, seed {settings.seed}, '
         f'{settings.path} path',
     }
@@ -217,7 +223,7 @@ def _bag(
     base_T_camera = _base_T_camera(settings)
     odom_T_base = noisy_odometry(path.world_T_camera @ invert(base_T_camera), settings.seed)
     velocity = velocities(odom_T_base, settings.image_rate)
-    with BagFile(folder / 'bag', settings.storage, intrinsics, base_T_camera) as bag:
+    with BagFile(folder / BAG, settings.storage, intrinsics, base_T_camera) as bag:
 
         def write(index: int, stamp_ns: int, rgb: Pixels) -> None:
             bag.write(stamp_ns, rgb, odom_T_base[index], velocity[index])

@@ -20,6 +20,7 @@ import argparse
 from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
+from shlex import quote
 import shutil
 import sys
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ from ttt3r_ros.model.published.files import (
     weights_folder,
 )
 from ttt3r_ros.tools.download import download, partial_path
+from ttt3r_ros.tools.terminal import print_next
 
 LICENSE_NOTICE = f"""\
 The published CUT3R weights are not part of this program. Their licence is {LICENSE}:
@@ -135,6 +137,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
     target = pth.with_suffix('.safetensors')
     if target.exists():
         print(f'{target} is there already (ttt3r weights verify {arguments.name} checks it)')
+        _print_use(arguments)
         return 0
     _accept_license(arguments.accept_license)
     _make_room(folder, remote, pth, arguments.dtype)
@@ -145,7 +148,16 @@ def _fetch(arguments: argparse.Namespace) -> int:
     _convert_file(pth, target, arguments.dtype, remote.sha256)
     if not arguments.keep:
         pth.unlink()
+    _print_use(arguments)
     return 0
+
+
+def _print_use(arguments: argparse.Namespace) -> None:
+    """Print how to map with what was fetched; its name is looked up in the usual folder only."""
+    name = arguments.name
+    if arguments.folder is not None:
+        name = arguments.folder / f'{PUBLISHED[name].name.removesuffix(".pth")}.safetensors'
+    print_next(f'ttt3r map video.mp4 --output out --checkpoint {quote(str(name))}')
 
 
 def _checked_url(url: str) -> str:

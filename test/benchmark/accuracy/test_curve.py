@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from benchmark.accuracy.__main__ import main
-from benchmark.accuracy.curve import curves_of
+from benchmark.accuracy.curve import curves_of, steady
 
 FRAMES = np.geomspace(10_000, 500_000, 20)
 STILL = 4  # the first checks at which the network does not see motion yet
@@ -56,6 +56,20 @@ def test_a_last_third_that_is_worse_than_foretold_is_told():
 
 def test_too_few_checks_with_motion_have_no_law():
     assert curves_of(rows()[: STILL + 5], 'S') == []
+
+
+def test_a_single_bad_check_does_not_move_the_line():
+    errors = np.full(20, 0.3)
+    errors[10] = 2.0
+
+    np.testing.assert_allclose(steady(errors), 0.3, atol=1e-12)
+
+
+def test_a_line_falls_with_its_errors():
+    errors = np.linspace(1.0, 0.0, 41)
+
+    # In the middle the median of a straight line is the line.
+    np.testing.assert_allclose(steady(errors)[5:-5], errors[5:-5], atol=1e-12)
 
 
 def test_the_curve_of_a_log_is_drawn_and_tabulated(tmp_path):

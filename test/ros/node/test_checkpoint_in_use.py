@@ -18,6 +18,9 @@ def test_the_checkpoint_that_ships_is_used_and_its_limits_are_said_once(rig):
     assert 'ttt3r weights fetch' in note
     assert len(rig.logged(note)) == 1
     assert '[WARN]' in rig.logged(note)[0]
+    # What it costs to follow the advice is told with it.
+    for need in ('fetch 512 (3.2 GB to download', 'CC BY-NC-SA 4.0, non-commercial', 'GB free'):
+        assert need in rig.logged(note)[0]
     assert rig.counts()['checkpoint'] == 'small'
     assert node.get_parameter('model.checkpoint').value == ''
 

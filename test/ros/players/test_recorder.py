@@ -5,7 +5,7 @@ import json
 import signal
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 import numpy as np
 import pytest
@@ -132,3 +132,26 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(rig, start_process, tmp
 
     assert recorder.returncode == 1
     assert 'cannot write into the folder' in recorder.output.read_text()
+
+
+def test_how_far_a_drive_has_come_is_written_for_a_bar_and_gone_at_the_end(
+    rig, start_process, tmp_path
+):
+    folder = tmp_path / 'demo'
+    recorder = start_process(MODULE, output=str(folder), progress=True)
+    publisher = rig.publisher(PoseStamped, '/ground_truth')
+    rig.spin_until(lambda: publisher.get_subscription_count() == 1, 'the recorder subscribes')
+    pose = messages.pose_message(pose_at(1.0))
+    for n in range(4):
+        header = Header(stamp=messages.time_message(SECOND * (1 + n)))
+        publisher.publish(PoseStamped(header=header, pose=pose))
+
+    def progress():
+        path = folder / 'progress.json'
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    rig.spin_until(lambda: progress().get('seconds') == 3.0, 'three seconds are reported')
+    assert progress() == {'seconds': 3.0, 'images': 0, 'latency_ms': 0.0}
+    recorder.send_signal(signal.SIGINT)
+    assert recorder.wait(30) == 0
+    assert not (folder / 'progress.json').exists()

@@ -5,6 +5,8 @@ import itertools
 import math
 import signal
 import threading
+import time
+from unittest import mock
 
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
@@ -20,7 +22,7 @@ from tf2_msgs.msg import TFMessage
 from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
-from ttt3r_ros.players import simulated_robot
+from ttt3r_ros.players import replay, simulated_robot
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.renderer import render
 
@@ -282,3 +284,30 @@ def test_a_wrong_parameter_ends_the_robot_with_one_line(rig, start_process):
     assert robot.returncode == 1
     (line,) = [x for x in robot.output.read_text().splitlines() if 'FASTRTPS' not in x]
     assert 'family must be one of S, M, L' in line
+
+
+def test_a_robot_that_is_too_slow_says_so_once(rig, start_robot, monkeypatch):
+    monkeypatch.setattr(replay, 'REPORTED_DELAY_S', 0.2)
+
+    def slowly(*arguments, **options):
+        time.sleep(0.15)
+        return np.zeros((48, 64, 3), np.uint8), None
+
+    monkeypatch.setattr(simulated_robot, 'render', slowly)
+    said = []
+    monkeypatch.setattr(
+        simulated_robot.SimulatedRobot,
+        'get_logger',
+        lambda node: mock.Mock(warning=said.append, info=said.append),
+    )
+    rig.robot.create_subscription(Image, '/image', lambda message: None, 100)
+    robot = start_robot(seconds=2.0, image_rate=20.0, **SMALL)
+    robot.replay.start()
+
+    rig.spin_until(robot.replay.done.done, 'the drive ends')
+
+    assert [text for text in said if text.startswith('too slow for the rate 1: time stands')]
+    assert sum('time st' in text for text in said) == 2
+    (total,) = [text for text in said if text.startswith('time stood still for')]
+    # 40 images of 0.15 s in a drive of 2 s: about 4 s of waiting.
+    assert 2 <= int(total.split()[4]) <= 8

@@ -49,6 +49,27 @@ PUBLISHED = {
 }
 
 
+# What the network 512 needs on a GPU at 4:3 in precision fast, CUDA included, about.
+GPU_512_GB = 2.3
+
+FETCH = 'ttt3r weights fetch'
+
+
+def with_needs(note: str) -> str:
+    """
+    Return the note of a checkpoint; where it advises to fetch the published one, with its needs.
+
+    :param note: of the author to users, may be empty.
+    """
+    if not note.endswith(FETCH):
+        return note
+    size = PUBLISHED['512'].size / 1e9
+    return (
+        f'{note} 512 ({size:.1f} GB to download; {LICENSE}, non-commercial; for live use a GPU '
+        f'with {GPU_512_GB:g} GB free)'
+    )
+
+
 def published_with(sha256: str) -> RemoteFile | None:
     """
     Return the published file with a hash, or None.
