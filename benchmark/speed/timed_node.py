@@ -31,7 +31,7 @@ from ttt3r_ros.node import mapping_node, messages
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.node.worker import WORKER_NAME
 from ttt3r_ros.settings import TrackingSettings
@@ -105,7 +105,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'network': [(Predictor, 'step'), (FreePredictor, 'step')],
     'focal length': [(tracker, 'estimate_focal')],
     'features': [(tracker, 'trace'), (tracker, 'conclude')],
-    'points': [(Tracker, 'look')],
+    'points': [(Tracker, 'complete')],
     'filter': [(Outputs, '_points'), (Pointmap, 'reliable')],
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Mapper, 'integrate')],
@@ -174,12 +174,13 @@ class StopWatch:
     def _recorded(self, process: Callable[..., None]) -> Callable[..., None]:
         """Wrap the processing of an image to write its record."""
 
-        def recorded(pipeline: Pipeline, image: ReceivedImage) -> None:
+        def recorded(pipeline: Pipeline, arrival: Arrival) -> None:
             self._points = pipeline._outputs.points
             self._take_spent()
+            image = arrival.image
             self._record = {'stamp_ns': image.stamp_ns, 'arrived': image.arrived}
             self._record['begun'], self._record['cpu'] = _clocks()
-            process(pipeline, image)
+            process(pipeline, arrival)
             if 'published' in self._record:
                 self.images.append({**self._record, 'after': self._take_spent()})
 

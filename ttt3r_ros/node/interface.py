@@ -231,12 +231,17 @@ class DiagnosticKey(Enum):
     MAPPED = 'images mapped', 'since the node was configured'
     INPUT_RATE = 'input rate (Hz)', 'over the last 5 s'
     MAP_RATE = 'map rate (Hz)', 'over the last 5 s'
+    POSE_RATE = 'pose rate (Hz)', 'poses published, over the last 5 s'
     STAMP_AGE = 'stamp age (s)', "of the newest image at its arrival, by the node's clock"
     LATENCY_MEDIAN = (
         'latency median (s)',
-        'from arrival to outputs, over the last 120 images',
+        'from arrival to points, over the last 120 images that were mapped',
     )
     LATENCY_MAX = 'latency max (s)', 'the largest of the same'
+    POSE_LATENCY = (
+        'pose latency median (s)',
+        'from arrival to the pose, over the last 120 poses',
+    )
     MISSING = 'missing images (%)', 'estimated from gaps between stamps'
     STARVED = (
         'waiting for a core (%)',
@@ -272,7 +277,8 @@ class Cause(Enum):
 
     NEWER_IMAGE = (
         'a newer image came',
-        'none needed: the camera is faster than the network, and the newest image is mapped',
+        'none needed: the camera is faster than the network; the newest image is mapped, and of '
+        'the others the pose is published',
     )
     NOT_ACTIVE = 'node not active', 'activate the node'
     PAUSED = 'paused', 'call `~/pause` with false'

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import sys
+import threading
 import time
 import traceback
 from typing import Any
@@ -36,11 +37,11 @@ from ttt3r_ros.node.managed_node import logged, ManagedNode, run
 from ttt3r_ros.node.observer import Observer
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.waiting_room import WaitingRoom
-from ttt3r_ros.node.worker import Worker
+from ttt3r_ros.node.worker import FOLLOWER_NAME, Worker
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.units import NANOSECONDS
 
@@ -49,6 +50,9 @@ ROOM_S = 0.02
 LATE_S = 0.15  # half an odometry of 5 Hz and a bit: users should know what it costs
 STOP_TIMEOUT_S = 4.0
 GRAPH_THREAD = 'ttt3r_graph'
+# An image is followed by dozens of short calls that release the interpreter's lock; after each of
+# them it would wait for up to 5 ms, the default, while the graph is optimised.
+SWITCH_S = 2e-4
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
 
 
@@ -74,7 +78,8 @@ class MappingNode(ManagedNode):
     """
     Turn the topics of a camera into a map; docs/node.md describes it for users.
 
-    The executor's thread serves subscriptions and services, the worker's maps and publishes.
+    The executor's thread serves subscriptions and services, the follower's publishes where each
+    image was taken, the worker's maps the newest.
     """
 
     def __init__(
@@ -94,7 +99,7 @@ class MappingNode(ManagedNode):
         self._settings = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._buffer = WatchedBuffer(self)
-        self._worker: Worker[ReceivedImage] | None = None
+        self._worker: Worker[Arrival] | None = None
         self._active = False
         self._end_bond: Callable[[], None] | None = None
 
@@ -117,7 +122,7 @@ class MappingNode(ManagedNode):
         self._reporter = Reporter(self.get_logger(), self._health)
         self._room = WaitingRoom(
             self._has_transforms,
-            self._offer,
+            self._follow,
             lambda image: self._health.dropped(Cause.NO_TRANSFORM),
         )
         self._make_worker()
@@ -151,13 +156,17 @@ class MappingNode(ManagedNode):
             self._outputs,
             self._health,
             self._reporter,
+            self._offer,
         )
         self._autosave = Autosave(
             self._pipeline, lambda: self._node_settings, self.get_logger(), self._reporter
         )
         self._worker = Worker(self._pipeline.process, self._on_failure)
+        self._follower = Worker(self._pipeline.follow, self._on_failure, FOLLOWER_NAME)
         self.held.callback(self._stop_worker)
+        self._loaded = threading.Event()
         self._worker.post(self._load)
+        self._follower.post(self._wait_until_loaded)  # meanwhile the newest image waits
 
     def _make_inputs(self) -> None:
         self._input = ImageInput(
@@ -207,9 +216,7 @@ class MappingNode(ManagedNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop mapping; the map stays."""
         self._deactivate()
-        if self._worker is not None:
-            self._worker.clear()
-        self._room.clear()
+        self._clear()
         return super().on_deactivate(state)
 
     def _deactivate(self) -> None:
@@ -226,11 +233,13 @@ class MappingNode(ManagedNode):
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
         self._frames.stop_waiting()
+        self._loaded.set()
         self._pipeline.begin_epoch()
         if worker is not None:
             worker.post(self._autosave.save)
-        if worker is not None and not worker.stop(STOP_TIMEOUT_S):
-            self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
+            stopped = self._follower.stop(STOP_TIMEOUT_S), worker.stop(STOP_TIMEOUT_S)
+            if not all(stopped):
+                self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
         self._pipeline.close()
 
     # ---- inputs
@@ -243,10 +252,15 @@ class MappingNode(ManagedNode):
         else:
             self._room.put(image)
 
-    def _offer(self, image: ReceivedImage) -> None:
-        if self._worker is not None and self._worker.offer(image):
+    def _follow(self, image: ReceivedImage) -> None:
+        if self._follower.offer(Arrival(image, self._pipeline.epoch)):
             ready = self._pipeline.ready
             self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
+
+    def _offer(self, arrival: Arrival) -> None:
+        """Let the network take an image that was followed, unless a newer one comes first."""
+        if self._worker is not None and self._worker.offer(arrival):
+            self._health.dropped(Cause.NEWER_IMAGE)
 
     def _has_transforms(self, image: ReceivedImage) -> bool:
         """Return whether TF knows where an image was taken, or it has waited long enough."""
@@ -301,8 +315,13 @@ class MappingNode(ManagedNode):
     def _forget(self) -> None:
         """Drop the images in process."""
         self._pipeline.begin_epoch()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Drop the images that wait."""
         self._room.clear()
         if self._worker is not None:
+            self._follower.clear()
             self._worker.clear()
 
     def _reset(self) -> None:
@@ -318,7 +337,16 @@ class MappingNode(ManagedNode):
 
     # ---- worker and timers
 
+    def _wait_until_loaded(self) -> None:
+        self._loaded.wait()
+
     def _load(self) -> None:
+        try:
+            self._load_and_resume()
+        finally:
+            self._loaded.set()
+
+    def _load_and_resume(self) -> None:
         try:
             self._pipeline.load()
         except (UserError, RuntimeError) as error:  # torch has no class for a lack of memory
@@ -441,6 +469,7 @@ def main(
     :param build_mapper: makes the mapper.
     :returns: the exit code of the process.
     """
+    sys.setswitchinterval(SWITCH_S)
     return run(lambda: MappingNode(build_mapper), lambda node: node.autostart, args)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+import threading
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ from std_msgs.msg import Header
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.back_end import LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid, UNKNOWN
 from ttt3r_ros.mapping.world_map import WorldMap
@@ -84,7 +85,11 @@ class LatchedTopic:
 
 
 class Outputs:
-    """Publish the results of images and the maps; used by the worker's thread only."""
+    """
+    Publish the results of images and the maps.
+
+    Two threads publish poses, in the order of their stamps; the rest is the worker's alone.
+    """
 
     def __init__(
         self,
@@ -118,6 +123,7 @@ class Outputs:
             self.odometry = self._make(interface.ODOMETRY)
         self.loop_closures = LatchedTopic(self._make(interface.LOOP_CLOSURES))
         self._shown: Occupancy | None = None  # to subscribers, at last
+        self._in_order = threading.Lock()
         self._path = Path()
         self.restart()
 
@@ -148,26 +154,39 @@ class Outputs:
 
     def restart(self) -> None:
         """Make everything due that shows a map."""
-        self._last_odometry: tuple[int, Array] | None = None
+        with self._in_order:
+            self._last_odometry: tuple[int, Array] | None = None
+            self._published_ns = 0  # stamp of the newest pose
         for topic in self._maps():
             topic.restart()
         self._path_due = 0.0
 
-    def publish(self, located: LocatedFrame, base: str, camera: str) -> None:
+    def publish_pose(self, located: LocatedCamera, base: str) -> bool:
         """
-        Publish the results of one image, with its stamp.
+        Publish where one image was taken, with its stamp, unless it or a later one was already.
 
         :param located: result for the image.
         :param base: name of the robot's frame.
+        :returns: whether it is published now.
+        """
+        with self._in_order:
+            if located.stamp_ns <= self._published_ns:
+                return False
+            self._published_ns = located.stamp_ns
+            self._broadcast(located, base)
+            if located.in_map:
+                self._publish_pose(located)
+            self._publish_odometry(located, base)
+        return True
+
+    def publish_points(self, located: LocatedFrame, camera: str) -> None:
+        """
+        Publish what the network made of one image, with its stamp.
+
+        :param located: result for the image.
         :param camera: name of the optical frame.
         """
-        self._broadcast(located, base)
-        stamp_ns = located.tracked.stamp_ns
-        in_camera = messages.header(stamp_ns, camera)
-        if located.in_map:
-            in_map = messages.header(stamp_ns, self._settings().node.map_frame)
-            self._publish_pose(located, in_map)
-        self._publish_odometry(located, base)
+        in_camera = messages.header(located.stamp_ns, camera)
         if self.points.get_subscription_count():
             self.points.publish(self._points(located, in_camera))
         if self.depth.get_subscription_count():
@@ -177,9 +196,9 @@ class Outputs:
             fitted = tracked.fit.intrinsics(tracked.camera)
             self.camera_info.publish(messages.camera_info(fitted, in_camera))
 
-    def _broadcast(self, located: LocatedFrame, base: str) -> None:
+    def _broadcast(self, located: LocatedCamera, base: str) -> None:
         """Send what moves with the robot; map to odom is sent by the timer of the node."""
-        node, stamp_ns = self._settings().node, located.tracked.stamp_ns
+        node, stamp_ns = self._settings().node, located.stamp_ns
         if node.publish_odom_to_base_tf:
             self._frames.send(node.odom_frame, base, located.odom_T_base, stamp_ns)
         elif located.in_map and not node.odom_frame and node.publish_map_to_odom_tf:
@@ -196,8 +215,9 @@ class Outputs:
             header,
         )
 
-    def _publish_pose(self, located: LocatedFrame, header: Header) -> None:
+    def _publish_pose(self, located: LocatedCamera) -> None:
         if self.pose.get_subscription_count():
+            header = messages.header(located.stamp_ns, self._settings().node.map_frame)
             pose, covariance = located.map_T_base, located.base_covariance()
             self.pose.publish(
                 PoseWithCovarianceStamped(
@@ -205,10 +225,10 @@ class Outputs:
                 )
             )
 
-    def _publish_odometry(self, located: LocatedFrame, base: str) -> None:
+    def _publish_odometry(self, located: LocatedCamera, base: str) -> None:
         if self.odometry is None:
             return
-        stamp_ns, odom_T_base = located.tracked.stamp_ns, located.odom_T_base
+        stamp_ns, odom_T_base = located.stamp_ns, located.odom_T_base
         last, self._last_odometry = self._last_odometry, (stamp_ns, odom_T_base)
         if last is None or not self.odometry.get_subscription_count():
             return

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A thread for the network, so that the executor stays responsive."""
+"""Threads for features and for the network, so that the executor stays responsive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 Item = TypeVar('Item')
 
 WORKER_NAME = 'ttt3r_worker'
+FOLLOWER_NAME = 'ttt3r_follower'
 
 
 class Worker(Generic[Item]):
@@ -23,13 +24,17 @@ class Worker(Generic[Item]):
     """
 
     def __init__(
-        self, process: Callable[[Item], None], on_error: Callable[[Exception], None]
+        self,
+        process: Callable[[Item], None],
+        on_error: Callable[[Exception], None],
+        name: str = WORKER_NAME,
     ) -> None:
         """
         Start the thread.
 
         :param process: called with each item, in the thread.
         :param on_error: called with what `process` or a job raised, in the thread.
+        :param name: of the thread.
         """
         self._process = process
         self._on_error = on_error
@@ -37,7 +42,7 @@ class Worker(Generic[Item]):
         self._jobs: deque[Callable[[], None]] = deque()
         self._item: Item | None = None
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=WORKER_NAME, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def offer(self, item: Item) -> bool:
