@@ -28,6 +28,7 @@ from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node import mapping_node, messages
+from ttt3r_ros.node.clouds import CloudPublisher
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
@@ -110,7 +111,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Mapper, 'integrate')],
     'next segment': [(Tracker, 'look_ahead')],
-    'map cloud': [(Outputs, '_publish_map_cloud')],
+    'map cloud': [(CloudPublisher, 'offer')],
     'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, '_publish_occupancy')],
 }
 

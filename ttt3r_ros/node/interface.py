@@ -93,6 +93,13 @@ MAP_CLOUD = Topic(
     'while it changes and within a second after the last change; at most '
     '`outputs.map_cloud_max_points`',
 )
+MAP_UPDATES = Topic(
+    '~/map_updates',
+    PointCloud2,
+    RELIABLE,
+    'the parts of the map that have changed, as often; all of them for a new subscriber; see '
+    '[below](#map-updates)',
+)
 DEPTH = Topic(
     '~/depth',
     Image,
@@ -136,6 +143,7 @@ DIAGNOSTICS = Topic(
 PUBLISHED = (
     POINTS,
     MAP_CLOUD,
+    MAP_UPDATES,
     DEPTH,
     DEPTH_CALIBRATION,
     POSE,

@@ -142,7 +142,9 @@ class MappingNode(ManagedNode):
         self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)
-        self._outputs = Outputs(self, lambda: self._settings, self._frames, self._reporter)
+        self._outputs = Outputs(
+            self, lambda: self._settings, self._frames, self._reporter, self._on_failure
+        )
         self.held.callback(self._outputs.close)
         topic = interface.DIAGNOSTICS
         self._diagnostics = self.create_publisher(

@@ -23,8 +23,9 @@ from ttt3r_ros.mapping.mapper import FollowedImage, Mapper
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.interface import Cause
+from ttt3r_ros.node.latched_topic import MapAge
 from ttt3r_ros.node.observer import Observer
-from ttt3r_ros.node.outputs import MapAge, Outputs
+from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
