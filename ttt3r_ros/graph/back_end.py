@@ -26,6 +26,7 @@ from ttt3r_ros.graph.anchor import (
 )
 from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.closure import adjoint
+from ttt3r_ros.graph.ground import find_ground, levelled
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.stored_graph import StoredGraph
@@ -97,7 +98,8 @@ class LocatedFrame(LocatedCamera):
     tracked: as the front end saw it. map_T_key: of the key frame that it is relative to, from the
     unit of that one's depth, as estimated then. key_T_camera: (4, 4), in that unit. belief: by
     which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
-    has the camera on the robot, in one sentence; empty while nothing is.
+    has the camera on the robot, in one sentence; empty while nothing is. floor_z: height of the
+    floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
     """
 
     tracked: TrackedFrame
@@ -105,6 +107,7 @@ class LocatedFrame(LocatedCamera):
     key_T_camera: Array
     belief: Belief
     doubt: str
+    floor_z: float | None = None
 
     @property
     def key(self) -> int:
@@ -208,6 +211,7 @@ class BackEnd:
         self._start_map_T_base: Array | None = None
         self._resumed: Similarity | None = None
         self._flat = True  # what came of the odometry so far is planar
+        self._floor_z: float | None = None
         self._mount = MountCheck()
         self._key_before: KeyView | None = None
         self._pending: list[Future[Change]] = []
@@ -352,6 +356,8 @@ class BackEnd:
         self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
         if self._mapped is not None:
             self._mapped = replace(self._mapped, map_T_camera=moved @ self._mapped.map_T_camera)
+        if self._floor_z is not None:
+            self._floor_z += float(moved[2, 3])
         self._corrected = -1  # all key frames have moved
 
     # ---- one image
@@ -406,6 +412,9 @@ class BackEnd:
                 placed.belief,
                 placed.doubt,
             )
+            if followed.new_key and seen.base_T_camera is None and self._floor_z is None:
+                self._floor_z = _floor_below(self._mapped)
+            self._mapped = replace(self._mapped, floor_z=self._floor_z)
             return self._mapped
 
     def _placed(self, followed: Followed) -> _Placed:
@@ -503,7 +512,11 @@ class BackEnd:
         if seen.odom_T_base is not None:
             return _camera(near_origin(seen.odom_T_base), mount)
         # A camera alone looks ahead along x, z up.
-        return BODY_T_OPTICAL if mount is None else mount
+        start, up = BODY_T_OPTICAL if mount is None else mount, seen.up_camera
+        if up is None and mount is None:
+            ground = find_ground(tracked.pointmap, start[2, :3])
+            up = None if ground is None else ground.up
+        return start if up is None else levelled(start, up)
 
     def _in_plane(self, map_T_base: Array, odom_T_base: Array) -> Array:
         """Keep height, roll and pitch of the odometry where that is planar."""
@@ -511,6 +524,12 @@ class BackEnd:
         if not self._flat or self._settings.planar == 'off':
             return map_T_base
         return flattened(map_T_base)
+
+
+def _floor_below(located: LocatedFrame) -> float | None:
+    """Return the height of the floor in the map, where an image shows it."""
+    ground = find_ground(located.pointmap, located.map_T_camera[2, :3])
+    return None if ground is None else float(located.map_T_camera[2, 3]) - ground.height
 
 
 def _base(map_T_camera: Array, base_T_camera: Array | None) -> Array:

@@ -309,6 +309,7 @@ class Cause(Enum):
         '`inputs.require_camera_info` is set, and the calibration does not fit the image',
     )
     NO_TRANSFORM = 'transform missing', 'the log names both frames'
+    NO_GRAVITY = 'no gravity', 'check `imu_topic` and the stamps of the IMU'
     NOT_FINITE = (
         'network gave no finite numbers',
         'the image has no effect; if it persists, try `model.precision: strict`',

@@ -31,6 +31,7 @@ from ttt3r_ros.node import interface, messages, parameters
 from ttt3r_ros.node.autosave import Autosave
 from ttt3r_ros.node.bond import form_bond
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
+from ttt3r_ros.node.gravity import Gravity
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
 from ttt3r_ros.node.interface import Cause, State
 from ttt3r_ros.node.managed_node import logged, ManagedNode, run
@@ -154,7 +155,7 @@ class MappingNode(ManagedNode):
         self._pipeline = Pipeline(
             self._build_mapper,
             lambda: self._settings,
-            Observer(lambda: self._node_settings, self._frames, self._reporter),
+            Observer(lambda: self._node_settings, self._frames, self._reporter, self._gravity()),
             self._outputs,
             self._health,
             self._reporter,
@@ -169,6 +170,14 @@ class MappingNode(ManagedNode):
         self._loaded = threading.Event()
         self._worker.post(self._load)
         self._follower.post(self._wait_until_loaded)  # meanwhile the newest image waits
+
+    def _gravity(self) -> Gravity | None:
+        topic = self._node_settings.imu_topic
+        if not topic:
+            return None
+        gravity = Gravity(self, topic)
+        self.held.callback(gravity.close)
+        return gravity
 
     def _make_inputs(self) -> None:
         self._input = ImageInput(

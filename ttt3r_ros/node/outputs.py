@@ -251,8 +251,8 @@ class Outputs:
         if not len(grid):
             self._reporter.note(
                 'no occupancy grid',
-                'no occupancy grid yet: nothing near was seen, or the camera is alone and '
-                'camera.height is not set',
+                'no occupancy grid yet: nothing near was seen, or the camera is alone, sees no '
+                'floor, and camera.height is not set',
             )
             return
         if grid.overflowed:

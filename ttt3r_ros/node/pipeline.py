@@ -24,7 +24,7 @@ from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.interface import Cause
 from ttt3r_ros.node.latched_topic import MapAge
-from ttt3r_ros.node.observer import Observer
+from ttt3r_ros.node.observer import NoGravity, Observer
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
@@ -41,6 +41,7 @@ CAUSES: dict[type[UserError], Cause] = {
     UnsupportedImage: Cause.UNDECODABLE,
     CalibrationError: Cause.BAD_CALIBRATION,
     TransformMissing: Cause.NO_TRANSFORM,
+    NoGravity: Cause.NO_GRAVITY,
     BadPrediction: Cause.NOT_FINITE,
     RefusedImage: Cause.REFUSED_IMAGE,
     RefusedPrediction: Cause.REFUSED_PREDICTION,
