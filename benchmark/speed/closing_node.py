@@ -21,7 +21,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.graph.key_frame_graph import ROUNDS_AFTER_LOOP, WIDE_FIRST
-from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
@@ -67,10 +67,10 @@ def close_loop(graph: PoseGraph) -> None:
     :param graph: all key frames.
     """
     last = len(graph.numbers) - 1
-    joint_covariance(graph, last // 2, last)
+    Covariances.of(graph).joint(last // 2, last)
     graph = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST)
     graph.errors()
-    joint_covariance(graph, last, last)
+    Covariances.of(graph).joint(last, last)
 
 
 class FilmedNetwork(FreePredictor):

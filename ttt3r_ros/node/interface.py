@@ -112,8 +112,8 @@ POSE = Topic(
     '~/pose',
     PoseWithCovarianceStamped,
     RELIABLE,
-    '`base_frame` in `map_frame`; the covariance is what the graph of key frames and the features '
-    'of this image know',
+    '`base_frame` in `map_frame` for each image, also while the network works on another; the '
+    'covariance is what the graph of key frames and the features of this image know',
 )
 ODOMETRY = Topic('~/odometry', Odometry, RELIABLE, 'only with `publish_odom_to_base_tf`')
 PATH = Topic(
