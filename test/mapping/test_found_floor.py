@@ -75,6 +75,7 @@ def test_the_map_is_level_with_the_floor_that_the_first_image_shows(height):
 
     np.testing.assert_allclose(located.map_T_camera[:3, :3], MAP_R_CAMERA, atol=0.02)
     assert located.floor_z == pytest.approx(-height, abs=0.02)
+    assert located.height == pytest.approx(height, abs=0.02)
     cells = mapper.map.grid.occupancy().cells
     assert (cells == 0).any()
     assert (cells == 100).any()

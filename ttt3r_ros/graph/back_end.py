@@ -115,6 +115,11 @@ class LocatedFrame(LocatedCamera):
         return self.tracked.followed.key.number
 
     @property
+    def height(self) -> float | None:
+        """Return the height above the floor that a camera alone has found, metres, or None."""
+        return None if self.floor_z is None else float(self.map_T_camera[2, 3]) - self.floor_z
+
+    @property
     def scale(self) -> float:
         """Return metres per unit of the network's depth of this image."""
         return self._metres_per_track * self.tracked.scale

@@ -360,11 +360,10 @@ class Reporter:
         :param arrived: monotonic seconds.
         """
         self._health.mapped(located, time.monotonic() - arrived)
-        if located.floor_z is not None:
-            height = float(located.map_T_camera[2, 3]) - located.floor_z
+        if located.height is not None:
             self.note(
                 'floor found',
-                f'the floor is {height:.2f} m below the camera, by what it sees: set '
+                f'the floor is {located.height:.2f} m below the camera, by what it sees: set '
                 'camera.height, a base_frame or imu_topic where that is wrong',
             )
         if located.doubt:
