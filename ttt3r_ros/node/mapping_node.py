@@ -122,7 +122,7 @@ class MappingNode(ManagedNode):
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
         self._room = WaitingRoom(
-            self._has_transforms,
+            self._is_ready,
             self._follow,
             lambda image: self._health.dropped(Cause.NO_TRANSFORM),
         )
@@ -273,12 +273,22 @@ class MappingNode(ManagedNode):
         if self._worker is not None and self._worker.offer(arrival):
             self._health.dropped(Cause.NEWER_IMAGE)
 
-    def _has_transforms(self, image: ReceivedImage) -> bool:
-        """Return whether TF knows where an image was taken, or it has waited long enough."""
-        node = self._node_settings
+    def _is_ready(self, image: ReceivedImage) -> bool:
+        """Return whether an image can be located, or has waited long enough."""
         waited_s = time.monotonic() - image.arrived
-        if waited_s >= node.tf.timeout:
+        if waited_s >= self._node_settings.tf.timeout:
             return True
+        # Images that waited for TF come all at once: none shall take the place of another.
+        return self._has_transforms(image, waited_s) and (waited_s < ROOM_S or self._has_time())
+
+    def _has_time(self) -> bool:
+        """Return whether the next image is followed at once."""
+        begun = self._pipeline.started or self._worker is None or self._worker.idle
+        return begun and self._follower.idle
+
+    def _has_transforms(self, image: ReceivedImage, waited_s: float) -> bool:
+        """Return whether TF knows where an image was taken."""
+        node = self._node_settings
         needed = [(image.base_frame, image.camera_frame)]
         if node.odom_frame and not node.publish_odom_to_base_tf:
             needed.append((node.odom_frame, image.base_frame))

@@ -121,6 +121,11 @@ class Pipeline:
         return IDENTITY if self._mapper is None else self._mapper.map_T_odom
 
     @property
+    def started(self) -> bool:
+        """Return whether the map has an image."""
+        return self._mapper is not None and self._mapper.frames > 0
+
+    @property
     def epoch(self) -> int:
         """Return the number of the present map."""
         return 0 if self._mapper is None else self._mapper.epoch

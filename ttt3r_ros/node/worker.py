@@ -41,9 +41,15 @@ class Worker(Generic[Item]):
         self._changed = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
         self._item: Item | None = None
+        self._working = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Return whether no item waits and none is processed."""
+        return self._item is None and not self._working
 
     def offer(self, item: Item) -> bool:
         """
@@ -101,10 +107,11 @@ class Worker(Generic[Item]):
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
+            self._working = False
             self._changed.wait_for(lambda: self._jobs or self._item is not None or self._stopping)
             if self._jobs:
                 return self._jobs.popleft()
             if self._item is None:
                 return None
-            item, self._item = self._item, None
+            item, self._item, self._working = self._item, None, True
         return lambda: self._process(item)

@@ -25,6 +25,7 @@ WIDTH, HEIGHT, WALL, PER_METRE = 224, 160, 2.0, 120.0
 CAMERA = CameraIntrinsics(WIDTH, HEIGHT, 160.0, 160.0, 111.5, 79.5)
 FRAME = 'camera_optical_frame'
 RATE, NETWORK_S, SPEED = 30.0, 0.2, 0.3  # Hz, seconds, metres a second
+MORE = 2  # poses for each image of the network, at least: 6 where nothing else runs
 
 
 class Prediction:
@@ -104,13 +105,13 @@ def test_each_image_of_a_fast_camera_has_a_pose_and_a_transform_in_order(rig, po
     ways = film(rig, poster, 4.0)
 
     stamps = [messages.nanoseconds(pose.header.stamp) for pose in poses]
-    late = [stamp for stamp in ways if stamp > stamps[0]]
-    assert len(stamps) >= 0.8 * len(late)  # a busy machine drops a few
+    assert len(stamps) > MORE * len(clouds)
     assert (np.diff(stamps) > 0).all()
-    assert len(clouds) <= 4.5 / NETWORK_S
     for stamp, pose in zip(stamps, poses):
         found = messages.matrix_from_pose(pose.pose.pose)
-        np.testing.assert_allclose(found[:3, 3], [0, -ways[stamp], 0], atol=0.06)
+        # The network takes the camera to stand, which has its part in the unit.
+        atol = 0.03 + 0.1 * ways[stamp]
+        np.testing.assert_allclose(found[:3, 3], [0, -ways[stamp], 0], atol=atol)
         assert stamp == stamps[0] or pose.pose.covariance[7] > 0  # the first is the origin
     sent = {
         messages.nanoseconds(t.header.stamp): messages.matrix_from_transform(t.transform)
@@ -124,15 +125,16 @@ def test_each_image_of_a_fast_camera_has_a_pose_and_a_transform_in_order(rig, po
         pose = messages.matrix_from_pose(message.pose.pose)
         np.testing.assert_allclose(pose, sent[stamp], atol=1e-9)
     speeds = [message.twist.twist.linear.x for message in odometry]
-    assert np.median(np.abs(speeds)) < SPEED  # the optical axis looks at the wall
-    assert float(rig.counts()['pose rate (Hz)']) > 0.6 * RATE
-    assert float(rig.counts()['map rate (Hz)']) < 1.3 / NETWORK_S
+    assert np.median(speeds) == pytest.approx(SPEED, abs=0.05)  # to the right of the image
+    pose_rate, map_rate = (float(rig.counts()[f'{of} rate (Hz)']) for of in ('pose', 'map'))
+    assert pose_rate > MORE * map_rate
 
 
 def test_with_wheels_the_pose_of_each_image_is_that_of_tf_at_its_stamp(rig, poster):
     """The wheels say 3 % too much, so the map corrects them all the time."""
     rig.start(build_mapper=lambda settings: Mapper(SlowNetwork(), settings.mapping))
     poses = rig.collect(PoseWithCovarianceStamped, '/ttt3r/pose', 100)
+    clouds = rig.collect(PointCloud2, '/ttt3r/points', qos_profile_sensor_data)
     rig.mount_camera(BODY_T_OPTICAL)
     image, sent = rig.image, {}
 
@@ -146,7 +148,7 @@ def test_with_wheels_the_pose_of_each_image_is_that_of_tf_at_its_stamp(rig, post
     ways = film(rig, poster, 4.0)
 
     stamps = [messages.nanoseconds(pose.header.stamp) for pose in poses]
-    assert len(stamps) >= 0.8 * len([stamp for stamp in ways if stamp > stamps[0]])
+    assert len(stamps) > MORE * len(clouds)
     assert (np.diff(stamps) > 0).all()
     for stamp, pose in zip(stamps, poses):
         found = messages.matrix_from_pose(pose.pose.pose)
