@@ -30,6 +30,7 @@ from ttt3r_ros.node.mapping_node import GRAPH_THREAD
 from ttt3r_ros.node.parameters import Settings
 
 IMAGE_SIZE = 224
+GAINS = np.full(1, 0.5, np.float32)
 PHASE_S, CLOSURE_PERIOD_S = 4.0, 1.0
 LINKS = (1, 2, 3)  # to the key frames before
 ROUND_KEYS = 60  # that the robot makes until it comes by again
@@ -105,7 +106,7 @@ class FilmedNetwork(FreePredictor):
         time.sleep(self._seconds)  # as while a GPU computes
         points = (self._rays * self._depth[rgb.tobytes()][..., None]).astype(np.float32)
         confidence = np.full(rgb.shape[:2], 5.0, np.float32)
-        return HostPrediction(points, confidence, np.eye(4), 0.5), state + 1
+        return HostPrediction(points, confidence, np.eye(4), GAINS), state + 1
 
 
 class Closer:

@@ -51,7 +51,7 @@ class Hall:
             points_camera=self.points,
             confidence=confidence,
             world_T_camera=np.eye(4),
-            gain_mean=0.5,
+            gains=(0.5,),
         ), None
 
 

@@ -15,7 +15,7 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
-from ttt3r_ros.settings import MappingSettings, OdometrySettings
+from ttt3r_ros.settings import MappingSettings, OdometrySettings, TrackingSettings
 from ttt3r_ros.tracking.between import MOST_IMAGES
 from ttt3r_ros.tracking.guard import RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation
@@ -368,3 +368,16 @@ def test_after_a_reset_nothing_of_the_old_map_is_followed():
     assert mapper.is_current(first)
     camera = mapper.follow(images[1]).camera
     np.testing.assert_allclose(camera.map_T_camera[:3, 3], [0, -0.02, 0], atol=0.01)
+
+
+def test_where_the_network_alone_has_the_pose_no_image_is_located_before_it():
+    settings = MappingSettings(tracking=TrackingSettings(front_end='network', guard=False))
+    mapper, other = Mapper(Gallery(), settings), Mapper(Gallery(), settings)
+    images = list(seen_at(0.02 * np.arange(12)))
+
+    followed, completed = show_all(mapper, images, 2)
+
+    assert all(image.camera is None for image in followed)
+    for seen, located in zip(images[::3], completed):
+        expected = other.observe(seen).map_T_camera
+        np.testing.assert_allclose(located.map_T_camera, expected, atol=1e-12)

@@ -29,7 +29,7 @@ MORE = 2  # poses for each image of the network, at least: 6 where nothing else 
 
 
 class Prediction:
-    gain_mean = 0.5
+    gains = (0.5,)
     world_T_camera = np.eye(4)
     confidence = np.full((HEIGHT, WIDTH), 5.0, np.float32)
     points_camera = (CAMERA.rays() * WALL).astype(np.float32)
