@@ -7,17 +7,18 @@ BIN := $(VENV)/bin
 # Text for pytest, for example: make test ARGS='test/mapping -k voxel'
 ARGS ?=
 # SLOW=1 runs the slow tests too.
-PYTEST_MARKS := $(if $(SLOW),,-m 'not slow')
+PYTEST_MARKS := -m '$(if $(SLOW),,not slow and )not nightly'
 CODE := ttt3r_ros ros_standins test benchmark training scripts examples setup.py
 
 # The results of `make map` go here.
 OUTPUT = out
 
-.PHONY: help setup test test-processors smoke demo map bench train-small lint format lock clean distclean
+.PHONY: help setup test test-processors nightly smoke demo map bench train-small lint format lock clean distclean
 
 help:
 	@echo 'make test       set up if needed, then run the tests (SLOW=1: the slow ones too)'
 	@echo 'make test-processors  the tests that compare floats, as other processors would compute them'
+	@echo 'make nightly    only the node over 20 minutes: memory and time stay flat'
 	@echo 'make smoke      only the few tests of the node on another ROS 2 distribution:'
 	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
@@ -55,10 +56,14 @@ processor-threads: SETTING = OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
 .PHONY: $(ROUNDS)
 $(ROUNDS): setup
 	@printf '\033[1m== %s: %s\033[0m\n' $@ '$(SETTING)'
-	env OMP_NUM_THREADS=1 $(SETTING) $(BIN)/python -m pytest -q -m 'not slow' $(NUMERIC) $(ARGS)
+	env OMP_NUM_THREADS=1 $(SETTING) $(BIN)/python -m pytest -q -m 'not slow and not nightly' $(NUMERIC) $(ARGS)
 
 test-processors: setup
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(ROUNDS)
+
+# TTT3R_SOAK_MINUTES=60 takes an hour.
+nightly: setup
+	$(BIN)/python -m pytest -m nightly -s test/ros $(ARGS)
 
 smoke: setup
 	$(BIN)/python -m pytest -m smoke test/ros $(ARGS)

@@ -80,8 +80,8 @@ def located_frame():
         key_T_camera = map_T_camera if key_T_camera is None else key_T_camera
         map_T_key = Similarity(IDENTITY) if map_T_key is None else map_T_key
         return LocatedFrame(
-            tracked, 0, map_T_camera, np.eye(6), map_T_key, key_T_camera, base_T_camera, IDENTITY,
-            True, belief, '',
+            tracked.stamp_ns, 0, map_T_camera, np.eye(6), base_T_camera, IDENTITY, IDENTITY, True,
+            tracked, map_T_key, key_T_camera, belief, '',
         )  # fmt: skip
 
     return make

@@ -382,7 +382,7 @@ class CameraSettings(Checked):
     height: float = knob(
         0.0,
         'Height above a level floor of a camera without a robot (no base_frame); 0: unknown, so '
-        'there is no occupancy grid. With a base_frame the floor is the plane z = 0 of that '
+        'the floor is where the images show it. With a base_frame it is the plane z = 0 of that '
         'frame.',
         'm',
         0.0,
@@ -592,6 +592,11 @@ class NodeSettings(Checked):
     base_frame: str = knob('base_link', 'Frame of the robot; empty: a camera alone.')
     camera_optical_frame: str = knob(
         '', 'Optical frame of the camera; empty: the frame_id of the images.'
+    )
+    imu_topic: str = knob(
+        '',
+        'Topic of an IMU (sensor_msgs/Imu) whose gravity levels the map where there is no '
+        'odometry; empty: none.',
     )
     publish_map_to_odom_tf: bool = knob(
         True,

@@ -14,6 +14,8 @@ parts, in the order of `--part all`:
   slam      the back end: final and live paths against the targets, parked robots; only by name
   relocalisation  robots in a saved map, two drives in one map; only by name
   covariance  errors of live poses against their predicted sigmas; only by name
+  slow_network  live poses of the images that a slow network has no time for; only by name
+  lost      when a camera counts as carried away, for each threshold; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
 
@@ -46,11 +48,13 @@ from benchmark.accuracy import (
     curve,
     frame_rates,
     long_sequences,
+    lost,
     pictures,
     recordings,
     relocalisation,
     short_sequences,
     slam,
+    slow_network,
     targets,
 )
 from benchmark.accuracy.estimates import default_method
@@ -83,10 +87,13 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'slam': slam.measure,
     'relocalisation': relocalisation.measure,
     'covariance': covariance.measure,
+    'slow_network': slow_network.measure,
+    'lost': lost.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
-ALONE = {'slam', 'relocalisation', 'covariance'}  # film a quarter of an hour of drives first
+# They film a quarter of an hour of drives first.
+ALONE = {'slam', 'relocalisation', 'covariance', 'slow_network', 'lost'}
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 

@@ -118,12 +118,22 @@ def errors_of(front: Front, name: str, wheels: str | None) -> Errors:
         covariances.append(located.covariance)
         if followed.new_key:
             graph.add(followed.key)
-    truth = drive.world_T_camera
+    return live_errors(np.stack(poses), np.stack(covariances), drive.world_T_camera)
+
+
+def live_errors(poses: Array, covariances: Array, truth: Array) -> Errors:
+    """
+    Compare live poses with the truth.
+
+    :param poses: (T, 4, 4).
+    :param covariances: (T, 6, 6) of them.
+    :param truth: (T, 4, 4).
+    """
     truth_first = invert(truth[0]) @ truth
-    first_T_camera = invert(poses[0]) @ np.stack(poses)
+    first_T_camera = invert(poses[0]) @ poses
     # The covariance is of a small motion to the right of the pose.
     errors = np.stack([log_pose(rest) for rest in invert(first_T_camera) @ truth_first])
-    sigmas = np.sqrt(np.diagonal(np.stack(covariances), axis1=1, axis2=2))
+    sigmas = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
     return Errors(errors[1:], sigmas[1:])
 
 

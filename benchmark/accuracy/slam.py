@@ -189,13 +189,13 @@ def score(
     counts = graph.belief.counts
     by_wheels = np.nan
     if odom_T_base is not None:
-        by_wheels = _ate(odom_T_base @ drive.base_T_camera, truth)
+        by_wheels = ate(odom_T_base @ drive.base_T_camera, truth)
     return PathScore(
-        _ate(drive.track_T_camera, truth),
+        ate(drive.track_T_camera, truth),
         by_wheels,
-        _ate(final, truth),
-        _ate(np.stack(live), truth),
-        _ate(final, truth, 'sim3'),
+        ate(final, truth),
+        ate(np.stack(live), truth),
+        ate(final, truth, 'sim3'),
         f'{counts.tried}/{counts.accepted}/{counts.rejected}',
         1e3 * track_s / len(drive),
         1e3 * float(np.mean(key_s)),
@@ -234,7 +234,14 @@ class _Path:
         )
 
 
-def _ate(estimate: Array, truth: Array, kind: str = 'se3') -> float:
+def ate(estimate: Array, truth: Array, kind: str = 'se3') -> float:
+    """
+    Return the ATE in % of the path.
+
+    :param estimate: (T, 4, 4).
+    :param truth: (T, 4, 4).
+    :param kind: of the alignment, se3 or sim3.
+    """
     errors = evaluate_trajectory(estimate, truth, kind)
     return 100 * errors.ate.rmse / errors.truth_path
 

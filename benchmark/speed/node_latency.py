@@ -263,6 +263,7 @@ def _spans(
         # A segment begins with a step of the network.
         after[NEXT] = sum((after[s] for s in (NEXT, 'network') if s in after), np.zeros(2))
         stamp, published = image['stamp_ns'] / NANOSECONDS - offset_s, image['published']
+        waited = image['waited']
         in_worker = np.array([published - image['begun'], image['cpu']])
         ahead, behind = (
             np.array([seconds, 0.0]) for seconds in (image['begun'] - stamp, arrival - published)
@@ -270,9 +271,9 @@ def _spans(
         own = ahead + in_worker - before['network']
         taken = {
             ARRIVAL: np.array([image['arrived'] - stamp, 0.0]),
-            WAIT: np.array([image['begun'] - image['arrived'], 0.0]),
+            WAIT: np.array([image['begun'] - image['arrived'] + waited, 0.0]),
             **{stage: before[stage] for stage in [*STAGES, 'publish'] if stage in before},
-            REST: in_worker - sum(before.values()),
+            REST: in_worker - sum(before.values()) - [waited, 0.0],
             OUT: behind,
             'stamp to published': ahead + in_worker,
             'published, less the network': own,

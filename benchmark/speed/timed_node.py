@@ -28,12 +28,14 @@ from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node import mapping_node, messages
+from ttt3r_ros.node.clouds import CloudPublisher
 from ttt3r_ros.node.inputs import ReceivedImage
+from ttt3r_ros.node.mapping_node import MappingNode
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.node.transforms import FrameTree
-from ttt3r_ros.node.worker import WORKER_NAME
+from ttt3r_ros.node.worker import FOLLOWER_NAME, WORKER_NAME
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking import tracker
 from ttt3r_ros.tracking.frame import Pointmap
@@ -41,6 +43,7 @@ from ttt3r_ros.tracking.tracker import Tracker
 from ttt3r_ros.tracking.undistort import Lens
 
 PATCH = 16
+MOST_AHEAD = 100
 
 
 class FreePredictor:
@@ -95,7 +98,7 @@ def _wall(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     return rays * depth[..., None], np.full((height, width), 3, np.float32)
 
 
-# Where the time of the worker's thread goes: stage -> functions. What one of them spends in
+# Where the time of both threads goes: stage -> functions. What one of them spends in
 # another is the other's. The names are those that the callers look up.
 STAGES: dict[str, list[tuple[Any, str]]] = {
     'decode': [(ReceivedImage, 'decode')],
@@ -105,12 +108,12 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'network': [(Predictor, 'step'), (FreePredictor, 'step')],
     'focal length': [(tracker, 'estimate_focal')],
     'features': [(tracker, 'trace'), (tracker, 'conclude')],
-    'points': [(Tracker, 'look')],
+    'points': [(Tracker, 'complete')],
     'filter': [(Outputs, '_points'), (Pointmap, 'reliable')],
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Mapper, 'integrate')],
     'next segment': [(Tracker, 'look_ahead')],
-    'map cloud': [(Outputs, '_publish_map_cloud')],
+    'map cloud': [(CloudPublisher, 'offer')],
     'occupancy grid': [(OccupancyGrid, 'add'), (Outputs, '_publish_occupancy')],
 }
 
@@ -119,43 +122,64 @@ def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
     setattr(owner, name, wrapper(getattr(owner, name)))
 
 
+class _Stages:
+    """Seconds and CPU seconds of one thread, by stage."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.spent: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
+        self.inner = [np.zeros(2)]
+
+    def take(self) -> dict[str, np.ndarray]:
+        """Return what was spent since the last time."""
+        spent = dict(self.spent)
+        self.spent.clear()
+        return spent
+
+
 class StopWatch:
     """
-    Measures the stages of each image in the worker thread.
+    Measures the stages of each image in the threads of features and of the network.
 
     images: one record for each image whose cloud was published, with stamp_ns; arrived, begun and
-    published: monotonic seconds; before, after: by stage, [seconds, CPU seconds of the thread]
-    until the cloud was published and after that; cpu: CPU seconds of the thread until the cloud
-    was published, including the code between the stages.
+    published: monotonic seconds; waited: seconds from the one thread to the other; before, after:
+    by stage, [seconds, CPU seconds of the threads] until the cloud was published and after that;
+    cpu: CPU seconds of the threads until the cloud was published, including the code between the
+    stages.
     """
 
     def __init__(self) -> None:
         """Wrap the functions of STAGES for the rest of the process."""
         self.images: list[dict[str, Any]] = []
-        self._spent: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
-        self._inner = [np.zeros(2)]
+        self._threads = {name: _Stages() for name in (FOLLOWER_NAME, WORKER_NAME)}
         self._points: LifecyclePublisher[Any] | None = None
         self._record: dict[str, Any] = {}
+        # Of the newest images that were followed, by stamp: begun, handed over, and stages.
+        self._ahead: dict[int, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = {}
+        self._begun = np.zeros(2)
         for stage, functions in STAGES.items():
             for owner, name in functions:
                 _wrap(owner, name, functools.partial(self._timed, stage))
         _wrap(LifecyclePublisher, 'publish', functools.partial(self._timed, 'publish'))
         _wrap(LifecyclePublisher, 'publish', self._marked)
+        _wrap(Pipeline, 'follow', self._following)
+        _wrap(MappingNode, '_offer', self._handing_over)
         _wrap(Pipeline, 'process', self._recorded)
 
     def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if threading.current_thread().name != WORKER_NAME:
+            stages = self._threads.get(threading.current_thread().name)
+            if stages is None:
                 return function(*args, **kwargs)
             begin = _clocks()
-            self._inner.append(np.zeros(2))
+            stages.inner.append(np.zeros(2))
             try:
                 return function(*args, **kwargs)
             finally:
                 taken = _clocks() - begin
-                self._spent[stage] += taken - self._inner.pop()
-                self._inner[-1] += taken
+                stages.spent[stage] += taken - stages.inner.pop()
+                stages.inner[-1] += taken
 
         return timed
 
@@ -166,29 +190,61 @@ class StopWatch:
             publish(publisher, message)
             if publisher is self._points:
                 self._record['published'], cpu = _clocks()
-                self._record['cpu'] = cpu - self._record['cpu']
-                self._record['before'] = self._take_spent()
+                self._record['cpu'] += cpu
+                self._record['before'] = self._lists(self._record['before'])
 
         return marked
 
-    def _recorded(self, process: Callable[..., None]) -> Callable[..., None]:
-        """Wrap the processing of an image to write its record."""
+    def _following(self, follow: Callable[..., None]) -> Callable[..., None]:
+        """Wrap the first half of the processing of an image to note when it began."""
 
-        def recorded(pipeline: Pipeline, image: ReceivedImage) -> None:
+        def following(pipeline: Pipeline, arrival: Arrival) -> None:
+            self._threads[FOLLOWER_NAME].take()
+            self._begun = _clocks()
+            follow(pipeline, arrival)
+
+        return following
+
+    def _handing_over(self, offer: Callable[..., None]) -> Callable[..., None]:
+        """Wrap the end of it to note what it took."""
+
+        def handing_over(node: MappingNode, arrival: Arrival) -> None:
+            stages = self._threads[FOLLOWER_NAME].take()
+            self._ahead[arrival.image.stamp_ns] = self._begun, _clocks(), stages
+            for stamp_ns in sorted(self._ahead)[:-MOST_AHEAD]:
+                del self._ahead[stamp_ns]
+            offer(node, arrival)
+
+        return handing_over
+
+    def _recorded(self, process: Callable[..., None]) -> Callable[..., None]:
+        """Wrap the second half to write the record of the image."""
+
+        def recorded(pipeline: Pipeline, arrival: Arrival) -> None:
             self._points = pipeline._outputs.points
-            self._take_spent()
-            self._record = {'stamp_ns': image.stamp_ns, 'arrived': image.arrived}
-            self._record['begun'], self._record['cpu'] = _clocks()
-            process(pipeline, image)
+            self._threads[WORKER_NAME].take()
+            image, taken = arrival.image, _clocks()
+            begun, handed, stages = self._ahead[image.stamp_ns]
+            self._record = {
+                'stamp_ns': image.stamp_ns,
+                'arrived': image.arrived,
+                'begun': begun[0],
+                'waited': taken[0] - handed[0],
+                'cpu': handed[1] - begun[1] - taken[1],
+                'before': stages,
+            }
+            process(pipeline, arrival)
             if 'published' in self._record:
-                self.images.append({**self._record, 'after': self._take_spent()})
+                self.images.append({**self._record, 'after': self._lists({})})
 
         return recorded
 
-    def _take_spent(self) -> dict[str, list[float]]:
-        spent = {stage: taken.tolist() for stage, taken in self._spent.items()}
-        self._spent.clear()
-        return spent
+    def _lists(self, stages: dict[str, np.ndarray]) -> dict[str, list[float]]:
+        """Return stages of both threads together."""
+        total = dict(stages)
+        for stage, taken in self._threads[WORKER_NAME].take().items():
+            total[stage] = total.get(stage, np.zeros(2)) + taken
+        return {stage: taken.tolist() for stage, taken in total.items()}
 
 
 def _clocks() -> np.ndarray:

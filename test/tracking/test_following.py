@@ -226,3 +226,17 @@ def test_in_the_dark_wheels_go_before_the_network_unless_no_robot_drives_so_fast
     assert (by_wheels.by, by_wheels.slips) == ('wheels', False)
     assert (by_network.by, by_network.slips) == ('network', True)
     np.testing.assert_allclose(by_network.track_T_camera, moved, atol=1e-9)
+
+
+def test_after_images_between_the_network_goes_on_from_the_last_of_them():
+    poses = path(7)
+    images = [seen(k, p) for k, p in enumerate(poses)]
+    between = [replace(one, depth=None, network_T_camera=None) for one in images[1:6]]
+    _, state = walk([images[0], *between])
+    dark = replace(images[6], image=np.zeros_like(images[6].image))
+
+    followed, _ = look(dark, state)
+
+    assert followed.by == 'network'
+    rest = invert(poses[0] @ followed.track_T_camera) @ poses[6]
+    assert np.linalg.norm(rest[:3, 3]) < 0.02

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
+import threading
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,15 +24,16 @@ from ttt3r_ros.graph.anchor import (
     near_origin,
     towards,
 )
-from ttt3r_ros.graph.belief import Belief
+from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.closure import adjoint
+from ttt3r_ros.graph.ground import find_ground, levelled
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
-from ttt3r_ros.tracking.followed import KeyView
+from ttt3r_ros.tracking.followed import Followed, KeyView
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.standstill import motion_between
@@ -53,37 +55,26 @@ class AtOnce(Executor):
 
 
 @dataclass(frozen=True, eq=False)
-class LocatedFrame:
+class LocatedCamera:
     """
-    One image in the map, in metres; it never changes.
+    Where camera and robot were at one image, in metres; it never changes.
 
-    tracked: as the front end saw it. epoch: of the map that it belongs to. map_T_camera: (4, 4),
-    as published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
-    translation to the right of it, as far as the map knows. map_T_key: of the key frame that
-    it is relative to, from the unit of that one's depth, as estimated then. key_T_camera: (4, 4),
-    in that unit. base_T_camera: (4, 4), where the camera is mounted, or None for a camera alone,
-    which is its own base. odom_T_base: (4, 4) at the stamp. in_map: whether it is known where in
-    the map the image was taken; else its poses are in a frame of their own. belief: by which it
-    was located, in the frame of the first key frame. doubt: what is wrong with where TF has the
-    camera on the robot, in one sentence; empty while nothing is.
+    stamp_ns: of the image. epoch: of the map that it belongs to. map_T_camera: (4, 4), as
+    published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
+    translation to the right of it, as far as the map knows. base_T_camera: (4, 4), where the
+    camera is mounted, or None for a camera alone, which is its own base. odom_T_base: (4, 4) at
+    the stamp. track_T_camera: (4, 4). in_map: whether it is known where in the map the image was
+    taken; else its poses are in a frame of their own.
     """
 
-    tracked: TrackedFrame
+    stamp_ns: int
     epoch: int
     map_T_camera: Array
     covariance: Array
-    map_T_key: Similarity
-    key_T_camera: Array
     base_T_camera: Array | None
     odom_T_base: Array
+    track_T_camera: Array
     in_map: bool
-    belief: Belief
-    doubt: str
-
-    @property
-    def key(self) -> int:
-        """Return the number of the key frame that the image is relative to."""
-        return self.tracked.followed.key.number
 
     @cached_property
     def map_T_base(self) -> Array:
@@ -97,6 +88,36 @@ class LocatedFrame:
         turned = np.kron(np.eye(2), self.map_T_base[:3, :3])
         covariance: Array = turned @ at_base @ self.covariance @ at_base.T @ turned.T
         return covariance
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedFrame(LocatedCamera):
+    """
+    One image in the map, with its points.
+
+    tracked: as the front end saw it. map_T_key: of the key frame that it is relative to, from the
+    unit of that one's depth, as estimated then. key_T_camera: (4, 4), in that unit. belief: by
+    which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
+    has the camera on the robot, in one sentence; empty while nothing is. floor_z: height of the
+    floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
+    """
+
+    tracked: TrackedFrame
+    map_T_key: Similarity
+    key_T_camera: Array
+    belief: Belief
+    doubt: str
+    floor_z: float | None = None
+
+    @property
+    def key(self) -> int:
+        """Return the number of the key frame that the image is relative to."""
+        return self.tracked.followed.key.number
+
+    @property
+    def height(self) -> float | None:
+        """Return the height above the floor that a camera alone has found, metres, or None."""
+        return None if self.floor_z is None else float(self.map_T_camera[2, 3]) - self.floor_z
 
     @property
     def scale(self) -> float:
@@ -115,6 +136,21 @@ class LocatedFrame:
     @property
     def _metres_per_track(self) -> float:
         return self.map_T_key.scale / float(np.exp(self.tracked.followed.key.log_scale))
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """An image by the newest estimate; map_T_key and key_T_camera as in LocatedFrame."""
+
+    found: Located
+    map_T_key: Similarity
+    key_T_camera: Array
+    belief: Belief
+    doubt: str
+
+    @property
+    def map_T_camera(self) -> Array:
+        return self.map_T_key.pose(self.key_T_camera)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +188,8 @@ class BackEnd:
     by the estimate of that time; an executor adds new key frames to the graph, and `correction`
     returns what that has changed.
 
-    One thread maps; `map_T_odom`, `begin_epoch` and `is_current` may be used by another one.
+    One thread maps; `follow`, `map_T_odom`, `epoch`, `begin_epoch` and `is_current` may be used by
+    others.
     """
 
     def __init__(self, settings: OdometrySettings, executor: Executor) -> None:
@@ -166,16 +203,20 @@ class BackEnd:
         self._epoch = 0
         # Where the images have the robot in `odom`, where they are the odometry: it never jumps.
         self._odometry: Array | None = None
+        # Held while images are located, which two threads do, and while that begins anew.
+        self._lock = threading.RLock()
         self._begin()
 
     def _begin(self) -> None:
         self._graph = KeyFrameGraph(self._noise())
         self._map_T_graph = IDENTITY
         self._anchor = Anchor(self._epoch, IDENTITY)
-        self._newest: LocatedFrame | None = None
+        self._newest: LocatedCamera | None = None
+        self._mapped: LocatedFrame | None = None  # the newest that the network has seen
         self._start_map_T_base: Array | None = None
         self._resumed: Similarity | None = None
         self._flat = True  # what came of the odometry so far is planar
+        self._floor_z: float | None = None
         self._mount = MountCheck()
         self._key_before: KeyView | None = None
         self._pending: list[Future[Change]] = []
@@ -195,10 +236,10 @@ class BackEnd:
     @property
     def map_T_network(self) -> Similarity:
         """Return where the network's chained poses lie in the map, at the newest image."""
-        newest = self._newest
-        if newest is None:
+        mapped = self._mapped
+        if mapped is None:
             return self._resumed or Similarity(IDENTITY)
-        return Similarity.through(newest.map_T_camera, newest.tracked.network_T_camera, 1.0)
+        return Similarity.through(mapped.map_T_camera, mapped.tracked.network_T_camera, 1.0)
 
     @property
     def base_T_camera(self) -> Array | None:
@@ -211,7 +252,7 @@ class BackEnd:
         poses = {number: self._map_T_graph @ pose for number, pose in belief.poses.items()}
         return KeyFrames(poses, belief.loops)
 
-    def is_current(self, located: LocatedFrame) -> bool:
+    def is_current(self, located: LocatedCamera) -> bool:
         """Return whether an image belongs to the present map."""
         return located.epoch == self._epoch
 
@@ -236,6 +277,11 @@ class BackEnd:
 
     # ---- requests of users
 
+    @property
+    def epoch(self) -> int:
+        """Return the number of the present map."""
+        return self._epoch
+
     def begin_epoch(self) -> None:
         """Outdate all images that are under way: a reset is about to follow."""
         self._epoch += 1
@@ -256,7 +302,8 @@ class BackEnd:
         """Delete everything; key frames that are still waiting are discarded."""
         for future in self._pending:
             future.cancel()
-        self._begin()
+        with self._lock:
+            self._begin()
 
     def stored(self) -> StoredGraph | None:
         """Return the key frames for a file, None where they are too few to be recognised."""
@@ -275,12 +322,13 @@ class BackEnd:
             camera is taken to be where it was.
         :param graph: of the map, by which the camera is found in it; until then it is lost.
         """
-        self.reset()
-        if graph is None:
-            self._resumed = map_T_network
-            return
-        self._graph = KeyFrameGraph.resumed(graph, self._noise())
-        self._anchor = Anchor(self._epoch, None)
+        with self._lock:
+            self.reset()
+            if graph is None:
+                self._resumed = map_T_network
+                return
+            self._graph = KeyFrameGraph.resumed(graph, self._noise())
+            self._anchor = Anchor(self._epoch, None)
 
     @property
     def next_key(self) -> int:
@@ -296,79 +344,136 @@ class BackEnd:
 
         :param map_T_base: (4, 4).
         """
-        newest = self._newest
-        if self._graph.belief.lost:
-            mount = None if newest is None else newest.base_T_camera
-            self._executor.submit(self._look_near, self._graph, _camera(map_T_base, mount))
-            return
-        if newest is None:
-            self._start_map_T_base = map_T_base
-            return
-        self._map_T_graph = map_T_base @ invert(newest.map_T_base) @ self._map_T_graph
+        with self._lock:
+            newest = self._newest
+            if self._graph.belief.lost:
+                mount = None if newest is None else newest.base_T_camera
+                self._executor.submit(self._look_near, self._graph, _camera(map_T_base, mount))
+            elif newest is None:
+                self._start_map_T_base = map_T_base
+            else:
+                self._move_map(newest, map_T_base)
+
+    def _move_map(self, newest: LocatedCamera, map_T_base: Array) -> None:
+        moved = map_T_base @ invert(newest.map_T_base)
+        self._map_T_graph = moved @ self._map_T_graph
         self._anchor = Anchor(newest.epoch, map_T_base @ invert(newest.odom_T_base))
         self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
+        if self._mapped is not None:
+            self._mapped = replace(self._mapped, map_T_camera=moved @ self._mapped.map_T_camera)
+        if self._floor_z is not None:
+            self._floor_z += float(moved[2, 3])
         self._corrected = -1  # all key frames have moved
 
     # ---- one image
 
-    def locate(self, tracked: TrackedFrame, seen: Observation) -> LocatedFrame:
+    def follow(self, followed: Followed, seen: Observation, before: Array) -> LocatedCamera | None:
+        """
+        Compute where an image lies in the map that the network has not seen.
+
+        :param followed: by its features.
+        :param seen: the same image as it came.
+        :param before: (4, 4) track_T_camera of the image before, by the same key frame.
+        :returns: None before the first image that the network has seen.
+        """
+        with self._lock:
+            newest = self._newest
+            if newest is None:
+                return None
+            self._newest = replace(newest, track_T_camera=before)
+            return self._advanced(followed, seen, self._placed(followed))
+
+    def locate(
+        self, tracked: TrackedFrame, seen: Observation, known: LocatedCamera | None = None
+    ) -> LocatedFrame:
         """
         Compute where an image lies in the map.
 
         :param tracked: what the front end made of it.
         :param seen: the same image as it came.
+        :param known: what `follow` returned for it.
         """
-        epoch, mount = self._anchor.epoch, seen.base_T_camera
-        if self._newest is None and not self._graph.belief.lost:
-            self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
-        belief = self._graph.belief
-        followed = tracked.followed
-        doubt = self._mount.doubt
+        with self._lock:
+            followed = tracked.followed
+            if self._newest is None and not self._graph.belief.lost:
+                self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
+            placed = self._placed(followed)
+            camera = self._advanced(followed, seen, placed) if known is None else known
+            pose = camera.map_T_camera
+            if camera.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
+                pose = placed.map_T_camera
+            self._mapped = LocatedFrame(
+                camera.stamp_ns,
+                camera.epoch,
+                pose,
+                placed.found.covariance,
+                camera.base_T_camera,
+                camera.odom_T_base,
+                camera.track_T_camera,
+                placed.found.in_map,
+                tracked,
+                placed.map_T_key,
+                placed.key_T_camera,
+                placed.belief,
+                placed.doubt,
+            )
+            if followed.new_key and seen.base_T_camera is None and self._floor_z is None:
+                self._floor_z = _floor_below(self._mapped)
+            self._mapped = replace(self._mapped, floor_z=self._floor_z)
+            return self._mapped
+
+    def _placed(self, followed: Followed) -> _Placed:
+        """Compute where an image is by the newest estimate."""
+        belief, doubt = self._graph.belief, self._mount.doubt
         found = self._graph.locate(replace(followed, slipped=True) if doubt else followed)
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        estimated = _base(map_T_key.pose(key_T_camera), mount)
-        if self._newest is None:
-            pose = estimated
-            own = estimated if self._odometry is None else self._odometry
+        return _Placed(found, map_T_key, key_T_camera, belief, doubt)
+
+    def _advanced(self, followed: Followed, seen: Observation, placed: _Placed) -> LocatedCamera:
+        """Follow the correction, and where there is no odometry go on with our own."""
+        mount, found, newest = seen.base_T_camera, placed.found, self._newest
+        pose = _base(placed.map_T_camera, mount)
+        if newest is None:
+            own = pose if self._odometry is None else self._odometry
             odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
         else:
-            odom_T_base, step = self._moved(self._newest, tracked, seen, map_T_key)
+            odom_T_base, step = self._moved(newest, followed, seen, placed.map_T_key)
             if seen.odom_T_base is not None:
-                estimated = self._in_plane(estimated, odom_T_base)
-            elapsed_ns = tracked.stamp_ns - self._newest.tracked.stamp_ns
+                pose = self._in_plane(pose, odom_T_base)
+            elapsed_ns = max(0, followed.stamp_ns - newest.stamp_ns)
             most_m = longest_step(self._settings.correction_speed, elapsed_ns)
-            pose = estimated
-            if found.in_map and self._newest.in_map:
-                pose = towards(self._newest.map_T_base @ step, estimated, most_m)
-        self._odometry = odom_T_base if seen.odom_T_base is None else None
-        self._anchor = Anchor(epoch, pose @ invert(odom_T_base) if found.in_map else None)
-        self._newest = LocatedFrame(
-            tracked,
-            epoch,
+            if found.in_map and newest.in_map:
+                pose = towards(newest.map_T_base @ step, pose, most_m)
+        camera = LocatedCamera(
+            followed.stamp_ns,
+            self._anchor.epoch,
             _camera(pose, mount),
             found.covariance,
-            map_T_key,
-            key_T_camera,
             mount,
             odom_T_base,
+            followed.track_T_camera,
             found.in_map,
-            belief,
-            doubt,
         )
-        return self._newest
+        if newest is None or newest.stamp_ns <= camera.stamp_ns:  # else later ones are published
+            self._odometry = odom_T_base if seen.odom_T_base is None else None
+            self._anchor = Anchor(
+                camera.epoch, pose @ invert(odom_T_base) if found.in_map else None
+            )
+            self._newest = camera
+        return camera
 
     def _moved(
-        self, before: LocatedFrame, tracked: TrackedFrame, seen: Observation, map_T_key: Similarity
+        self, before: LocatedCamera, followed: Followed, seen: Observation, map_T_key: Similarity
     ) -> tuple[Array, Array]:
         """Return odom_T_base, and how the robot moved since an image."""
-        metres = map_T_key.scale / float(np.exp(tracked.followed.key.log_scale))
-        step = scaled(invert(before.tracked.track_T_camera) @ tracked.track_T_camera, metres)
+        metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
+        step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
         step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
         if seen.odom_T_base is None:  # the images are the odometry
             return before.odom_T_base @ step, step
-        if tracked.followed.slips or tracked.followed.still:
+        if followed.slips or followed.still:
             return seen.odom_T_base, step
         return seen.odom_T_base, invert(before.odom_T_base) @ seen.odom_T_base
 
@@ -412,7 +517,11 @@ class BackEnd:
         if seen.odom_T_base is not None:
             return _camera(near_origin(seen.odom_T_base), mount)
         # A camera alone looks ahead along x, z up.
-        return BODY_T_OPTICAL if mount is None else mount
+        start, up = BODY_T_OPTICAL if mount is None else mount, seen.up_camera
+        if up is None and mount is None:
+            ground = find_ground(tracked.pointmap, start[2, :3])
+            up = None if ground is None else ground.up
+        return start if up is None else levelled(start, up)
 
     def _in_plane(self, map_T_base: Array, odom_T_base: Array) -> Array:
         """Keep height, roll and pitch of the odometry where that is planar."""
@@ -420,6 +529,12 @@ class BackEnd:
         if not self._flat or self._settings.planar == 'off':
             return map_T_base
         return flattened(map_T_base)
+
+
+def _floor_below(located: LocatedFrame) -> float | None:
+    """Return the height of the floor in the map, where an image shows it."""
+    ground = find_ground(located.pointmap, located.map_T_camera[2, :3])
+    return None if ground is None else float(located.map_T_camera[2, 3]) - ground.height
 
 
 def _base(map_T_camera: Array, base_T_camera: Array | None) -> Array:

@@ -6,22 +6,38 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 import time
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, Similarity
-from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedFrame
+from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.tracking.follower import Ahead, Follower
+from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import Segment
-from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
+from ttt3r_ros.tracking.tracker import FramePredictor, Glimpse, Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class FollowedImage:
+    """
+    An image that was followed ahead of the network.
+
+    seen: as it came. glimpse: what the network goes on from. camera: where it was taken, None
+    where neither features nor wheels show it.
+    """
+
+    seen: Observation
+    glimpse: Glimpse
+    camera: LocatedCamera | None
 
 
 class Mapper:
@@ -29,8 +45,11 @@ class Mapper:
     Map the images of one camera, in constant memory.
 
     `observe` locates an image, and its result may be published at once; `integrate` does the
-    rest. A refused image changes nothing. One thread maps; `map_T_odom`, `begin_epoch`
-    and `is_current` may be used by another one.
+    rest. A refused image changes nothing. One thread maps; `map_T_odom`, `epoch`, `begin_epoch`
+    and `is_current` may be used by others.
+
+    Where the network is slower than the camera, a second thread calls `follow` with each image,
+    and the first one `complete` with the newest of them, instead of `observe`.
     """
 
     def __init__(
@@ -54,7 +73,9 @@ class Mapper:
         self._settings = settings = replace(settings, tracking=tracking)
         self._guard = (guard or (Guard if tracking.guard else OpenGuard))(tracking)
         self._tracker = Tracker(predictor, tracking)
+        self._follower = Follower(self._tracker)
         self._back_end = BackEnd(settings.odometry, executor or AtOnce())
+        self._followed_epoch = self._back_end.epoch
         self._map = WorldMap(settings)
         self._apart: dict[int, WorldMap] = {}  # of tracks that have no place in the map yet
         self._trail = Trail()
@@ -69,11 +90,54 @@ class Mapper:
             RefusedPrediction.
         """
         self._guard.before(seen)
-        tracked, state = self._tracker.look(seen, write=not self._follows_only)
+        return self._accepted(*self._tracker.look(seen, write=not self._follows_only), seen, None)
+
+    def follow(self, seen: Observation) -> FollowedImage:
+        """
+        Locate one image by its features alone; in a thread of its own, or before `complete`.
+
+        :raises UserError: BadImage, CalibrationError or RefusedImage.
+        """
+        epoch = self._back_end.epoch
+        if epoch != self._followed_epoch:
+            self._follower.reset()
+            self._followed_epoch = epoch
+        self._guard.before(seen)
+        ahead = self._follower.look(seen)
+        camera = self._camera_of(ahead)
+        if camera is not None:
+            self._follower.keep(ahead)
+        return FollowedImage(seen, ahead.glimpse, camera)
+
+    def _camera_of(self, ahead: Ahead) -> LocatedCamera | None:
+        """Locate what was followed, unless nothing can move so."""
+        followed, before = ahead.followed, ahead.before
+        if followed is None or before is None or self._guard.motion_fault(before, followed):
+            return None
+        return self._back_end.follow(followed, ahead.glimpse.seen, before.track_T_camera)
+
+    def complete(self, image: FollowedImage) -> LocatedFrame:
+        """
+        Locate one image that was followed, and prepare its points; instead of `observe`.
+
+        :raises UserError: BadStamp, BadPrediction or RefusedPrediction.
+        """
+        write, known = not self._follows_only, image.camera
+        if known is not None and not self.is_current(known):
+            known = None
+        return self._accepted(*self._tracker.complete(image.glimpse, write), image.seen, known)
+
+    def _accepted(
+        self,
+        tracked: TrackedFrame,
+        state: TrackerState,
+        seen: Observation,
+        known: LocatedCamera | None,
+    ) -> LocatedFrame:
+        """Keep what was found, unless the guard refuses it."""
         self._guard.after(tracked, seen)
         self._tracker.keep(state)
-        located = self._back_end.locate(tracked, seen)
-        self._pending = located
+        self._pending = located = self._back_end.locate(tracked, seen, known)
         return located
 
     def integrate(self) -> None:
@@ -174,11 +238,16 @@ class Mapper:
 
     # ---- requests of users
 
+    @property
+    def epoch(self) -> int:
+        """Return the number of the present map."""
+        return self._back_end.epoch
+
     def begin_epoch(self) -> None:
         """Invalidate all images in process: a reset follows."""
         self._back_end.begin_epoch()
 
-    def is_current(self, located: LocatedFrame) -> bool:
+    def is_current(self, located: LocatedCamera) -> bool:
         """Return whether an image belongs to the present map."""
         return self._back_end.is_current(located)
 

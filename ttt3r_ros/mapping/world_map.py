@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Mask
-from ttt3r_ros.geometry import IDENTITY, Similarity
+from ttt3r_ros.geometry import IDENTITY, Similarity, transform
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part
@@ -50,7 +50,8 @@ class MapImage:
     pointmap: in the unit of `track`. key: number of the key frame on which it hangs.
     key_T_camera: from the image, in that unit, to the key frame, in its unit. map_T_key: from
     there to metres of the map, by the newest estimate. base_T_camera: (4, 4), where the camera is
-    mounted, or None for a camera alone.
+    mounted, or None for a camera alone. floor_z: height of the floor in the map, metres, where a
+    camera alone has found it.
     """
 
     pointmap: Pointmap
@@ -58,6 +59,7 @@ class MapImage:
     key_T_camera: Similarity
     map_T_key: Similarity
     base_T_camera: Array | None
+    floor_z: float | None = None
 
     @classmethod
     def of(cls, located: LocatedFrame) -> MapImage:
@@ -73,7 +75,18 @@ class MapImage:
             Similarity(located.key_T_camera, float(np.exp(-tracked.followed.key.log_scale))),
             located.map_T_key,
             located.base_T_camera,
+            located.floor_z,
         )
+
+    def floor_T_camera(self, map_T_camera: Array) -> Array | None:
+        """
+        Return the pose of the camera above the floor, (4, 4), z up; None: it is unknown.
+
+        :param map_T_camera: (4, 4), metres.
+        """
+        if self.base_T_camera is not None or self.floor_z is None:
+            return self.base_T_camera
+        return transform(np.eye(3), [0.0, 0.0, -self.floor_z]) @ map_T_camera
 
 
 class WorldMap:
@@ -134,8 +147,11 @@ class WorldMap:
         self.follow()
         self._see_through(image.pointmap, scale)
         self._sum_up(image, key, good)
+        floor_T_camera = None
+        if image.base_T_camera is not None or not self._settings.camera.height:
+            floor_T_camera = image.floor_T_camera(map_T_image.a_T_b)
         seen = self.grid.look(
-            image.pointmap.scaled(scale), good, map_T_image.a_T_b, image.base_T_camera
+            image.pointmap.scaled(scale), good, map_T_image.a_T_b, floor_T_camera
         )
         if seen is not None:
             self.grid.add(image.key, seen, key.map_T_birth())

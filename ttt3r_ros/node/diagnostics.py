@@ -80,6 +80,8 @@ class _Window:
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     mapped: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
+    located: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
+    pose_latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     waits: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
 
@@ -135,6 +137,16 @@ class Health:
         """
         with self._lock:
             self._trouble[subject] = (explanation, time.monotonic())
+
+    def located(self, latency_s: float) -> None:
+        """
+        Count an image whose pose was published.
+
+        :param latency_s: from its arrival to its pose, seconds.
+        """
+        with self._lock:
+            self._window.located.append(time.monotonic())
+            self._window.pose_latencies_s.append(latency_s)
 
     def mapped(self, located: LocatedFrame, latency_s: float) -> None:
         """
@@ -193,15 +205,18 @@ class Health:
     ) -> dict[DiagnosticKey, int | str]:
         window = self._window
         latencies = list(window.latencies_s) or [0.0]
+        pose_latencies = list(window.pose_latencies_s) or [0.0]
         return {
             DiagnosticKey.STATE: state.name,
             DiagnosticKey.RECEIVED: self._received,
             DiagnosticKey.MAPPED: self._mapped,
             DiagnosticKey.INPUT_RATE: f'{rate(window.arrivals, now):.2f}',
             DiagnosticKey.MAP_RATE: f'{rate(window.mapped, now):.2f}',
+            DiagnosticKey.POSE_RATE: f'{rate(window.located, now):.2f}',
             DiagnosticKey.STAMP_AGE: f'{self._stamp_age_s:.3f}',
             DiagnosticKey.LATENCY_MEDIAN: f'{np.median(latencies):.3f}',
             DiagnosticKey.LATENCY_MAX: f'{max(latencies):.3f}',
+            DiagnosticKey.POSE_LATENCY: f'{np.median(pose_latencies):.3f}',
             DiagnosticKey.MISSING: f'{100 * missing_part(window.stamps_ns):.0f}',
             DiagnosticKey.STARVED: f'{100 * waiting_part(window.waits):.0f}',
             DiagnosticKey.CHECKPOINT: around.checkpoint,
@@ -345,6 +360,12 @@ class Reporter:
         :param arrived: monotonic seconds.
         """
         self._health.mapped(located, time.monotonic() - arrived)
+        if located.height is not None:
+            self.note(
+                'floor found',
+                f'the floor is {located.height:.2f} m below the camera, by what it sees: set '
+                'camera.height, a base_frame or imu_topic where that is wrong',
+            )
         if located.doubt:
             self.warn('mount of the camera', located.doubt)
         elif located.tracked.followed.slips:

@@ -93,6 +93,13 @@ MAP_CLOUD = Topic(
     'while it changes and within a second after the last change; at most '
     '`outputs.map_cloud_max_points`',
 )
+MAP_UPDATES = Topic(
+    '~/map_updates',
+    PointCloud2,
+    RELIABLE,
+    'the parts of the map that have changed, as often; all of them for a new subscriber; see '
+    '[below](#map-updates)',
+)
 DEPTH = Topic(
     '~/depth',
     Image,
@@ -105,8 +112,8 @@ POSE = Topic(
     '~/pose',
     PoseWithCovarianceStamped,
     RELIABLE,
-    '`base_frame` in `map_frame`; the covariance is what the graph of key frames and the features '
-    'of this image know',
+    '`base_frame` in `map_frame` for each image, also while the network works on another; the '
+    'covariance is what the graph of key frames and the features of this image know',
 )
 ODOMETRY = Topic('~/odometry', Odometry, RELIABLE, 'only with `publish_odom_to_base_tf`')
 PATH = Topic(
@@ -136,6 +143,7 @@ DIAGNOSTICS = Topic(
 PUBLISHED = (
     POINTS,
     MAP_CLOUD,
+    MAP_UPDATES,
     DEPTH,
     DEPTH_CALIBRATION,
     POSE,
@@ -231,12 +239,17 @@ class DiagnosticKey(Enum):
     MAPPED = 'images mapped', 'since the node was configured'
     INPUT_RATE = 'input rate (Hz)', 'over the last 5 s'
     MAP_RATE = 'map rate (Hz)', 'over the last 5 s'
+    POSE_RATE = 'pose rate (Hz)', 'poses published, over the last 5 s'
     STAMP_AGE = 'stamp age (s)', "of the newest image at its arrival, by the node's clock"
     LATENCY_MEDIAN = (
         'latency median (s)',
-        'from arrival to outputs, over the last 120 images',
+        'from arrival to points, over the last 120 images that were mapped',
     )
     LATENCY_MAX = 'latency max (s)', 'the largest of the same'
+    POSE_LATENCY = (
+        'pose latency median (s)',
+        'from arrival to the pose, over the last 120 poses',
+    )
     MISSING = 'missing images (%)', 'estimated from gaps between stamps'
     STARVED = (
         'waiting for a core (%)',
@@ -272,7 +285,8 @@ class Cause(Enum):
 
     NEWER_IMAGE = (
         'a newer image came',
-        'none needed: the camera is faster than the network, and the newest image is mapped',
+        'none needed: the camera is faster than the network; the newest image is mapped, and of '
+        'the others the pose is published',
     )
     NOT_ACTIVE = 'node not active', 'activate the node'
     PAUSED = 'paused', 'call `~/pause` with false'
@@ -295,6 +309,7 @@ class Cause(Enum):
         '`inputs.require_camera_info` is set, and the calibration does not fit the image',
     )
     NO_TRANSFORM = 'transform missing', 'the log names both frames'
+    NO_GRAVITY = 'no gravity', 'check `imu_topic` and the stamps of the IMU'
     NOT_FINITE = (
         'network gave no finite numbers',
         'the image has no effect; if it persists, try `model.precision: strict`',

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import sys
+import threading
 import time
 import traceback
 from typing import Any
@@ -30,18 +31,19 @@ from ttt3r_ros.node import interface, messages, parameters
 from ttt3r_ros.node.autosave import Autosave
 from ttt3r_ros.node.bond import form_bond
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
+from ttt3r_ros.node.gravity import Gravity
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
 from ttt3r_ros.node.interface import Cause, State
 from ttt3r_ros.node.managed_node import logged, ManagedNode, run
 from ttt3r_ros.node.observer import Observer
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
-from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.node.waiting_room import WaitingRoom
-from ttt3r_ros.node.worker import Worker
+from ttt3r_ros.node.worker import FOLLOWER_NAME, Worker
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.units import NANOSECONDS
 
@@ -50,6 +52,9 @@ ROOM_S = 0.02
 LATE_S = 0.15  # half an odometry of 5 Hz and a bit: users should know what it costs
 STOP_TIMEOUT_S = 4.0
 GRAPH_THREAD = 'ttt3r_graph'
+# An image is followed by dozens of short calls that release the interpreter's lock; after each of
+# them it would wait for up to 5 ms, the default, while the graph is optimised.
+SWITCH_S = 2e-4
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
 
 
@@ -75,7 +80,8 @@ class MappingNode(ManagedNode):
     """
     Turn the topics of a camera into a map; docs/node.md describes it for users.
 
-    The executor's thread serves subscriptions and services, the worker's maps and publishes.
+    The executor's thread serves subscriptions and services, the follower's publishes where each
+    image was taken, the worker's maps the newest.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class MappingNode(ManagedNode):
         self._settings = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._buffer = WatchedBuffer(self)
-        self._worker: Worker[ReceivedImage] | None = None
+        self._worker: Worker[Arrival] | None = None
         self._active = False
         self._end_bond: Callable[[], None] | None = None
 
@@ -117,8 +123,8 @@ class MappingNode(ManagedNode):
         self._health = Health()
         self._reporter = Reporter(self.get_logger(), self._health)
         self._room = WaitingRoom(
-            self._has_transforms,
-            self._offer,
+            self._is_ready,
+            self._follow,
             lambda image: self._health.dropped(Cause.NO_TRANSFORM),
         )
         self._make_worker()
@@ -138,7 +144,9 @@ class MappingNode(ManagedNode):
         self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)
-        self._outputs = Outputs(self, lambda: self._settings, self._frames, self._reporter)
+        self._outputs = Outputs(
+            self, lambda: self._settings, self._frames, self._reporter, self._on_failure
+        )
         self.held.callback(self._outputs.close)
         topic = interface.DIAGNOSTICS
         self._diagnostics = self.create_publisher(
@@ -148,17 +156,29 @@ class MappingNode(ManagedNode):
         self._pipeline = Pipeline(
             self._build_mapper,
             lambda: self._settings,
-            Observer(lambda: self._node_settings, self._frames, self._reporter),
+            Observer(lambda: self._node_settings, self._frames, self._reporter, self._gravity()),
             self._outputs,
             self._health,
             self._reporter,
+            self._offer,
         )
         self._autosave = Autosave(
             self._pipeline, lambda: self._node_settings, self.get_logger(), self._reporter
         )
         self._worker = Worker(self._pipeline.process, self._on_failure)
+        self._follower = Worker(self._pipeline.follow, self._on_failure, FOLLOWER_NAME)
         self.held.callback(self._stop_worker)
+        self._loaded = threading.Event()
         self._worker.post(self._load)
+        self._follower.post(self._wait_until_loaded)  # meanwhile the newest image waits
+
+    def _gravity(self) -> Gravity | None:
+        topic = self._node_settings.imu_topic
+        if not topic:
+            return None
+        gravity = Gravity(self, topic)
+        self.held.callback(gravity.close)
+        return gravity
 
     def _make_inputs(self) -> None:
         self._input = ImageInput(
@@ -208,9 +228,7 @@ class MappingNode(ManagedNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop mapping; the map stays."""
         self._deactivate()
-        if self._worker is not None:
-            self._worker.clear()
-        self._room.clear()
+        self._clear()
         return super().on_deactivate(state)
 
     def _deactivate(self) -> None:
@@ -227,11 +245,13 @@ class MappingNode(ManagedNode):
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
         self._frames.stop_waiting()
+        self._loaded.set()
         self._pipeline.begin_epoch()
         if worker is not None:
             worker.post(self._autosave.save)
-        if worker is not None and not worker.stop(STOP_TIMEOUT_S):
-            self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
+            stopped = self._follower.stop(STOP_TIMEOUT_S), worker.stop(STOP_TIMEOUT_S)
+            if not all(stopped):
+                self.get_logger().error(f'the worker did not end within {STOP_TIMEOUT_S:g} s')
         self._pipeline.close()
 
     # ---- inputs
@@ -244,17 +264,32 @@ class MappingNode(ManagedNode):
         else:
             self._room.put(image)
 
-    def _offer(self, image: ReceivedImage) -> None:
-        if self._worker is not None and self._worker.offer(image):
+    def _follow(self, image: ReceivedImage) -> None:
+        if self._follower.offer(Arrival(image, self._pipeline.epoch)):
             ready = self._pipeline.ready
             self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
 
-    def _has_transforms(self, image: ReceivedImage) -> bool:
-        """Return whether TF knows where an image was taken, or it has waited long enough."""
-        node = self._node_settings
+    def _offer(self, arrival: Arrival) -> None:
+        """Let the network take an image that was followed, unless a newer one comes first."""
+        if self._worker is not None and self._worker.offer(arrival):
+            self._health.dropped(Cause.NEWER_IMAGE)
+
+    def _is_ready(self, image: ReceivedImage) -> bool:
+        """Return whether an image can be located, or has waited long enough."""
         waited_s = time.monotonic() - image.arrived
-        if waited_s >= node.tf.timeout:
+        if waited_s >= self._node_settings.tf.timeout:
             return True
+        # Images that waited for TF come all at once: none shall take the place of another.
+        return self._has_transforms(image, waited_s) and (waited_s < ROOM_S or self._has_time())
+
+    def _has_time(self) -> bool:
+        """Return whether the next image is followed at once."""
+        begun = self._pipeline.started or self._worker is None or self._worker.idle
+        return begun and self._follower.idle
+
+    def _has_transforms(self, image: ReceivedImage, waited_s: float) -> bool:
+        """Return whether TF knows where an image was taken."""
+        node = self._node_settings
         needed = [(image.base_frame, image.camera_frame)]
         if node.odom_frame and not node.publish_odom_to_base_tf:
             needed.append((node.odom_frame, image.base_frame))
@@ -302,8 +337,13 @@ class MappingNode(ManagedNode):
     def _forget(self) -> None:
         """Drop the images in process."""
         self._pipeline.begin_epoch()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Drop the images that wait."""
         self._room.clear()
         if self._worker is not None:
+            self._follower.clear()
             self._worker.clear()
 
     def _reset(self) -> None:
@@ -319,7 +359,16 @@ class MappingNode(ManagedNode):
 
     # ---- worker and timers
 
+    def _wait_until_loaded(self) -> None:
+        self._loaded.wait()
+
     def _load(self) -> None:
+        try:
+            self._load_and_resume()
+        finally:
+            self._loaded.set()
+
+    def _load_and_resume(self) -> None:
         try:
             self._pipeline.load()
         except (UserError, RuntimeError) as error:  # torch has no class for a lack of memory
@@ -445,6 +494,7 @@ def main(
     sentence = 'Map the images of one camera; a managed (lifecycle) node.'
     if printed_help(args, 'mapping_node', sentence, Settings, 'node.md'):
         return 0
+    sys.setswitchinterval(SWITCH_S)
     return run(lambda: MappingNode(build_mapper), lambda node: node.autostart, args)
 
 

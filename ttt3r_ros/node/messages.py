@@ -162,12 +162,23 @@ def point_cloud(
     records = np.empty(len(points), CLOUD_POINT)
     for name, column in zip('xyz', points.T):
         records[name] = column
-    red, green, blue = colors.T.astype(np.uint32)
-    records['rgb'] = (red << 16 | green << 8 | blue).view(np.float32)
+    records['rgb'] = packed_colors(colors)
     records['confidence'] = confidence
     cloud = point_cloud2.create_cloud(header, CLOUD_FIELDS, records)
     cloud.is_dense = True
     return cloud
+
+
+def packed_colors(colors: Pixels) -> Array32:
+    """
+    Return colours as the field rgb of a cloud has them.
+
+    :param colors: (N, 3) uint8.
+    :returns: (N,) float32 of which the bits count.
+    """
+    red, green, blue = colors.T.astype(np.uint32)
+    packed: Array32 = (red << 16 | green << 8 | blue).view(np.float32)
+    return packed
 
 
 def voxel_cloud(message: PointCloud2) -> VoxelCloud:

@@ -9,19 +9,29 @@ from collections.abc import Callable
 import time
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.node.diagnostics import Reporter
+from ttt3r_ros.node.gravity import Gravity
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.tracking.observation import Observation
 
 
+class NoGravity(UserError):
+    """An IMU is to level the map, and has measured nothing yet."""
+
+
 class Observer:
     """Decode images, and look up their calibration and transforms."""
 
     def __init__(
-        self, settings: Callable[[], NodeSettings], frames: FrameTree, reporter: Reporter
+        self,
+        settings: Callable[[], NodeSettings],
+        frames: FrameTree,
+        reporter: Reporter,
+        gravity: Gravity | None,
     ) -> None:
         """
         Keep what the look-ups need.
@@ -29,8 +39,10 @@ class Observer:
         :param settings: returns the present ones.
         :param frames: TF.
         :param reporter: receives warnings about missing calibration and odometry.
+        :param gravity: of an IMU, None where there is none.
         """
         self._settings, self._frames, self._reporter = settings, frames, reporter
+        self._gravity = gravity
 
     def observe(self, image: ReceivedImage, first: bool) -> Observation:
         """
@@ -40,12 +52,28 @@ class Observer:
         :raises UnsupportedImage: when the image cannot be decoded.
         :raises CalibrationError: when a required calibration is missing or does not fit.
         :raises TransformMissing: when TF lacks a transform at the stamp.
+        :raises NoGravity: when the map is to begin and the IMU is silent.
         """
         rgb = image.decode()
         intrinsics = self._intrinsics(image, rgb.shape[1], rgb.shape[0])
         base_T_camera = self._base_T_camera(image)
         odom_T_base = self._odom_T_base(image, first)
-        return Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base)
+        up_camera = None
+        if first and odom_T_base is None and self._gravity is not None:
+            up_camera = self._up_camera(self._gravity, image)
+        return Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, up_camera)
+
+    def _up_camera(self, gravity: Gravity, image: ReceivedImage) -> Array:
+        found = gravity.up_at(image.stamp_ns)
+        if found is None:
+            raise NoGravity(
+                f'the IMU of {self._settings().imu_topic} has measured no gravity about the first '
+                'image: the map waits for it, to be level'
+            )
+        frame, up = found
+        camera_T_imu = self._look_up(image.camera_frame, frame, image)
+        turned: Array = camera_T_imu[:3, :3] @ up
+        return turned
 
     def _intrinsics(
         self, image: ReceivedImage, width: int, height: int

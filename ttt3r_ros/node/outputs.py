@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+import threading
 import time
 from typing import Any
 
@@ -21,14 +22,15 @@ from std_msgs.msg import Header
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.back_end import LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid, UNKNOWN
-from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.node import interface, messages
+from ttt3r_ros.node.clouds import CloudPublisher
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.distributions import PublisherEventCallbacks
 from ttt3r_ros.node.interface import Topic
+from ttt3r_ros.node.latched_topic import LatchedTopic, MapAge
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.units import NANOSECONDS
@@ -37,54 +39,12 @@ PATH_PERIOD_S = 1.0
 LOOPS_PERIOD_S = 1.0
 
 
-@dataclass(frozen=True)
-class MapAge:
-    """
-    How the map has changed.
-
-    changes: their number since the start. settled: whether the last one was a while ago.
-    """
-
-    changes: int
-    settled: bool
-
-
-class LatchedTopic:
-    """A topic of a whole map: published now and then, while it has subscribers."""
-
-    def __init__(self, publisher: LifecyclePublisher[Any]) -> None:
-        """Begin with nothing published."""
-        self._publisher = publisher
-        self.restart()
-
-    def restart(self) -> None:
-        """Make it due, and treat all subscribers as new."""
-        self._due = 0.0
-        self._subscribers = 0
-        self._published = 0
-
-    def take_turn(self, period: float, age: MapAge) -> bool:
-        """
-        Return whether to publish now; a new subscriber and the last change need not wait.
-
-        :param period: least time between two turns while the map changes, seconds.
-        :param age: of the map.
-        """
-        subscribers, now = int(self._publisher.get_subscription_count()), time.monotonic()
-        has_new, self._subscribers = subscribers > self._subscribers, subscribers
-        has_changed = age.changes != self._published and (age.settled or now >= self._due)
-        if not subscribers or not (has_new or has_changed):
-            return False
-        self._due, self._published = now + period, age.changes
-        return True
-
-    def publish(self, message: Any) -> None:
-        """Publish."""
-        self._publisher.publish(message)
-
-
 class Outputs:
-    """Publish the results of images and the maps; used by the worker's thread only."""
+    """
+    Publish the results of images and the maps.
+
+    Two threads publish poses, in the order of their stamps; the rest is the worker's alone.
+    """
 
     def __init__(
         self,
@@ -92,6 +52,7 @@ class Outputs:
         settings: Callable[[], Settings],
         frames: FrameTree,
         reporter: Reporter,
+        on_error: Callable[[Exception], None],
     ) -> None:
         """
         Make the publishers.
@@ -100,12 +61,17 @@ class Outputs:
         :param settings: returns the present ones.
         :param frames: broadcasts the transforms that move with the robot.
         :param reporter: receives faults of subscribers and of the calibration.
+        :param on_error: called with what went wrong in the thread of the clouds.
         """
         self._node, self._settings = node, settings
         self._frames, self._reporter = frames, reporter
         self._publishers: list[LifecyclePublisher[Any]] = []
         self.points = self._make(interface.POINTS)
-        self.map_cloud = LatchedTopic(self._make(interface.MAP_CLOUD))
+        self._clouds = CloudPublisher(
+            LatchedTopic(self._make(interface.MAP_CLOUD)),
+            LatchedTopic(self._make(interface.MAP_UPDATES)),
+            on_error,
+        )
         self.depth = self._make(interface.DEPTH)
         self.camera_info = self._make(interface.DEPTH_CALIBRATION)
         self.pose = self._make(interface.POSE)
@@ -118,6 +84,7 @@ class Outputs:
             self.odometry = self._make(interface.ODOMETRY)
         self.loop_closures = LatchedTopic(self._make(interface.LOOP_CLOSURES))
         self._shown: Occupancy | None = None  # to subscribers, at last
+        self._in_order = threading.Lock()
         self._path = Path()
         self.restart()
 
@@ -143,31 +110,47 @@ class Outputs:
 
     def close(self) -> None:
         """Destroy the publishers."""
+        self._clouds.close()
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def restart(self) -> None:
         """Make everything due that shows a map."""
-        self._last_odometry: tuple[int, Array] | None = None
-        for topic in self._maps():
-            topic.restart()
+        with self._in_order:
+            self._last_odometry: tuple[int, Array] | None = None
+            self._published_ns = 0  # stamp of the newest pose
+        self._clouds.restart()
+        for topic in (self.occupancy, self.loop_closures):
+            if topic is not None:
+                topic.restart()
         self._path_due = 0.0
 
-    def publish(self, located: LocatedFrame, base: str, camera: str) -> None:
+    def publish_pose(self, located: LocatedCamera, base: str) -> bool:
         """
-        Publish the results of one image, with its stamp.
+        Publish where one image was taken, with its stamp, unless it or a later one was already.
 
         :param located: result for the image.
         :param base: name of the robot's frame.
+        :returns: whether it is published now.
+        """
+        with self._in_order:
+            if located.stamp_ns <= self._published_ns:
+                return False
+            self._published_ns = located.stamp_ns
+            self._broadcast(located, base)
+            if located.in_map:
+                self._publish_pose(located)
+            self._publish_odometry(located, base)
+        return True
+
+    def publish_points(self, located: LocatedFrame, camera: str) -> None:
+        """
+        Publish what the network made of one image, with its stamp.
+
+        :param located: result for the image.
         :param camera: name of the optical frame.
         """
-        self._broadcast(located, base)
-        stamp_ns = located.tracked.stamp_ns
-        in_camera = messages.header(stamp_ns, camera)
-        if located.in_map:
-            in_map = messages.header(stamp_ns, self._settings().node.map_frame)
-            self._publish_pose(located, in_map)
-        self._publish_odometry(located, base)
+        in_camera = messages.header(located.stamp_ns, camera)
         if self.points.get_subscription_count():
             self.points.publish(self._points(located, in_camera))
         if self.depth.get_subscription_count():
@@ -177,9 +160,9 @@ class Outputs:
             fitted = tracked.fit.intrinsics(tracked.camera)
             self.camera_info.publish(messages.camera_info(fitted, in_camera))
 
-    def _broadcast(self, located: LocatedFrame, base: str) -> None:
+    def _broadcast(self, located: LocatedCamera, base: str) -> None:
         """Send what moves with the robot; map to odom is sent by the timer of the node."""
-        node, stamp_ns = self._settings().node, located.tracked.stamp_ns
+        node, stamp_ns = self._settings().node, located.stamp_ns
         if node.publish_odom_to_base_tf:
             self._frames.send(node.odom_frame, base, located.odom_T_base, stamp_ns)
         elif located.in_map and not node.odom_frame and node.publish_map_to_odom_tf:
@@ -196,8 +179,9 @@ class Outputs:
             header,
         )
 
-    def _publish_pose(self, located: LocatedFrame, header: Header) -> None:
+    def _publish_pose(self, located: LocatedCamera) -> None:
         if self.pose.get_subscription_count():
+            header = messages.header(located.stamp_ns, self._settings().node.map_frame)
             pose, covariance = located.map_T_base, located.base_covariance()
             self.pose.publish(
                 PoseWithCovarianceStamped(
@@ -205,10 +189,10 @@ class Outputs:
                 )
             )
 
-    def _publish_odometry(self, located: LocatedFrame, base: str) -> None:
+    def _publish_odometry(self, located: LocatedCamera, base: str) -> None:
         if self.odometry is None:
             return
-        stamp_ns, odom_T_base = located.tracked.stamp_ns, located.odom_T_base
+        stamp_ns, odom_T_base = located.stamp_ns, located.odom_T_base
         last, self._last_odometry = self._last_odometry, (stamp_ns, odom_T_base)
         if last is None or not self.odometry.get_subscription_count():
             return
@@ -241,7 +225,7 @@ class Outputs:
         header = messages.header(stamp_ns, self._settings().node.map_frame)
         self._publish_path(mapper, header)
         self._publish_loop_closures(mapper, header, age)
-        self._publish_map_cloud(mapper.map, header, age)
+        self._clouds.offer(mapper.map, header, age, self._settings().node.outputs)
         self._publish_occupancy(mapper.map.grid, header, age)
 
     def _publish_path(self, mapper: Mapper, header: Header) -> None:
@@ -255,18 +239,6 @@ class Outputs:
         if self.loop_closures.take_turn(LOOPS_PERIOD_S, age):
             self.loop_closures.publish(messages.loop_closures(mapper.key_frames(), header))
 
-    def _publish_map_cloud(self, world: WorldMap, header: Header, age: MapAge) -> None:
-        node = self._settings().node
-        if not self.map_cloud.take_turn(node.outputs.map_cloud_period, age):
-            return
-        cloud = world.snapshot().points()
-        stride = -(-len(cloud.points) // node.outputs.map_cloud_max_points) or 1
-        self.map_cloud.publish(
-            messages.point_cloud(
-                cloud.points[::stride], cloud.colors[::stride], cloud.confidence[::stride], header
-            )
-        )
-
     def _publish_occupancy(self, grid: OccupancyGrid, header: Header, age: MapAge) -> None:
         period = self._settings().node.outputs.occupancy_period
         if self.occupancy is None or not self.occupancy.take_turn(period, age):
@@ -279,8 +251,8 @@ class Outputs:
         if not len(grid):
             self._reporter.note(
                 'no occupancy grid',
-                'no occupancy grid yet: nothing near was seen, or the camera is alone and '
-                'camera.height is not set',
+                'no occupancy grid yet: nothing near was seen, or the camera is alone, sees no '
+                'floor, and camera.height is not set',
             )
             return
         if grid.overflowed:
@@ -291,7 +263,3 @@ class Outputs:
             )
         self._shown = grid.occupancy()
         self.occupancy.publish(messages.occupancy_grid(self._shown, header))
-
-    def _maps(self) -> list[LatchedTopic]:
-        topics = (self.map_cloud, self.occupancy, self.loop_closures)
-        return [topic for topic in topics if topic is not None]

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The steps of one image in the worker thread: observe, map, publish, report."""
+"""The steps of one image: followed and published in one thread, mapped in another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 import time
 
@@ -14,15 +15,17 @@ import torch
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import IDENTITY
+from ttt3r_ros.graph.back_end import LocatedCamera
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping import files
-from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.mapping.mapper import FollowedImage, Mapper
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.interface import Cause
-from ttt3r_ros.node.observer import Observer
-from ttt3r_ros.node.outputs import MapAge, Outputs
+from ttt3r_ros.node.latched_topic import MapAge
+from ttt3r_ros.node.observer import NoGravity, Observer
+from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
@@ -38,14 +41,34 @@ CAUSES: dict[type[UserError], Cause] = {
     UnsupportedImage: Cause.UNDECODABLE,
     CalibrationError: Cause.BAD_CALIBRATION,
     TransformMissing: Cause.NO_TRANSFORM,
+    NoGravity: Cause.NO_GRAVITY,
     BadPrediction: Cause.NOT_FINITE,
     RefusedImage: Cause.REFUSED_IMAGE,
     RefusedPrediction: Cause.REFUSED_PREDICTION,
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """
+    An image on its way.
+
+    image: as received. epoch: of the map when it came. followed: what its features show, None
+    before they were looked for.
+    """
+
+    image: ReceivedImage
+    epoch: int
+    followed: FollowedImage | None = None
+
+
 class Pipeline:
-    """Own the mapper; other threads than the worker's use `map_T_odom` and `begin_epoch` only."""
+    """
+    Own the mapper, and take images through it.
+
+    One thread follows all images, the worker's maps the newest; others use `map_T_odom`, `epoch`
+    and `begin_epoch` only.
+    """
 
     def __init__(
         self,
@@ -55,6 +78,7 @@ class Pipeline:
         outputs: Outputs,
         health: Health,
         reporter: Reporter,
+        offer: Callable[[Arrival], None],
     ) -> None:
         """
         Keep the steps; `load` builds the mapper.
@@ -65,7 +89,9 @@ class Pipeline:
         :param outputs: publishes.
         :param health: counts.
         :param reporter: receives faults.
+        :param offer: called with each image that was followed, for `process`.
         """
+        self._offer = offer
         self._build_mapper, self._settings = build_mapper, settings
         self._observer, self._outputs = observer, outputs
         self._health, self._reporter = health, reporter
@@ -93,6 +119,16 @@ class Pipeline:
     def map_T_odom(self) -> Array | None:
         """Return the pose of the odometry's frame in the map, (4, 4); None: unknown."""
         return IDENTITY if self._mapper is None else self._mapper.map_T_odom
+
+    @property
+    def started(self) -> bool:
+        """Return whether the map has an image."""
+        return self._mapper is not None and self._mapper.frames > 0
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of the present map."""
+        return 0 if self._mapper is None else self._mapper.epoch
 
     def load(self) -> None:
         """Load the network."""
@@ -157,10 +193,32 @@ class Pipeline:
         """
         self.mapper.place_base(map_T_base)
 
-    def process(self, image: ReceivedImage) -> None:
-        """Map the newest image and publish the results."""
+    def follow(self, arrival: Arrival) -> None:
+        """Publish where an image was taken, as far as its features show it; in one thread."""
+        mapper, image = self._mapper, arrival.image
+        if mapper is None:
+            self._health.dropped(Cause.NOT_LOADED)
+            return
         try:
-            self._map_and_publish(image)
+            seen = self._observer.observe(image, first=not mapper.frames)
+            followed = mapper.follow(seen)
+        except UserError as error:
+            self._reporter.drop(CAUSES.get(type(error), Cause.REFUSED), str(error))
+            return
+        camera = followed.camera
+        if arrival.epoch == mapper.epoch:
+            if camera is not None:
+                self._publish_pose(mapper, camera, image)
+            self._offer(replace(arrival, followed=followed))
+
+    def _publish_pose(self, mapper: Mapper, camera: LocatedCamera, image: ReceivedImage) -> None:
+        if mapper.is_current(camera) and self._outputs.publish_pose(camera, image.base_frame):
+            self._health.located(time.monotonic() - image.arrived)
+
+    def process(self, arrival: Arrival) -> None:
+        """Map the newest image that was followed, and publish the results."""
+        try:
+            self._map_and_publish(arrival)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             self._reporter.drop(
@@ -169,20 +227,20 @@ class Pipeline:
                 'or set model.precision to int8 or model.device to cpu',
             )
 
-    def _map_and_publish(self, image: ReceivedImage) -> None:
-        mapper = self._mapper
-        if mapper is None:
-            self._health.dropped(Cause.NOT_LOADED)
+    def _map_and_publish(self, arrival: Arrival) -> None:
+        mapper, image, followed = self.mapper, arrival.image, arrival.followed
+        if followed is None or arrival.epoch != mapper.epoch:
             return
         try:
-            located = mapper.observe(self._observer.observe(image, first=not mapper.frames))
+            located = mapper.complete(followed)
         except UserError as error:
             self._reporter.drop(CAUSES.get(type(error), Cause.REFUSED), str(error))
             return
         if not mapper.is_current(located):
             return
         self._newest_ns = image.stamp_ns
-        self._outputs.publish(located, image.base_frame, image.camera_frame)
+        self._publish_pose(mapper, located, image)  # unless it or a later one was already
+        self._outputs.publish_points(located, image.camera_frame)
         self._reporter.mapped(located, image.arrived)
         mapper.integrate()
         self._note_change()

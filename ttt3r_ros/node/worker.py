@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A thread for the network, so that the executor stays responsive."""
+"""Threads for features and for the network, so that the executor stays responsive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 Item = TypeVar('Item')
 
 WORKER_NAME = 'ttt3r_worker'
+FOLLOWER_NAME = 'ttt3r_follower'
 
 
 class Worker(Generic[Item]):
@@ -23,22 +24,32 @@ class Worker(Generic[Item]):
     """
 
     def __init__(
-        self, process: Callable[[Item], None], on_error: Callable[[Exception], None]
+        self,
+        process: Callable[[Item], None],
+        on_error: Callable[[Exception], None],
+        name: str = WORKER_NAME,
     ) -> None:
         """
         Start the thread.
 
         :param process: called with each item, in the thread.
         :param on_error: called with what `process` or a job raised, in the thread.
+        :param name: of the thread.
         """
         self._process = process
         self._on_error = on_error
         self._changed = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
         self._item: Item | None = None
+        self._working = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=WORKER_NAME, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Return whether no item waits and none is processed."""
+        return self._item is None and not self._working
 
     def offer(self, item: Item) -> bool:
         """
@@ -96,10 +107,11 @@ class Worker(Generic[Item]):
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
+            self._working = False
             self._changed.wait_for(lambda: self._jobs or self._item is not None or self._stopping)
             if self._jobs:
                 return self._jobs.popleft()
             if self._item is None:
                 return None
-            item, self._item = self._item, None
+            item, self._item, self._working = self._item, None, True
         return lambda: self._process(item)

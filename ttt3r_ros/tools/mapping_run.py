@@ -108,6 +108,7 @@ class MappingRun:
         self._saved: Path | None = None
         self._follow_only = False
         self._parts = 0
+        self._floor_found = False
         self._failed = False
         self._began = 0.0
         self._skipped = 0
@@ -236,6 +237,13 @@ class MappingRun:
         if is_sample:
             image = located.tracked.seen.image
             self._gates.add_sample(located, self._predictor.match(image, before))
+        if located.height is not None and not self._floor_found:
+            self._floor_found = True
+            print(
+                f'note: the floor is {located.height:.2f} m below the camera, by what it sees; '
+                '--camera-height sets it',
+                file=sys.stderr,
+            )
         if depth is not None and not depth.failed:
             try:
                 depth.write(item.index, located.pointmap.depth, located.tracked.fit)

@@ -114,8 +114,9 @@ class FollowState:
 
     key: newest key frame. tracks: its features in the newest image that was not still. last: what
     was found for that image. continuous: how many images up to it were located by pixels without
-    a gap, at most CONTINUOUS of cut.py. network_T_camera, odom_T_camera: of that image, or of the
-    last one before it that had one.
+    a gap, at most CONTINUOUS of cut.py. network_T_camera: of that image; where the network has not
+    seen it, of the last one that it has seen, carried on by the features. odom_T_camera: of that
+    image, or of the last one before it that had one.
     """
 
     key: KeyView

@@ -123,13 +123,22 @@ def conclude(
         state.key,
         tracks,
         followed,
-        state.network_T_camera if seen.network_T_camera is None else seen.network_T_camera,
+        _network_pose(seen, followed, state),
         state.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
         min(state.continuous + 1, CONTINUOUS) if followed.inliers else 0,
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
         return _with_new_key(seen, followed, state, ratio or 0.0)
     return followed, state
+
+
+def _network_pose(seen: Seen, followed: Followed, state: FollowState) -> Array | None:
+    """Return the network's pose; of an image that it has not seen, as the features have moved."""
+    before = state.network_T_camera
+    if seen.network_T_camera is not None or before is None:
+        return seen.network_T_camera
+    moved: Array = before @ invert(state.last.key_T_camera) @ followed.key_T_camera
+    return moved
 
 
 def _held(seen: Seen, state: FollowState) -> Followed:

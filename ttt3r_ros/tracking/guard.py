@@ -16,6 +16,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.model.image_input import check_image
 from ttt3r_ros.settings import TrackingSettings
+from ttt3r_ros.tracking.followed import Followed
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.units import NANOSECONDS
@@ -61,7 +62,11 @@ class RefusedPrediction(UserError):
 
 
 class Guard:
-    """Compare images and predictions with the last accepted ones; refused ones are not kept."""
+    """
+    Compare images and predictions with the last accepted ones; refused ones are not kept.
+
+    One thread may use `before` and another one `after`.
+    """
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Begin with nothing accepted."""
@@ -70,7 +75,8 @@ class Guard:
 
     def reset(self) -> None:
         """Delete the last accepted image."""
-        self._last: tuple[Observation, TrackedFrame] | None = None
+        self._seen: Observation | None = None
+        self._tracked: TrackedFrame | None = None
         self._cuts = 0
 
     def before(self, seen: Observation) -> None:
@@ -92,12 +98,14 @@ class Guard:
         if (grey > BRIGHT).mean() > MOST_EXTREME_PART:
             raise RefusedImage('the image is white: the camera is dazzled or overexposed')
         _check_detail(grey)
+        self._seen = seen
 
     def _check_new(self, seen: Observation) -> None:
         """Refuse an image like the one before, unless the odometry stands still, too."""
-        if self._last is None or not np.array_equal(seen.rgb, self._last[0].rgb):
+        last = self._seen
+        if last is None or not np.array_equal(seen.rgb, last.rgb):
             return
-        before, now = self._last[0].odom_T_base, seen.odom_T_base
+        before, now = last.odom_T_base, seen.odom_T_base
         if before is None or now is None or not _is_still(invert(before) @ now):
             raise RefusedImage('the image is the one before, to the last bit: the camera froze')
 
@@ -113,9 +121,11 @@ class Guard:
             raise RefusedPrediction('the network has no confidence in any part of the image')
         if tracked.followed.cut:
             self._check_cut()
-        elif self._last is not None:
-            self._check_motion(self._last[1], tracked)
-        self._last, self._cuts = (seen, tracked), 0
+        elif self._tracked is not None and (
+            fault := self.motion_fault(self._tracked.followed, tracked.followed)
+        ):
+            raise RefusedPrediction(fault)
+        self._tracked, self._cuts = tracked, 0
 
     def _check_cut(self) -> None:
         """Refuse the first images that have nothing to do with the last accepted one."""
@@ -125,15 +135,22 @@ class Guard:
                 'the image has nothing in common with the one before: was the camera carried away?'
             )
 
-    def _check_motion(self, before: TrackedFrame, now: TrackedFrame) -> None:
+    def motion_fault(self, before: Followed, now: Followed) -> str:
+        """
+        Return why a camera cannot have moved so, in one sentence; empty where it can.
+
+        :param before: of an earlier image.
+        :param now: of a later one.
+        """
         seconds = (now.stamp_ns - before.stamp_ns) / NANOSECONDS
         step = invert(before.track_T_camera) @ now.track_T_camera
         moved = float(np.linalg.norm(step[:3, 3]))
         turned = float(np.degrees(rotation_angle(step[:3, :3])))
         if moved > NOISE_M + self._settings.max_speed * seconds:
-            raise RefusedPrediction(f'impossible motion: {moved:.1f} m in {seconds:.2f} s')
+            return f'impossible motion: {moved:.1f} m in {seconds:.2f} s'
         if turned > NOISE_DEG + self._settings.max_turn_rate * seconds:
-            raise RefusedPrediction(f'impossible motion: {turned:.0f} degrees in {seconds:.2f} s')
+            return f'impossible motion: {turned:.0f} degrees in {seconds:.2f} s'
+        return ''
 
 
 class OpenGuard(Guard):

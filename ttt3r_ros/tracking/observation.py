@@ -20,6 +20,7 @@ class Observation:
     increase. intrinsics: of this image, or None. base_T_camera: (4, 4), metres, pose of
     the camera on the robot; None: there is no robot, and the base is the camera.
     odom_T_base: (4, 4), metres, the robot's odometry; None: there is none at this stamp.
+    up_camera: (3,) unit vector, what an IMU says is up, in the axes of the camera; None: unknown.
     """
 
     rgb: Pixels
@@ -27,6 +28,7 @@ class Observation:
     intrinsics: CameraIntrinsics | None = None
     base_T_camera: Array | None = None
     odom_T_base: Array | None = None
+    up_camera: Array | None = None
 
     @property
     def odom_T_camera(self) -> Array | None:

@@ -16,13 +16,14 @@ from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
+from ttt3r_ros.tracking.between import begun, Between, rebased
 from ttt3r_ros.tracking.focal import estimate_focal, SteadyFocal, UNKNOWN_FOCAL
-from ttt3r_ros.tracking.followed import FollowState, Seen
+from ttt3r_ros.tracking.followed import FollowState, Seen, Trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import next_segment, Segment, View
-from ttt3r_ros.tracking.undistort import lens_of
+from ttt3r_ros.tracking.undistort import Lens, lens_of
 
 
 class BadStamp(UserError):
@@ -89,11 +90,30 @@ class TrackerState:
     last_stamp_ns: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Glimpse:
+    """
+    An image before the network has seen it.
+
+    seen: as it came. image: (h, w, 3) uint8, fitted and undistorted. fit, lens: by which; lens is
+    None without calibration. between: what was followed up to it, None for the first image. found:
+    where its features are.
+    """
+
+    seen: Observation
+    image: Pixels
+    fit: ImageFit
+    lens: Lens | None
+    between: Between | None
+    found: Trace
+
+
 class Tracker:
     """
     Follow the camera, image after image, in constant memory.
 
     `look` changes nothing, `keep` does: an image that is refused between the two has no effect.
+    `glimpse` and `rebased` only read the newest state, and may be used by another thread.
     """
 
     def __init__(self, predictor: FramePredictor, settings: TrackingSettings) -> None:
@@ -117,23 +137,60 @@ class Tracker:
         origin = Segment(0, Similarity(IDENTITY))
         self._state = TrackerState(self._predictor.initial_state(), origin)
 
+    @property
+    def follows(self) -> bool:
+        """Return whether images are located by their features."""
+        return self._settings.front_end == 'features'
+
+    def rebased(self, between: Between | None) -> Between | None:
+        """
+        Return what was followed since the newest image of the network.
+
+        :param between: what was followed since an earlier one.
+        """
+        state = self._state
+        return rebased(between, state.following, state.last_stamp_ns or 0)
+
+    def glimpse(self, seen: Observation, between: Between | None) -> Glimpse:
+        """
+        Find the features in an image, which the network need not see.
+
+        :param between: what was followed up to the image before.
+        :raises UserError: BadImage or CalibrationError.
+        """
+        height, width = seen.rgb.shape[:2]
+        fit = self.fit(width, height)
+        lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
+        image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
+        state = None if between is None else between.state
+        found = self._front_end.trace(image, seen.odom_T_camera, state)
+        return Glimpse(seen, image, fit, lens, between, found)
+
     def look(self, seen: Observation, write: bool = True) -> tuple[TrackedFrame, TrackerState]:
         """
         Compute the pose and points of one image.
-
-        While the camera stands still, the pose is held and the network's state is left as it is.
 
         :param write: False never changes the network's state, and begins no segment.
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
         self._check_stamp(seen.stamp_ns)
-        height, width = seen.rgb.shape[:2]
-        fit = self.fit(width, height)
-        lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
-        image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
+        return self.complete(self.glimpse(seen, begun(self._state.following)), write)
 
-        found = self._front_end.trace(image, seen.odom_T_camera, self._state.following)
+    def complete(self, glimpse: Glimpse, write: bool = True) -> tuple[TrackedFrame, TrackerState]:
+        """
+        Compute the pose and points of an image whose features are followed.
+
+        While the camera stands still, the pose is held and the network's state is left as it is.
+
+        :param glimpse: of an image after the newest of the network.
+        :param write: False never changes the network's state, and begins no segment.
+        :returns: the frame, and the state to keep.
+        :raises UserError: BadStamp, CalibrationError or BadPrediction.
+        """
+        seen, image, fit, lens = glimpse.seen, glimpse.image, glimpse.fit, glimpse.lens
+        self._check_stamp(seen.stamp_ns)
+        before, found = self._before(glimpse)
         moved = write and not found.still
         state = self._in_due_segment(self._state) if moved else self._state
         prediction, network = self._predict(image, state.network, write=moved)
@@ -156,9 +213,7 @@ class Tracker:
             seen.odom_T_camera,
             seen.base_T_camera,
         )
-        followed, following = self._front_end.conclude(
-            known, found, state.following, state.first_key
-        )
+        followed, following = self._front_end.conclude(known, found, before, state.first_key)
         scale = place.scale * followed.depth_scale
         frame = TrackedFrame(
             state.frames,
@@ -174,6 +229,18 @@ class Tracker:
         return frame, replace(
             state, following=following, frames=state.frames + 1, last_stamp_ns=seen.stamp_ns
         )
+
+    def _before(self, glimpse: Glimpse) -> tuple[FollowState | None, Trace]:
+        """Return the state up to an image, from the newest key frame on, and its features."""
+        earlier, between = glimpse.between, self.rebased(glimpse.between)
+        if between is None or earlier is None:
+            state = None if between is None else between.state
+            known = earlier is between
+        else:
+            state, known = between.state, between.state.tracks is earlier.state.tracks
+        if known:
+            return state, glimpse.found
+        return state, self._front_end.trace(glimpse.image, glimpse.seen.odom_T_camera, state)
 
     def _written(self, state: TrackerState, network: Any, view: View) -> TrackerState:
         """Return the state after an image that the network's state has taken in."""

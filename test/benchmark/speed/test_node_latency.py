@@ -26,6 +26,7 @@ def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
         'stamp_ns': 70 * SECOND,  # 20 s of the monotonic clock
         'arrived': 20.125,
         'begun': 20.25,
+        'waited': 0.0625,
         'published': 21.25,
         'cpu': 0.875,
         'before': {'decode': [0.125, 0.125], 'network': [0.5, 0.25], 'publish': [0.25, 0.125]},
@@ -43,7 +44,8 @@ def test_the_stages_of_an_image_add_up_to_its_way(node_latency):
     assert spans.pop('merge into the map') == [1500, 500]
     assert spans.pop('next segment') == [750, 625]
     assert spans.pop('occupancy grid') == spans.pop('map cloud') == [0, 0]
-    assert spans['all else in the node'] == [125, 375]
+    assert spans['wait for the worker'] == [187.5, 0]
+    assert spans['all else in the node'] == [62.5, 375]
     assert np.sum([*spans.values()], axis=0).tolist() == [1500, 875]
 
 

@@ -31,7 +31,7 @@ def test_the_trace_of_an_internal_error_is_logged_once(rig):
 
     node = rig.start(**ALONE)
     rig.wait_for_log('the network is loaded')
-    node._pipeline.mapper.observe = broken
+    node._pipeline.mapper.complete = broken
     for number in range(5):
         rig.show(number, rig.now_ns())
         rig.wait_for_count('dropped: internal error', number + 1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ttt3r_ros.node.interface import Cause
-from ttt3r_ros.node.pipeline import Pipeline
+from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.settings import MappingSettings, NodeSettings
 from ttt3r_ros.tracking.observation import Observation
 
@@ -24,42 +24,56 @@ def pipeline(mapper):
     settings = SimpleNamespace(mapping=MappingSettings(), node=NodeSettings())
     observer = Mock(observe=Mock(return_value=OBSERVATION))
     outputs, health, reporter = (Mock() for _ in range(3))
-    pipeline = Pipeline(lambda _: mapper, lambda: settings, observer, outputs, health, reporter)
+    pipeline = Pipeline(
+        lambda _: mapper,
+        lambda: settings,
+        observer,
+        outputs,
+        health,
+        reporter,
+        lambda arrival: pipeline.process(arrival),
+    )
     pipeline.load()
     return pipeline
 
 
+def show(pipeline):
+    pipeline.follow(Arrival(IMAGE, pipeline.epoch))
+
+
 def test_an_image_is_published_before_it_is_integrated(pipeline):
     mapper, at_publishing = pipeline.mapper, []
-    pipeline._outputs.publish = lambda *_: at_publishing.append(len(mapper.map.voxels))
+    pipeline._outputs.publish_points = lambda *_: at_publishing.append(len(mapper.map.voxels))
 
-    pipeline.process(IMAGE)
+    show(pipeline)
 
     assert at_publishing == [0]
     assert len(mapper.map.voxels) > 0
 
 
-def test_an_image_under_way_at_a_reset_is_not_published(pipeline, monkeypatch):
-    observe = pipeline.mapper.observe
+@pytest.mark.parametrize('step', ['follow', 'complete'])
+def test_an_image_under_way_at_a_reset_is_not_published(pipeline, monkeypatch, step):
+    work = getattr(pipeline.mapper, step)
 
-    def reset_meanwhile(seen):
+    def reset_meanwhile(image):
         pipeline.begin_epoch()
-        return observe(seen)
+        return work(image)
 
-    monkeypatch.setattr(pipeline.mapper, 'observe', reset_meanwhile)
+    monkeypatch.setattr(pipeline.mapper, step, reset_meanwhile)
 
-    pipeline.process(IMAGE)
+    show(pipeline)
 
-    pipeline._outputs.publish.assert_not_called()
+    pipeline._outputs.publish_pose.assert_not_called()
+    pipeline._outputs.publish_points.assert_not_called()
     np.testing.assert_array_equal(pipeline.map_T_odom, np.eye(4))
 
 
-@pytest.mark.parametrize('moment', ['observe', 'integrate'])
+@pytest.mark.parametrize('moment', ['complete', 'integrate'])
 def test_a_device_without_memory_is_reported_whenever_it_runs_out(pipeline, monkeypatch, moment):
     error = torch.OutOfMemoryError('full')
     monkeypatch.setattr(pipeline.mapper, moment, Mock(side_effect=error))
 
-    pipeline.process(IMAGE)
+    show(pipeline)
 
     (cause, advice), _ = pipeline._reporter.drop.call_args
     assert cause is Cause.OUT_OF_MEMORY

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Images that come while the network works on another one: located by their features alone.
+
+The two threads share no state but values: the follower begins with the newest result of the
+network, and an image that the network takes next brings along what was followed up to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import invert
+from ttt3r_ros.tracking.cut import is_cut
+from ttt3r_ros.tracking.features import begin
+from ttt3r_ros.tracking.followed import Followed, FollowState, Seen, Trace
+from ttt3r_ros.tracking.following import conclude, trace
+from ttt3r_ros.tracking.standstill import can_drive, motion_between
+from ttt3r_ros.units import NANOSECONDS
+
+# A second of a camera of 30 Hz; of a slower network the oldest images are not followed again.
+MOST_IMAGES = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """
+    What was followed since the newest image that the network has seen; a value.
+
+    origin: the state after that image. images: those since then, oldest first, without those of a
+    camera that stood still. state: after the newest of them.
+    """
+
+    origin: FollowState
+    images: tuple[Seen, ...]
+    state: FollowState
+
+    def then(self, seen: Seen, state: FollowState) -> Between:
+        """
+        Return what was followed up to another image.
+
+        :param state: after that image.
+        """
+        if state is self.state:
+            return self
+        return Between(self.origin, (*self.images, seen)[-MOST_IMAGES:], state)
+
+
+def begun(origin: FollowState | None) -> Between | None:
+    """
+    Return that nothing was followed since an image of the network.
+
+    :param origin: the state after that image; None where there is none.
+    """
+    return None if origin is None else Between(origin, (), origin)
+
+
+def follow_on(seen: Seen, found: Trace, between: Between) -> tuple[Followed | None, Between]:
+    """
+    Locate an image that the network has not seen.
+
+    :param found: of the same image and `between.state`.
+    :returns: where it was taken, None where neither features nor wheels show it; and what to go
+        on with.
+    """
+    followed, state = conclude(seen, found, between.state)
+    if not followed.still and followed.inliers == 0 and not _driven(seen, found, between.state):
+        return None, between
+    return followed, between.then(seen, state)
+
+
+def _driven(seen: Seen, found: Trace, state: FollowState) -> bool:
+    """Return whether the wheels alone may be believed."""
+    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
+    seconds = (seen.stamp_ns - state.last.stamp_ns) / NANOSECONDS
+    if wheels is None or not can_drive(wheels, seconds):
+        return False
+    return not is_cut(seen, begin(found.tracks.gray), state)
+
+
+def rebased(between: Between | None, origin: FollowState | None, stamp_ns: int) -> Between | None:
+    """
+    Go on from the newest result of the network; images after it are followed again from there.
+
+    :param between: what was followed from an older result, None where there is none.
+    :param origin: the state after the newest image of the network, None where there is none.
+    :param stamp_ns: of that image.
+    """
+    fresh = begun(origin)
+    if between is None or origin is None or fresh is None or between.origin is origin:
+        return fresh if between is None or origin is None else between
+    since = tuple(one for one in between.images if one.stamp_ns > stamp_ns)
+    if not since:
+        return fresh
+    if origin.key is between.state.key:
+        return Between(origin, since, _with_network(between.state, origin))
+    for one in since:
+        found = trace(one.image, one.odom_T_camera, fresh.state)
+        _, fresh = follow_on(one, found, fresh)
+    return fresh
+
+
+def _with_network(state: FollowState, origin: FollowState) -> FollowState:
+    """Take over what only the network measures, from an earlier image of the same key frame."""
+    network_T_camera: Array | None = None
+    if origin.network_T_camera is not None:
+        moved = invert(origin.last.key_T_camera) @ state.last.key_T_camera
+        network_T_camera = origin.network_T_camera @ moved
+    last = replace(state.last, log_ratio=origin.last.log_ratio)
+    return replace(state, last=last, network_T_camera=network_T_camera)
