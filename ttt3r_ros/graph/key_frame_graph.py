@@ -410,6 +410,7 @@ class KeyFrameGraph:
             numbers[heir],
             invert(at.poses[heir]) @ at.poses[gone],
             float(at.log_scales[gone]),
+            float(at.log_scales[heir]),
         )
         self._loops.remove(number, numbers[gone + 1], self._chain.link(number), nodes)
         self._chain.remove(gone, nodes)
