@@ -60,6 +60,19 @@ class Measurements:
     by_network: tuple[Motion, ...] = ()
     fixes: tuple[ScaleFix, ...] = ()
 
+    def strands(self, numbers: Iterable[int]) -> dict[int, int]:
+        """
+        Return to which strand key frames belong: what was tracked without a break.
+
+        :param numbers: of all key frames, rising.
+        :returns: by number, that of the first key frame of its strand.
+        """
+        before = {motion.there: motion.here for motion, _ in self.visual}
+        strands: dict[int, int] = {}
+        for number in numbers:
+            strands[number] = strands[before[number]] if number in before else number
+        return strands
+
     def renumbered(self, by: int) -> Measurements:
         """
         Return the same between key frames with other numbers.
@@ -262,17 +275,8 @@ class Chain:
         return self._visual.keys() & {motion.there for motion, _ in self._visual.values()}
 
     def strands(self, numbers: Iterable[int]) -> dict[int, int]:
-        """
-        Return to which strand key frames belong: what was tracked without a break.
-
-        :param numbers: of all key frames, rising.
-        :returns: by number, that of the first key frame of its strand.
-        """
-        before = {motion.there: motion.here for motion, _ in self._visual.values()}
-        strands: dict[int, int] = {}
-        for number in numbers:
-            strands[number] = strands[before[number]] if number in before else number
-        return strands
+        """Return to which strand key frames belong; see Measurements.strands."""
+        return self.measured.strands(numbers)
 
     def link(self, number: int) -> Link:
         """

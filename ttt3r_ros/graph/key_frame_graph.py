@@ -31,12 +31,13 @@ from ttt3r_ros.graph.loops import (
     Loops,
     MOST_SIGMAS_AFTER,
     RECENT_KEYS,
+    relative,
     VOCABULARY_KEYS,
     with_loops,
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
+from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.strands import Pairs, part
@@ -274,6 +275,20 @@ class KeyFrameGraph:
         belief = self._belief
         frames = {number: self._nodes.frames[number] for number in belief.poses}
         return KnownPlaces(frames, belief.poses, belief.log_scales, self._vocabulary())
+
+    def relative_covariance(self, here: int, there: int) -> Array:
+        """
+        Compute how sure one key frame is as seen from another one.
+
+        :param here: number of one, there: of the other, of the same piece.
+        :returns: (6, 6) of rotation and translation, metres, to the right of the pose.
+        """
+        nodes = self._nodes
+        numbers = nodes.members(nodes.pieces[here])
+        graph = self._loops.added_to(self._graph(numbers))
+        i, j = numbers.index(here), numbers.index(there)
+        motion = invert(graph.estimate.poses[i]) @ graph.estimate.poses[j]
+        return relative(joint_covariance(graph, i, j), motion)
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""

@@ -11,7 +11,7 @@ wheels, floor and the features that are followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,6 +105,20 @@ class StoredGraph:
         """
         at = Estimate(a_T_b @ self.estimate.poses, self.estimate.log_scales)
         return replace(self, estimate=at, start=a_T_b @ self.start)
+
+    def paths(self, numbers: Collection[int]) -> list[Array]:
+        """
+        Return where the camera was, as far as that is in the map.
+
+        :param numbers: of the key frames that count.
+        :returns: (K, 3) metres of each row of key frames that was tracked without a break.
+        """
+        strands = self.measured.strands(frame.number for frame in self.frames)
+        rows: dict[int, list[Array]] = {}
+        for frame, pose, piece in zip(self.frames, self.estimate.poses, self.pieces):
+            if frame.number in numbers and piece == self.pieces[0]:
+                rows.setdefault(strands[frame.number], []).append(pose[:3, 3])
+        return [np.stack(row) for row in rows.values()]
 
     def numbered_from(self, first: int) -> StoredGraph:
         """
