@@ -14,6 +14,7 @@ from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 AWAY = Similarity(transform(rotation_about([0, 0, 1], 2.0), [7.0, -3.0, 0.2]), 1.3)
 
 
+@pytest.mark.usefixtures('unthinned')
 def test_two_drives_of_one_room_become_one_graph_in_the_frame_of_the_first(drive_map):
     first, second = drive_map(range(18)).graph, drive_map(range(8, 30), AWAY).graph
 
@@ -45,7 +46,9 @@ def test_the_overlap_is_where_both_drives_were(drive_map):
     assert 8 <= len(overlap.votes) == merged.votes <= 14
     assert min(overlap.known) >= 6
     step = np.linalg.norm(drive_map.place(1)[:3, 3] - drive_map.place(0)[:3, 3])
-    assert overlap.way == pytest.approx(step * (overlap.votes[-1] - overlap.votes[0]), rel=0.05, abs=0)
+    assert overlap.way == pytest.approx(
+        step * (overlap.votes[-1] - overlap.votes[0]), rel=0.05, abs=0
+    )
     expected = np.mean([drive_map.place(k)[:3, 3] for k in range(10, 18)], axis=0)
     np.testing.assert_allclose(overlap.middle, expected, atol=0.7)
     assert 0.0 < overlap.sigma_m < 0.05
@@ -70,6 +73,7 @@ def test_what_is_merged_can_be_saved_and_is_one_piece(drive_map):
     assert not KeyFrameGraph.resumed(again).belief.apart
 
 
+@pytest.mark.usefixtures('unthinned')
 def test_merging_does_not_depend_on_which_map_is_first(drive_map):
     aside = Similarity(AWAY.a_T_b)
     maps = drive_map(range(18)).graph, drive_map(range(8, 30), aside).graph
@@ -99,9 +103,7 @@ def test_an_overlap_of_a_few_images_is_not_enough(drive_map):
     assert all(found == 0 or found >= LEAST_VOTES for found in votes.values())
 
 
-def test_a_merged_graph_is_thinned_to_what_a_graph_may_hold(drive_map, monkeypatch):
-    monkeypatch.setattr('ttt3r_ros.graph.key_frame_graph.FEW_KEYS', 40)
-    monkeypatch.setattr('ttt3r_ros.graph.thinning.FEW_KEYS', 40)
+def test_what_others_replace_in_a_merged_graph_goes(drive_map):
     rounds = [k % 36 for k in range(90)]
 
     merged = merge_graphs(drive_map(rounds).graph, drive_map(rounds, AWAY).graph)

@@ -37,7 +37,7 @@ from ttt3r_ros.graph.loops import (
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, joint_covariance, PoseGraph
+from ttt3r_ros.graph.pose_graph import Covariances, Estimate, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.strands import Pairs, part
@@ -288,7 +288,7 @@ class KeyFrameGraph:
         graph = self._loops.added_to(self._graph(numbers))
         i, j = numbers.index(here), numbers.index(there)
         motion = invert(graph.estimate.poses[i]) @ graph.estimate.poses[j]
-        return relative(joint_covariance(graph, i, j), motion)
+        return relative(Covariances.of(graph).joint(i, j), motion)
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""
