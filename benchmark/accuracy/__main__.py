@@ -13,6 +13,8 @@ parts, in the order of `--part all`:
   pictures  images, depth and paths of a long sequence of each family
   slam      the back end: final and live paths against the targets, parked robots; only by name
   relocalisation  robots in a saved map, two drives in one map; only by name
+  merge     saved maps of two drives become one; only by name
+  traps     two rooms that look the same, false loops; only by name
   covariance  errors of live poses against their predicted sigmas; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
@@ -46,12 +48,14 @@ from benchmark.accuracy import (
     curve,
     frame_rates,
     long_sequences,
+    merging,
     pictures,
     recordings,
     relocalisation,
     short_sequences,
     slam,
     targets,
+    traps,
 )
 from benchmark.accuracy.estimates import default_method
 from benchmark.accuracy.setup import Experiment, Report
@@ -82,11 +86,18 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'pictures': pictures.measure,
     'slam': slam.measure,
     'relocalisation': relocalisation.measure,
+    'merge': merging.measure,
+    'traps': traps.measure,
     'covariance': covariance.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
-ALONE = {'slam', 'relocalisation', 'covariance'}  # film a quarter of an hour of drives first
+ALONE = {
+    'slam',
+    'relocalisation',
+    'merge',
+    'covariance',
+}  # film a quarter of an hour of drives first
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 
