@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+import functools
 
 import numpy as np
 
@@ -94,6 +95,7 @@ def measure(experiment: Experiment) -> Report:
     )
 
 
+@functools.lru_cache(maxsize=12)
 def session_of(front: Front, name: str, wheels: str | None) -> Session:
     """
     Follow a drive; the wheels' seed is its number.
