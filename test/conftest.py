@@ -4,6 +4,7 @@
 """What tests of several rooms share."""
 
 from importlib.util import find_spec
+import itertools
 import os
 from pathlib import Path
 
@@ -132,3 +133,88 @@ def _multiplies_int8() -> bool:
     except PrecisionError:
         return False
     return True
+
+
+@pytest.fixture(scope='session')
+def drive_map():
+    """Return a function that makes the map of a drive in a circle through a round room."""
+    import numpy as np
+
+    from ttt3r_ros.geometry import (
+        BODY_T_OPTICAL,
+        invert,
+        rotation_about,
+        scaled,
+        Similarity,
+        transform,
+        transform_points,
+    )
+    from ttt3r_ros.graph.belief import LoopCounts
+    from ttt3r_ros.graph.chain import Measurements
+    from ttt3r_ros.graph.closure import View
+    from ttt3r_ros.graph.keyframes import KeyFrame
+    from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
+    from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
+    from ttt3r_ros.graph.stored_graph import StoredGraph
+    from ttt3r_ros.mapping.storage import StoredMap
+    from ttt3r_ros.mapping.voxels import VoxelCloud
+
+    camera = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
+
+    def place(step):
+        angle = np.pi * step / 18
+        turn = rotation_about([0, 0, 1], angle + 0.5 * np.pi)
+        return transform(turn, [2 * np.cos(angle), 2 * np.sin(angle), 0]) @ BODY_T_OPTICAL
+
+    def make(steps, own_T_world=None, room=0):
+        """
+        Return a map in a frame and a unit of its own, which the key frames measure exactly.
+
+        steps: of 10 degrees around the circle. own_T_world: a similarity. room: seed of what is
+        to be seen; its cloud are the points that were seen.
+        """
+        own_T_world = own_T_world or Similarity(np.eye(4))
+        rng = np.random.default_rng(room)
+        angle, away = rng.uniform(0, 2 * np.pi, 3000), rng.uniform(4.0, 5.5, 3000)
+        height = rng.uniform(-1.2, 1.2, 3000)
+        world = np.stack([away * np.cos(angle), away * np.sin(angle), height], axis=1)
+        descriptors = rng.integers(0, 150, (3000, 128), dtype=np.uint8)
+        views, all_seen = [], set()
+        for step in steps:
+            points = transform_points(invert(place(step)), world)
+            with np.errstate(divide='ignore', invalid='ignore'):
+                px = points[:, :2] / points[:, 2:] * 160.0 + camera[:2, 2]
+            inside = (points[:, 2] > 0.5) & ((px > 1) & (px < [222, 158])).all(axis=1)
+            seen = np.flatnonzero(inside)[:200]
+            all_seen |= set(seen.tolist())
+            features = LocalFeatures(px[seen].astype(np.float32), descriptors[seen])
+            views.append(View(features, points[seen], camera))
+        vocabulary = Vocabulary.learned([view.features.descriptors for view in views])
+        poses = own_T_world.pose(np.stack([place(step) for step in steps]))
+        unit = own_T_world.scale
+        motions = [scaled(invert(a) @ b, 1 / unit) for a, b in itertools.pairwise(poses)]
+        sure = np.diag([0.01**2] * 3 + [0.02**2] * 3)
+        links = [
+            (Motion(n, n + 1, motion, sure), ScaleStep(n, n + 1, 0.0, 0.05))
+            for n, motion in enumerate(motions)
+        ]
+        frames = [
+            KeyFrame(
+                n, 10**9 * n, invert(poses[0]) @ pose, float(np.log(unit)), None, None, view,
+                vocabulary.describe(view.features.descriptors), None, True,
+            )
+            for n, (pose, view) in enumerate(zip(poses, views))
+        ]  # fmt: skip
+        count = len(frames)
+        graph = StoredGraph(
+            tuple(frames), Estimate(poses, np.full(count, np.log(unit))), (0,) * count,
+            Measurements(visual=tuple(links)), (), vocabulary, LoopCounts(), poses[0], count,
+        )  # fmt: skip
+        points = world[sorted(all_seen)] * unit @ own_T_world.a_T_b[:3, :3].T
+        points = (points + own_T_world.a_T_b[:3, 3]).astype(np.float32)
+        colors = np.full(points.shape, 90 + 20 * room, np.uint8)
+        cloud = VoxelCloud(points, colors, np.full(len(points), 5.0, np.float32))
+        return StoredMap(cloud, 'weights', graph=graph)
+
+    make.place = place
+    return make

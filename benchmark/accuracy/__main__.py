@@ -13,6 +13,8 @@ parts, in the order of `--part all`:
   pictures  images, depth and paths of a long sequence of each family
   slam      the back end: final and live paths against the targets, parked robots; only by name
   relocalisation  robots in a saved map, two drives in one map; only by name
+  merge     saved maps of two drives become one; only by name
+  traps     two rooms that look the same, false loops; only by name
   covariance  errors of live poses against their predicted sigmas; only by name
   slow_network  live poses of the images that a slow network has no time for; only by name
   lost      when a camera counts as carried away, for each threshold; only by name
@@ -49,6 +51,7 @@ from benchmark.accuracy import (
     frame_rates,
     long_sequences,
     lost,
+    merging,
     pictures,
     recordings,
     relocalisation,
@@ -56,6 +59,7 @@ from benchmark.accuracy import (
     slam,
     slow_network,
     targets,
+    traps,
 )
 from benchmark.accuracy.estimates import default_method
 from benchmark.accuracy.setup import Experiment, Report
@@ -86,6 +90,8 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'pictures': pictures.measure,
     'slam': slam.measure,
     'relocalisation': relocalisation.measure,
+    'merge': merging.measure,
+    'traps': traps.measure,
     'covariance': covariance.measure,
     'slow_network': slow_network.measure,
     'lost': lost.measure,
@@ -93,7 +99,7 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'targets': targets.measure,
 }
 # They film a quarter of an hour of drives first.
-ALONE = {'slam', 'relocalisation', 'covariance', 'slow_network', 'lost'}
+ALONE = {'slam', 'relocalisation', 'merge', 'traps', 'covariance', 'slow_network', 'lost'}
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, CameraPath, hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.simulation.row import build_row, build_twins
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tracking.observation import Observation
@@ -43,6 +45,8 @@ PERSON_WIDTH, PERSON_TOP, PERSON_DISTANCE, PERSON_SPEED = 0.5, 1.75, 2.0, 0.8
 
 # What a good depth network gets wrong: a smooth part and a scale for each image.
 DEPTH_SMOOTH_ERROR, DEPTH_SCALE_ERROR = 0.07, 0.07
+
+ROWS = {'row': build_row, 'twins': build_twins}
 
 OTHER_ROUTE = 1000  # added to the number of a drive: another route through its building
 
@@ -118,14 +122,15 @@ def drive_of(front: Front, cache: Path, name: str) -> Drive:
     Return a drive, filmed and shown to the network unless it was before.
 
     :param cache: folder of all drives.
-    :param name: family, kind and number, for example S_robot_0; kinds are robot, hand, parked
-        and person. Numbers that differ by OTHER_ROUTE are drives of one building.
+    :param name: family (or one of ROWS), kind and number, for example S_robot_0; kinds are robot,
+        hand, parked and person. Numbers that differ by OTHER_ROUTE are drives of one building.
     """
     family, kind, number = name.split('_')
     make = {'robot': _robot, 'hand': _hand, 'parked': _parked, 'person': _parked}[kind]
 
     def sequence() -> Drive:
-        world = build_world(family, FIRST_SEED + int(number) % OTHER_ROUTE)
+        build = ROWS.get(family) or partial(build_world, family)
+        world = build(FIRST_SEED + int(number) % OTHER_ROUTE)
         drive = _filmed(front, world, *make(world, FIRST_SEED + int(number)))
         return _with_person(drive) if kind == 'person' else drive
 

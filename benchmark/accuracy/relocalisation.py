@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+import functools
 
 import numpy as np
 
@@ -94,8 +95,14 @@ def measure(experiment: Experiment) -> Report:
     )
 
 
-def _session(front: Front, name: str, wheels: str | None) -> Session:
-    """Follow a drive; the wheels' seed is the number of the drive."""
+@functools.lru_cache(maxsize=12)
+def session_of(front: Front, name: str, wheels: str | None) -> Session:
+    """
+    Follow a drive; the wheels' seed is its number.
+
+    :param name: of the drive.
+    :param wheels: a preset, or None for the camera alone.
+    """
     drive = drive_of(front, CACHE, name)
     odom_T_base = None
     if wheels:
@@ -111,7 +118,12 @@ def _session(front: Front, name: str, wheels: str | None) -> Session:
     return Session(drive, keys, drive.world_T_camera[images], images)
 
 
-def _mapped(session: Session, wheels: str | None) -> KeyFrameGraph:
+def mapped(session: Session, wheels: str | None) -> KeyFrameGraph:
+    """
+    Return the graph of a drive.
+
+    :param wheels: a preset, or None for the camera alone.
+    """
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     for key in session.keys:
         graph.add(key)
@@ -129,11 +141,11 @@ def _gone_on(session: Session, first: int, number: int) -> list[KeyView]:
 
 def _found_row(front: Front, wheels: str | None, few: bool) -> list[str]:
     """Begin at each key frame of other drives, in a map that is loaded."""
-    mapped = _session(front, MAPPED, wheels)
-    graph = _mapped(mapped, wheels)
+    session = session_of(front, MAPPED, wheels)
+    graph = mapped(session, wheels)
     arrays = to_arrays(graph.stored())
-    world_T_map = _world_T_map(graph, mapped)
-    others = [_session(front, name, wheels) for name in OTHERS[: 1 if few else None]]
+    world_T_map = _world_T_map(graph, session)
+    others = [session_of(front, name, wheels) for name in OTHERS[: 1 if few else None]]
     views = [(other, k) for other in others for k in range(len(other.keys) - PATIENCE)]
     views = views[: 2 if few else VIEWS]
     seen, soon, late, placed, wrong = [], [], [], 0, 0
@@ -145,7 +157,7 @@ def _found_row(front: Front, wheels: str | None, few: bool) -> list[str]:
             rest = invert(other.world_T_camera[k + tried]) @ world_T_map @ map_T_camera
             right = _within(rest, NEAR_M, NEAR_RAD)
             placed, wrong = placed + 1, wrong + (not _within(rest, WRONG_M, WRONG_RAD))
-        if _overlap(other, k, mapped) > LEAST_OVERLAP:
+        if _overlap(other, k, session) > LEAST_OVERLAP:
             seen.append((other, k))
             late.append(right)
             soon.append(right and found is not None and found[0] < SOON)
@@ -175,8 +187,10 @@ def _within(rest: Array, metres: float, radians: float) -> bool:
 
 def _world_T_map(graph: KeyFrameGraph, session: Session) -> Array:
     """Return where the map lies in the world, by its key frames."""
-    places = np.stack([graph.belief.poses[key.number][:3, 3] for key in session.keys])
-    found = align(places, session.world_T_camera[:, :3, 3], 'se3')
+    poses = graph.belief.poses
+    kept = [(key.number, k) for k, key in enumerate(session.keys) if key.number in poses]
+    places = np.stack([poses[number][:3, 3] for number, _ in kept])
+    found = align(places, session.world_T_camera[[k for _, k in kept], :3, 3], 'se3')
     world_T_map: Array = found.apply(np.eye(4)[None])[0]
     return world_T_map
 
@@ -207,15 +221,17 @@ def _share_seen(points_world: Array, world_T_camera: Array, drive: Drive, image:
 
 def _joined_row(front: Front, names: tuple[str, str], wheels: str | None) -> list[str]:
     """Compare two drives of one building, each for itself, with both in one map."""
-    first, second = (_session(front, name, wheels) for name in names)
-    alone = [_ate(_mapped(one, wheels), [(one, 0)]) for one in (first, second)]
+    first, second = (session_of(front, name, wheels) for name in names)
+    alone = [_ate(mapped(one, wheels), [(one, 0)]) for one in (first, second)]
     graph = KeyFrameGraph.resumed(
-        from_arrays(to_arrays(_mapped(first, wheels).stored())), NOISES[wheels or 'usual']
+        from_arrays(to_arrays(mapped(first, wheels).stored())), NOISES[wheels or 'usual']
     )
     begin = graph.next_number
     for key in _gone_on(second, 0, begin):
         graph.add(key)
-    share = np.mean([begin + i in graph.belief.poses for i in range(len(second.keys))])
+    share = np.mean(
+        [number not in graph.belief.apart for number in range(begin, graph.next_number)]
+    )
     both = _ate(graph, [(first, 0), (second, begin)])
     return [
         ', '.join(name.replace('_', ' ') for name in names),
@@ -244,9 +260,9 @@ def _apart_row(front: Front, pairs: Sequence[tuple[str, str]], wheels: str | Non
     """Drive through one building with the map of another."""
     joined, tried = 0, 0
     names = dict.fromkeys(name for pair in pairs for name in pair)
-    drives = {name: _session(front, name, wheels) for name in names}
+    drives = {name: session_of(front, name, wheels) for name in names}
     maps = {
-        name: to_arrays(_mapped(drives[name], wheels).stored())
+        name: to_arrays(mapped(drives[name], wheels).stored())
         for name in {first for first, _ in pairs}
     }
     for first, second in pairs:

@@ -183,7 +183,7 @@ def score(
             begin = time.thread_time()
             change = graph.add(followed.key)
             key_s.append(time.thread_time() - begin)
-            path.hand_over(change.gone, graph.belief)
+            path.hand_over(change.gone)
     final = path.poses(graph.belief)
     truth = drive.world_T_camera
     counts = graph.belief.counts
@@ -216,11 +216,11 @@ class _Path:
         in_metres = invert(located.map_T_key.a_T_b) @ located.map_T_camera
         self._parts.append((key, scaled(in_metres, 1 / located.map_T_key.scale)))
 
-    def hand_over(self, gone: Heir | None, belief: Belief) -> None:
+    def hand_over(self, gone: Heir | None) -> None:
         """Hang what hung on a key frame that went on its heir."""
         if gone is None:
             return
-        heir_T_gone = gone.hangs_on(float(np.exp(belief.log_scales[gone.heir])))
+        heir_T_gone = gone.hangs_on()
         self._parts = [
             (gone.heir, heir_T_gone.pose(pose)) if key == gone.gone else (key, pose)
             for key, pose in self._parts

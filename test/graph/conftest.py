@@ -26,17 +26,21 @@ NEXT_DOOR = 20.0
 
 
 class Room:
-    """Points with descriptors, scattered over the walls around a circle, once or twice."""
+    """Points with descriptors, scattered over the walls around a circle; rooms side by side."""
 
-    def __init__(self, seed=0, twice=False):
+    def __init__(self, seed=0):
         rng = np.random.default_rng(seed)
         angle, height = rng.uniform(0, 2 * np.pi, 3000), rng.uniform(-1.2, 1.2, 3000)
         away = rng.uniform(4.0, 5.5, 3000)
         self.cloud = np.stack([away * np.cos(angle), away * np.sin(angle), height], axis=1)
         self.descriptors = rng.integers(0, 150, (3000, 128), dtype=np.uint8)
-        if twice:
-            self.cloud = np.concatenate([self.cloud, self.cloud + [NEXT_DOOR, 0, 0]])
-            self.descriptors = np.concatenate([self.descriptors] * 2)
+
+    def beside(self, *others):
+        """Return this room and others, each next door to the one before."""
+        rooms, both = (self, *others), Room()
+        both.cloud = np.concatenate([r.cloud + [NEXT_DOOR * i, 0, 0] for i, r in enumerate(rooms)])
+        both.descriptors = np.concatenate([r.descriptors for r in rooms])
+        return both
 
     def view(self, map_T_camera, scale=1.0):
         """See at most 200 of the points; depth is in a unit of `scale` metres."""
@@ -105,7 +109,7 @@ class Robot:
 
     @staticmethod
     def place(k):
-        """Return the pose of the camera after so many steps; from 1000 on in the next room."""
+        """Return the pose of the camera after so many steps; each 1000 is the next room."""
         room, k = divmod(k, 1000)
         angle = 2 * np.pi * k / STEPS_A_ROUND
         base = transform(
@@ -158,4 +162,10 @@ def other_room():
 @pytest.fixture
 def two_rooms():
     """Return two rooms that look the same, twenty metres apart."""
-    return Room(twice=True)
+    return Room().beside(Room())
+
+
+@pytest.fixture
+def three_rooms(other_room):
+    """Return two rooms that look the same, and another one beside them."""
+    return Room().beside(Room(), other_room)

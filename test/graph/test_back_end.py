@@ -93,7 +93,7 @@ class ScriptedGraph:
     def add(self, key):
         self.keys.append(key)
         self.generation += 1
-        gone = Heir(7, 0, np.eye(4), 0.0) if key.number == 8 else None
+        gone = Heir(7, 0, np.eye(4), 0.0, 0.0) if key.number == 8 else None
         return Change(0.0, False, gone)
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import invert, rotation_about, Similarity, transform
-from ttt3r_ros.graph import key_frame_graph, relocalisation
+from ttt3r_ros.graph import key_frame_graph, loops, relocalisation
 from ttt3r_ros.graph.closure import Closure
 from ttt3r_ros.graph.joining import DRIFT_SHARE, Hint, Join
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, LEAST_PIECE
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.relocalisation import MOST_APART_M, MOST_APART_SHARE, Supposition
 from ttt3r_ros.graph.thinning import most_covered
+from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
 ROUND = range(36)
@@ -260,6 +261,65 @@ def test_of_two_rooms_that_look_alike_only_a_hint_tells_which(robot, two_rooms):
     found = graph.belief.poses[keys[0].number][:3, 3]
     there = graph.belief.poses[numbers[1010]][:3, 3]
     assert np.linalg.norm(found - there) < 0.2
+
+
+def rolled(robot, room):
+    """Return the map of the first and the last of three rooms, by wheels that hardly drift."""
+    graph = KeyFrameGraph(NOISES['good'])
+    go_on(graph, robot.drive([*ROUND, *range(2000, 2036)], room, odometry=True))
+    return graph
+
+
+@pytest.mark.usefixtures('unthinned')
+def test_a_piece_that_was_joined_to_a_place_that_looks_alike_moves_to_its_own(robot, three_rooms):
+    graph = rolled(robot, three_rooms)
+    there = [*range(1000, 1008), *range(2000, 2024)]
+    keys = robot.drive(there, three_rooms, graph.next_number, odometry=True, seed=6)
+
+    errors, parted = [], []
+    for key, k in zip(keys, there):
+        parted += graph.add(key).parted
+        errors.append(robot.error(graph.belief.pose_of(key.number), k))
+
+    assert errors[7] == pytest.approx(20.0, abs=0.1)  # nothing told one room from the other
+    # Eight key frames hold it there; with the ninth that sees the last room elsewhere it moves.
+    assert errors[8 + 7] == pytest.approx(20.0, abs=0.1)
+    assert max(errors[8 + 8 :]) < 0.1
+    assert not parted  # it is joined to its own place at once
+    assert max(robot.error(graph.belief.poses[n.number], k) for n, k in zip(keys, there)) < 0.1
+
+
+@pytest.mark.usefixtures('unthinned')
+def test_a_piece_that_is_where_it_belongs_stays_when_a_place_looks_like_another(
+    robot, three_rooms
+):
+    graph = rolled(robot, three_rooms)
+    there = [*range(2004, 2024), *range(1000, 1012)]
+    keys = robot.drive(there, three_rooms, graph.next_number, odometry=True, seed=6)
+
+    changes = go_on(graph, keys)
+
+    assert sum(change.joined for change in changes) == 1
+    poses = graph.belief.poses
+    assert max(robot.error(poses[key.number], k) for key, k in zip(keys, there)) < 0.1
+
+
+@pytest.mark.usefixtures('unthinned')
+def test_a_piece_whose_loops_go_leaves_the_map(robot, monkeypatch):
+    graph = mapped(robot)
+    keys = robot.drive(range(4, 12), first_number=graph.next_number)
+    go_on(graph, keys[:-1])
+    assert not graph.belief.lost
+    numbers = tuple(key.number for key in keys)
+
+    monkeypatch.setattr(loops, 'FITS', 0.0)
+    monkeypatch.setattr(loops, 'MOST_SIGMAS_AFTER', 0.0)  # the optimum contradicts all of them
+    change = graph.add(keys[-1])
+
+    assert change.parted == numbers[:-1]
+    assert graph.belief.lost
+    assert set(graph.belief.apart) == set(numbers)
+    assert set(graph.belief.poses) == set(ROUND)
 
 
 def test_numbers_of_key_frames_must_rise(robot):

@@ -8,14 +8,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
+from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, Similarity, transform
+from ttt3r_ros.graph.back_end import Correction, LocatedFrame
+from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
-from ttt3r_ros.settings import MappingSettings, OdometrySettings, TrackingSettings
+from ttt3r_ros.settings import (
+    CameraSettings,
+    MappingSettings,
+    OdometrySettings,
+    TrackingSettings,
+)
 from ttt3r_ros.tracking.between import MOST_IMAGES
 from ttt3r_ros.tracking.guard import RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation
@@ -192,6 +200,108 @@ def test_a_camera_that_was_carried_away_and_back_is_found_and_its_map_comes_alon
     late = path.stamps_ns >= 202 * 10**8
     assert late.sum() == len(back) - 2  # with what was seen before it was found
     np.testing.assert_allclose(-path.poses[late, 1, 3], back[2:], atol=way)
+
+
+ASIDE = transform(np.eye(3), [0.0, 0.0, 3.0])
+LEVEL = MappingSettings(camera=CameraSettings(height=0.3))  # the floor below is the table's side
+
+
+def corrected(mapper, monkeypatch, map_T_key, **changes):
+    """Correct the map by hand, the next time that something comes."""
+    correction = Correction(map_T_key, **{'gone': (), **changes})
+    monkeypatch.setattr(mapper._back_end, 'correction', lambda: correction)
+    assert mapper.correct()
+    monkeypatch.undo()
+
+
+def keys_of(found):
+    """Return map_T_key of each key frame that images hang on."""
+    return {located.key: located.map_T_key for located in found}
+
+
+def heir_of(gone, heir, keys):
+    """Return the heir of a key frame that went, with its true place."""
+    heir_T_gone = invert(keys[heir].a_T_b) @ keys[gone].a_T_b
+    scales = float(np.log(keys[gone].scale)), float(np.log(keys[heir].scale))
+    return Heir(gone, heir, heir_T_gone, *scales)
+
+
+def heights(mapper):
+    """Return the least and the largest height of what is in the map."""
+    points = mapper.map.voxels.points().points
+    return points[:, 2].min(), points[:, 2].max()
+
+
+def walked(mapper, monkeypatch, of=HERE, first=0):
+    """Walk past at least four key frames; return where they are."""
+    found = walk(mapper, of, 0.1 * np.arange(30), first)
+    keys = keys_of(located for located in found if isinstance(located, LocatedFrame))
+    assert len(keys) >= 4
+    if all(located.in_map for located in found[2:]):
+        corrected(mapper, monkeypatch, keys)
+    return keys
+
+
+def test_what_hung_on_key_frames_that_went_one_to_the_other_moves_with_the_last(monkeypatch):
+    mapper = Mapper(Gallery(0.1), LEVEL)
+    keys = walked(mapper, monkeypatch)
+    a, b, c, *rest = keys
+    low, high = heights(mapper)
+    poses, cells = mapper.trail.trajectory().poses, mapper.map.grid.occupancy().cells
+    moved = {n: Similarity(ASIDE @ keys[n].a_T_b, keys[n].scale) for n in (c, *rest)}
+
+    chain = heir_of(a, b, keys), heir_of(b, c, keys)
+    corrected(mapper, monkeypatch, moved, gone=chain)
+
+    np.testing.assert_allclose(heights(mapper), [low + 3.0, high + 3.0], atol=0.06)
+    np.testing.assert_allclose(mapper.trail.trajectory().poses, ASIDE @ poses, atol=1e-9)
+    assert len(mapper.map) == len(keys) - 2
+    assert (mapper.map.grid.occupancy().cells >= 0).sum() == pytest.approx(
+        (cells >= 0).sum(), rel=0.05, abs=0
+    )
+
+
+def test_what_went_in_a_piece_that_is_apart_comes_along_when_that_is_joined(monkeypatch):
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+    walk(mapper, HERE, 0.1 * np.arange(60))
+    keys = walked(mapper, monkeypatch, THERE, first=100)
+    (_, high), path = heights(mapper), len(mapper.trail.trajectory().stamps_ns)
+    assert len(mapper.trail) > path
+    a, b, *rest = keys
+    moved = {n: Similarity(ASIDE @ keys[n].a_T_b, keys[n].scale) for n in (b, *rest)}
+    whole = Mapper(Gallery(0.1), MappingSettings())
+    walked(whole, monkeypatch, THERE)
+
+    corrected(mapper, monkeypatch, moved, gone=(heir_of(a, b, keys),))
+
+    assert len(mapper.trail.trajectory().stamps_ns) == len(mapper.trail)
+    came, alone = (one.map.voxels.points().points for one in (mapper, whole))
+    came = came[came[:, 2] > high + 0.1]
+    # The first key frame alone saw what lies farthest back.
+    assert came[:, 1].max() == pytest.approx(alone[:, 1].max(), abs=0.06)
+
+
+def test_what_was_joined_wrongly_leaves_the_map_and_can_come_back(monkeypatch):
+    mapper = Mapper(Gallery(0.1), LEVEL)
+    keys = walked(mapper, monkeypatch)
+    voxels, path = mapper.map.voxels.points(), mapper.trail.trajectory()
+    cells = mapper.map.grid.occupancy().cells
+    wrong = dict(list(keys.items())[2:])
+    stay = {n: pose for n, pose in keys.items() if n not in wrong}
+
+    corrected(mapper, monkeypatch, stay, parted=wrong)
+
+    assert 0 < len(mapper.map.voxels) < len(voxels.points)
+    assert 0 < len(mapper.trail.trajectory().poses) < len(path.poses)
+    assert (mapper.map.grid.occupancy().cells >= 0).sum() < (cells >= 0).sum()
+    corrected(mapper, monkeypatch, keys)
+    # Points that were less than half a voxel from where they belong are there now.
+    off, _ = cKDTree(mapper.map.voxels.points().points).query(voxels.points)
+    assert off.max() < 0.06
+    np.testing.assert_allclose(mapper.trail.trajectory().poses, path.poses, atol=1e-9)
+    again = mapper.map.grid.occupancy().cells
+    assert again.shape == cells.shape
+    assert (again == cells).mean() > 0.97
 
 
 def test_across_a_gap_of_the_camera_the_wheels_count():

@@ -9,6 +9,7 @@ from ttt3r_ros.graph.back_end import Correction
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.mapping.trail import Trail
 
+LOG_2 = float(np.log(2.0))
 TURNED = transform(rotation_about([1, 2, 3], 0.5), [1.0, -2.0, 0.5])
 
 
@@ -50,7 +51,7 @@ def test_a_correction_moves_and_stretches_what_hangs_on_a_key_frame(walked):
 
 
 def test_what_hung_on_a_key_frame_that_went_moves_with_its_heir(walked):
-    heir = Heir(gone=0, heir=1, heir_T_gone=at(-5.0), log_scale=float(np.log(2.0)))
+    heir = Heir(gone=0, heir=1, heir_T_gone=at(-5.0), log_scale=LOG_2, heir_log_scale=LOG_2)
     walked.move(Correction({1: Similarity(at(5.0), 2.0)}, (heir,)))
     expected = [at(float(i)) for i in range(10)]
     np.testing.assert_allclose(walked.trajectory().poses, expected, atol=1e-12)

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from ttt3r_ros.geometry import (
     BODY_T_OPTICAL,
@@ -429,14 +430,18 @@ def test_a_saved_map_stays_when_key_frames_move():
     assert found.confidence[row] == 4.0
 
 
-def test_the_grid_moves_with_its_key_frame_in_the_same_call():
-    world = WorldMap(settings())
+def room_look():
+    """Return a view of the floor up to a wall 2.5 m ahead, from 0.8 m above it."""
     with np.errstate(divide='ignore'):
         to_floor = np.where(RAYS[..., 1] > 0, 0.8 / RAYS[..., 1], np.inf)
     room = replace(WALL, points_camera=RAYS * np.minimum(2.5, to_floor)[..., None].astype('f4'))
-    look = seen(room, 0, transform(np.eye(3), [0, 0, 0.8]) @ AHEAD)
+    return seen(room, 0, transform(np.eye(3), [0, 0, 0.8]) @ AHEAD, base_T_camera=FLOOR_T_CAMERA)
+
+
+def test_the_grid_moves_with_its_key_frame_in_the_same_call():
+    world, look = WorldMap(settings()), room_look()
     for _ in range(2):
-        world.add(replace(look, base_T_camera=FLOOR_T_CAMERA))
+        world.add(look)
     assert cell_at(world, 2.52, 0.0) == OCCUPIED
 
     world.move({0: Similarity(transform(np.eye(3), [1.0, 0.5, 0]) @ look.map_T_key.a_T_b)})
@@ -445,6 +450,27 @@ def test_the_grid_moves_with_its_key_frame_in_the_same_call():
     assert cell_at(world, 2.52, 0.5) == UNKNOWN
     assert cell_at(world, 3.52, 0.5) == OCCUPIED
     assert cell_at(world, 3.2, 0.5) == FREE
+
+
+@pytest.mark.parametrize('known', [False, True])
+def test_what_comes_from_a_map_apart_lies_where_its_key_frame_is(known):
+    world, apart, look = WorldMap(settings()), WorldMap(settings()), room_look()
+    for _ in range(2):
+        apart.add(look)
+    there = Similarity(transform(np.eye(3), [1.0, 0.5, 0]) @ look.map_T_key.a_T_b)
+    points = apart.voxels.points().points
+    if known:  # an image of the key frame came when it was in the map already
+        world.add(replace(look, map_T_key=there))
+
+    world.adopt(apart, {0: there})
+
+    assert len(apart) == len(apart.voxels) == 0
+    off, _ = cKDTree(world.voxels.points().points).query(points + np.float32([1.0, 0.5, 0]))
+    assert off.max() < 0.5 * SIZE
+    assert cell_at(world, 3.52, 0.5) == OCCUPIED
+    assert cell_at(world, 3.2, 0.5) == FREE
+    if not known:
+        assert cell_at(world, 2.52, 0.5) == UNKNOWN
 
 
 def cell_at(world, x, y):

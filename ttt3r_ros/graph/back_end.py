@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 import threading
 from typing import Any, TypeVar
@@ -160,12 +160,14 @@ class Correction:
 
     map_T_key: of each key frame of the map, from the unit of its depth. gone: key frames that were
     removed since the correction before, and their heirs. dropped: numbers of those that have none,
-    because their piece was too short.
+    because their piece was too short. parted: those that are not in the map any more, in a frame
+    of their own.
     """
 
     map_T_key: Mapping[int, Similarity]
     gone: tuple[Heir, ...]
     dropped: tuple[int, ...] = ()
+    parted: Mapping[int, Similarity] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,11 +271,17 @@ class BackEnd:
         if belief.generation == self._corrected and not gone:
             return None
         self._corrected = belief.generation
-        map_T_key = {
-            number: Similarity(self._map_T_graph @ pose, float(np.exp(belief.log_scales[number])))
-            for number, pose in belief.poses.items()
-        }
-        return Correction(map_T_key, gone, dropped)
+        left = {number for change in changes for number in change.parted}
+        map_T_key, parted = (
+            {
+                number: Similarity(
+                    self._map_T_graph @ pose, float(np.exp(belief.log_scales[number]))
+                )
+                for number, pose in poses.items()
+            }
+            for poses in (belief.poses, {n: belief.apart[n] for n in left & belief.apart.keys()})
+        )
+        return Correction(map_T_key, gone, dropped, parted)
 
     # ---- requests of users
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,6 +59,48 @@ class Measurements:
     by_wheels: tuple[Motion, ...] = ()
     by_network: tuple[Motion, ...] = ()
     fixes: tuple[ScaleFix, ...] = ()
+
+    def strands(self, numbers: Iterable[int]) -> dict[int, int]:
+        """
+        Return to which strand key frames belong: what was tracked without a break.
+
+        :param numbers: of all key frames, rising.
+        :returns: by number, that of the first key frame of its strand.
+        """
+        before = {motion.there: motion.here for motion, _ in self.visual}
+        strands: dict[int, int] = {}
+        for number in numbers:
+            strands[number] = strands[before[number]] if number in before else number
+        return strands
+
+    def renumbered(self, by: int) -> Measurements:
+        """
+        Return the same between key frames with other numbers.
+
+        :param by: what is added to them.
+        """
+        return Measurements(
+            tuple(
+                (motion.renumbered(by), None if step is None else step.renumbered(by))
+                for motion, step in self.visual
+            ),
+            tuple(motion.renumbered(by) for motion in self.by_wheels),
+            tuple(motion.renumbered(by) for motion in self.by_network),
+            tuple(replace(fix, here=fix.here + by) for fix in self.fixes),
+        )
+
+    def beside(self, other: Measurements) -> Measurements:
+        """
+        Return these and others.
+
+        :param other: between key frames with other numbers.
+        """
+        return Measurements(
+            (*self.visual, *other.visual),
+            (*self.by_wheels, *other.by_wheels),
+            (*self.by_network, *other.by_network),
+            (*self.fixes, *other.fixes),
+        )
 
 
 NOTHING = Measurements()
@@ -231,6 +273,10 @@ class Chain:
     def inner(self) -> set[int]:
         """Return the numbers of the key frames that have neighbours on both sides."""
         return self._visual.keys() & {motion.there for motion, _ in self._visual.values()}
+
+    def strands(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Return to which strand key frames belong; see Measurements.strands."""
+        return self.measured.strands(numbers)
 
     def link(self, number: int) -> Link:
         """

@@ -11,7 +11,7 @@ another piece is a supposition; a second one, after the camera has moved, must a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,6 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.places import Vocabulary
 from ttt3r_ros.graph.pose_graph import Estimate
 from ttt3r_ros.graph.relocalisation import KnownPlaces, near, Sighting, Supposition
 
@@ -97,17 +96,55 @@ class Join:
         )
 
 
+class Sightings:
+    """The last things that were seen and could not be confirmed yet."""
+
+    def __init__(self, most: int) -> None:
+        """
+        Begin with none.
+
+        :param most: that are remembered.
+        """
+        self._most = most
+        self._all: list[Sighting] = []
+
+    def forget(self) -> None:
+        """Forget all."""
+        self._all = []
+
+    def confirmed(
+        self, sighting: Sighting, belongs: Mapping[int, int], known: KnownPlaces
+    ) -> tuple[Sighting, ...]:
+        """
+        Remember a sighting.
+
+        :param belongs: what is tracked as one, of each key frame: its piece or strand.
+        :param known: the key frames.
+        :returns: those before that agree with it, and it; nothing where none does.
+        """
+        newest, own = supposed(sighting, known), (belongs[sighting.here], belongs[sighting.there])
+        agreeing = [
+            one
+            for one in self._all
+            if (belongs.get(one.here), belongs.get(one.there)) == own
+            and newest.confirms(supposed(one, known))
+        ]
+        self._all = [*self._all, sighting][-self._most :]
+        return (*agreeing, sighting) if agreeing else ()
+
+
 class Joining:
     """Look for places of other pieces in the one that grows."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
-        self._sightings: list[Sighting] = []
+        self._sightings = Sightings(REMEMBERED)
         self._hint: Hint | None = None
 
     def forget(self) -> None:
         """Begin anew, with another piece."""
-        self._sightings, self._hint = [], None
+        self._sightings.forget()
+        self._hint = None
 
     def expect(self, hint: Hint) -> None:
         """
@@ -115,25 +152,22 @@ class Joining:
 
         :param hint: about the piece that grows.
         """
-        self._sightings, self._hint = [], hint
+        self._sightings.forget()
+        self._hint = hint
 
-    def look(self, nodes: Nodes, vocabulary: Vocabulary) -> Join | None:
+    def look(self, nodes: Nodes, known: KnownPlaces, number: int) -> Join | None:
         """
-        Look at the newest key frame.
+        Look at a key frame: the newest one, or one by one those of a piece that has ended.
 
         :param nodes: all key frames.
-        :param vocabulary: by which their places are described.
+        :param known: the same, as places.
+        :param number: of the key frame.
         :returns: what it confirms, or None.
         """
-        numbers = nodes.numbers
-        own, frame = nodes.newest_piece, nodes.frames[numbers[-1]]
-        others = [n for n in numbers if nodes.pieces[n] != own]
-        poses = dict(zip(numbers, nodes.estimate.poses))
+        own, frame = nodes.pieces[number], nodes.frames[number]
+        others = [n for n in nodes.numbers if nodes.pieces[n] != own]
         if self._hint is not None:
-            others = self._near_hint(self._hint, nodes, poses)
-        known = KnownPlaces(
-            nodes.frames, poses, dict(zip(numbers, nodes.estimate.log_scales.tolist())), vocabulary
-        )
+            others = self._near_hint(self._hint, nodes, known.poses)
         sighting = _certain(known.recognise(frame, others), nodes, known)
         join = None if sighting is None else self._confirmed(sighting, nodes, known)
         if self._hint is not None:
@@ -141,7 +175,7 @@ class Joining:
             self._hint = self._hint if self._hint.left else None
         return join
 
-    def _near_hint(self, hint: Hint, nodes: Nodes, poses: dict[int, Array]) -> list[int]:
+    def _near_hint(self, hint: Hint, nodes: Nodes, poses: Mapping[int, Array]) -> list[int]:
         """Return the key frames of the map that a camera near the hint could recognise."""
         expected, radius = hint.expected(poses[nodes.numbers[-1]])
         members = nodes.members(nodes.map_piece)
@@ -149,23 +183,13 @@ class Joining:
 
     def _confirmed(self, sighting: Sighting, nodes: Nodes, known: KnownPlaces) -> Join | None:
         """Remember a sighting; return what follows if earlier ones agree with it."""
-        newest = _supposed(sighting, known)
-        if self._hint is not None and not self._hint.agrees(newest):
+        if self._hint is not None and not self._hint.agrees(supposed(sighting, known)):
+            return None
+        agreeing = self._sightings.confirmed(sighting, nodes.pieces, known)
+        if not agreeing or not is_solid(seen_points(agreeing, known)):
             return None
         pieces = nodes.pieces[sighting.here], nodes.pieces[sighting.there]
-        agreeing = [
-            (one, supposed)
-            for one in self._sightings
-            if (nodes.pieces.get(one.here), nodes.pieces.get(one.there)) == pieces
-            and newest.confirms(supposed := _supposed(one, known))
-        ]
-        self._sightings = [*self._sightings, sighting][-REMEMBERED:]
-        if not agreeing:
-            return None
-        sightings = (*(one for one, _ in agreeing), sighting)
-        if not _is_solid(np.concatenate([_seen(one, known) for one in sightings])):
-            return None
-        return _join(pieces, [*(supposed for _, supposed in agreeing), newest], sightings)
+        return join_of(pieces, [supposed(one, known) for one in agreeing], agreeing)
 
 
 def _certain(found: Sequence[Sighting], nodes: Nodes, known: KnownPlaces) -> Sighting | None:
@@ -173,39 +197,63 @@ def _certain(found: Sequence[Sighting], nodes: Nodes, known: KnownPlaces) -> Sig
     if not found:
         return None
     piece = nodes.pieces[found[0].here]
-    supposed = [_supposed(one, known) for one in found if nodes.pieces[one.here] == piece]
-    return found[0] if supposed[0].is_only_one(supposed) else None
+    places = [supposed(one, known) for one in found if nodes.pieces[one.here] == piece]
+    return found[0] if places[0].is_only_one(places) else None
 
 
-def _supposed(sighting: Sighting, known: KnownPlaces) -> Supposition:
-    """Return where the piece that grows puts a sighting now."""
+def supposed(sighting: Sighting, known: KnownPlaces) -> Supposition:
+    """
+    Return where a sighting puts a key frame now.
+
+    :param known: all key frames.
+    """
     here, there = sighting.here, sighting.there
     return sighting.supposed(
         known.poses[here], known.log_scales[here], known.poses[there], known.log_scales[there]
     )
 
 
+def seen_points(sightings: Sequence[Sighting], known: KnownPlaces) -> Array:
+    """
+    Return the points that agree.
+
+    :param sightings: of places of one piece.
+    :param known: all key frames.
+    :returns: (N, 3) in the frame of that piece.
+    """
+    return np.concatenate([_seen(one, known) for one in sightings])
+
+
 def _seen(sighting: Sighting, known: KnownPlaces) -> Array:
-    """Return the points that agree, (N, 3) in the frame of the piece that is known."""
     unit = float(np.exp(known.log_scales[sighting.here]))
     pose, points = known.poses[sighting.here], unit * sighting.closure.points
     seen: Array = points @ pose[:3, :3].T + pose[:3, 3]
     return seen
 
 
-def _is_solid(points: Array) -> bool:
-    """Check that points are of more than one wall, which may have the paper of another room."""
+def is_solid(points: Array) -> bool:
+    """
+    Check that points are of more than one wall, which may have the paper of another room.
+
+    :param points: (N, 3) metres.
+    """
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(points.T)), 0.0))
     return bool(spread[0] > LEAST_DEPTH_M and spread[1] > LEAST_WIDTH_M)
 
 
-def _join(
-    pieces: tuple[int, int], supposed: Sequence[Supposition], sightings: tuple[Sighting, ...]
+def join_of(
+    pieces: tuple[int, int], places: Sequence[Supposition], sightings: tuple[Sighting, ...]
 ) -> Join:
-    """Return how the younger of two pieces joins the older one, by the newest sighting."""
+    """
+    Return how the younger of two pieces joins the older one, by the newest sighting.
+
+    :param pieces: of the known key frames, and of those that recognised them.
+    :param places: where the sightings put these.
+    :param sightings: of one by the other piece.
+    """
     other, own = pieces
-    newest = supposed[-1]
-    scale = float(np.exp(np.mean([one.log_scale for one in supposed])))
+    newest = places[-1]
+    scale = float(np.exp(np.mean([one.log_scale for one in places])))
     there, here = newest.map_T_camera, newest.track_T_camera
     if other < own:
         return Join(own, other, Similarity.through(there, here, scale), sightings)

@@ -6,11 +6,13 @@ Key frames, what was measured between them, and what is estimated from it.
 
 They form pieces: within one the motion from key frame to key frame is known. The oldest piece
 holds the frame of the map, the newest one grows. As soon as two key frames recognise places of
-another piece, and agree, the younger of both pieces is moved to the older one.
+another piece, and agree, the younger of both pieces is moved to the older one. It is moved away
+again when more of them recognise it elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,21 +22,25 @@ from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
 from ttt3r_ros.graph.certainty import Certainty
 from ttt3r_ros.graph.chain import Chain, WINDOW
-from ttt3r_ros.graph.joining import Hint, Joining
+from ttt3r_ros.graph.doubts import Doubts
+from ttt3r_ros.graph.joining import Hint, Join, Joining
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.loops import (
+    Found,
     Loop,
     Loops,
     MOST_SIGMAS_AFTER,
     RECENT_KEYS,
+    relative,
     VOCABULARY_KEYS,
     with_loops,
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, PoseGraph
+from ttt3r_ros.graph.pose_graph import Covariances, Estimate, PoseGraph
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
+from ttt3r_ros.graph.strands import Pairs, part
 from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, Heir, most_covered
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.tracking.followed import Followed, KeyView
@@ -60,7 +66,8 @@ class Change:
     jump: metres by which the correction moved the newest camera, 0 where the camera was or is not
     in the map. closed: whether a loop was closed, which moves older key frames too. gone: a key
     frame that went, or None. joined: whether pieces were joined, which may bring key frames into
-    the map. dropped: numbers of the key frames of a piece that was too short to be kept.
+    the map. dropped: numbers of the key frames of a piece that was too short to be kept. parted:
+    of those that were in the map and are not any more, because they were joined to it wrongly.
     """
 
     jump: float
@@ -68,6 +75,7 @@ class Change:
     gone: Heir | None
     joined: bool = False
     dropped: tuple[int, ...] = ()
+    parted: tuple[int, ...] = ()
 
 
 class KeyFrameGraph:
@@ -98,6 +106,7 @@ class KeyFrameGraph:
         self._chain = Chain(wheels)
         self._loops = Loops()
         self._joining = Joining()
+        self._doubts = Doubts()
         self._certainty = Certainty()
         self._next_number = 0
         self._begins = False  # a piece, with the next key frame
@@ -209,8 +218,8 @@ class KeyFrameGraph:
         dropped = self._begin_piece_before(key)
         before = self._belief
         self._chain.append(key, frame, self._nodes, self._start)
-        closed = self._close_loops()
-        joined = self._join()
+        closed, moved = self._close_loops()
+        joined = self._join(key.number) or moved
         gone = self._thin()
         numbers = self._nodes.members(self._nodes.newest_piece)
         self._certainty.update(self._graph(numbers), self._loops, joined)
@@ -218,7 +227,44 @@ class KeyFrameGraph:
         jump = 0.0
         if not (before.lost or self._belief.lost):
             jump = _jump(before.correction, self._belief.correction, frame.track_T_camera)
-        return Change(jump, closed or joined, gone, joined, dropped)
+        left = before.poses.keys() - self._belief.poses.keys() - set(dropped)
+        parted = tuple(number for number in self._nodes.numbers if number in left)
+        return Change(jump, closed or joined, gone, joined, dropped, parted)
+
+    def revisit(self, numbers: Sequence[int]) -> bool:
+        """
+        Look at key frames of pieces that have ended once more: for other pieces, then for loops.
+
+        :param numbers: of them, rising; loops among themselves are not looked for.
+        :returns: whether pieces were joined.
+        """
+        self._loops.describe(self._nodes.frames)
+        joined = False
+        for number in numbers:
+            joined |= self._join(number)
+        if joined:
+            self._close_between(numbers)
+        self._publish()
+        return joined
+
+    def _close_between(self, numbers: Sequence[int]) -> None:
+        """Close loops from key frames to those of their piece that are not among them."""
+        nodes, own = self._nodes, set(numbers)
+        for number in numbers:
+            members = nodes.members(nodes.pieces[number])
+            others = [n for n in members if n not in own]
+            found = self._loops.close(nodes.frames, self._graph(members), number, others)
+            self._object(found)
+        for piece in dict.fromkeys(nodes.pieces[number] for number in numbers):
+            self._settle(nodes.members(piece))
+
+    def thin(self) -> tuple[Heir, ...]:
+        """Remove all key frames that are of no use, or too many; return who has what they had."""
+        heirs = []
+        while (heir := self._thin()) is not None:
+            heirs.append(heir)
+        self._publish()
+        return tuple(heirs)
 
     def known_places(self) -> KnownPlaces:
         """
@@ -229,6 +275,20 @@ class KeyFrameGraph:
         belief = self._belief
         frames = {number: self._nodes.frames[number] for number in belief.poses}
         return KnownPlaces(frames, belief.poses, belief.log_scales, self._vocabulary())
+
+    def relative_covariance(self, here: int, there: int) -> Array:
+        """
+        Compute how sure one key frame is as seen from another one.
+
+        :param here: number of one, there: of the other, of the same piece.
+        :returns: (6, 6) of rotation and translation, metres, to the right of the pose.
+        """
+        nodes = self._nodes
+        numbers = nodes.members(nodes.pieces[here])
+        graph = self._loops.added_to(self._graph(numbers))
+        i, j = numbers.index(here), numbers.index(there)
+        motion = invert(graph.estimate.poses[i]) @ graph.estimate.poses[j]
+        return relative(Covariances.of(graph).joint(i, j), motion)
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""
@@ -253,37 +313,89 @@ class KeyFrameGraph:
     def _graph(self, numbers: tuple[int, ...]) -> PoseGraph:
         return self._chain.graph(self._nodes, numbers)
 
-    def _close_loops(self) -> bool:
-        """Close loops in the piece that grows, and optimise it; return whether all of it moved."""
+    def _close_loops(self) -> tuple[bool, bool]:
+        """
+        Close loops in the piece that grows, and optimise it.
+
+        :returns: whether all of it moved, and whether pieces lie elsewhere now.
+        """
         nodes = self._nodes
         numbers = nodes.members(nodes.newest_piece)
-        self._loops.close(nodes.frames, self._graph(numbers))
-        if self._loops.fit(self._graph(numbers)):
-            recent = numbers[-MOVING:]
-            graph = self._loops.added_to(self._graph(numbers)).around(MOVING)
-            at, count = graph.optimised(ROUNDS).estimate, len(recent)
-            nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
-            return False
+        newest, old = numbers[-1], numbers[: max(len(numbers) - 1 - RECENT_KEYS, 0)]
+        found = self._loops.close(nodes.frames, self._graph(numbers), newest, old)
+        if not self._loops.fit(self._graph(numbers)):
+            self._settle(numbers)
+            return True, self._object(found)
+        recent = numbers[-MOVING:]
+        graph = self._loops.added_to(self._graph(numbers)).around(MOVING)
+        at, count = graph.optimised(ROUNDS).estimate, len(recent)
+        nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
+        return False, self._object(found)
+
+    def _settle(self, numbers: tuple[int, ...]) -> None:
+        """Optimise a piece, without the loops that the optimum contradicts."""
+        before = self._loops.pairs
         self._optimise(numbers)
         if self._loops.reject(self._graph(numbers)):
-            self._optimise(numbers)
-        return True
+            self._part(before)
+            for piece in dict.fromkeys(self._nodes.pieces[number] for number in numbers):
+                self._optimise(self._nodes.members(piece))
 
     def _optimise(self, numbers: tuple[int, ...]) -> None:
         graph = self._loops.added_to(self._graph(numbers))
         at = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST).estimate
         self._nodes.update(numbers, at)
 
-    def _join(self) -> bool:
-        """Join two pieces where the newest key frame confirms that they belong together."""
-        nodes, vocabulary = self._nodes, self._loops.vocabulary
-        if vocabulary is None or nodes.whole:
+    def _part(self, before: Pairs) -> None:
+        """Make pieces of their own of what loops do not hold any more."""
+        if part(self._nodes, self._strands(), before, self._loops.pairs):
+            self._joining.forget()
+            self._doubts.forget()
+
+    def _strands(self) -> dict[int, int]:
+        return self._chain.strands(self._nodes.numbers)
+
+    def _object(self, found: Found) -> bool:
+        """Take pieces apart that were joined wrongly; return whether they were."""
+        if not found.elsewhere:
             return False
-        join = self._joining.look(nodes, vocabulary)
-        if join is None:
+        nodes, before = self._nodes, self._loops.pairs
+        known = self._known()
+        objection = self._doubts.look(found, self._strands(), before, known)
+        if objection is None:
             return False
+        self._loops.discard(objection.pairs)
+        self._part(before)
+        for piece in dict.fromkeys(nodes.pieces.values()):
+            self._optimise(nodes.members(piece))
+        join = objection.join(nodes, self._known())
+        if join.moves != join.stays:
+            self._apply(join)
+        return True
+
+    def _known(self) -> KnownPlaces:
+        """Return all key frames, each in the frame of its piece."""
+        nodes, at = self._nodes, self._nodes.estimate
+        return KnownPlaces(
+            nodes.frames,
+            dict(zip(nodes.numbers, at.poses)),
+            dict(zip(nodes.numbers, at.log_scales.tolist())),
+            self._vocabulary(),
+        )
+
+    def _join(self, number: int) -> bool:
+        """Join two pieces where a key frame confirms that they belong together."""
+        nodes = self._nodes
+        if self._loops.vocabulary is None or nodes.whole:
+            return False
+        join = self._joining.look(nodes, self._known(), number)
+        return join is not None and self._apply(join)
+
+    def _apply(self, join: Join) -> bool:
+        """Move one piece to another, unless the optimum of both contradicts that."""
+        nodes = self._nodes
         numbers = nodes.members(join.moves, join.stays)
-        focal_known = nodes.frames[nodes.numbers[-1]].focal_known
+        focal_known = nodes.frames[join.sightings[-1].there].focal_known
         loops = [Loop.of(s.here, s.there, s.closure, focal_known) for s in join.sightings]
         graph = self._loops.added_to(self._graph(numbers))
         graph = replace(with_loops(graph, loops), estimate=join.applied(nodes, numbers))
@@ -294,6 +406,7 @@ class KeyFrameGraph:
         nodes.merge(join.moves, join.stays)
         self._loops.add(loops)
         self._joining.forget()
+        self._doubts.forget()
         return True
 
     def _thin(self) -> Heir | None:
@@ -312,6 +425,7 @@ class KeyFrameGraph:
             numbers[heir],
             invert(at.poses[heir]) @ at.poses[gone],
             float(at.log_scales[gone]),
+            float(at.log_scales[heir]),
         )
         self._loops.remove(number, numbers[gone + 1], self._chain.link(number), nodes)
         self._chain.remove(gone, nodes)

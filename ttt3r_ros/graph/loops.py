@@ -18,6 +18,7 @@ from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
 from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.relocalisation import Sighting
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.thinning import joined, joined_step
 
@@ -59,6 +60,20 @@ class Loop:
             ScaleStep(here, there, closure.log_ratio, RATIO_SIGMA, KERNEL),
         )
 
+    def renumbered(self, by: int) -> Loop:
+        """
+        Return the same between key frames with other numbers.
+
+        :param by: what is added to them.
+        """
+        return Loop(self.forth.renumbered(by), self.back.renumbered(by), self.ratio.renumbered(by))
+
+    def reversed(self) -> Loop:
+        """Return the same loop from its other end."""
+        ratio = self.ratio
+        turned = replace(ratio, here=ratio.there, there=ratio.here, log_ratio=-ratio.log_ratio)
+        return Loop(self.back, self.forth, turned)
+
     def handed_over(
         self, motion: Motion, step: ScaleStep, at: Estimate, indices: tuple[int, int, int]
     ) -> Loop:
@@ -79,6 +94,19 @@ class Loop:
             Motion(moved.there, moved.here, there_T_here, covariance, kernel=KERNEL),
             replace(joined_step(self.ratio, step), kernel=KERNEL),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """
+    What a key frame recognises.
+
+    closed: numbers of those to which it has a loop now. elsewhere: what it seems to show as well,
+    so far away that it contradicts all that is known.
+    """
+
+    closed: tuple[int, ...]
+    elsewhere: tuple[Sighting, ...]
 
 
 class Loops:
@@ -125,41 +153,67 @@ class Loops:
 
     def add(self, loops: Iterable[Loop]) -> None:
         """
-        Take over what joins two pieces.
+        Accept loops.
 
         :param loops: that were verified.
         """
         for loop in loops:
-            self._loops[loop.forth.here, loop.forth.there] = loop
+            self._keep(loop)
             self.counts = replace(self.counts, accepted=self.counts.accepted + 1)
 
-    def close(self, frames: dict[int, KeyFrame], graph: PoseGraph) -> bool:
+    def _keep(self, loop: Loop) -> None:
+        self._loops[loop.forth.here, loop.forth.there] = loop
+
+    def of(self, number: int) -> tuple[Loop, ...]:
         """
-        Look for key frames of its piece that saw the same place as the newest one.
+        Return the loops that begin or end at a key frame.
+
+        :param number: of it.
+        """
+        return tuple(loop for pair, loop in self._loops.items() if number in pair)
+
+    def discard(self, pairs: Collection[tuple[int, int]]) -> None:
+        """
+        Reject loops.
+
+        :param pairs: numbers of their key frames.
+        """
+        for pair in pairs:
+            del self._loops[pair]
+        self.counts = replace(self.counts, rejected=self.counts.rejected + len(pairs))
+
+    def close(
+        self, frames: dict[int, KeyFrame], graph: PoseGraph, number: int, among: Sequence[int]
+    ) -> Found:
+        """
+        Look for key frames of its piece that saw the same place as another one.
 
         :param frames: all, of which the places are described on the way.
         :param graph: of the piece, without loops.
-        :returns: whether one was found.
+        :param number: of the key frame, among: of those that come into question.
         """
-        self._describe(frames)
-        frame, closed = frames[graph.numbers[-1]], False
+        self.describe(frames)
+        frame, closed, elsewhere = frames[number], [], []
         before: Covariances | None = None
-        for number in _candidates(frames, graph.numbers):
+        for other in _candidates(frames, frame, among):
             self.counts = replace(self.counts, tried=self.counts.tried + 1)
-            closure = verify(frames[number].view, frame.view)
+            closure = verify(frames[other].view, frame.view)
             if closure is None:
                 continue
             before = before or Covariances.of(self.added_to(graph))
-            if not _plausible(number, frame.number, closure, graph, before):
+            if not _plausible(other, number, closure, graph, before):
+                elsewhere.append(Sighting(other, number, closure))
                 continue
-            self.counts = replace(self.counts, accepted=self.counts.accepted + 1)
-            loop = Loop.of(number, frame.number, closure, frame.focal_known)
-            self._loops[number, frame.number] = loop
-            closed = True
-        return closed
+            self.add([Loop.of(other, number, closure, frame.focal_known)])
+            closed.append(other)
+        return Found(tuple(closed), tuple(elsewhere))
 
-    def _describe(self, frames: dict[int, KeyFrame]) -> None:
-        """Compute the vectors by which key frames are found as places."""
+    def describe(self, frames: dict[int, KeyFrame]) -> None:
+        """
+        Compute the vectors by which key frames are found as places, where they are missing.
+
+        :param frames: all; they are replaced.
+        """
         fresh = [frame for frame in frames.values() if not len(frame.place)]
         if self.vocabulary is None:
             if len(frames) < VOCABULARY_KEYS:
@@ -186,9 +240,7 @@ class Loops:
         """
         pairs, errors = self._within(graph), self._errors(graph)
         wrong = [pair for pair, off in zip(pairs, errors) if off > MOST_SIGMAS_AFTER]
-        for pair in wrong:
-            del self._loops[pair]
-        self.counts = replace(self.counts, rejected=self.counts.rejected + len(wrong))
+        self.discard(wrong)
         return bool(wrong)
 
     def _errors(self, graph: PoseGraph) -> Array:
@@ -205,7 +257,7 @@ class Loops:
         nodes: Nodes,
     ) -> None:
         """
-        Remove a key frame; loops that end there end at the next one.
+        Remove a key frame; loops that begin or end there do so at the next one.
 
         :param after: number of the next one.
         :param link: what leads there.
@@ -213,13 +265,17 @@ class Loops:
         """
         index = {n: i for i, n in enumerate(nodes.numbers)}
         motion, step = link
-        for here, there in list(self._loops):
-            if there != number or (here, after) in self._loops or here == after or step is None:
+        for loop in self.of(number):
+            if step is None:
+                break
+            ends_there = loop.forth.there == number
+            loop = loop if ends_there else loop.reversed()
+            other = loop.forth.here
+            if other == after or {(other, after), (after, other)} & self._loops.keys():
                 continue
-            indices = index[here], index[number], index[after]
-            self._loops[here, after] = self._loops[here, there].handed_over(
-                motion, step, nodes.estimate, indices
-            )
+            indices = index[other], index[number], index[after]
+            moved = loop.handed_over(motion, step, nodes.estimate, indices)
+            self._keep(moved if ends_there else moved.reversed())
         self.forget([number])
 
     def forget(self, numbers: Collection[int]) -> None:
@@ -266,14 +322,12 @@ def _plausible(
     return float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE
 
 
-def _candidates(frames: dict[int, KeyFrame], numbers: Sequence[int]) -> list[int]:
-    """Return the key frames that look most like the last one, without the recent ones."""
-    place = frames[numbers[-1]].place
-    old = numbers[: max(len(numbers) - 1 - RECENT_KEYS, 0)]
-    if not len(place) or not old:
+def _candidates(frames: dict[int, KeyFrame], frame: KeyFrame, among: Sequence[int]) -> list[int]:
+    """Return those key frames that look most like another one."""
+    if not len(frame.place) or not among:
         return []
-    similar = np.stack([frames[n].place for n in old]) @ place
-    return [old[i] for i in np.argsort(-similar)[:CANDIDATES]]
+    similar = np.stack([frames[n].place for n in among]) @ frame.place
+    return [among[i] for i in np.argsort(-similar)[:CANDIDATES]]
 
 
 def relative(joint: Array, here_T_there: Array) -> Array:

@@ -47,6 +47,14 @@ class Motion:
     scaled: float = 1.0
     kernel: float = 3.0
 
+    def renumbered(self, by: int) -> Motion:
+        """
+        Return the same between key frames with other numbers.
+
+        :param by: what is added to them.
+        """
+        return replace(self, here=self.here + by, there=self.there + by)
+
 
 @dataclass(frozen=True)
 class ScaleStep:
@@ -57,6 +65,14 @@ class ScaleStep:
     log_ratio: float
     sigma: float
     kernel: float = 2.0
+
+    def renumbered(self, by: int) -> ScaleStep:
+        """
+        Return the same between key frames with other numbers.
+
+        :param by: what is added to them.
+        """
+        return replace(self, here=self.here + by, there=self.there + by)
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,7 @@ class KnownPlaces:
         found = []
         for i in np.argsort(-similar)[:CANDIDATES]:
             closure = verify(self.keys[numbers[i]].view, frame.view, LEAST_INLIERS)
-            if closure is None:
-                continue
-            sigmas = np.sqrt(np.diag(closure.here_T_there.covariance))
-            if sigmas[:3].max() < WIDEST_SIGMA_RAD and sigmas[3:].max() < WIDEST_SIGMA_M:
+            if closure is not None and is_sure(closure):
                 found.append(Sighting(numbers[i], frame.number, closure))
         return sorted(found, key=lambda sighting: -sighting.closure.inliers)
 
@@ -148,6 +145,16 @@ class Supposition:
             return False
         between = invert(earlier.map_T_camera) @ self.map_T_camera
         return near(tracked, between, MOST_APART_M + MOST_APART_SHARE * way, MOST_APART_RAD)
+
+
+def is_sure(closure: Closure) -> bool:
+    """
+    Check that it is known well from where a place was seen.
+
+    :param closure: of two key frames.
+    """
+    sigmas = np.sqrt(np.diag(closure.here_T_there.covariance))
+    return bool(sigmas[:3].max() < WIDEST_SIGMA_RAD and sigmas[3:].max() < WIDEST_SIGMA_M)
 
 
 def near(first: Array, second: Array, metres: float, radians: float) -> bool:

@@ -11,7 +11,7 @@ wheels, floor and the features that are followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,6 +105,65 @@ class StoredGraph:
         """
         at = Estimate(a_T_b @ self.estimate.poses, self.estimate.log_scales)
         return replace(self, estimate=at, start=a_T_b @ self.start)
+
+    def paths(self, numbers: Collection[int]) -> list[Array]:
+        """
+        Return where the camera was, as far as that is in the map.
+
+        :param numbers: of the key frames that count.
+        :returns: (K, 3) metres of each row of key frames that was tracked without a break.
+        """
+        strands = self.measured.strands(frame.number for frame in self.frames)
+        rows: dict[int, list[Array]] = {}
+        for frame, pose, piece in zip(self.frames, self.estimate.poses, self.pieces):
+            if frame.number in numbers and piece == self.pieces[0]:
+                rows.setdefault(strands[frame.number], []).append(pose[:3, 3])
+        return [np.stack(row) for row in rows.values()]
+
+    def numbered_from(self, first: int) -> StoredGraph:
+        """
+        Return the same graph with other numbers of key frames.
+
+        :param first: the least number of a key frame.
+        """
+        by = first - self.frames[0].number
+        return replace(
+            self,
+            frames=tuple(
+                replace(frame, number=frame.number + by, track=frame.track + by)
+                for frame in self.frames
+            ),
+            pieces=tuple(piece + by for piece in self.pieces),
+            measured=self.measured.renumbered(by),
+            loops=tuple(loop.renumbered(by) for loop in self.loops),
+            next_number=self.next_number + by,
+        )
+
+    def beside(self, other: StoredGraph) -> StoredGraph:
+        """
+        Return one graph with the key frames of two, those of the other in pieces of their own.
+
+        :param other: with numbers from next_number on.
+        """
+        empty = np.empty(0, np.float32)  # their places are described by the other's words
+        at, theirs, counts = self.estimate, other.estimate, other.counts
+        return replace(
+            self,
+            frames=(*self.frames, *(replace(frame, place=empty) for frame in other.frames)),
+            estimate=Estimate(
+                np.concatenate([at.poses, theirs.poses]),
+                np.concatenate([at.log_scales, theirs.log_scales]),
+            ),
+            pieces=(*self.pieces, *other.pieces),
+            measured=self.measured.beside(other.measured),
+            loops=(*self.loops, *other.loops),
+            counts=LoopCounts(
+                self.counts.tried + counts.tried,
+                self.counts.accepted + counts.accepted,
+                self.counts.rejected + counts.rejected,
+            ),
+            next_number=other.next_number,
+        )
 
 
 def to_arrays(stored: StoredGraph) -> Arrays:

@@ -28,21 +28,18 @@ class Heir:
     A key frame that went, and the one that takes what hung on it.
 
     gone, heir: their numbers. heir_T_gone: (4, 4), metres. log_scale: of the depth of the one
-    that went.
+    that went, heir_log_scale: of that of the heir, both as estimated then.
     """
 
     gone: int
     heir: int
     heir_T_gone: Array
     log_scale: float
+    heir_log_scale: float
 
-    def hangs_on(self, heir_scale: float) -> Similarity:
-        """
-        Return the similarity from the unit and frame of the one that went to those of the heir.
-
-        :param heir_scale: metres per unit of the heir's depth.
-        """
-        unit = 1 / heir_scale
+    def hangs_on(self) -> Similarity:
+        """Return the similarity from the unit and frame of the one that went to the heir's."""
+        unit = float(np.exp(-self.heir_log_scale))
         return Similarity(scaled(self.heir_T_gone, unit), unit * float(np.exp(self.log_scale)))
 
 

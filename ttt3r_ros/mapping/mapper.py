@@ -25,6 +25,8 @@ from ttt3r_ros.tracking.segments import Segment
 from ttt3r_ros.tracking.tracker import FramePredictor, Glimpse, Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
 
+PARTED = -1  # in place of a track: of key frames that have lost their place in the map
+
 
 @dataclass(frozen=True, eq=False)
 class FollowedImage:
@@ -166,17 +168,18 @@ class Mapper:
         if correction is None:
             return False
         self._trail.move(correction)
-        self._map.forget(correction.dropped)
+        for one in (self._map, *self._apart.values()):
+            one.forget(correction.dropped)
+            for heir in correction.gone:
+                one.hand_over(heir.gone, heir.heir, heir.hangs_on())
+        if correction.parted:
+            parted = self._apart.setdefault(PARTED, WorldMap(self._settings))
+            parted.adopt(self._map, correction.parted)
         for track, apart in list(self._apart.items()):
-            apart.forget(correction.dropped)
             self._map.adopt(apart, correction.map_T_key)
             if not len(apart):
                 del self._apart[track]
         self._map.move(correction.map_T_key)
-        for heir in correction.gone:
-            at = correction.map_T_key.get(heir.heir)
-            if at is not None:
-                self._map.hand_over(heir.gone, heir.heir, heir.hangs_on(at.scale))
         return True
 
     def catch_up(self, seconds: float) -> None:

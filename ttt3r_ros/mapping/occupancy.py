@@ -10,7 +10,7 @@ disappears. The evidence hangs on key frames: where they move, it moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import math
 
@@ -149,14 +149,35 @@ class OccupancyGrid:
         placed = evidence.moved(self._in_cells(map_T_birth))
         self._pieces[key] = Piece(evidence, map_T_birth, placed)
 
-    def evidence(self, key: int) -> Evidence | None:
+    def take(self, keys: Iterable[int]) -> dict[int, Evidence]:
         """
-        Return what hangs on a key frame, in the map as it was when that began.
+        Remove key frames with their evidence.
+
+        :param keys: their numbers.
+        :returns: what hung on each, in the map as it was when that began.
+        """
+        taken = {key: self._pieces.pop(key).evidence for key in keys if key in self._pieces}
+        if taken:
+            self._fold()
+        return taken
+
+    def adopt(self, key: int, evidence: Evidence, map_T_birth: Similarity) -> None:
+        """
+        Add what hung on a key frame in another map.
 
         :param key: its number.
+        :param evidence: in that map as it was when the key frame began.
+        :param map_T_birth: where that lies in this map.
         """
-        piece = self._pieces.get(key)
-        return None if piece is None else piece.evidence
+        own = self._pieces.get(key)
+        if own is None:
+            self._place(key, evidence, map_T_birth)
+            self._apply(self._pieces[key])
+        else:
+            to_own = own.map_T_birth.inverse().after(map_T_birth)
+            both = own.evidence.then(evidence.moved(self._in_cells(to_own)))
+            self._place(key, both, own.map_T_birth)
+            self._fold()
 
     def move(self, map_T_birth: Mapping[int, Similarity]) -> None:
         """
@@ -230,11 +251,14 @@ class OccupancyGrid:
             first, cells = self._base
             self._cover(first, first + cells.shape[::-1])[:] = cells
         for piece in self._pieces.values():
-            placed = piece.placed
-            self._cover(placed.first, placed.end)
-            # Far from each other, they may be larger than the grid.
-            placed = placed.cropped(self._first, self._first + self._evidence.shape[::-1])
-            placed.apply(self._view(placed.first, placed.end))
+            self._apply(piece)
+
+    def _apply(self, piece: Piece) -> None:
+        placed = piece.placed
+        self._cover(placed.first, placed.end)
+        # Far from each other, they may be larger than the grid.
+        placed = placed.cropped(self._first, self._first + self._evidence.shape[::-1])
+        placed.apply(self._view(placed.first, placed.end))
 
     def _cover(self, first: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """

@@ -86,6 +86,8 @@ class Trail:
             self._length -= len(self._parts.pop(number, []))
         for heir in correction.gone:
             self._hand_over(heir)
+        for number in correction.parted:
+            self._map_T_key.pop(number, None)
 
     def trajectory(self) -> Trajectory:
         """Return the path, map_T_camera, in the order of time, as far as it is in the map."""
@@ -102,12 +104,9 @@ class Trail:
 
     def _hand_over(self, heir: Heir) -> None:
         """Hang what hung on a key frame that went on its heir."""
-        gone, at = self._map_T_key.pop(heir.gone, None), self._map_T_key.get(heir.heir)
-        part = self._parts.pop(heir.gone, [])
-        if gone is None or at is None:
-            return
-        heir_T_gone = heir.hangs_on(at.scale)
-        for stamp, pose in part:
+        self._map_T_key.pop(heir.gone, None)
+        heir_T_gone = heir.hangs_on()
+        for stamp, pose in self._parts.pop(heir.gone, []):
             moved = heir_T_gone.pose(transform(pose[:, :3], pose[:, 3]))
             self._parts[heir.heir].append((stamp, moved[:3]))
 

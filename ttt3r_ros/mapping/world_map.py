@@ -184,32 +184,45 @@ class WorldMap:
             self._keys[heir] = KeyPoints(map_T_heir, map_T_heir, old.last_seen, none)
         new = self._keys[heir]
         heir_T_birth = new.birth.after(heir_T_gone).after(old.birth.inverse())
-        sums = VoxelSums()
-        sums.add(new.points.placed(Similarity(IDENTITY)))
-        sums.add(old.points.placed(in_voxels(heir_T_birth, self._voxel_size)))
-        sums.bound_weights()
-        new.points = sums.all().points()
-        new.last_seen = max(new.last_seen, old.last_seen)
         self._remove(gone)
-        self._fuse(heir)
+        self._absorb(heir, old, heir_T_birth)
         self.grid.hand_over(gone, heir, heir_T_birth)
+
+    def _absorb(self, number: int, old: KeyPoints, birth_T_birth: Similarity) -> None:
+        """Add the points of a key frame that is no more to those of another one."""
+        key, sums = self._keys[number], VoxelSums()
+        sums.add(key.points.placed(Similarity(IDENTITY)))
+        sums.add(old.points.placed(in_voxels(birth_T_birth, self._voxel_size)))
+        sums.bound_weights()
+        key.points = sums.all().points()
+        key.last_seen = max(key.last_seen, old.last_seen)
+        self._fuse(number)
 
     def adopt(self, apart: WorldMap, map_T_key: Mapping[int, Similarity]) -> None:
         """
-        Take over what hangs on key frames of which it was not known where in the map they are.
+        Take over what hangs on key frames that have come to this map.
 
         :param apart: another map, in a frame of its own; it loses those key frames.
         :param map_T_key: where key frames are; those of `apart` among them are taken over.
         """
         apart._close()
-        for number in sorted(apart._keys.keys() & map_T_key.keys()):
-            old, evidence = apart._keys[number], apart.grid.evidence(number)
-            apart.forget([number])
-            key = KeyPoints(old.birth, map_T_key[number], self._images, old.points)
-            self._keys[number] = key
-            self._stale.add(number)
-            if evidence is not None:
-                self.grid.add(number, evidence, key.map_T_birth())
+        self._close()
+        numbers = sorted(apart._keys.keys() & map_T_key.keys())
+        evidence = apart.grid.take(numbers)
+        for number in numbers:
+            apart._drop_ghosts(number)
+            old = apart._keys[number]
+            apart._remove(number)
+            if number in self._keys:
+                self._absorb(number, old, self._keys[number].birth.after(old.birth.inverse()))
+            else:
+                self._keys[number] = KeyPoints(
+                    old.birth, map_T_key[number], self._images, old.points
+                )
+                self._stale.add(number)
+            if number in evidence:
+                map_T_birth = map_T_key[number].after(old.birth.inverse())
+                self.grid.adopt(number, evidence[number], map_T_birth)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """

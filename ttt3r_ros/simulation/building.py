@@ -91,11 +91,11 @@ def _build(name: str, seed: int) -> World:
     layout_rng = np.random.default_rng([2, number, seed])
     palette_rng = layout_rng if family.palette_varies else np.random.default_rng([1])
     palette = random_palette(palette_rng, family.freedom)
-    return _Builder(layout_rng, palette, family).build()
+    return Builder(layout_rng, palette, family).build()
 
 
 @dataclass
-class _Room:
+class Room:
     """A room: low and high corner (x, y), height, and what stands in it."""
 
     low: Array
@@ -104,12 +104,12 @@ class _Room:
     pieces: list[list[Part]] = field(default_factory=list)
     decals: list[list[np.record]] = field(default_factory=lambda: [[] for _ in range(6)])
     taken: list[tuple[int, Array, Array]] = field(default_factory=list)
-    doors: list[_Door] = field(default_factory=list)
+    doors: list[Door] = field(default_factory=list)
     light: Array = field(default_factory=lambda: np.zeros(3))
 
 
 @dataclass
-class _Door:
+class Door:
     """An opening between rooms a and b; b lies on the high side of a along `axis` (0 x, 1 y)."""
 
     a: int
@@ -130,7 +130,7 @@ class _Door:
         return (self.far, self.high) if self.axis == 0 else (self.high, self.far)
 
 
-class _Builder:
+class Builder:
     """Builds one world; every step takes its numbers from one generator, in order."""
 
     def __init__(self, rng: np.random.Generator, palette: Palette, family: Family) -> None:
@@ -143,7 +143,7 @@ class _Builder:
             self._furnish(room)
         return World(self._tables())
 
-    def _divide(self) -> list[_Room]:
+    def _divide(self) -> list[Room]:
         """Return the rooms: a rectangle, split along longer sides until there are enough."""
         width, depth = self.rng.uniform(*self.family.size, 2)
         area = self.rng.uniform(*self.family.room_area)
@@ -163,9 +163,9 @@ class _Builder:
             first_high, second_low = high.copy(), low.copy()
             first_high[axis], second_low[axis] = cut, cut + WALL
             rooms[i : i + 1] = [(low, first_high), (second_low, high)]
-        return [_Room(low, high, self.rng.uniform(2.35, 3.1)) for low, high in rooms]
+        return [Room(low, high, self.rng.uniform(2.35, 3.1)) for low, high in rooms]
 
-    def _join(self) -> list[_Door]:
+    def _join(self) -> list[Door]:
         """Return doors that connect all rooms, and some more, so that there are loops."""
         possible = []
         for a, first in enumerate(self.rooms):
@@ -186,7 +186,7 @@ class _Builder:
             group = [group[a] if g == group[b] else g for g in group]
             width = min(self.rng.choice([0.95, 1.1, 1.8], p=[0.4, 0.4, 0.2]), high - low)
             start = self.rng.uniform(low, high - width)
-            door = _Door(
+            door = Door(
                 a, b, axis, self.rooms[a].high[axis], self.rooms[b].low[axis],
                 start, start + width, self.rng.uniform(2.0, 2.2),
             )  # fmt: skip
@@ -197,7 +197,7 @@ class _Builder:
 
     # What stands in a room.
 
-    def _furnish(self, room: _Room) -> None:
+    def _furnish(self, room: Room) -> None:
         frame = self.palette.pick(self.rng, 'trim')
         for door in room.doors:
             self._frame_door(room, door, frame)
@@ -218,18 +218,18 @@ class _Builder:
         if self.rng.random() < 0.6:
             self._lay_rug(room)
 
-    def _frame_door(self, room: _Room, door: _Door, material: int) -> None:
+    def _frame_door(self, room: Room, door: Door, material: int) -> None:
         face = self._face_of(door, room)
         trim = 0.07
         top = door.height + trim
         # The opening itself is no wall, so one rectangle around it draws the frame.
         room.decals[face].append(_decal(door.low - trim, door.high + trim, 0.0, top, material))
 
-    def _face_of(self, door: _Door, room: _Room) -> int:
+    def _face_of(self, door: Door, room: Room) -> int:
         """Return the number of the face of a room that a door is in."""
         return 2 * door.axis + (1 if room is self.rooms[door.a] else 0)
 
-    def _hang_lamp(self, room: _Room) -> None:
+    def _hang_lamp(self, room: Room) -> None:
         glowing, metal = self.palette.pick(self.rng, 'lamp'), self.palette.pick(self.rng, 'metal')
         x, y = room.low + (room.high - room.low) * self.rng.uniform(0.35, 0.65, 2)
         z = room.height - self.rng.choice([0.005, 0.25])
@@ -242,7 +242,7 @@ class _Builder:
         room.pieces.append([lamp, post(x, y, 0.012, z, room.height, metal)])
         room.light = np.array([x, y, z - 0.1])
 
-    def _is_free(self, room: _Room, wall: int, low: Array, high: Array) -> bool:
+    def _is_free(self, room: Room, wall: int, low: Array, high: Array) -> bool:
         """Check that a rectangle is a passage away from all others; wall is -1 off walls."""
         for other_wall, other_low, other_high in room.taken:
             gap = np.maximum(low - other_high, other_low - high)
@@ -253,7 +253,7 @@ class _Builder:
                 return False
         return True
 
-    def _place_at_wall(self, room: _Room, make: Maker) -> None:
+    def _place_at_wall(self, room: Room, make: Maker) -> None:
         piece = make(self.rng, self.palette)
         wall = int(self.rng.integers(4))
         axis = 0 if wall >= 2 else 1  # along the wall
@@ -269,7 +269,7 @@ class _Builder:
             room.taken.append((wall, low, high))
             room.pieces.append(_moved(piece.parts, origin, yaw))
 
-    def _place_free(self, room: _Room, make: Maker) -> None:
+    def _place_free(self, room: Room, make: Maker) -> None:
         piece = make(self.rng, self.palette)
         yaw = self.rng.uniform(-math.pi, math.pi)
         middle = self.rng.uniform(room.low, room.high)
@@ -281,7 +281,7 @@ class _Builder:
             room.taken.append((-1, low, high))
             room.pieces.append(_moved(piece.parts, origin, yaw))
 
-    def _decorate(self, room: _Room, wall: int) -> None:
+    def _decorate(self, room: Room, wall: int) -> None:
         """Hang pictures and some windows on the free stretches of a wall."""
         axis = 0 if wall >= 2 else 1
         low, high = room.low[axis] + 0.1, room.high[axis] - 0.1
@@ -311,7 +311,7 @@ class _Builder:
             rim = 0.03
             room.decals[wall].append(_decal(a - rim, b + rim, bottom - rim, top + rim, frame))
 
-    def _lay_rug(self, room: _Room) -> None:
+    def _lay_rug(self, room: Room) -> None:
         """Lay a rug with a border on the floor."""
         size = (room.high - room.low) * self.rng.uniform(0.3, 0.6, 2)
         low = self.rng.uniform(room.low + 0.3, room.high - 0.3 - size)
@@ -355,7 +355,7 @@ class _Builder:
             images=np.stack(self.palette.images),
         )
 
-    def _finish_room(self, cell: np.record, room: _Room) -> None:
+    def _finish_room(self, cell: np.record, room: Room) -> None:
         """Draw the materials and the light of a room."""
         wall = self.palette.pick(self.rng, 'wall')
         walls = [wall] * 4
@@ -375,7 +375,7 @@ class _Builder:
         cell.ambient = 1.15 * shared * strength * tint
         cell.skirting = self.rng.choice([0.0, 0.06, 0.1])
 
-    def _portal(self, door: _Door, face: int) -> np.record:
+    def _portal(self, door: Door, face: int) -> np.record:
         """Return the opening to a doorway in a face of a room."""
         return record(
             PORTAL,
@@ -386,7 +386,7 @@ class _Builder:
             cell=len(self.rooms) + self.doors.index(door),
         )
 
-    def _doorway(self, door: _Door, rooms: list[np.record], portals: list[np.record]) -> np.record:
+    def _doorway(self, door: Door, rooms: list[np.record], portals: list[np.record]) -> np.record:
         """Return the cell of a doorway, in the thickness of a wall; append its two portals."""
         a, b = rooms[door.a], rooms[door.b]
         cell = record(CELL, low=(*door.low_corner, 0.0), high=(*door.high_corner, door.height))
@@ -406,7 +406,7 @@ class _Builder:
 WALL_YAW = (-math.pi / 2, math.pi / 2, 0.0, math.pi)
 
 
-def _on_wall(room: _Room, wall: int, along: float, gap: float) -> Array:
+def _on_wall(room: Room, wall: int, along: float, gap: float) -> Array:
     """Return the point (x, y) of the floor along a wall, a gap away from it."""
     axis = wall // 2
     across = room.low[axis] + gap if wall % 2 == 0 else room.high[axis] - gap

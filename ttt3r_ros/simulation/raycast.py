@@ -334,12 +334,13 @@ def face_surface(tables: Tables, cell: np.record, face: int, point: Vector) -> S
     share = f32(1.0)
     material = cell.materials[face]
     outward = f32(2 * (face & 1) - 1)
+    first_u, first_v = cell.origin[0], f32(0.0)
     if face < 2:
-        nx, u = -outward, point.y
+        nx, u, first_u = -outward, point.y, cell.origin[1]
     elif face < 4:
         ny = -outward
     else:
-        nz, v = -outward, point.y
+        nz, v, first_v = -outward, point.y, cell.origin[1]
     number = decal_at(tables, cell, face, u, v)
     if number >= 0:
         decal = tables.decals[number]
@@ -350,7 +351,8 @@ def face_surface(tables: Tables, cell: np.record, face: int, point: Vector) -> S
             su = f32(1.0) - su  # so that letters read well
     elif face < 4 and point.z < cell.skirting:
         share = f32(0.55)
-    return Surface(Vector(nx, ny, nz), Place(u, v, su, sv), material, share)
+    place = Place(u - first_u, v - first_v, su, sv)
+    return Surface(Vector(nx, ny, nz), place, material, share)
 
 
 @scalar

@@ -42,6 +42,7 @@ CELL = np.dtype(
         ('light_color', np.float32, 3),  # linear RGB
         ('ambient', np.float32, 3),  # linear RGB of the light from everywhere
         ('skirting', np.float32),  # height of the skirting board, metres
+        ('origin', np.float32, 2),  # x, y where the textures of its faces begin
     ],
     align=True,
 )

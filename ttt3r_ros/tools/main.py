@@ -20,6 +20,7 @@ COMMANDS = {
     'map': 'turn a video, images, a rosbag2 or a camera into a map and a trajectory',
     'compare': 'map one recording with several update rules, side by side',
     'archive': 'map all recordings of a folder, bucket or list, on a cluster too',
+    'merge': 'join saved maps of one building',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
     'export': 'write a map, its images and poses in formats of other programs',
     'demo': 'map a simulated robot, or a recording, live on ROS 2',

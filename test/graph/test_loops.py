@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What becomes of a loop when one of its key frames goes."""
+
+import numpy as np
+import pytest
+
+from ttt3r_ros.geometry import invert, scaled
+from ttt3r_ros.graph.loops import Loop, Loops
+from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.pose_graph import Motion, ScaleStep
+
+SURE = 1e-4 * np.eye(6)
+LOG_SCALES = np.log([1.0, 1.3, 0.8, 1.1, 0.9, 1.2])
+
+
+def measured(robot, here, there):
+    """Return the true motion in the unit of the depth of the one where it begins."""
+    motion = invert(robot.place(here)) @ robot.place(there)
+    return Motion(here, there, scaled(motion, np.exp(-LOG_SCALES[here])), SURE)
+
+
+def step(here, there):
+    return ScaleStep(here, there, LOG_SCALES[there] - LOG_SCALES[here], 0.06)
+
+
+def loop(robot, here, there):
+    return Loop(measured(robot, here, there), measured(robot, there, here), step(here, there))
+
+
+def nodes_of(robot):
+    nodes = Nodes()
+    for k, (key, log_scale) in enumerate(zip(robot.drive(range(6)), LOG_SCALES)):
+        nodes.add(robot.frame(key), robot.place(k), log_scale, 0)
+    return nodes
+
+
+@pytest.mark.parametrize(('gone', 'left'), [(1, (2, 4)), (4, (1, 5))])
+def test_a_loop_ends_at_the_next_key_frame_when_one_of_its_own_goes(robot, gone, left):
+    loops = Loops(loops=[loop(robot, 1, 4)])
+
+    link = measured(robot, gone, gone + 1), step(gone, gone + 1)
+    loops.remove(gone, gone + 1, link, nodes_of(robot))
+
+    assert loops.pairs == (left,)
+    (moved,), expected = loops.accepted, loop(robot, *left)
+    for ours, true in ((moved.forth, expected.forth), (moved.back, expected.back)):
+        assert (ours.here, ours.there) == (true.here, true.there)
+        np.testing.assert_allclose(ours.here_T_there, true.here_T_there, atol=1e-9)
+        assert np.trace(ours.covariance) > np.trace(SURE)  # two motions, one after the other
+    assert moved.ratio.log_ratio == pytest.approx(expected.ratio.log_ratio, abs=1e-9)
+    assert (moved.ratio.here, moved.ratio.there) == left
+
+
+def test_a_loop_between_neighbours_goes_with_one_of_them(robot):
+    loops = Loops(loops=[loop(robot, 1, 2), loop(robot, 1, 4), loop(robot, 2, 4)])
+    kept = loops.accepted[2]
+
+    loops.remove(1, 2, (measured(robot, 1, 2), step(1, 2)), nodes_of(robot))
+
+    assert loops.accepted == (kept,)

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Whether a piece was joined to the wrong place: more key frames say so than hold it there.
+
+A place that looks like another one may join a piece wrongly. What it sees later then lies where it
+cannot be: such sightings are remembered, and those that agree with each other are counted against
+the loops that hold the piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ttt3r_ros.graph.joining import is_solid, Join, join_of, seen_points, Sightings, supposed
+from ttt3r_ros.graph.loops import Found
+from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.relocalisation import is_sure, KnownPlaces, Sighting
+from ttt3r_ros.graph.strands import Pairs, weakest_cut
+
+REMEMBERED = 100  # sightings that contradict
+
+
+@dataclass(frozen=True, eq=False)
+class Objection:
+    """
+    What shows that two pieces were joined wrongly.
+
+    pairs: loops that are wrong. sightings: that agree on another place.
+    """
+
+    pairs: frozenset[tuple[int, int]]
+    sightings: tuple[Sighting, ...]
+
+    def join(self, nodes: Nodes, known: KnownPlaces) -> Join:
+        """
+        Return how the pieces belong together instead, once they are apart.
+
+        :param nodes: with them as pieces of their own.
+        :param known: the same key frames.
+        """
+        newest = self.sightings[-1]
+        pieces = nodes.pieces[newest.here], nodes.pieces[newest.there]
+        return join_of(pieces, [supposed(one, known) for one in self.sightings], self.sightings)
+
+
+class Doubts:
+    """Remember what contradicts how pieces were joined."""
+
+    def __init__(self) -> None:
+        """Begin without doubts."""
+        self._sightings = Sightings(REMEMBERED)
+
+    def look(
+        self, found: Found, strands: Mapping[int, int], pairs: Pairs, known: KnownPlaces
+    ) -> Objection | None:
+        """
+        Look at what a key frame recognises.
+
+        :param found: by it.
+        :param strands: number of the strand of each key frame.
+        :param pairs: all loops.
+        :param known: all key frames.
+        :returns: what outvotes the loops that hold the strands together, or None.
+        """
+        sighting = _doubtful(found, strands, known)
+        if sighting is None:
+            return None
+        agreeing = self._sightings.confirmed(sighting, strands, known)
+        votes = len({one.there for one in agreeing})
+        cut = weakest_cut(strands, pairs, strands[sighting.here], strands[sighting.there])
+        if votes <= max(cut.votes, 1) or not is_solid(seen_points(agreeing, known)):
+            return None
+        return Objection(cut.pairs, agreeing)
+
+    def forget(self) -> None:
+        """Begin anew, after pieces were joined or have fallen apart."""
+        self._sightings.forget()
+
+
+def _doubtful(found: Found, strands: Mapping[int, int], known: KnownPlaces) -> Sighting | None:
+    """Return the best of what is seen elsewhere, unless the same is seen where it should be."""
+    settled = {strands[number] for number in found.closed}
+    doubtful = [
+        one
+        for one in found.elsewhere
+        if strands[one.here] not in settled | {strands[one.there]} and is_sure(one.closure)
+    ]
+    if not doubtful:
+        return None
+    best = max(doubtful, key=lambda one: one.closure.inliers)
+    others = [one for one in doubtful if strands[one.here] == strands[best.here]]
+    alone = supposed(best, known).is_only_one([supposed(one, known) for one in others])
+    return best if alone else None
