@@ -48,11 +48,12 @@ ROOMS = {
     'tracking': FOUNDATION | {'model'},
     'graph': FOUNDATION | {'model', 'tracking'},
     'mapping': FOUNDATION | {'model', 'tracking', 'graph'},
+    'viewer': FOUNDATION | MAP,
     'simulation': FOUNDATION,
     'evaluation': FOUNDATION,
     'archive': FOUNDATION | {'inputs', 'evaluation'},
     'node': FOUNDATION | MAP,
-    'players': FOUNDATION | {'inputs', 'mapping', 'simulation', 'node'},
+    'players': FOUNDATION | {'inputs', 'mapping', 'viewer', 'simulation', 'node'},
     'doctor': FOUNDATION | {'model', 'node', 'players'},
     'bench': FOUNDATION | MAP | {'simulation', 'node'},
 }

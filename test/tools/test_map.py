@@ -28,10 +28,20 @@ from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.trajectory import read_trajectory
+from ttt3r_ros.viewer.optional import is_installed
 
 CASES = Path(__file__).parents[1] / 'cases'
 PLAN = {'map.pgm', 'map.yaml'}
-RESULTS = {'trajectory.txt', 'map.ply', 'summary.json', 'preview.png', 'gate.npz'}
+RESULTS = {
+    'trajectory.txt',
+    'map.ply',
+    'summary.json',
+    'preview.png',
+    'gate.npz',
+    'view.npz',
+}
+if is_installed():
+    RESULTS.add('map.html')
 SEQUENCES = (
     'driving_kitti07',
     'handheld_dog_nogt',
@@ -129,7 +139,7 @@ def test_every_shared_sequence_goes_through(shared_data, tmp_path, name):
     assert summary_of(tmp_path)['focal_from'] == ('calibration' if calibrated else 'estimate')
 
 
-def test_a_run_leaves_four_whole_files(images, tmp_path, capsys):
+def test_a_run_leaves_whole_files(images, tmp_path, capsys):
     output = tmp_path / 'deep' / 'out'
 
     assert run_map(images, output, '--confidence-threshold', '1') == 0

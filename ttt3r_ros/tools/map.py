@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import output_folder
@@ -21,6 +23,10 @@ from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, 
 from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal
 from ttt3r_ros.tools.terminal import print_next
+from ttt3r_ros.viewer.showing import started, wait_for_interrupt
+
+if TYPE_CHECKING:
+    from ttt3r_ros.viewer.viewer import Viewer
 
 EXAMPLES = """examples:
   ttt3r map video.mp4 --output out
@@ -28,6 +34,7 @@ EXAMPLES = """examples:
   ttt3r map bag/ --output out --topic /camera/image_raw --frame-step 3
   ttt3r map drive.mp4 --output out --camera-height 0.8 --overwrite
   ttt3r map drive.mp4 --output out --config config/mapping.yaml
+  ttt3r map drive.mp4 --output out --view    watch the map grow in the browser
   ttt3r map 0 --output out                   the first camera, until Ctrl-C
   ttt3r map monday/ --output out --save-map house.ttt3r
   ttt3r map tuesday/ --output out --load-map house.ttt3r --localize --start-pose 1.5 0 90
@@ -40,6 +47,8 @@ writes into the output folder
   map.ply         points with colour and confidence, metres, x forward, y left, z up
   summary.json    frames, speed, memory, checkpoint, settings and versions
   gate.npz        how much of each state token each image rewrote
+  map.html        the map in 3D, for any browser; needs the extra viewer
+  view.npz        what `ttt3r view` shows besides: small images, key frames, loops
   preview.png     the map with the cameras, from above, some images with their depth
   before_jump_1/  all this of the images before the clock was set back, where it was
   map.pgm, .yaml  with --camera-height: occupancy grid for map_server
@@ -112,6 +121,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write depth/NNNNNN.png too: 16 bit, millimetres, at the size of the images '
         '(undistorted where the camera is calibrated)',
     )
+    parser.add_argument(
+        '--view',
+        action='store_true',
+        help='show the map in the browser while it grows, and afterwards until Ctrl-C',
+    )
     add_settings(parser, ModelSettings)
     add_settings(parser, MappingSettings)
 
@@ -175,6 +189,14 @@ def run(arguments: argparse.Namespace) -> int:
     :param arguments: the parsed options.
     :returns: 0, 1 when a file could not be written, or 130 when Ctrl-C cut a recording short.
     """
+    with started() if arguments.view else nullcontext() as viewer:
+        code = _map(arguments, viewer)
+        if viewer is not None and code == 0:
+            wait_for_interrupt()
+    return code
+
+
+def _map(arguments: argparse.Namespace, viewer: Viewer | None) -> int:
     if arguments.as_published:
         switch_off(arguments)
     model_settings = read_settings(arguments, ModelSettings)
@@ -202,9 +224,15 @@ def run(arguments: argparse.Namespace) -> int:
         mapping.begin(arguments.load_map, arguments.localize, start_pose(arguments.start_pose))
         if arguments.gates:
             mapping.draw_gates()
+        if viewer is not None:
+            from ttt3r_ros.viewer.live import LiveView
+
+            mapping.watch(LiveView(viewer).show)
         depth = DepthFolder(folder / 'depth') if arguments.depth else None
         mapping.map(source, arguments.frame_step, arguments.max_frames, depth, folder, stop)
-        mapping.write(folder, source.name, stop)
+        scene = mapping.write(folder, source.name, stop)
+        if viewer is not None:
+            viewer.take(lambda: scene)
         print(mapping.report(), f'-> {folder}')
         if arguments.save_map:
             print(mapping.save(arguments.save_map))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 import json
 import math
@@ -29,6 +29,7 @@ from ttt3r_ros.atomic import atomic_file, output_folder, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY
+from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.inputs.clock import in_order
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import (
@@ -63,14 +64,23 @@ from ttt3r_ros.tools.stop import StopRequest
 from ttt3r_ros.tools.terminal import print_note
 from ttt3r_ros.tools.truth import Drive, joined_at_start
 from ttt3r_ros.tools.truth_picture import draw_drive
-from ttt3r_ros.trajectory import Trajectory, write_trajectory
+from ttt3r_ros.trajectory import read_trajectory, Trajectory, write_trajectory
 from ttt3r_ros.units import NANOSECONDS
+from ttt3r_ros.viewer.album import Album
+from ttt3r_ros.viewer.of_mapper import finished_scene
+from ttt3r_ros.viewer.optional import HOW_TO_INSTALL, is_installed, PAGE
+from ttt3r_ros.viewer.scene import Scene, truth_in_map
+from ttt3r_ros.viewer.stored import TRUTH
+from ttt3r_ros.viewer.view_file import VIEW_FILE, write_view
 
 # So many skipped frames are explained, the others are only counted.
 MOST_EXPLANATIONS = 20
 
 # So many images are decoded before they are needed.
 IMAGES_AHEAD = 2
+
+
+Show = Callable[[Mapper, Album, LocatedFrame, dict[str, str]], None]
 
 
 class MappingRun:
@@ -100,6 +110,8 @@ class MappingRun:
             print_note(*note.split(': ', maxsplit=1))
         self._record, self._gates = RunRecord(), GateRecord()
         self._draws_gates = False
+        self._album = Album()
+        self._show: Show | None = None
         self._start_pose: Array | None = None
         self._odometry = ''
         self._beyond = ''
@@ -142,6 +154,15 @@ class MappingRun:
         :param drive: its poses are world_T_camera; or None.
         """
         self._drive = drive
+
+    def watch(self, show: Show) -> None:
+        """
+        Show the map after each image.
+
+        :param show: called with the mapper, the album of the run, the image and values for the
+            user.
+        """
+        self._show = show
 
     def save(self, path: Path) -> str:
         """
@@ -244,6 +265,9 @@ class MappingRun:
                 '--camera-height sets it',
                 file=sys.stderr,
             )
+        self._album.add(located)
+        if self._show is not None:
+            self._show(self._mapper, self._album, located, self._live_status())
         if depth is not None and not depth.failed:
             try:
                 depth.write(item.index, located.pointmap.depth, located.tracked.fit)
@@ -267,6 +291,7 @@ class MappingRun:
             self.write(part, source, stop)
         self._record, self._gates = RunRecord(), GateRecord()
         self._began = time.perf_counter()
+        self._album = Album()
         self._mapper.reset()
         self.begin(self._saved, self._follow_only, self._start_pose)
 
@@ -289,7 +314,7 @@ class MappingRun:
         """Whether a file could not be written."""
         return self._failed
 
-    def write(self, folder: Path, input_name: str, stop: StopRequest) -> None:
+    def write(self, folder: Path, input_name: str, stop: StopRequest) -> Scene:
         """
         Write the results, each file alone: one that fails is reported and costs only itself.
 
@@ -298,6 +323,7 @@ class MappingRun:
         :param folder: exists; holds no file of an earlier run afterwards.
         :param input_name: for people.
         :param stop: whether the run was interrupted.
+        :returns: what the viewer shows of it.
         """
         trajectory = self._mapper.trail.trajectory()
         cloud = self._mapper.map.voxels.points()
@@ -318,11 +344,45 @@ class MappingRun:
         writers['preview.png'] = lambda file: self._draw(file, summary, cloud, trajectory, floor)
         if self._draws_gates:
             writers['gate.png'] = lambda file: self._gates.draw(file, details)
-        for name in (PICTURE, DESCRIPTION, 'gate.png'):
+        scene = self.scene(summary)
+        writers[VIEW_FILE] = lambda file: write_view(file, scene)
+        if is_installed():
+            writers[PAGE] = lambda file: _write_page(file, scene, Path(input_name).name)
+        else:
+            print(f'no {PAGE}: for it, {HOW_TO_INSTALL}', file=sys.stderr)
+        for name in (PICTURE, DESCRIPTION, PAGE, 'gate.png'):
             if name not in writers:
                 (folder / name).unlink(missing_ok=True)
         for name, write in writers.items():
             self._write_one(folder / name, write)
+        return scene
+
+    def scene(self, summary: dict[str, Any]) -> Scene:
+        """
+        Return what the viewer shows of the run.
+
+        :param summary: of `summary`.
+        """
+        keys = self._mapper.key_frames()
+        status = {
+            'images': f'{summary["frames"]:,}',
+            'images per second': f'{summary["fps"]:.1f}',
+            'path (m)': f'{summary["path_m"]:.1f}',
+            'voxels': f'{summary["voxels"]:,}',
+            'key frames': str(len(keys.map_T_camera)),
+            'loops': str(len(keys.loops)),
+        }
+        scene = finished_scene(self._mapper, self._album, status)
+        return replace(scene, truth=_truth_beside(Path(summary['input']), scene.path))
+
+    def _live_status(self) -> dict[str, str]:
+        seconds = max(time.perf_counter() - self._began, 1e-3)
+        return {
+            'state': 'mapping',
+            'images': f'{len(self._record):,}',
+            'images per second': f'{len(self._record) / seconds:.1f}',
+            'skipped': str(self._skipped),
+        }
 
     def _draw(
         self,
@@ -418,6 +478,22 @@ class MappingRun:
             f'{len(record)} frames{skipped} in {self._seconds:.1f} s '
             f'({len(record) / self._seconds:.1f} fps), {len(self._mapper.map.voxels)} voxels'
         )
+
+
+def _truth_beside(source: Path, path: Trajectory) -> Trajectory | None:
+    """Return the reference that lies in or beside the input, in the map; None without one."""
+    for folder in (source, source.parent):
+        if (folder / TRUTH).is_file():
+            with suppress(UserError):
+                return truth_in_map(path, read_trajectory(folder / TRUTH))
+    return None
+
+
+def _write_page(file: IO[bytes], scene: Scene, title: str) -> None:
+    # Here, not at the top: its library is an option.
+    from ttt3r_ros.viewer.page import write_page
+
+    write_page(file, scene, title)
 
 
 def _write_json(file: IO[bytes], record: dict[str, Any]) -> None:
