@@ -24,7 +24,7 @@ Request = Callable[[], str]
 PLAY_S, PLAY_STEP_S = 20.0, 0.1
 LOWEST_CUT_M, HIGHEST_CUT_M = 0.2, 10.0
 PICTURE_PX = 240
-NO_PICTURE = np.zeros((90, PICTURE_PX, 3), np.uint8)
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
 class Controls:
@@ -46,7 +46,9 @@ class Controls:
         """
         self._gui, self._chosen = server.gui, chosen
         self._status = self._gui.add_markdown('*nothing mapped yet*')
-        self._pictures = self._gui.add_image(NO_PICTURE, label='newest image, depth')
+        self._pictures = self._gui.add_image(
+            NO_PICTURE, label='newest image, depth', visible=False
+        )
         for text, request in requests.items():
             self._add_request(text, request)
         self._build_time()
@@ -177,6 +179,7 @@ class Controls:
             self._status.content = self._text = text
         if scene.newest is not None and scene.newest is not self._picture_of:
             self._picture_of = scene.newest
+            self._pictures.visible = True
             self._pictures.image = beside_depth(scene.newest)
 
 

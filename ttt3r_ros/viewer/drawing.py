@@ -297,4 +297,4 @@ def start_camera(scene: Scene) -> tuple[Array, Array]:
 
 # Where the eye is: of a camera that is followed, metres; of a whole map, in parts of its side.
 NEAR_M = np.array([-3.0, -2.0, 4.0])
-FAR = np.array([-0.2, -0.42, 0.62])
+FAR = np.array([-0.27, -0.58, 0.86])

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The page in a real browser: what it draws, and that its controls change it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
+from ttt3r_ros.mapping.occupancy import Occupancy
+from ttt3r_ros.trajectory import Trajectory
+from ttt3r_ros.viewer.scene import Cloud, KeyPlaces, Scene, View
+
+RED, SIDE = (255, 0, 0), 5
+PANEL_PX = 320  # the panel covers so much of the right side
+
+
+@pytest.fixture
+def scene():
+    """Return SIDE x SIDE red points on the floor, far apart, seen one row after the other."""
+    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    points = np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], axis=1).astype(np.float32)
+    colors = np.tile(np.array(RED, np.uint8), (len(points), 1))
+    confidence = np.arange(1, len(points) + 1, dtype=np.float32)
+    stamps = 1_000_000_000 * np.arange(SIDE)
+    poses = np.stack([transform(np.eye(3), [n, 2, 0]) @ BODY_T_OPTICAL for n in range(SIDE)])
+    path = Trajectory(stamps, poses)
+    cloud = Cloud(points, colors, confidence, points[:, 0].copy())
+    return Scene(cloud=cloud, voxel_size=0.15, path=path, status={'images': '5'}, finished=True)
+
+
+@pytest.fixture
+def viewer():
+    pytest.importorskip('viser', reason='needs the package viser')
+    from ttt3r_ros.viewer.viewer import Viewer
+
+    with Viewer(port=0) as viewer:
+        yield viewer
+
+
+def blobs(picture):
+    """Return the number of separate red areas left of the panel."""
+    left = picture[:, :-PANEL_PX].astype(int)
+    red = (left[..., 0] > 150) & (left[..., 1:] < 50).all(axis=-1)
+    count, _, sizes, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
+    return int((sizes[1:count, cv2.CC_STAT_AREA] > 8).sum())
+
+
+def wait_for_picture(browser, condition):
+    for _ in range(100):
+        if condition(picture := browser.picture()):
+            return picture
+    pytest.fail('the picture never came')
+
+
+def only_points(scene):
+    """Return a scene without path, so that nothing hides a point."""
+    return Scene(
+        cloud=scene.cloud, voxel_size=scene.voxel_size, status=scene.status, finished=True
+    )
+
+
+def test_every_point_is_drawn_and_seen(browser, viewer, scene):
+    viewer.take(lambda: only_points(scene))
+
+    browser.open(viewer.url)
+
+    browser.wait_for(f'window.drawn?.points === {SIDE**2}')
+    wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
+    assert browser.has_text('points shown 25')
+
+
+def test_many_points_arrive_whole(browser, viewer):
+    count = 300_000
+    points = np.random.default_rng(0).random((count, 3), np.float32)
+    cloud = Cloud(points, np.zeros((count, 3), np.uint8), np.ones(count, np.float32))
+    viewer.take(lambda: Scene(cloud=cloud))
+
+    browser.open(viewer.url)
+
+    browser.wait_for(f'window.drawn?.points === {count}')
+
+
+def test_a_control_changes_what_is_seen(browser, viewer, scene):
+    viewer.take(lambda: only_points(scene))
+    browser.open(viewer.url)
+    wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
+
+    browser.type('hide unsure (%)', 20)
+    browser.wait_for('window.drawn.points === 20')
+    wait_for_picture(browser, lambda picture: blobs(picture) == 20)
+
+    browser.choose('colour by', 'age')
+    wait_for_picture(browser, lambda picture: blobs(picture) < SIDE)  # plasma has no such red
+
+    assert browser.has_text('points shown 20')
+
+
+def test_the_time_of_a_finished_run_can_be_chosen(browser, viewer, scene):
+    viewer.take(lambda: scene)
+    browser.open(viewer.url)
+    browser.wait_for(f'window.drawn?.points === {SIDE**2}')
+
+    browser.type('until (s)', 1.5)
+
+    browser.wait_for(f'window.drawn.points === {2 * SIDE}')
+
+
+def test_all_of_a_scene_is_drawn_without_an_error(browser, viewer, scene):
+    rgb = np.full((24, 32, 3), (0, 200, 255), np.uint8)
+    views = tuple(
+        View(int(stamp), pose, rgb, np.ones((24, 32), np.float32), 1.0)
+        for stamp, pose in zip(scene.path.stamps_ns, scene.path.poses)
+    )
+    keys = KeyPlaces(scene.cloud.points[:3], scene.cloud.points[:4].reshape(2, 2, 3))
+    plan = Occupancy(np.full((9, 5), 100, np.int8), 0.5, 0.0, 0.0)
+    whole = Scene(
+        **{
+            **vars(scene),
+            'truth': scene.path,
+            'views': views,
+            'newest': views[-1],
+            'fresh': scene.cloud,
+            'keys': keys,
+            'floor': plan,
+        }
+    )
+    viewer.take(lambda: whole)
+
+    browser.open(viewer.url)
+
+    browser.wait_for(f'window.drawn?.points > 0 && {browser.text_is("path")} !== null')
+    wait_for_picture(browser, shows_the_image)
+
+
+def shows_the_image(picture):
+    left = picture[:, :-PANEL_PX].astype(int)
+    return ((left[..., 2] > 200) & (left[..., 0] < 60) & (left[..., 1] > 140)).sum() > 50
+
+
+def test_the_file_opens_from_the_disk(browser, scene, tmp_path):
+    pytest.importorskip('viser', reason='needs the package viser')
+    from ttt3r_ros.viewer.page import write_page
+
+    page = tmp_path / 'map.html'
+    with page.open('wb') as file:
+        write_page(file, only_points(scene), 'drive & house')
+    browser.call('Network.enable')
+    browser.call(
+        'Network.emulateNetworkConditions',
+        offline=True,
+        latency=0,
+        downloadThroughput=0,
+        uploadThroughput=0,
+    )
+
+    browser.open(page.as_uri())
+
+    browser.wait_for(f'window.drawn?.points === {SIDE**2}')
+    wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
+    assert browser.value('document.title') == 'drive & house'
