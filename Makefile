@@ -22,7 +22,7 @@ help:
 	@echo 'make smoke      only the few tests of the node on another ROS 2 distribution:'
 	@echo '                make smoke ROS=jazzy'
 	@echo 'make demo       map a simulated robot live on ROS 2, compare with the truth; see demo/'
-	@echo '                INPUT=drive.mp4: a recording instead'
+	@echo '                INPUT=drive.mp4: a recording instead; VIEW=1: watch it in the browser'
 	@echo 'make map INPUT=video.mp4  map a recording into out/ (OUTPUT=, ARGS=--overwrite)'
 	@echo 'make bench      measure the speed of mapping on this machine; ARGS="--help" lists the options'
 	@echo 'make lint       ruff, mypy, and the flake8 and pep257 rules of ament'
@@ -71,7 +71,7 @@ smoke: setup
 # INPUT=drive.mp4 maps a recording (a video, a folder of images, a rosbag2) instead.
 demo: setup
 	rm -rf demo
-	$(BIN)/ttt3r demo --output demo $(if $(INPUT),--input $(INPUT))
+	$(BIN)/ttt3r demo --output demo $(if $(INPUT),--input $(INPUT)) $(if $(VIEW),--view)
 
 map: setup
 	@test -n '$(INPUT)' || { echo 'make map: INPUT=video.mp4 is missing' >&2; exit 2; }

@@ -44,6 +44,7 @@ setup(
             'driven_robot = ttt3r_ros.players.driven_robot:main',
             'dataset_player = ttt3r_ros.players.dataset_player:main',
             'recorder = ttt3r_ros.players.recorder:main',
+            'viewer = ttt3r_ros.players.viewer_node:main',
         ]
     },
 )

@@ -69,6 +69,22 @@ def start(context):
             )
         )
     if is_true(chosen['viewer']):
+        transport = {'image_transport': chosen['image_transport'] or 'raw'}
+        nodes.append(
+            Node(
+                package='ttt3r_ros',
+                executable='viewer',
+                namespace=chosen['namespace'],
+                parameters=[{**transport, 'open_browser': True, **simulated}],
+                remappings=[
+                    ('image', image_topic),
+                    ('image/compressed', f'{image_topic}/compressed'),
+                    *tf,
+                ],
+                output='screen',
+            )
+        )
+    if is_true(chosen['foxglove']):
         nodes.append(
             Node(package='foxglove_bridge', executable='foxglove_bridge', parameters=[simulated])
         )

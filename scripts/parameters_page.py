@@ -33,6 +33,7 @@ from ttt3r_ros.settings import (
     RecorderSettings,
     RobotSettings,
     rooms,
+    ViewerSettings,
 )
 from ttt3r_ros.tools.options import option_name
 
@@ -66,6 +67,7 @@ OTHER_NODES = {
     'driven_robot': DrivenRobotSettings,
     'dataset_player': PlayerSettings,
     'recorder': RecorderSettings,
+    'viewer': ViewerSettings,
 }
 LAUNCH_FILES = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY, 'nav2_demo': NAV2_DEMO}
 

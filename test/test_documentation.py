@@ -27,6 +27,7 @@ from ttt3r_ros.settings import (
     RecorderSettings,
     RobotSettings,
     rooms,
+    ViewerSettings,
 )
 from ttt3r_ros.tools.main import COMMANDS
 from ttt3r_ros.tools.options import option_name
@@ -42,6 +43,7 @@ EXECUTABLES = {
     'driven_robot': knobs(DrivenRobotSettings),
     'dataset_player': knobs(PlayerSettings),
     'recorder': knobs(RecorderSettings),
+    'viewer': knobs(ViewerSettings),
 }
 LAUNCH_FILES = {
     f'{name}.launch.py': {argument.name for argument in table}

@@ -25,6 +25,7 @@ from ttt3r_ros.settings import (
     RobotSettings,
     SettingsError,
     values,
+    ViewerSettings,
 )
 
 # Of mapping.launch.py, as other packages know them.
@@ -43,6 +44,7 @@ CONTRACT = {
     'use_sim_time',
     'rviz',
     'viewer',
+    'foxglove',
     'log_level',
     'params_file',
 }
@@ -54,6 +56,7 @@ SETTINGS = {
     'driven_robot': knobs(DrivenRobotSettings),
     'dataset_player': knobs(PlayerSettings),
     'recorder': knobs(RecorderSettings),
+    'viewer': knobs(ViewerSettings),
 }
 ARGUMENTS = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY, 'nav2_demo': NAV2_DEMO}
 
@@ -92,6 +95,7 @@ def started(launch_file, arguments, **given):
     ('name', 'given', 'nodes'),
     [
         ('mapping', {}, {'mapping_node'}),
+        ('mapping', {'viewer': 'true'}, {'mapping_node', 'viewer'}),
         ('demo', {}, {'simulated_robot'}),
         ('demo', {'record': 'out'}, {'simulated_robot', 'recorder'}),
         ('replay', {'bag': 'drive/'}, {'dataset_player'}),

@@ -785,3 +785,13 @@ class RecorderSettings(Checked):
     progress: bool = knob(
         False, 'Write progress.json twice a second, for a program that shows a bar.'
     )
+
+
+@dataclass(frozen=True)
+class ViewerSettings(Checked):
+    """The viewer: where its page is, and which images it shows."""
+
+    port: int = knob(8080, 'Port of the page on 127.0.0.1, or the next free one.', '', 1024, 65535)
+    open_browser: bool = knob(False, 'Open the page in the browser.')
+    image_transport: str = like(NodeSettings, 'image_transport', 'raw')
+    voxel_size: float = like(MapSettings, 'voxel_size', 0.05)

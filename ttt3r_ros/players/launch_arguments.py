@@ -154,8 +154,9 @@ MAPPING = (
     switch('use_sim_time', 'false', 'Use the time of /clock.'),
     switch('respawn', 'false', 'Start the node again when it ends.'),
     switch('rviz', 'false', 'Open RViz.'),
+    switch('viewer', 'false', 'Show the map in the browser, at http://127.0.0.1:8080.'),
     switch(
-        'viewer',
+        'foxglove',
         'false',
         'Open a bridge for Foxglove at port 8765; its layout is config/foxglove_layout.json.',
     ),

@@ -31,6 +31,7 @@ NODES = {
     'driven_robot': 'ttt3r_ros.players.driven_robot',
     'dataset_player': 'ttt3r_ros.players.dataset_player',
     'recorder': 'ttt3r_ros.players.recorder',
+    'viewer': 'ttt3r_ros.players.viewer_node',
 }
 
 # What names the profile of Fast DDS: until Jazzy, and from Kilted on, which complains about the

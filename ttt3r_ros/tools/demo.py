@@ -40,9 +40,12 @@ from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.tools.truth import joined_at_start, SAME_MOMENT_NS
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
+from ttt3r_ros.viewer.optional import PAGE, require_viser
+from ttt3r_ros.viewer.showing import leave_page, show
 
 EXAMPLES = """examples:
   ttt3r demo                                 a robot drives through a simulated flat for 60 s
+  ttt3r demo --view                          watch it in the browser
   ttt3r demo --input drive.mp4 --seconds 20
   ttt3r demo --input bag/ --topic /camera/image_raw
 
@@ -52,6 +55,7 @@ by DDS, prints rate and latency, and writes into the output folder at the end
   trajectory.txt   stamp tx ty tz qx qy qz qw of each image (TUM format)
   groundtruth.txt  the true poses, where they are known
   map.ply          points with colour and confidence, metres, x forward, y left, z up
+  map.html         the map in 3D, for any browser; needs the extra viewer
   map.pgm, .yaml   occupancy grid for Nav2's map_server (robot only)
   recording.json   number of images, rate and latency
 
@@ -89,6 +93,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='ROS_DOMAIN_ID of the demo (default: a separate one)',
     )
+    parser.add_argument(
+        '--view',
+        action='store_true',
+        help='show the map in the browser while it grows, and afterwards until Ctrl-C',
+    )
     add_settings(parser, DriveSettings)
     add_settings(parser, ModelSettings)
 
@@ -102,6 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if find_spec('rclpy') is None:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
+    if arguments.view:
+        require_viser()
     model = values(read_settings(arguments, ModelSettings))
     drive = read_settings(arguments, DriveSettings)
     simulated = not arguments.input
@@ -126,12 +137,21 @@ def run(arguments: argparse.Namespace) -> int:
                 {**model, **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
                 remaps,
             )
+            if arguments.view:
+                transport = {'image_transport': mapping.get('image_transport', 'raw')}
+                nodes.start(
+                    'viewer',
+                    {**transport, 'open_browser': True, 'use_sim_time': not simulated},
+                    remaps,
+                )
             nodes.start(source, {**playing, 'wait_for_recorder': READY_TIMEOUT_S})
             with ProgressBar(folder, playing['seconds'] or None) as bar:
                 _wait_for_end(nodes, source, stop, bar)
             nodes.stop('recorder')
             nodes.stop('mapping_node')
         judge(folder, (drive.family, drive.seed) if simulated else None)
+    if arguments.view and not stop.signal_number:
+        show(Path(arguments.output), open_browser=False)
     return 128 + stop.signal_number if stop.signal_number else 0
 
 
@@ -207,7 +227,8 @@ def judge(folder: Path, building: tuple[str, int] | None = None) -> None:
         truth = read_trajectory(folder / 'groundtruth.txt')
         _compare(estimate, truth)
     _draw(folder, line, estimate, truth, building)
-    print_next(f'open {folder / "preview.png"}')
+    page = f', {folder / PAGE}' if leave_page(folder) else ''
+    print_next(f'open {folder / "preview.png"}{page}')
 
 
 def _compare(estimate: Trajectory, truth: Trajectory) -> None:

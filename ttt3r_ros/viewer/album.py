@@ -8,17 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-import cv2
-import numpy as np
-
 from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.viewer.scene import View
+from ttt3r_ros.viewer.thumbnails import small
 
 # At most so many images are kept, evenly spread over the run; at least half as many.
 MOST_IMAGES = 64
-THUMBNAIL_PX = 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +75,6 @@ def thumbnail(located: LocatedFrame) -> Thumbnail:
     :param located: by the back end.
     """
     pointmap, tracked = located.pointmap, located.tracked
-    height, width = pointmap.depth.shape
-    factor = min(1.0, THUMBNAIL_PX / max(height, width))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    rgb = cv2.resize(pointmap.colors, size, interpolation=cv2.INTER_AREA)
-    # Nearest: the mean across an edge would be a depth that nothing has.
-    depth = cv2.resize(pointmap.depth, size, interpolation=cv2.INTER_NEAREST)
     fitted = tracked.fit.intrinsics(tracked.camera)
     fov = 2.0 * math.atan(0.5 * fitted.height / fitted.fy)
-    return Thumbnail(tracked.stamp_ns, np.asarray(rgb), np.asarray(depth), fov)
+    return Thumbnail(tracked.stamp_ns, small(pointmap.colors), small(pointmap.depth), fov)

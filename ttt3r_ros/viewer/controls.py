@@ -57,6 +57,7 @@ class Controls:
         self._picture_of: View | None = None
         self._text = ''
         self._cut_by_user = False
+        self._was_finished = False
 
     def _add_request(self, text: str, request: Request) -> None:
         button = self._gui.add_button(text)
@@ -78,7 +79,7 @@ class Controls:
     def _build_look(self) -> None:
         gui = self._gui
         with gui.add_folder('View'):
-            self._follow = gui.add_checkbox('follow the camera', False)
+            self._follow = gui.add_checkbox('follow the camera', True)
             self._coloring = gui.add_dropdown('colour by', (IMAGE,), initial_value=IMAGE)
             self._size = gui.add_slider('point size', 0.2, 3.0, 0.1, 1.0, hint='In voxels.')
             self._certain = gui.add_slider(
@@ -159,6 +160,9 @@ class Controls:
             _set(self._cut_at, round(min(max(above, LOWEST_CUT_M), HIGHEST_CUT_M), 1))
         self._layers[FRESH].visible = scene.fresh is not None
         self._layers[REFERENCE].visible = scene.truth is not None
+        if scene.finished and not self._was_finished:
+            _set(self._follow, False)
+        self._was_finished = scene.finished
         self._has_time = scene.finished and scene.duration_s() > 0
         self._time_folder.visible = self._has_time
         end = round(scene.duration_s(), 1)

@@ -180,7 +180,7 @@ class Drawing:
             '/key_frames',
             keys.places,
             colors,
-            point_size=2 * line,
+            point_size=1.6 * line,
             point_shape='circle',
             precision='float32',
         )
@@ -296,5 +296,5 @@ def start_camera(scene: Scene) -> tuple[Array, Array]:
 
 
 # Where the eye is: of a camera that is followed, metres; of a whole map, in parts of its side.
-NEAR_M = np.array([-3.0, -2.0, 4.0])
+NEAR_M = np.array([-2.5, -2.5, 5.0])
 FAR = np.array([-0.27, -0.58, 0.86])

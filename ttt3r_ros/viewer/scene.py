@@ -21,13 +21,13 @@ from ttt3r_ros.units import NANOSECONDS
 # Heights and limits leave out so many percent of the points at either end.
 OUTLIERS = 1.0
 
-# There is a ceiling where so large a part of the path has points higher than this above it, in
-# an upright column so wide. The cut is so far below nearly all of them.
+# There is a ceiling where over so large a part of the path, in upright columns so wide, the highest
+# points are so much higher than the camera. The cut is so far below nearly all of them.
 COVERED_PART = 0.5
-HEADROOM_M = 0.3
-COLUMN_M = 0.3
-LOW_PERCENT = 5.0
-CLEARANCE_M = 0.15
+COLUMN_M = 0.5
+HEADROOM_M = 0.2
+LOW_PERCENT = 10.0
+CLEARANCE_M = 0.25
 
 # Poses of the estimate and the reference are of the same image.
 SAME_MOMENT_NS = 20_000_000
@@ -167,21 +167,28 @@ class Scene:
 
     def ceiling(self) -> float:
         """
-        Return the height below the ceiling, metres, map frame; where there is none, infinity.
+        Return a height below the ceiling, metres, map frame; where there is none, infinity.
 
-        There is one where most of the path has something overhead.
+        There is one where, over most of the path, the highest point is above the camera.
         """
         places, points = self.path.poses[:, :3, 3], self.cloud.points
         if not len(places) or not len(points):
             return math.inf
-        lowest = float(places[:, 2].max()) + HEADROOM_M
-        over = points[points[:, 2] > lowest]
-        along, above = _columns(places), _columns(over)
-        covered = np.isin(along, above)
-        if covered.mean() < COVERED_PART:
+        columns, inverse = np.unique(_columns(points), return_inverse=True)
+        tops = np.full(len(columns), -np.inf)
+        np.maximum.at(tops, inverse.reshape(-1), points[:, 2])
+        along = np.unique(_columns(places))
+        seen = np.isin(columns, along)
+        lowest = self._highest_camera() + HEADROOM_M
+        over = tops[seen][tops[seen] > lowest]
+        if len(over) < COVERED_PART * len(along):
             return math.inf
-        heights = over[np.isin(above, along), 2]
-        return max(lowest, float(np.percentile(heights, LOW_PERCENT)) - CLEARANCE_M)
+        return max(lowest, float(np.percentile(over, LOW_PERCENT)) - CLEARANCE_M)
+
+    def _highest_camera(self) -> float:
+        """Return the greatest height of path and images, metres; the path may be a robot's."""
+        poses = [view.map_T_camera for view in (*self.views, *filter(None, [self.newest]))]
+        return float(max(self.path.poses[:, 2, 3].max(), *(p[2, 3] for p in poses), -math.inf))
 
 
 def _columns(points: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -14,7 +14,8 @@ import threading
 from typing import TYPE_CHECKING
 import webbrowser
 
-from ttt3r_ros.viewer.optional import require_viser
+from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.viewer.optional import is_installed, PAGE, require_viser
 from ttt3r_ros.viewer.stored import stored_scene
 
 if TYPE_CHECKING:
@@ -56,6 +57,22 @@ def started(*, port: int = PORT, open_browser: bool = True) -> Iterator[Viewer]:
         if open_browser:
             open_page(viewer.url)
         yield viewer
+
+
+def leave_page(folder: Path) -> bool:
+    """
+    Write map.html of a finished run; return whether the extra `viewer` is there for it.
+
+    :param folder: of the run.
+    :raises UserError: when the run cannot be read, or the file not be written.
+    """
+    if not is_installed():
+        return False
+    from ttt3r_ros.viewer.page import write_page
+
+    with atomic_file(folder / PAGE) as file:
+        write_page(file, stored_scene(folder), folder.name)
+    return True
 
 
 def wait_for_interrupt() -> None:
