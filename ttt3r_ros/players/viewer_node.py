@@ -79,7 +79,7 @@ class ViewerNode(Node):
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
         self._truth = PoseLog()
-        self._scenes = NodeScenes(self._look_up, settings.voxel_size)
+        self.scenes = NodeScenes(self._look_up, settings.voxel_size)
         self._callers: dict[str, Client[Any, Any]] = {
             each.name: self.create_client(each.kind, of_mapping(each.name))
             for each in (interface.RESET, interface.PAUSE)
@@ -111,9 +111,9 @@ class ViewerNode(Node):
 
     def _on_message(self, name: str, message: Any) -> None:
         if name == 'path':  # once a second; with it, for another thread reads it
-            self._scenes.put('ground_truth', self._truth.trajectory())
-        self._scenes.put(name, message)
-        self.viewer.take(self._scenes.scene)
+            self.scenes.put('ground_truth', self._truth.trajectory())
+        self.scenes.put(name, message)
+        self.viewer.take(self.scenes.scene)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in filter(is_of_mapping, message.status):

@@ -21,13 +21,12 @@ from ttt3r_ros.units import NANOSECONDS
 # Heights and limits leave out so many percent of the points at either end.
 OUTLIERS = 1.0
 
-# There is a ceiling where over so large a part of the path, in upright columns so wide, the highest
-# points are so much higher than the camera. The cut is so far below nearly all of them.
+# There is a ceiling where over so large a part of the path, in upright columns so wide, points are
+# so much higher than the camera, or than a robot without images.
 COVERED_PART = 0.5
 COLUMN_M = 0.5
-HEADROOM_M = 0.2
-LOW_PERCENT = 10.0
-CLEARANCE_M = 0.25
+HEADROOM_M = 0.3
+ROBOT_M = 1.0
 
 # Poses of the estimate and the reference are of the same image.
 SAME_MOMENT_NS = 20_000_000
@@ -169,26 +168,24 @@ class Scene:
         """
         Return a height below the ceiling, metres, map frame; where there is none, infinity.
 
-        There is one where, over most of the path, the highest point is above the camera.
+        It is a little above the camera: bent ceilings are cut, too, and rooms are looked into.
+        There is a ceiling where, over most of the path, something is higher than that.
         """
         places, points = self.path.poses[:, :3, 3], self.cloud.points
         if not len(places) or not len(points):
             return math.inf
-        columns, inverse = np.unique(_columns(points), return_inverse=True)
-        tops = np.full(len(columns), -np.inf)
-        np.maximum.at(tops, inverse.reshape(-1), points[:, 2])
+        height = self._highest()
         along = np.unique(_columns(places))
-        seen = np.isin(columns, along)
-        lowest = self._highest_camera() + HEADROOM_M
-        over = tops[seen][tops[seen] > lowest]
-        if len(over) < COVERED_PART * len(along):
-            return math.inf
-        return max(lowest, float(np.percentile(over, LOW_PERCENT)) - CLEARANCE_M)
+        over = np.unique(_columns(points[points[:, 2] > height]))
+        covered = np.isin(along, over).mean() >= COVERED_PART
+        return height if covered else math.inf
 
-    def _highest_camera(self) -> float:
-        """Return the greatest height of path and images, metres; the path may be a robot's."""
-        poses = [view.map_T_camera for view in (*self.views, *filter(None, [self.newest]))]
-        return float(max(self.path.poses[:, 2, 3].max(), *(p[2, 3] for p in poses), -math.inf))
+    def _highest(self) -> float:
+        """Return a height above the camera, metres; without images the path may be a robot's."""
+        heights = [float(view.map_T_camera[2, 3]) for view in self.views]
+        if not heights:
+            return float(self.path.poses[:, 2, 3].max()) + ROBOT_M
+        return max(heights) + HEADROOM_M
 
 
 def _columns(points: NDArray[np.floating]) -> NDArray[np.int64]:
