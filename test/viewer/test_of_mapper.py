@@ -23,12 +23,12 @@ def row(first, end):
 
 def test_a_point_is_as_old_as_the_first_key_frame_that_saw_it():
     voxels, shares = PartedVoxels(SIZE), [(4, row(0, 60)), (7, row(40, 100)), (-1, row(98, 110))]
-    for _, points in shares:
-        voxels.add(points.placed(HERE))
+    placed = tuple((number, points.placed(HERE)) for number, points in shares)
+    for _, points in placed:
+        voxels.add(points)
+    cells = tuple((number, points.cells) for number, points in placed)
 
-    state = MapState(
-        voxels.whole(), tuple((*share, HERE) for share in shares), {4: 1.5, 7: 3.0, 9: 0.5}
-    )
+    state = MapState(voxels.whole(), cells, {4: 1.5, 7: 3.0, 9: 0.5})
     cloud = state.cloud()
 
     x = np.floor(cloud.points[:, 0] / SIZE).astype(int)

@@ -277,6 +277,12 @@ class WorldMap:
         self._fuse_newest()
         return self._voxels.snapshot()
 
+    def cells(self) -> Iterator[tuple[int, Integers]]:
+        """Return the voxels in which each key frame has points: its number and packed cells."""
+        for number, key in self._keys.items():
+            if key.fused is not None:
+                yield number, key.cells
+
     def shares(self) -> Iterator[tuple[int, VoxelPoints, Similarity]]:
         """Return what each key frame adds: its number, points, and where they lie, in voxels."""
         for number, key in self._keys.items():

@@ -16,7 +16,7 @@ import viser
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.viewer.colors import colorings, depth_picture, IMAGE
 from ttt3r_ros.viewer.drawing import FRESH, LAYERS, Look, REFERENCE
-from ttt3r_ros.viewer.scene import Scene, View
+from ttt3r_ros.viewer.scene import Cloud, Scene, View
 
 Request = Callable[[], str]
 
@@ -57,6 +57,7 @@ class Controls:
         self._picture_of: View | None = None
         self._text = ''
         self._cut_by_user = False
+        self._cut_of: Cloud | None = None
         self._was_finished = False
 
     def _add_request(self, text: str, request: Request) -> None:
@@ -155,7 +156,8 @@ class Controls:
         options = colorings(scene.cloud)
         if self._coloring.options != options:
             self._coloring.options = options
-        if not self._cut_by_user:
+        if not self._cut_by_user and scene.cloud is not self._cut_of:
+            self._cut_of = scene.cloud
             above = scene.ceiling() - float(scene.limits()[0][2])
             _set(self._cut_at, round(min(max(above, LOWEST_CUT_M), HIGHEST_CUT_M), 1))
         self._layers[FRESH].visible = scene.fresh is not None

@@ -21,6 +21,9 @@ from ttt3r_ros.viewer.viewer import Viewer
 
 # Map, path and key frames are shown anew at most so often.
 MAP_PERIOD_S = 1.0
+# And the viewer rests so many times as long as it took to compute the points: a large map must not
+# take a core.
+REST = 9.0
 # Rows and columns of the newest image for each of its points that is shown.
 FRESH_STRIDE = 2
 
@@ -36,6 +39,7 @@ class LiveView:
         """
         self._viewer = viewer
         self._due = 0.0
+        self._rested = 0.0  # written by the viewer's thread
         self._slow = Scene()
         self._state: MapState | None = None
         self._cloud: tuple[MapState, Cloud] | None = None  # the newest one, by the viewer's thread
@@ -54,7 +58,7 @@ class LiveView:
         if not self._viewer.watched:
             return
         now = time.monotonic()
-        if self._state is None or now >= self._due:
+        if self._state is None or now >= max(self._due, self._rested):
             self._due = now + MAP_PERIOD_S
             self._slow = slow_parts(mapper, album)
             self._state = map_state(mapper, mapper.map.snapshot(), album)
@@ -71,7 +75,10 @@ class LiveView:
     ) -> Scene:
         """Return the scene, in the thread of the viewer."""
         if self._cloud is None or self._cloud[0] is not state:
+            began = time.monotonic()
             self._cloud = state, state.cloud()
+            ended = time.monotonic()
+            self._rested = ended + REST * (ended - began)
         scene = replace(slow, cloud=self._cloud[1], status=status)
         if not located.in_map:
             return scene

@@ -11,16 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array32
-from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.graph.back_end import KeyFrames
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.parts import Parts
-from ttt3r_ros.mapping.voxels import VoxelPoints
+from ttt3r_ros.mapping.voxels import Integers
 from ttt3r_ros.units import NANOSECONDS
 from ttt3r_ros.viewer.album import Album
 from ttt3r_ros.viewer.scene import Cloud, KeyPlaces, Scene
-
-Shares = tuple[tuple[int, VoxelPoints, Similarity], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +25,12 @@ class MapState:
     """
     A map at one time, which another thread may turn into points; it never changes.
 
-    parts: the voxels. shares: of each key frame, see `WorldMap.shares`. seconds: from the first
+    parts: the voxels. cells: of each key frame, see `WorldMap.cells`. seconds: from the first
     image to the first one of each key frame.
     """
 
     parts: Parts
-    shares: Shares
+    cells: tuple[tuple[int, Integers], ...]
     seconds: Mapping[int, float]
 
     def cloud(self) -> Cloud:
@@ -48,8 +45,7 @@ class MapState:
         first = np.full(len(cells), np.inf, np.float32)
         order = np.argsort(cells)
         in_order = cells[order]
-        for number, points, map_T_points in self.shares:
-            placed = points.placed(map_T_points).cells
+        for number, placed in self.cells:
             at = np.minimum(np.searchsorted(in_order, placed), len(cells) - 1)
             found = order[at[in_order[at] == placed]] if len(cells) else at
             first[found] = np.minimum(first[found], self.seconds.get(number, 0.0))
@@ -66,7 +62,7 @@ def map_state(mapper: Mapper, parts: Parts, album: Album) -> MapState:
     """
     zero = album.first_ns or 0
     seconds = {key: (ns - zero) / NANOSECONDS for key, ns in album.key_stamps_ns.items()}
-    return MapState(parts, tuple(mapper.map.shares()), seconds)
+    return MapState(parts, tuple(mapper.map.cells()), seconds)
 
 
 def key_places(key_frames: KeyFrames) -> KeyPlaces:

@@ -22,6 +22,8 @@ from ttt3r_ros.viewer.server import LocalServer
 PORT = 8080
 # The page is drawn at most so often; what comes faster is left out.
 PERIOD_S = 0.1
+# And it rests so many times as long as that took.
+REST = 1.0
 
 CLOSE_TIMEOUT_S = 5.0
 
@@ -105,7 +107,8 @@ class Viewer:
             if self.watched:
                 began = time.monotonic()
                 self._show()
-                time.sleep(max(0.0, PERIOD_S - (time.monotonic() - began)))
+                took = time.monotonic() - began
+                time.sleep(max(PERIOD_S - took, REST * took))
 
     def _show(self) -> None:
         """Draw the newest scene as the user wants to see it."""
