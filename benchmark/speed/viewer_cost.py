@@ -31,6 +31,7 @@ import msgspec
 import viser
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.tools.options import positive_int
@@ -60,9 +61,9 @@ def reader(url: str) -> Iterator[None]:
 
     :param url: of the page.
     """
-    protocol = [f'viser-v{viser.__version__}']
+    protocols = [Subprotocol(f'viser-v{viser.__version__}')]
     address = url.replace('http', 'ws')
-    with connect(address, subprotocols=protocol, max_size=None) as client:  # type: ignore[arg-type]
+    with connect(address, subprotocols=protocols, max_size=None) as client:
         client.send(msgspec.msgpack.encode(EYE))
 
         def read() -> None:

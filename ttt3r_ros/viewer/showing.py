@@ -77,9 +77,9 @@ def leave_page(folder: Path) -> bool:
 
 def wait_for_interrupt() -> None:
     """Wait until Ctrl-C."""
-    sys.stdout.write('Ctrl-C ends the view\n')
-    sys.stdout.flush()
     with suppress(KeyboardInterrupt):
+        sys.stdout.write('Ctrl-C ends the view\n')
+        sys.stdout.flush()
         threading.Event().wait()
 
 
