@@ -21,18 +21,21 @@ import time
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from scripts.headless_browser import Browser
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.geometry import quaternion_from_rotation, rotation_about
 from ttt3r_ros.viewer.controls import beside_depth
-from ttt3r_ros.viewer.drawing import Drawing, IMAGES, Look, start_camera
+from ttt3r_ros.viewer.drawing import Drawing, FLOOR, GRAPH, IMAGES, Look, start_camera
+from ttt3r_ros.viewer.page import below, thinned
 from ttt3r_ros.viewer.scene import Scene
 from ttt3r_ros.viewer.server import LocalServer
 from ttt3r_ros.viewer.stored import stored_scene
 
 WIDTH, HEIGHT = 720, 405
-FRAMES, FRAME_MS, LAST_MS = 48, 125, 2500
+FRAMES, FRAME_MS, LAST_MS = 30, 180, 2500
+MOST_POINTS = 200_000
 TURN_DEGREES = 50.0
 BACKGROUND = (20, 20, 20)
 INSET_PART = 0.42  # of the width
@@ -47,6 +50,7 @@ def frames(scene: Scene) -> Iterator[Pixels]:
 
     :param scene: of a finished run.
     """
+    scene = thinned(below(scene, scene.ceiling()), MOST_POINTS)
     server = LocalServer(0)
     drawing = Drawing(server)
     eye, target = start_camera(scene)
@@ -55,6 +59,9 @@ def frames(scene: Scene) -> Iterator[Pixels]:
         Browser(Path(profile)) as browser,
     ):
         browser.new_page()
+        # Of the size of the picture: sizes of points depend on it.
+        size = {'width': WIDTH, 'height': HEIGHT, 'deviceScaleFactor': 1, 'mobile': False}
+        browser.call('Emulation.setDeviceMetricsOverride', **size)
         browser.open(server.url)
         while not server.get_clients():
             time.sleep(0.1)
@@ -62,15 +69,19 @@ def frames(scene: Scene) -> Iterator[Pixels]:
         for part in np.linspace(0, 1, FRAMES):
             seconds = part * scene.duration_s() if part < 1 else np.inf
             then = scene.until(seconds)
-            hidden = frozenset([IMAGES])
-            look = Look(ceiling=scene.ceiling(), until_s=seconds, hidden=hidden)
+            look = Look(until_s=seconds, hidden=frozenset([IMAGES, GRAPH, FLOOR]))
             drawing.draw(then, look)
             server.flush()
             time.sleep(ARRIVES_S)
             turn = rotation_about([0, 0, 1], np.radians(TURN_DEGREES * (part - 0.5)))
             place = target + NEARER * turn @ (eye - target)
             picture = client.get_render(
-                HEIGHT, WIDTH, wxyz=facing(place, target), position=place, fov=FOV
+                HEIGHT,
+                WIDTH,
+                wxyz=facing(place, target),
+                position=place,
+                fov=FOV,
+                transport_format='png',  # transparent where nothing is
             )
             yield composed(np.asarray(picture, np.uint8), then)
     server.stop()
@@ -117,7 +128,8 @@ def main() -> None:
     parser.add_argument('run', type=Path, help='output folder of ttt3r map')
     parser.add_argument('picture', type=Path, help='ends in .webp or .gif')
     arguments = parser.parse_args()
-    first, *others = [Image.fromarray(frame) for frame in frames(stored_scene(arguments.run))]
+    drawn = tqdm(frames(stored_scene(arguments.run)), total=FRAMES, unit='frame')
+    first, *others = [Image.fromarray(frame) for frame in drawn]
     durations = [FRAME_MS] * len(others) + [LAST_MS]
     first.save(
         arguments.picture,
