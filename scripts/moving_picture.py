@@ -41,7 +41,7 @@ BACKGROUND = (20, 20, 20)
 INSET_PART = 0.42  # of the width
 NEARER = 0.72  # than the page begins
 FOV = np.radians(55)
-ARRIVES_S = 0.4  # what is drawn, in the browser
+SETTLES_S = 0.5  # the browser knows the sizes of points after its first frame with them
 
 
 def frames(scene: Scene) -> Iterator[Pixels]:
@@ -72,7 +72,8 @@ def frames(scene: Scene) -> Iterator[Pixels]:
             look = Look(until_s=seconds, hidden=frozenset([IMAGES, GRAPH, FLOOR]))
             drawing.draw(then, look)
             server.flush()
-            time.sleep(ARRIVES_S)
+            browser.wait_for(f'window.drawn.points === {drawing.points}')
+            time.sleep(SETTLES_S)
             turn = rotation_about([0, 0, 1], np.radians(TURN_DEGREES * (part - 0.5)))
             place = target + NEARER * turn @ (eye - target)
             picture = client.get_render(

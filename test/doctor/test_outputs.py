@@ -44,7 +44,9 @@ def test_points_without_a_subscriber_are_a_warning(judge, find):
     assert Level.FAIL not in {one.level for one in judge({'points.subscribers': ()})}
 
 
-@pytest.mark.parametrize('name', ['/_ros2cli_4711', '/rviz2', '/rviz', '/robot/foxglove_bridge'])
+@pytest.mark.parametrize(
+    'name', ['/_ros2cli_4711', '/rviz2', '/rviz', '/robot/foxglove_bridge', '/viewer']
+)
 def test_a_tool_that_looks_at_the_points_is_no_costmap(find, name):
     tool = Endpoint(name, COSTMAP.kind, 'BEST_EFFORT')
 

@@ -15,7 +15,7 @@ from ttt3r_ros.doctor.topics import mismatch
 TAKE_OURS = 'take config/nav2_costmap.yaml'
 
 # Nodes that show or record what they receive: `ros2 topic hz` is /_ros2cli_1234.
-TOOL = re.compile(r'/(_ros2cli|rviz|rqt|foxglove|rosbag2|plotjuggler)[^/]*$')
+TOOL = re.compile(r'/(_ros2cli|rviz|rqt|foxglove|rosbag2|plotjuggler|viewer)[^/]*$')
 
 
 def judge_points(observed: Observed) -> Iterator[Finding]:
