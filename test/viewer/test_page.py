@@ -3,6 +3,8 @@
 
 """The page in a real browser: what it draws, and that its controls change it."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.viewer.scene import Cloud, KeyPlaces, Scene, View
 
 RED, SIDE = (255, 0, 0), 5
+DEADLINE_S = 180.0
 PANEL_PX = 320  # the panel covers so much of the right side
 
 
@@ -48,10 +51,10 @@ def blobs(picture):
 
 
 def wait_for_picture(browser, condition):
-    for _ in range(100):
-        if condition(picture := browser.picture()):
-            return picture
-    pytest.fail('the picture never came')
+    end = time.monotonic() + DEADLINE_S
+    while not condition(picture := browser.picture()):
+        assert time.monotonic() < end, 'the picture never came'
+    return picture
 
 
 def only_points(scene):
