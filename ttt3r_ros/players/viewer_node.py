@@ -27,6 +27,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.interface import Service, Topic
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.node_scenes import NodeScenes
 from ttt3r_ros.players.readiness import is_of_mapping
 from ttt3r_ros.players.recorder import PoseLog
@@ -157,6 +158,9 @@ def main(args: list[str] | None = None) -> int:
     :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
+    sentence = 'Show the outputs of the mapping node in the browser.'
+    if printed_help(args, NAME, sentence, ViewerSettings, 'viewer.md'):
+        return 0
     rclpy.init(args=args)
     executor = SingleThreadedExecutor()
     try:
