@@ -17,11 +17,13 @@ from benchmark.accuracy.setup import Experiment, Report
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.evaluation.errors import evaluate_trajectory
-from ttt3r_ros.geometry import invert, rotation_angle, scaled
+from ttt3r_ros.geometry import invert, rotation_angle, Similarity
+from ttt3r_ros.graph.back_end import Correction
 from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.wheels import NOISES
+from ttt3r_ros.mapping.trail import Hung, Trail
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
@@ -171,20 +173,20 @@ def score(
         odom_T_base = measured[::per_image]
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
-    path, live, track_s, key_s = _Path(), [], 0.0, []
+    path, live, track_s, key_s = Trail(), [], 0.0, []
     for seen in seen_images(drive, odom_T_base, mounted, calibrated):
         begin = time.thread_time()
         followed, state = look(seen, state)
         located = graph.locate(followed)
         track_s += time.thread_time() - begin
         live.append(located.map_T_camera)
-        path.add(followed.key.number, located)
+        path.hang(followed.key.number, _hung(located, seen.stamp_ns))
         if followed.new_key:
             begin = time.thread_time()
             change = graph.add(followed.key)
             key_s.append(time.thread_time() - begin)
-            path.hand_over(change.gone)
-    final = path.poses(graph.belief)
+            path.move(_newest(graph.belief, change.gone))
+    final = path.trajectory().poses
     truth = drive.world_T_camera
     counts = graph.belief.counts
     by_wheels = np.nan
@@ -202,36 +204,19 @@ def score(
     )
 
 
-class _Path:
-    """The path by the newest estimate: as in the product its poses hang on key frames."""
+def _hung(located: Located, stamp_ns: int) -> Hung:
+    key, unit = located.map_T_key, located.map_T_key.scale
+    key_T_camera = (invert(key.a_T_b) @ located.map_T_camera)[:3]
+    return Hung(stamp_ns, key_T_camera, 0.0 if located.by_wheels else unit)
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._parts: list[
-            tuple[int, Array]
-        ] = []  # number of a key frame, key_T_camera in its unit
 
-    def add(self, key: int, located: Located) -> None:
-        """Add the pose of an image that is relative to a key frame."""
-        in_metres = invert(located.map_T_key.a_T_b) @ located.map_T_camera
-        self._parts.append((key, scaled(in_metres, 1 / located.map_T_key.scale)))
-
-    def hand_over(self, gone: Heir | None) -> None:
-        """Hang what hung on a key frame that went on its heir."""
-        if gone is None:
-            return
-        heir_T_gone = gone.hangs_on()
-        self._parts = [
-            (gone.heir, heir_T_gone.pose(pose)) if key == gone.gone else (key, pose)
-            for key, pose in self._parts
-        ]
-
-    def poses(self, belief: Belief) -> Array:
-        """Return map_T_camera, (T, 4, 4)."""
-        units = {key: float(np.exp(scale)) for key, scale in belief.log_scales.items()}
-        return np.stack(
-            [belief.pose_of(key) @ scaled(pose, units[key]) for key, pose in self._parts]
-        )
+def _newest(belief: Belief, gone: Heir | None) -> Correction:
+    """Return where the key frames are, as the back end has it."""
+    places = {
+        key: Similarity(pose, float(np.exp(belief.log_scales[key])))
+        for key, pose in (*belief.poses.items(), *belief.apart.items())
+    }
+    return Correction(places, () if gone is None else (gone,))
 
 
 def ate(estimate: Array, truth: Array, kind: str = 'se3') -> float:

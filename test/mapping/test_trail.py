@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,20 @@ def test_what_hung_on_a_key_frame_that_went_moves_with_its_heir(walked):
     walked.move(Correction({1: Similarity(TURNED @ at(5.0), 2.0)}, ()))
     moved = [TURNED @ pose for pose in expected]
     np.testing.assert_allclose(walked.trajectory().poses, moved, atol=1e-12)
+
+
+def test_what_the_wheels_measured_is_not_stretched(located_frame):
+    trail = Trail()
+    frame = located_frame(
+        0, at(2.0), key=1, map_T_key=Similarity(at(1.0), 2.0), key_T_camera=at(0.5)
+    )
+    trail.add(replace(frame, by_wheels=True))
+    trail.move(Correction({1: Similarity(TURNED @ at(1.0), 3.0)}, ()))
+    np.testing.assert_allclose(trail.trajectory().poses, [TURNED @ at(2.0)], atol=1e-12)
+
+    heir = Heir(gone=1, heir=4, heir_T_gone=at(7.0), log_scale=np.log(3.0), heir_log_scale=LOG_2)
+    trail.move(Correction({4: Similarity(at(0.0), 5.0)}, (heir,)))
+    np.testing.assert_allclose(trail.trajectory().poses, [at(8.0)], atol=1e-12)
 
 
 def test_a_bounded_trail_keeps_the_newest_poses(located_frame):

@@ -100,6 +100,7 @@ class LocatedFrame(LocatedCamera):
     which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
     has the camera on the robot, in one sentence; empty while nothing is. floor_z: height of the
     floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
+    by_wheels: whether they measured the motion from the key frame too.
     """
 
     tracked: TrackedFrame
@@ -108,6 +109,7 @@ class LocatedFrame(LocatedCamera):
     belief: Belief
     doubt: str
     floor_z: float | None = None
+    by_wheels: bool = False
 
     @property
     def key(self) -> int:
@@ -424,6 +426,7 @@ class BackEnd:
                 placed.key_T_camera,
                 placed.belief,
                 placed.doubt,
+                by_wheels=placed.found.by_wheels,
             )
             if followed.new_key and seen.base_T_camera is None and self._floor_z is None:
                 self._floor_z = _floor_below(self._mapped)

@@ -36,13 +36,15 @@ class Located:
     map_T_camera: (4, 4), in the frame of the piece unless in_map. covariance: (6, 6) of rotation
     and translation to the right of it. map_T_key: of the key frame
     that it is relative to, from the unit of that one's depth. in_map: without it the pose must
-    not be given out.
+    not be given out. by_wheels: whether they measured the motion from that key frame, in metres,
+    too.
     """
 
     map_T_camera: Array
     covariance: Array
     map_T_key: Similarity
     in_map: bool
+    by_wheels: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,20 @@ class Belief:
                 invert(newest.track_T_camera) @ followed.track_T_camera, self.correction.scale
             )
             covariance = covariance + (0.0 if key.motion is None else key.motion.covariance)
-        scale = float(np.exp(log_scale))
-        map_T_key = Similarity.through(pose @ motion, followed.key_T_camera, scale)
         by_wheels = None if slipped else motion_between(then, followed.odom_T_camera)
-        if by_wheels is not None:
-            theirs = camera_covariance(by_wheels, wheels, seen.base_T_camera)
-            motion, covariance = _fused(motion, covariance, by_wheels, theirs)
+        noise = wheels, seen.base_T_camera
+        motion, covariance = _weighed(motion, covariance, by_wheels, *noise)
+        scale = float(np.exp(log_scale))
+        # What hangs on the key frame is measured from there, wherever the key frame itself lies.
+        since = None
+        if not followed.slipped:
+            since = motion_between(seen.odom_T_camera, followed.odom_T_camera)
+        by_pixels = scaled(followed.key_T_camera, scale)
+        hangs, _ = _weighed(by_pixels, followed.covariance, since, *noise)
+        map_T_key = Similarity.through(pose @ motion, scaled(hangs, 1 / scale), scale)
         carried = adjoint(invert(motion))
         covariance = covariance + carried @ (GRAPH_INFLATION * self.covariance) @ carried.T
-        return Located(pose @ motion, covariance, map_T_key, in_map)
+        return Located(pose @ motion, covariance, map_T_key, in_map, since is not None)
 
     def pose_of(self, number: int) -> Array:
         """
@@ -123,10 +130,17 @@ class Belief:
         return self.poses[number] if number in self.poses else self.apart[number]
 
 
-def _fused(
-    motion: Array, covariance: Array, by_wheels: Array, theirs: Array
+def _weighed(
+    motion: Array,
+    covariance: Array,
+    by_wheels: Array | None,
+    wheels: WheelNoise,
+    base_T_camera: Array | None,
 ) -> tuple[Array, Array]:
-    """Weigh what pixels and wheels say of one motion."""
+    """Weigh what pixels and wheels say of one motion, if the wheels say anything."""
+    if by_wheels is None:
+        return motion, covariance
+    theirs = camera_covariance(by_wheels, wheels, base_T_camera)
     way = motion[:3, :3].T @ motion[:3, 3]
     mine = LIVE_INFLATION * covariance + 1e-9 * np.eye(6)
     mine[3:, 3:] += UNIT_SIGMA**2 * np.outer(way, way)  # its unit is not known well

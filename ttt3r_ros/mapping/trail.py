@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 import itertools
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import Similarity, transform
+from ttt3r_ros.geometry import scaled, Similarity, transform
 from ttt3r_ros.graph.back_end import Correction, LocatedFrame
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.trajectory import Trajectory
@@ -20,11 +22,35 @@ from ttt3r_ros.trajectory import Trajectory
 DROPPED_PART = 8
 
 
+@dataclass(frozen=True, eq=False)
+class Hung:
+    """
+    A pose that hangs on a key frame.
+
+    key_T_camera: (3, 4), metres as estimated at first. unit: metres per unit of the key frame's
+    depth then, by which the motion was measured; 0 where wheels measured it, in metres.
+    """
+
+    stamp_ns: int
+    key_T_camera: Array
+    unit: float
+
+    def after(self, heir: Heir) -> Hung:
+        """Return the same pose on the heir of its key frame."""
+        gone_T_camera = transform(self.key_T_camera[:, :3], self.key_T_camera[:, 3])
+        unit = 0.0
+        if self.unit:
+            gone_T_camera = scaled(gone_T_camera, float(np.exp(heir.log_scale)) / self.unit)
+            unit = float(np.exp(heir.heir_log_scale))
+        return Hung(self.stamp_ns, (heir.heir_T_gone @ gone_T_camera)[:3], unit)
+
+
 class Trail:
     """
     The path of the camera by the newest estimate.
 
-    Each pose is kept relative to its key frame, so a correction moves all of them.
+    Each pose is kept relative to its key frame, so a correction moves all of them. What the wheels
+    measured is in metres already: a new scale of the key frame's depth does not stretch it.
     """
 
     def __init__(self, most: int | None = None, step_m: float = 0.0) -> None:
@@ -51,7 +77,7 @@ class Trail:
         self._length = 0
         self._last: Array | None = None  # (3,) metres
         self._map_T_key: dict[int, Similarity] = {}
-        self._parts: defaultdict[int, list[tuple[int, Array]]] = defaultdict(list)
+        self._parts: defaultdict[int, list[Hung]] = defaultdict(list)
 
     def __len__(self) -> int:
         """Return the number of poses."""
@@ -69,7 +95,19 @@ class Trail:
         self._last = place
         if located.in_map:
             self._map_T_key.setdefault(located.key, located.map_T_key)
-        self._parts[located.key].append((located.tracked.stamp_ns, located.key_T_camera[:3]))
+        unit = located.map_T_key.scale
+        key_T_camera = scaled(located.key_T_camera, unit)[:3]
+        unit = 0.0 if located.by_wheels else unit
+        self.hang(located.key, Hung(located.tracked.stamp_ns, key_T_camera, unit))
+
+    def hang(self, key: int, hung: Hung) -> None:
+        """
+        Hang a pose on a key frame.
+
+        :param key: its number.
+        :param hung: its stamp is later than those of all before.
+        """
+        self._parts[key].append(hung)
         self._length += 1
         if self._most is not None and self._length > self._most:
             self._drop_oldest(self._length - self._most + self._most // DROPPED_PART)
@@ -95,9 +133,8 @@ class Trail:
         for key, part in self._parts.items():
             if key not in self._map_T_key:
                 continue
-            stamps.append(np.array([stamp for stamp, _ in part], np.int64))
-            rows = np.stack([pose for _, pose in part])
-            poses.append(self._map_T_key[key].pose(transform(rows[..., :3], rows[..., 3])))
+            stamps.append(np.array([hung.stamp_ns for hung in part], np.int64))
+            poses.append(_poses(self._map_T_key[key], part))
         all_stamps = np.concatenate(stamps)
         order = np.argsort(all_stamps)
         return Trajectory(all_stamps[order], np.concatenate(poses)[order])
@@ -105,16 +142,22 @@ class Trail:
     def _hand_over(self, heir: Heir) -> None:
         """Hang what hung on a key frame that went on its heir."""
         self._map_T_key.pop(heir.gone, None)
-        heir_T_gone = heir.hangs_on()
-        for stamp, pose in self._parts.pop(heir.gone, []):
-            moved = heir_T_gone.pose(transform(pose[:, :3], pose[:, 3]))
-            self._parts[heir.heir].append((stamp, moved[:3]))
+        for hung in self._parts.pop(heir.gone, []):
+            self._parts[heir.heir].append(hung.after(heir))
 
     def _drop_oldest(self, count: int) -> None:
-        stamps = sorted(stamp for stamp, _ in itertools.chain(*self._parts.values()))
+        stamps = sorted(hung.stamp_ns for hung in itertools.chain(*self._parts.values()))
         first = stamps[count]
         for key in list(self._parts):
-            self._parts[key] = [entry for entry in self._parts[key] if entry[0] >= first]
+            self._parts[key] = [hung for hung in self._parts[key] if hung.stamp_ns >= first]
             if not self._parts[key]:
                 del self._parts[key]
         self._length = len(stamps) - count
+
+
+def _poses(map_T_key: Similarity, part: Sequence[Hung]) -> Array:
+    """Return map_T_camera, (N, 4, 4), of what hangs on a key frame."""
+    rows = np.stack([hung.key_T_camera for hung in part])
+    units = np.array([hung.unit for hung in part])
+    stretch = np.where(units > 0, map_T_key.scale / np.where(units > 0, units, 1.0), 1.0)
+    return map_T_key.a_T_b @ transform(rows[..., :3], stretch[:, None] * rows[..., 3])
