@@ -155,8 +155,10 @@ def main(args: list[str] | None = None) -> int:
         return 0
     rclpy.init(args=args)
     executor = SingleThreadedExecutor()
+    node = None
     try:
-        executor.add_node(DrivenRobot())
+        node = DrivenRobot()
+        executor.add_node(node)
         executor.spin()
     except UserError as error:
         rclpy.logging.get_logger(NAME).fatal(str(error))
@@ -168,6 +170,8 @@ def main(args: list[str] | None = None) -> int:
             raise
     finally:
         executor.shutdown(timeout_sec=0)
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 

@@ -62,6 +62,7 @@ by DDS, prints rate and latency, and writes into the output folder at the end
 --seconds ends a recording early, too; the other options of the drive are the robot's. Ctrl-C
 ends the demo early and writes the files."""
 
+CLOUD = 'map.ply'
 POLL_S = 0.1
 SELDOM_S = 3600.0
 
@@ -227,7 +228,8 @@ def judge(folder: Path, building: tuple[str, int] | None = None) -> None:
         truth = read_trajectory(folder / 'groundtruth.txt')
         _compare(estimate, truth)
     _draw(folder, line, estimate, truth, building)
-    page = f', {folder / PAGE}' if leave_page(folder) else ''
+    has_map = (folder / CLOUD).is_file()
+    page = f', {folder / PAGE}' if has_map and leave_page(folder) else ''
     print_next(f'open {folder / "preview.png"}{page}')
 
 
@@ -266,8 +268,8 @@ def _draw(
 
     size = MapSettings().voxel_size
     cloud = VoxelCloud.joined([])
-    if (folder / 'map.ply').is_file():
-        with (folder / 'map.ply').open('rb') as file:
+    if (folder / CLOUD).is_file():
+        with (folder / CLOUD).open('rb') as file:
             cloud = read_ply(file)
     floor = read_occupancy(folder) if (folder / DESCRIPTION).is_file() else None
     joined = None if truth is None else joined_at_start(estimate, truth)

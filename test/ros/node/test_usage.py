@@ -14,6 +14,7 @@ from ttt3r_ros.settings import (
     PlayerSettings,
     RecorderSettings,
     RobotSettings,
+    ViewerSettings,
 )
 
 SETTINGS = {
@@ -22,6 +23,7 @@ SETTINGS = {
     'driven_robot': DrivenRobotSettings,
     'dataset_player': PlayerSettings,
     'recorder': RecorderSettings,
+    'viewer': ViewerSettings,
 }
 
 
