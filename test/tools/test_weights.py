@@ -23,7 +23,7 @@ from ttt3r_ros.tools.download import download, DownloadError, partial_path, Pati
 from ttt3r_ros.tools.main import main
 
 SIZE = 600_000  # several blocks
-QUICK = Patience(timeout_seconds=0.5, attempts=3, first_pause_seconds=0.01)
+QUICK = Patience(timeout_seconds=2.0, attempts=3, first_pause_seconds=0.01)
 TINY = Architecture.tiny()
 TINY_CONFIG = (
     'Model(Config(state_size=20, img_size=(64, 64), enc_embed_dim=64, enc_depth=2, '
@@ -104,7 +104,7 @@ def stall_at(stop):
     def behave(request, body):
         serve(request, body, stop)
         request.wfile.flush()
-        time.sleep(1.5)
+        time.sleep(6.0)
 
     return behave
 
