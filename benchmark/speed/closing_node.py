@@ -16,12 +16,9 @@ import time
 import numpy as np
 
 from benchmark.speed.camera_process import FIELD_OF_VIEW
+from benchmark.speed.graph_cost import close_loop, large_graph
 from benchmark.speed.timed_node import FreePredictor
-from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.geometry import invert, rotation_about, transform
-from ttt3r_ros.graph.key_frame_graph import ROUNDS_AFTER_LOOP, WIDE_FIRST
-from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
@@ -32,46 +29,6 @@ from ttt3r_ros.node.parameters import Settings
 IMAGE_SIZE = 224
 GAINS = np.full(1, 0.5, np.float32)
 PHASE_S, CLOSURE_PERIOD_S = 4.0, 1.0
-LINKS = (1, 2, 3)  # to the key frames before
-ROUND_KEYS = 60  # that the robot makes until it comes by again
-COVARIANCE = np.diag([1e-4] * 3 + [1e-3] * 3)
-
-
-def large_graph(keys: int) -> PoseGraph:
-    """
-    Return a graph of a robot that drives round after round, off from its optimum.
-
-    :param keys: number of key frames.
-    """
-    rng = np.random.default_rng(0)
-    angle = 2 * np.pi * np.arange(keys) / ROUND_KEYS
-    true = np.stack([transform(rotation_about([0, 0, 1], a), [0, 0, 0]) for a in angle])
-    true[:, :2, 3] = 4 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    pairs = [(i - back, i) for i in range(1, keys) for back in LINKS if i >= back]
-    pairs += [(i - ROUND_KEYS, i) for i in range(ROUND_KEYS, keys)]
-    motions = tuple(
-        Motion(i, j, invert(true[i]) @ _near(true[j], rng), COVARIANCE) for i, j in pairs
-    )
-    steps = tuple(ScaleStep(i, j, float(rng.normal(0, 0.06)), 0.06) for i, j in pairs)
-    estimate = Estimate(np.stack([_near(one, rng, 0.3) for one in true]), np.zeros(keys))
-    return PoseGraph(tuple(range(keys)), estimate, motions, steps)
-
-
-def _near(pose: Array, rng: np.random.Generator, sigma: float = 0.03) -> Array:
-    return pose @ transform(np.eye(3), rng.normal(0, sigma, 3))
-
-
-def close_loop(graph: PoseGraph) -> None:
-    """
-    Do what a closure does: check a loop, optimise, look for outliers, compute the covariance.
-
-    :param graph: all key frames.
-    """
-    last = len(graph.numbers) - 1
-    Covariances.of(graph).joint(last // 2, last)
-    graph = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST)
-    graph.errors()
-    Covariances.of(graph).joint(last, last)
 
 
 class FilmedNetwork(FreePredictor):

@@ -1,15 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What becomes of a loop when one of its key frames goes."""
+"""Which loops are plausible, and what becomes of one when one of its key frames goes."""
 
 import numpy as np
 import pytest
 
-from ttt3r_ros.geometry import invert, scaled
-from ttt3r_ros.graph.loops import Loop, Loops
+from ttt3r_ros.geometry import invert, scaled, transform
+from ttt3r_ros.graph.closure import Closure
+from ttt3r_ros.graph.loops import _plausible, Loop, Loops
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.pose_graph import Motion, ScaleStep
+from ttt3r_ros.graph.pose_graph import Motion, PoseGraph, ScaleStep
+from ttt3r_ros.tracking.relative_pose import RelativePose
 
 SURE = 1e-4 * np.eye(6)
 LOG_SCALES = np.log([1.0, 1.3, 0.8, 1.1, 0.9, 1.2])
@@ -34,6 +36,28 @@ def nodes_of(robot):
     for k, (key, log_scale) in enumerate(zip(robot.drive(range(6)), LOG_SCALES)):
         nodes.add(robot.frame(key), robot.place(k), log_scale, 0)
     return nodes
+
+
+@pytest.mark.parametrize(
+    ('off_m', 'drift_m', 'plausible', 'asked'),
+    [(0.0, 0.0, True, 0), (0.3, 0.0, False, 1), (0.3, 0.1, True, 1)],
+)
+def test_how_far_the_path_may_have_drifted_counts_where_a_loop_does_not_fit(
+    robot, off_m, drift_m, plausible, asked
+):
+    nodes, calls = nodes_of(robot), []
+    graph = PoseGraph(nodes.numbers, nodes.estimate, (), ())
+    true = measured(robot, 1, 4).here_T_there
+    seen = RelativePose(true @ transform(np.eye(3), [off_m, 0, 0]), SURE, np.ones(50, bool), 0.5)
+
+    class Sure:
+        def joint(self, here, there):
+            calls.append((here, there))
+            return drift_m**2 * np.eye(14)
+
+    found = _plausible(1, 4, Closure(seen, seen, 0.0, 50, np.empty((0, 3))), graph, Sure)
+
+    assert (found, calls) == (plausible, [(1, 4)] * asked)
 
 
 @pytest.mark.parametrize(('gone', 'left'), [(1, (2, 4)), (4, (1, 5))])

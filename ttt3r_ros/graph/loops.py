@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -194,14 +195,13 @@ class Loops:
         """
         self.describe(frames)
         frame, closed, elsewhere = frames[number], [], []
-        before: Covariances | None = None
+        sure = cache(lambda: Covariances.of(self.added_to(graph)))
         for other in _candidates(frames, frame, among):
             self.counts = replace(self.counts, tried=self.counts.tried + 1)
             closure = verify(frames[other].view, frame.view)
             if closure is None:
                 continue
-            before = before or Covariances.of(self.added_to(graph))
-            if not _plausible(other, number, closure, graph, before):
+            if not _plausible(other, number, closure, graph, sure):
                 elsewhere.append(Sighting(other, number, closure))
                 continue
             self.add([Loop.of(other, number, closure, frame.focal_known)])
@@ -304,21 +304,22 @@ def with_loops(graph: PoseGraph, loops: Sequence[Loop]) -> PoseGraph:
 
 
 def _plausible(
-    here: int, there: int, closure: Closure, graph: PoseGraph, sure: Covariances
+    here: int, there: int, closure: Closure, graph: PoseGraph, sure: Callable[[], Covariances]
 ) -> bool:
     """
     Check that a loop is not farther off than the path may have drifted.
 
     :param here: number of one key frame, there: of the other.
-    :param sure: how sure the key frames of the graph are.
+    :param sure: returns how sure the key frames are, which takes long in a large graph.
     """
     i, j = graph.numbers.index(here), graph.numbers.index(there)
     poses, log_scales = graph.estimate.poses, graph.estimate.log_scales
     here_T_there = invert(poses[i]) @ poses[j]
-    drift = relative(sure.joint(i, j), here_T_there)
     measured = scaled(closure.here_T_there.key_T_camera, float(np.exp(log_scales[i])))
-    error = log_pose(invert(measured) @ here_T_there)
-    covariance = DRIFT_ALLOWANCE * drift + closure.here_T_there.covariance
+    error, covariance = log_pose(invert(measured) @ here_T_there), closure.here_T_there.covariance
+    if float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE:
+        return True  # drift can only make it more plausible
+    covariance = DRIFT_ALLOWANCE * relative(sure().joint(i, j), here_T_there) + covariance
     return float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE
 
 

@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+
+from benchmark.speed.graph_cost import large_graph, main
+from ttt3r_ros.graph.key_frame_graph import ROUNDS_AFTER_LOOP, WIDE_FIRST
+
+
+def test_the_graph_that_is_measured_has_an_optimum_to_find():
+    graph = large_graph(130)
+
+    found = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST)
+
+    assert np.median(found.errors()) < 0.2 * np.median(graph.errors())
+
+
+def test_each_number_of_key_frames_is_a_row(capsys):
+    assert main(['--keys', '80', '130', '--repeat', '1']) == 0
+
+    rows = [line.split('|') for line in capsys.readouterr().out.splitlines() if '|' in line]
+    assert [row[1].strip() for row in rows[2:]] == ['80', '130']
+    assert all(float(cell) > 0 for row in rows[2:] for cell in row[2:4])
