@@ -12,18 +12,16 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped, Twist, TwistWithCovariance
 from nav_msgs.msg import Odometry
 import numpy as np
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
-from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.camera_topics import CameraTopics
+from ttt3r_ros.players.spinning import run_until_signal
 from ttt3r_ros.settings import DrivenRobotSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
@@ -153,27 +151,7 @@ def main(args: list[str] | None = None) -> int:
     sentence = 'Simulate a robot with a camera that drives as cmd_vel says, and stops at walls.'
     if printed_help(args, NAME, sentence, DrivenRobotSettings, 'nav2.md'):
         return 0
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = DrivenRobot()
-        executor.add_node(node)
-        executor.spin()
-    except UserError as error:
-        rclpy.logging.get_logger(NAME).fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except RuntimeError:  # of rcl, where a signal ends ROS while an image is rendered
-        if rclpy.ok():
-            raise
-    finally:
-        executor.shutdown(timeout_sec=0)
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_until_signal(DrivenRobot, NAME, args)
 
 
 if __name__ == '__main__':

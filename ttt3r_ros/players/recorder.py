@@ -17,15 +17,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 import numpy as np
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Empty
 
 from ttt3r_ros.atomic import atomic_file, output_folder, OutputError
-from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.cloud_files import write_ply
 from ttt3r_ros.mapping.occupancy_files import (
     DESCRIPTION,
@@ -40,6 +37,7 @@ from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.processes import PROGRESS
 from ttt3r_ros.players.readiness import has_loaded, is_of_mapping
 from ttt3r_ros.players.replay import RECORDER_READY
+from ttt3r_ros.players.spinning import run_until_signal
 from ttt3r_ros.settings import RecorderSettings
 from ttt3r_ros.trajectory import Trajectory, write_trajectory
 from ttt3r_ros.units import NANOSECONDS
@@ -240,21 +238,7 @@ def main(args: list[str] | None = None) -> int:
     sentence = 'Record pose, map and grid of the mapping node, and the true poses, into files.'
     if printed_help(args, NAME, sentence, RecorderSettings, 'demo.md'):
         return 0
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
-    try:
-        node = Recorder()
-        executor.add_node(node)
-        with suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor.spin()
-        node.write()
-    except UserError as error:
-        rclpy.logging.get_logger(NAME).fatal(str(error))
-        return 1
-    finally:
-        executor.shutdown(timeout_sec=0)
-        rclpy.try_shutdown()
-    return 0
+    return run_until_signal(Recorder, NAME, args, Recorder.write)
 
 
 if __name__ == '__main__':

@@ -14,16 +14,13 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-import rclpy
 from rclpy.client import Client
 from rclpy.clock import ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.errors import UserError
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.interface import Service, Topic
 from ttt3r_ros.node.parameters import declare_fixed
@@ -31,6 +28,7 @@ from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.node_scenes import NodeScenes
 from ttt3r_ros.players.readiness import is_of_mapping
 from ttt3r_ros.players.recorder import PoseLog
+from ttt3r_ros.players.spinning import run_until_signal
 from ttt3r_ros.settings import NodeSettings, ViewerSettings
 from ttt3r_ros.viewer.optional import require_viser
 from ttt3r_ros.viewer.showing import open_page
@@ -161,21 +159,7 @@ def main(args: list[str] | None = None) -> int:
     sentence = 'Show the outputs of the mapping node in the browser.'
     if printed_help(args, NAME, sentence, ViewerSettings, 'viewer.md'):
         return 0
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
-    try:
-        node = ViewerNode()
-        executor.add_node(node)
-        with suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor.spin()
-        node.close()
-    except UserError as error:
-        rclpy.logging.get_logger(NAME).fatal(str(error))
-        return 1
-    finally:
-        executor.shutdown(timeout_sec=0)
-        rclpy.try_shutdown()
-    return 0
+    return run_until_signal(ViewerNode, NAME, args, ViewerNode.close)
 
 
 if __name__ == '__main__':
