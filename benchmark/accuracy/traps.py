@@ -56,7 +56,7 @@ def measure(experiment: Experiment) -> Report:
                 twins,
             ),
             Table(
-                f'{FALSE_LOOPS} false loops a drive among the true ones: ATE after SE(3) [m], mean',
+                f'{FALSE_LOOPS} false loops a drive: ATE after SE(3) [m], mean of the drives',
                 [
                     'wheels',
                     'drives',
