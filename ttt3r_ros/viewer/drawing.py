@@ -32,6 +32,8 @@ MOST_POSES = 2000
 MOST_VIEWS = 16
 # Sizes, in parts of the largest side of the scene; within limits, metres.
 LINE_PART, LINE_M = 0.004, (0.005, 0.06)
+# The path of a base lies on the floor, whose points would hide it: raised by so many lines.
+LIFT = 3.0
 FRUSTUM_PART, FRUSTUM_M = 0.02, (0.03, 0.25)
 
 GRID_COLORS: dict[int, tuple[int, int, int, int]] = {
@@ -162,6 +164,7 @@ class Drawing:
             return
         step = -(-len(path.poses) // MOST_POSES)
         places = np.concatenate([path.poses[:-1:step, :3, 3], path.poses[-1:, :3, 3]])
+        places[:, 2] += LIFT * line
         self._add_lines(name, np.stack([places[:-1], places[1:]], axis=1), color, line)
 
     def _add_lines(self, name: str, ends: Array, color: Color, line: float) -> None:
