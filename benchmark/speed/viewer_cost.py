@@ -4,7 +4,7 @@
 """
 Measure what the view in the browser costs `ttt3r map`.
 
-Runs without --view, with --view and nobody looking, and with a client that reads like a browser
+Runs without --view, with --view and no browser, and with a client that reads like a browser
 alternate, each in a process of its own; counted is the processor time of that process.
 
 Examples:
@@ -36,8 +36,8 @@ from websockets.typing import Subprotocol
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.tools.options import positive_int
 
-WITHOUT, NOBODY, BROWSER = 'without', 'nobody looks', 'a browser reads'
-MODES = (WITHOUT, NOBODY, BROWSER)
+WITHOUT, NO_BROWSER, BROWSER = 'without', 'no browser', 'a browser reads'
+MODES = (WITHOUT, NO_BROWSER, BROWSER)
 
 # What a page sends first: from where it looks.
 EYE = {

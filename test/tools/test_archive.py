@@ -65,7 +65,7 @@ def test_files_are_passed_by_their_whole_path_and_told_apart_by_content(tmp_path
 
 @pytest.fixture
 def folder(tmp_path):
-    """Create a folder with one video, which nobody will read."""
+    """Create a folder with one video that is never read."""
     (tmp_path / 'in').mkdir()
     (tmp_path / 'in' / 'a.mp4').write_bytes(b'')
     return tmp_path
@@ -106,7 +106,7 @@ def test_without_ray_the_extra_is_named(folder, monkeypatch, capsys):
 def test_a_cluster_that_does_not_answer_is_told_at_once(folder, capsys, address):
     pytest.importorskip('ray', reason='needs the extra archive: pip install "ray[client]"')
     with socket.create_server(('127.0.0.1', 0)) as server:
-        port = server.getsockname()[1]  # of nobody from here on
+        port = server.getsockname()[1]  # free from here on
     cluster = address.format(port)
 
     words = ['archive', str(folder / 'in'), '--output', str(folder / 'out')]

@@ -38,7 +38,7 @@ def test_an_empty_no_color_means_nothing(monkeypatch):
     assert colored('no', RED, Terminal()) != 'no'
 
 
-def test_lines_are_plain_where_nobody_looks(capsys):
+def test_lines_are_plain_without_a_terminal(capsys):
     print_next('open out/preview.png')
     print_error('ttt3r map', 'there is no such file')
 

@@ -38,7 +38,7 @@ def images(tmp_path):
 
 
 class Watched:
-    """A viewer that somebody looks at, and that draws at once."""
+    """A viewer with a browser, which draws at once."""
 
     watched = True
 

@@ -46,7 +46,7 @@ class Run:
 
         :param name: of the input.
         :param folder: with the files of the run.
-        :param temporary: that folder, where nobody else keeps it.
+        :param temporary: that folder, where the run owns it.
         """
         self._mapping = mapping
         self._name = name

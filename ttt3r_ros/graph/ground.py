@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is up and where the floor is, for a camera of which nobody said so."""
+"""What is up and where the floor is, for a camera where neither odometry nor a mount gives it."""
 
 from __future__ import annotations
 
