@@ -28,7 +28,8 @@ NEXT_DOOR = 20.0
 class Room:
     """Points with descriptors, scattered over the walls around a circle; rooms side by side."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed=0, most=200):
+        self.most = most
         rng = np.random.default_rng(seed)
         angle, height = rng.uniform(0, 2 * np.pi, 3000), rng.uniform(-1.2, 1.2, 3000)
         away = rng.uniform(4.0, 5.5, 3000)
@@ -43,12 +44,12 @@ class Room:
         return both
 
     def view(self, map_T_camera, scale=1.0):
-        """See at most 200 of the points; depth is in a unit of `scale` metres."""
+        """See so many of the points; depth is in a unit of `scale` metres."""
         points = transform_points(invert(map_T_camera), self.cloud)
         with np.errstate(divide='ignore', invalid='ignore'):
             px = points[:, :2] / points[:, 2:] * 160.0 + CAMERA[:2, 2]
         inside = (np.abs(points[:, 2] - 4.25) < 3.75) & ((px > 1) & (px < [222, 158])).all(axis=1)
-        chosen = np.flatnonzero(inside)[:200]
+        chosen = np.flatnonzero(inside)[: self.most]
         features = LocalFeatures(px[chosen].astype(np.float32), self.descriptors[chosen])
         return View(features, points[chosen] / scale, CAMERA)
 
@@ -157,6 +158,12 @@ def saved():
 def other_room():
     """Return a room that has nothing in common with the usual one."""
     return Room(seed=1)
+
+
+@pytest.fixture
+def plain_room():
+    """Return a room without a feature."""
+    return Room(most=0)
 
 
 @pytest.fixture

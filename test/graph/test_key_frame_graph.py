@@ -12,6 +12,7 @@ from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.graph import loops
 from ttt3r_ros.graph.closure import Closure
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, MOVING
+from ttt3r_ros.graph.places import WORDS
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
@@ -30,6 +31,20 @@ def test_a_second_round_closes_loops_and_takes_the_drift_away(robot):
     assert changes[5].jump < 0.05
     assert not changes[5].closed
     assert max(change.jump for change in changes if change.closed) > 0.05
+
+
+def test_places_are_learned_as_soon_as_there_are_features(robot, plain_room):
+    graph, keys = KeyFrameGraph(), robot.drive(range(15), plain_room)
+    for key in keys:
+        assert not graph.add(key).closed
+    with pytest.raises(ValueError, match='has no places yet'):
+        graph.stored()
+
+    for key in robot.drive(range(15, 80), first_number=15):
+        graph.add(key)
+
+    assert graph.belief.counts.accepted > 0
+    assert len(graph.stored().vocabulary.words) == WORDS
 
 
 def test_the_correction_takes_the_newest_camera_to_where_it_is(robot):

@@ -316,7 +316,7 @@ class BackEnd:
             self._begin()
 
     def stored(self) -> StoredGraph | None:
-        """Return the key frames for a file, None where they are too few to be recognised."""
+        """Return the key frames for a file, None where they cannot be recognised yet."""
         wait(self._pending)
         try:
             stored = self._graph.stored()

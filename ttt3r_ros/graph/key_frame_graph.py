@@ -140,7 +140,7 @@ class KeyFrameGraph:
         """
         Return all that another run needs to go on in this map.
 
-        :raises ValueError: when there are too few key frames for a vocabulary.
+        :raises ValueError: before there is a vocabulary.
         """
         nodes, loops = self._nodes, self._loops
         return StoredGraph(
@@ -157,7 +157,7 @@ class KeyFrameGraph:
 
     def _vocabulary(self) -> Vocabulary:
         if self._loops.vocabulary is None:
-            raise ValueError(f'a map needs {VOCABULARY_KEYS} key frames to be recognised')
+            raise ValueError('the map has no places yet: too few key frames, or without features')
         return self._loops.vocabulary
 
     @property
@@ -270,7 +270,7 @@ class KeyFrameGraph:
         """
         Return what another run needs to find itself in this map.
 
-        :raises ValueError: when there are too few key frames for a vocabulary.
+        :raises ValueError: before there is a vocabulary.
         """
         belief = self._belief
         frames = {number: self._nodes.frames[number] for number in belief.poses}

@@ -17,13 +17,13 @@ from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.graph.closure import adjoint, Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.places import Vocabulary
+from ttt3r_ros.graph.places import Vocabulary, WORDS
 from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.graph.relocalisation import Sighting
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.thinning import joined, joined_step
 
-VOCABULARY_KEYS = 10
+VOCABULARY_KEYS = 10  # from which words are learned, as soon as they have a feature for each
 RECENT_KEYS = 9  # share features with the newest one anyway
 CANDIDATES = 3
 KERNEL = 1.0
@@ -216,9 +216,10 @@ class Loops:
         """
         fresh = [frame for frame in frames.values() if not len(frame.place)]
         if self.vocabulary is None:
-            if len(frames) < VOCABULARY_KEYS:
+            descriptors = [frame.view.features.descriptors for frame in fresh]
+            if len(fresh) < VOCABULARY_KEYS or sum(map(len, descriptors)) < WORDS:
                 return
-            self.vocabulary = Vocabulary.learned([f.view.features.descriptors for f in fresh])
+            self.vocabulary = Vocabulary.learned(descriptors)
         for one in fresh:
             place = self.vocabulary.describe(one.view.features.descriptors)
             frames[one.number] = replace(one, place=place)

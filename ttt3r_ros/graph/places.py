@@ -83,14 +83,13 @@ class Vocabulary:
         """
         Cluster the descriptors of some key frames, the same ones always into the same words.
 
-        :param descriptors: (N, 128) of each key frame.
+        :param descriptors: (N, 128) of each key frame, at least WORDS together.
         """
         data = np.concatenate(descriptors).astype(np.float32)
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 1.0)
         cv2.setRNGSeed(0)
-        count = min(WORDS, len(data))
         labels = np.empty((len(data), 1), np.int32)
-        _, _, words = cv2.kmeans(data, count, labels, stop, 1, cv2.KMEANS_PP_CENTERS)
+        _, _, words = cv2.kmeans(data, WORDS, labels, stop, 1, cv2.KMEANS_PP_CENTERS)
         return cls(np.asarray(words, dtype=np.float32))
 
     def describe(self, descriptors: Pixels) -> Array32:

@@ -63,7 +63,9 @@ def test_the_policy_allows_just_what_the_node_opens(rig, profile):
             ^ {name.removeprefix(ns) for ns in ('/a', '/b') for name, _ in names('ttt3r', ns)}
         }
 
-    rig.spin_until(lambda: rig.robot.get_node_names().count('ttt3r') == 2, 'both nodes are known')
+    both = {('ttt3r', '/a'), ('ttt3r', '/b')}
+    known = rig.robot.get_node_names_and_namespaces
+    rig.spin_until(lambda: both <= set(known()), 'both nodes are known')
     with suppress(pytest.fail.Exception):
         rig.spin_until(lambda: differences() <= since_jazzy)
     assert differences() <= since_jazzy
