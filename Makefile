@@ -6,6 +6,8 @@ VENV ?= $(if $(filter kilted,$(ROS)),.venv,.venv-$(ROS))
 BIN := $(VENV)/bin
 # Text for pytest, for example: make test ARGS='test/mapping -k voxel'
 ARGS ?=
+# As many processes as there are cores, up to four: each needs 1 GB.
+SPREAD := -n auto --maxprocesses 4
 # SLOW=1 runs the slow tests too.
 PYTEST_MARKS := -m '$(if $(SLOW),,not slow and )not nightly'
 CODE := ttt3r_ros ros_standins test benchmark training scripts examples setup.py
@@ -38,7 +40,7 @@ setup:
 	@scripts/set_up.sh $(VENV) $(ROS)
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_MARKS) $(ARGS)
+	$(BIN)/python -m pytest $(PYTEST_MARKS) $(SPREAD) $(ARGS)
 
 # The tests that compare floats, with the instructions of other processors (a processor without
 # AVX-512 takes what it has) and with two threads. Two rounds at a time: most have one thread.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ROS_TESTS = 'test/ros/'
 
 # The networks of the tests are tiny: a second thread costs them more than it saves, ten times
 # the whole where other programs keep the cores busy. Read when torch is imported.
@@ -91,7 +92,7 @@ def located_frame():
 @pytest.fixture(scope='session')
 def ros_domain() -> int:
     """Isolate the ROS 2 traffic of this process; return its domain id."""
-    domain = 1 + os.getpid() % 100
+    domain = 215 + os.getpid() % 18  # those of test/ros are below
     os.environ['ROS_DOMAIN_ID'] = str(domain)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     return domain
@@ -104,8 +105,31 @@ def pytest_report_header() -> str:
     return f'ROS 2: {find_spec("rclpy").origin}'
 
 
+def _scope(nodeid: str) -> str:
+    """Return what runs in one process: a file, whose fixtures are shared, or all tests of ROS."""
+    return ROS_TESTS if nodeid.startswith(ROS_TESTS) else nodeid.split('::')[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Distribute the tests over processes; those of ROS wait for answers, so they run last."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ScopeScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return ScopeScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `gpu` or `int8` where there is no such device or processor."""
+    """
+    Take the tests of ROS last, and skip those for which there is no device or processor.
+
+    These are marked `gpu` and `int8`.
+    """
+    items.sort(key=lambda item: _scope(item.nodeid) == ROS_TESTS)
     needs = {
         'gpu': (_has_cuda, 'needs a CUDA device'),
         'int8': (_multiplies_int8, 'needs a processor that multiplies int8 exactly'),
