@@ -167,7 +167,8 @@ def test_workers_and_nodes_that_die_cost_nothing(listed, expected, cluster, tmp_
     assert_complete(output, expected)
     results = results_of(output)
     assert {name for name, r in results.items() if r.state is State.DONE} == set(NAMES)
-    assert sum(result.attempts for result in results.values()) >= len(results) + 2
+    # One of the two may have died when its recording was just complete.
+    assert sum(result.attempts for result in results.values()) > len(results)
     assert (results['corrupt'].cause, results['greedy'].cause) == ('input', 'memory')
     assert 'not a readable image' in results['corrupt'].reason
     assert '--memory-per-bag' in results['greedy'].reason
