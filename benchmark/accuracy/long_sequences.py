@@ -60,8 +60,8 @@ def measure(experiment: Experiment) -> Report:
 
 
 def _table(records: list[Record], experiment: Experiment) -> Table:
-    """Return the ATE of each rule by segments and families; baselines have no segments."""
-    intervals, longest = [0, *experiment.intervals], experiment.lengths[-1]
+    """Return the ATE of each rule by families; baselines have no segments."""
+    intervals, longest = sorted({0, experiment.shipped.interval}), experiment.lengths[-1]
     head, columns = ['method'], [[*RULES, *BASELINES]]
     for family in experiment.letters:
         chosen = [r for r in records if (r.group, r.setting) == (family, longest)]

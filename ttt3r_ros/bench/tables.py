@@ -20,8 +20,9 @@ class Table:
     def markdown(self) -> str:
         """Return the table as Markdown with aligned columns, numbers to the right."""
         widths = [max(map(len, column)) for column in zip(self.head, *self.rows)]
-        rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-        lines = [_line(row, widths) for row in (self.head, rule, *self.rows)]
+        rule = ['-' * (widths[0] + 2), *('-' * (width + 1) + ':' for width in widths[1:])]
+        lines = [_line(row, widths) for row in (self.head, *self.rows)]
+        lines.insert(1, f'|{"|".join(rule)}|')
         return '\n'.join([f'**{self.caption}**', '', *lines, ''])
 
 

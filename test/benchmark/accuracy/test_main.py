@@ -56,7 +56,7 @@ def two_sequences():
 def test_every_table_is_headed_by_its_command(measured, part):
     text = (measured / f'{part}.md').read_text()
     assert text.startswith('`python -m benchmark.accuracy --checkpoint random --quick ')
-    assert re.search(r'^\| -+ \|', text, re.MULTILINE)
+    assert re.search(r'^\|-+\|', text, re.MULTILINE)
 
 
 def test_what_the_pages_leave_out_stands_beside_it(measured):

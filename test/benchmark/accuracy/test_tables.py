@@ -17,7 +17,7 @@ def test_a_table_is_aligned_markdown_under_its_caption():
         '**Errors**',
         '',
         '| method        | ATE [m] |',
-        '| ------------- | ------: |',
+        '|---------------|--------:|',
         '| cut3r         |    1.20 |',
         '| a longer name |     0.5 |',
     ]
