@@ -42,7 +42,7 @@ HEAD = """\
 
 Of the node `mapping_node`, by room. Those marked *live* may change while the node is configured,
 the others before. An option sets the same in `ttt3r map`. This page is made from
-`ttt3r_ros/settings.py` by `python3 -m scripts.parameters_page > docs/parameters.md`.
+`ttt3r_ros/settings/` by `python3 -m scripts.parameters_page > docs/parameters.md`.
 """
 
 OTHERS_HEAD = """\
