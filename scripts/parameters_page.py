@@ -35,32 +35,30 @@ from ttt3r_ros.settings import (
     rooms,
     ViewerSettings,
 )
-from ttt3r_ros.tools.options import option_name
 
 HEAD = """\
 # Parameters
 
-Of the node `mapping_node`, by room. Those marked *live* may change while the node is configured,
-the others before. An option sets the same in `ttt3r map`. This page is made from
-`ttt3r_ros/settings/` by `python3 -m scripts.parameters_page > docs/parameters.md`.
+Of the node `mapping_node`, by room. Those marked \\* may change while it runs. In `ttt3r map` the
+same is set by options: `--voxel-size` for `map.voxel_size`; for `occupancy`, `camera` and
+`odometry` with the room, `--occupancy-range`. Made from `ttt3r_ros/settings/` by
+`python3 -m scripts.parameters_page > docs/parameters.md`.
 """
 
 OTHERS_HEAD = """\
 # Parameters of the nodes around it
 
-Set when the node starts; [demo.md](demo.md) describes the nodes.
+[demo.md](demo.md) describes the nodes.
 """
 
 LAUNCH_HEAD = """\
 # Arguments of the launch files
 
-`demo.launch.py`, `replay.launch.py` and `nav2_demo.launch.py` take those of `mapping.launch.py`,
-too. The meaning of an argument that sets a parameter is in the tables above. An argument of
-`mapping.launch.py` that is empty leaves its parameter to `params_file`; `none` is an empty text.
-All other parameters go into that file: copy `config/mapping.yaml`.
+All take those of `mapping.launch.py`, too. There an empty argument leaves its parameter to
+`params_file`, a copy of `config/mapping.yaml`, and `none` is an empty text. In parentheses: the
+parameter and the default where they differ.
 """
 
-IN_COMMANDS = {*rooms(ModelSettings), *rooms(MappingSettings)}
 IN_NODE = [*rooms(NodeSettings), *rooms(ModelSettings), *rooms(MappingSettings)]
 OTHER_NODES = {
     'simulated_robot': RobotSettings,
@@ -86,62 +84,82 @@ def page() -> str:
 
 
 def _of_room(room: type[Checked]) -> str:
-    rows = [
-        [
-            *_cells(room.full_name(field), field),
-            'live' if field.metadata['live'] else '',
-            f'`{option_name(room, field)}`' if room in IN_COMMANDS else '',
-        ]
-        for field in own_knobs(room)
-    ]
+    rows = [_cells(room.full_name(field), field) for field in own_knobs(room)]
     title = f'{room.room}: {_lower(str(room.__doc__))}' if room.room else str(room.__doc__)
-    return _section(title.rstrip('.'), [*COLUMNS, 'live', 'option'], rows)
+    return _section(title.rstrip('.'), _table(COLUMNS, rows))
 
 
 def _of_node(name: str, kind: type[Checked]) -> str:
-    rows = [_cells(*knob) for knob in knobs(kind).items()]
-    return _section(f'`{name}`', COLUMNS, rows)
+    """Return the parameters of a node; those that a node above has alike are only named."""
+    shown: dict[str, tuple[str, list[str]]] = {}
+    for other, settings in OTHER_NODES.items():
+        if other == name:
+            break
+        shown |= {key: (other, _cells(key, field)) for key, field in knobs(settings).items()}
+    rows: list[list[str]] = []
+    alike: dict[str, list[str]] = {}
+    for key, field in knobs(kind).items():
+        cells = _cells(key, field)
+        other, same = shown.get(key, ('', []))
+        if cells == same:
+            alike.setdefault(other, []).append(f'`{key}`')
+        else:
+            rows.append(cells)
+    sentences = [f'As of `{other}`: {", ".join(keys)}.\n' for other, keys in alike.items()]
+    return _section(f'`{name}`', *sentences, _table(COLUMNS, rows))
 
 
 def _of_launch_file(name: str, arguments: Iterable[LaunchArgument]) -> str:
+    given = [_of_parameter(argument) for argument in arguments if argument.parameter]
     rows = [
-        [
-            f'`{argument.name}`',
-            argument.default or '',
-            ', '.join(word for word in argument.choices if word == word.lower() != ''),
-            f'`{argument.parameter}`' if argument.parameter else '',
-            '' if argument.parameter else argument.description,
-        ]
+        [f'`{argument.name}`', argument.default or '', argument.description]
         for argument in arguments
+        if not argument.parameter
     ]
-    return _section(f'`{name}`', ['argument', 'default', 'allowed', 'parameter', 'meaning'], rows)
+    sentence = f'Parameters: {", ".join(given)}.\n'
+    table = [_table(['argument', 'default', 'meaning'], rows)] if rows else []
+    return _section(f'`{name}`', sentence, *table)
 
 
-COLUMNS = ['name', 'type', 'default', 'unit', 'allowed', 'meaning']
+def _of_parameter(argument: LaunchArgument) -> str:
+    """Return the name of an argument, its parameter and its default, where these are others."""
+    details = []
+    if argument.parameter != argument.name:
+        details.append(f'`{argument.parameter}`')
+    assert argument.knob is not None
+    if argument.default and argument.default != _written(argument.knob.default):
+        details.append(argument.default)
+    return f'`{argument.name}`' + (f' ({", ".join(details)})' if details else '')
+
+
+COLUMNS = ['name', 'default', 'allowed', 'meaning']
 
 
 def _cells(name: str, field: dataclasses.Field[Any]) -> list[str]:
     data = field.metadata
-    allowed = ''
+    allowed = data['unit']
     if data['choices']:
         allowed = ', '.join(data['choices'])
     elif data['low'] is not None and data['high'] is not None:
-        allowed = f'{data["low"]:g} to {data["high"]:g}'
-    default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-    return [
-        f'`{name}`',
-        type(field.default).__name__,
-        "''" if default == '' else str(default),
-        data['unit'],
-        allowed,
-        data['sentence'],
-    ]
+        allowed = f'[{data["low"]:g}, {data["high"]:g}] {data["unit"]}'.rstrip()
+    mark = '\\*' if data['live'] else ''
+    return [f'`{name}`{mark}', _written(field.default), allowed, data['sentence']]
 
 
-def _section(title: str, columns: list[str], rows: list[list[str]]) -> str:
-    table = [columns, ['---'] * len(columns), *rows]
-    lines = [f'| {" | ".join(cells)} |' for cells in table]
-    return '\n'.join([f'## {title}', '', *lines, ''])
+def _written(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "''" if default == '' else str(default)
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [f'| {" | ".join(cells)} |' for cells in (columns, *rows)]
+    lines.insert(1, '|' + '---|' * len(columns))
+    return '\n'.join([*lines, ''])
+
+
+def _section(title: str, *parts: str) -> str:
+    return '\n'.join([f'## {title}', '', *parts])
 
 
 def _lower(sentence: str) -> str:

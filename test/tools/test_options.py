@@ -34,7 +34,7 @@ def test_the_help_explains_every_setting(kind):
 def test_the_help_names_unit_range_and_default():
     text = ' '.join(parser_of(MappingSettings).format_help().split())
 
-    assert 'Edge of one voxel of the map. [0.001 to 10 m, default 0.05]' in text
+    assert 'Edge of a voxel of the map. [0.001 to 10 m, default 0.05]' in text
     assert '[1000 to 100000000 voxels, default 2000000]' in text
     assert '[default true]' in text
 

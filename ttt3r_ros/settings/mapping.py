@@ -20,46 +20,43 @@ class TrackingSettings(Checked):
 
     reset_interval: int = knob(
         -1,
-        'Number of frames after which a new segment starts; 0: never, -1: the value that the '
-        'checkpoint recommends (mostly never).',
+        'Frames after which a new segment starts; 0: never, -1: as the checkpoint recommends.',
         'frames',
         -1,
         1_000_000,
     )
     overlap_frames: int = knob(
         1,
-        'Number of frames of the old segment that are processed again in the new one.',
+        'Frames that the new segment processes again.',
         'frames',
         1,
         16,
     )
     segment_scale: str = knob(
         'auto',
-        'Scale between segments: auto applies the estimate where the evidence is strong and '
-        'else 1, fixed is always 1, free always applies the estimate.',
+        'Scale between segments: fixed is 1, free the estimate, auto the estimate where it is '
+        'sure.',
         choices=('auto', 'fixed', 'free'),
     )
     front_end: str = knob(
         'features',
-        'What the pose of an image follows from: features with the depth of the network, key '
-        'frames and loops; or the network alone, as in the published demo.',
+        'Poses from features, key frames and loops, or from the network alone.',
         choices=('features', 'network'),
     )
     guard: bool = knob(
         True,
-        'Refuse images that show nothing, frozen images and impossible motion; false maps all '
-        'images.',
+        'Refuse images that show nothing, frozen images and impossible motion.',
     )
     max_speed: float = knob(
         20.0,
-        'Speed of the camera above which an image is refused as an error of the network.',
+        'Speed of the camera above which an image is refused.',
         'm/s',
         0.1,
         1000.0,
     )
     max_turn_rate: float = knob(
         400.0,
-        'Turn rate of the camera above which an image is refused as an error of the network.',
+        'Turn rate of the camera above which an image is refused.',
         'degrees/s',
         1.0,
         1e5,
@@ -74,23 +71,23 @@ class MapSettings(Checked):
 
     confidence_threshold: float = knob(
         1.5,
-        'Confidence above which points enter the clouds and the map.',
+        'Confidence above which points enter clouds and map.',
         '',
         1.0,
         1000.0,
         live=True,
     )
-    voxel_size: float = knob(0.05, 'Edge of one voxel of the map.', 'm', 0.001, 10.0)
+    voxel_size: float = knob(0.05, 'Edge of a voxel of the map.', 'm', 0.001, 10.0)
     max_voxels: int = knob(
         2_000_000,
-        'Largest number of voxels; above it the key frames seen longest ago are removed.',
+        'Largest map; above it the key frames seen longest ago are removed.',
         'voxels',
         1000,
         100_000_000,
     )
     max_range: float = knob(
         20.0,
-        'Distance from the camera up to which points enter the clouds and the map.',
+        'Distance up to which points enter clouds and map.',
         'm',
         0.1,
         1e4,
@@ -105,27 +102,22 @@ class OccupancySettings(Checked):
     room = 'occupancy'
     flat_with_room = True
 
-    enabled: bool = knob(
-        True, 'Compute the occupancy grid: which cells are free, occupied and unknown.'
-    )
-    resolution: float = knob(0.05, 'Edge of one cell.', 'm', 0.02, 1.0)
+    enabled: bool = knob(True, 'Compute the occupancy grid.')
+    resolution: float = knob(0.05, 'Edge of a cell.', 'm', 0.02, 1.0)
     min_height: float = knob(
         0.2,
-        'Least height of an obstacle; points from this height down to the same depth below the '
-        'floor are floor.',
+        'Least height of an obstacle; below it is floor.',
         'm',
         0.02,
         0.5,
     )
     max_height: float = knob(
-        1.8, 'Largest height of an obstacle; the robot passes below higher points.', 'm', 0.5, 10.0
+        1.8, 'Largest height of an obstacle; the robot passes below.', 'm', 0.5, 10.0
     )
-    range: float = knob(
-        4.0, 'Distance from the camera up to which cells are marked and cleared.', 'm', 0.5, 20.0
-    )
+    range: float = knob(4.0, 'Distance up to which cells are marked and cleared.', 'm', 0.5, 20.0)
     max_side: float = knob(
         100.0,
-        'Longest side of the grid; above it the side that the robot left is removed.',
+        'Longest side of the grid; above it the far side is removed.',
         'm',
         50.0,
         200.0,
@@ -141,9 +133,8 @@ class CameraSettings(Checked):
 
     height: float = knob(
         0.0,
-        'Height above a level floor of a camera without a robot (no base_frame); 0: unknown, so '
-        'the floor is where the images show it. With a base_frame it is the plane z = 0 of that '
-        'frame.',
+        'Height of a camera without a robot (no base_frame) above the floor; 0: found in the '
+        'images.',
         'm',
         0.0,
         100.0,
@@ -159,21 +150,19 @@ class OdometrySettings(Checked):
 
     wheels: str = knob(
         'usual',
-        'How good the odometry is: good errs by 0.1 % of the way, usual by 2 % and 3 % of each '
-        'turn, bad by 5 %; images correct it by so much.',
+        'How good the odometry is: good errs by 0.1 % of the path, usual by 2 %, bad by 5 %.',
         choices=('good', 'usual', 'bad'),
     )
     planar: str = knob(
         'auto',
-        'Where the odometry stays in a plane, auto keeps height, roll and pitch of the robot in '
-        'the map as the odometry has them; off does not, for robots that drive up ramps.',
+        'Keep the robot level where the odometry is planar; off: for ramps.',
         choices=('auto', 'off'),
         live=True,
     )
     correction_speed: float = knob(
         0.5,
-        'Speed at which map_frame to odom_frame follows corrections, in steps of 5 cm at most; '
-        '0: at once.',
+        'Speed at which map_frame to odom_frame follows corrections, at most 5 cm a step; 0: '
+        'at once.',
         'm/s',
         0.0,
         100.0,

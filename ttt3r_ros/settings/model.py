@@ -18,36 +18,32 @@ class ModelSettings(Checked):
 
     checkpoint: str = knob(
         '',
-        'Weights: a file (.safetensors, .pth) or a name (small, 512, 224); empty: small, which '
-        'is part of the package.',
+        'Weights: a file (.safetensors, .pth) or small, 512, 224; empty: small, which ships here.',
     )
     device: str = knob(
         'auto',
-        'Device of the network: auto, cpu, cuda or cuda:N; auto is cuda where there is a GPU.',
+        'Device: auto, cpu, cuda or cuda:N; auto: cuda where there is a GPU.',
     )
     precision: str = knob(
         'auto',
-        'Arithmetic: strict is float32, fast is bfloat16 where it is exact enough, int8 stores '
-        'most weights as int8, for small GPUs and for large networks on CPUs; auto is fast where '
-        'bfloat16 is faster, else strict: on a CPU large networks are timed once, small ones are '
-        'strict.',
+        'Arithmetic: strict is float32, fast bfloat16, int8 needs the least memory; auto: the '
+        'faster of strict and fast.',
         choices=('auto', 'strict', 'fast', 'int8'),
     )
     runtime: str = knob(
         'auto',
-        'Library that computes the network: torch or openvino (CPUs, precision strict); auto is '
-        'openvino where it is installed and faster, else torch.',
+        'Library of the network; openvino needs a CPU and strict; auto: openvino where it is '
+        'faster.',
         choices=('auto', 'torch', 'openvino'),
     )
     update_rule: str = knob(
         'ttt3r',
-        'Rule that writes a frame into the recurrent state.',
+        'Rule that writes an image into the state.',
         choices=('cut3r', 'ttt3r', 'brake', 'filt3r'),
     )
     gain_scale: float = knob(
         -1.0,
-        'Factor on the gain of the update rule; negative: the value that the checkpoint '
-        'recommends for this rule (mostly 1).',
+        'Factor on the gain of the update rule; negative: as the checkpoint recommends.',
         '',
         -1.0,
         1.0,

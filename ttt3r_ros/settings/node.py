@@ -19,20 +19,19 @@ class InputSettings(Checked):
 
     require_camera_info: bool = knob(
         False,
-        'Drop images without a usable calibration; false maps them with an estimated focal '
-        'length and logs it.',
+        'Drop images without a usable calibration, in place of estimating the focal length.',
         live=True,
     )
     bad_stamps: str = knob(
         'refuse',
-        'Treatment of images whose stamp is 0 or farther from the clock than stamp_tolerance: '
-        'refuse drops them, restamp stamps them with the time of arrival, accept uses the stamp.',
+        'Treatment of stamps that are 0 or farther from the clock than stamp_tolerance; '
+        'restamp takes the time of arrival.',
         choices=('refuse', 'restamp', 'accept'),
         live=True,
     )
     stamp_tolerance: float = knob(
         10.0,
-        'Largest difference between the stamp of an image and the clock.',
+        'Largest difference between stamp and clock.',
         's',
         0.01,
         1e6,
@@ -40,9 +39,7 @@ class InputSettings(Checked):
     )
     backward_jump: float = knob(
         0.4,
-        'An image older than the newest one by more than this means that time went back, as '
-        'when a bag starts again, and resets the map; one older by less is out of order and is '
-        'dropped.',
+        'An image older than the newest by more than this resets the map, by less is dropped.',
         's',
         0.0,
         3600.0,
@@ -57,12 +54,10 @@ class TransformSettings(Checked):
     room = 'tf'
     flat_with_room = True
 
-    rate: float = knob(
-        30.0, 'Rate at which map_frame to odom_frame is published.', 'Hz', 1.0, 100.0
-    )
+    rate: float = knob(30.0, 'Rate of map_frame to odom_frame.', 'Hz', 1.0, 100.0)
     timeout: float = knob(
         0.2,
-        'Longest time that an image waits for the transforms at its stamp.',
+        'Longest time that an image waits for its transforms.',
         's',
         0.0,
         10.0,
@@ -78,7 +73,7 @@ class OutputSettings(Checked):
 
     points_stride: int = knob(
         2,
-        'Step in rows and columns between the pixels that become points of ~/points.',
+        'Step in rows and columns between the points of ~/points.',
         '',
         1,
         32,
@@ -94,19 +89,19 @@ class OutputSettings(Checked):
     )
     map_cloud_max_points: int = knob(
         500_000,
-        'Largest number of points of ~/map_cloud; a larger map is subsampled evenly.',
+        'Most points of ~/map_cloud; a larger map is subsampled.',
         '',
         1,
         10_000_000,
         live=True,
     )
     occupancy_period: float = knob(
-        1.0, 'Least time between two messages of the occupancy grid.', 's', 0.05, 3600.0, live=True
+        1.0, 'Least time between two grids.', 's', 0.05, 3600.0, live=True
     )
     path_step: float = knob(0.05, 'Distance between two poses of ~/path.', 'm', 0.0, 100.0)
     path_max_poses: int = knob(
         5000,
-        'Largest number of poses of ~/path; above it the oldest are removed.',
+        'Most poses of ~/path; the oldest are removed.',
         '',
         2,
         1_000_000,
@@ -122,7 +117,7 @@ class DiagnosticsSettings(Checked):
 
     min_image_rate: float = knob(
         1.0,
-        'Least rate of mapped images; a lower one is reported as DEGRADED.',
+        'Rate of mapped images below which the state is DEGRADED.',
         'Hz',
         0.0,
         1000.0,
@@ -130,7 +125,7 @@ class DiagnosticsSettings(Checked):
     )
     stale_timeout: float = knob(
         2.0,
-        'Time without a mapped image after which the pose is reported as STALE.',
+        'Time without a mapped image after which the state is STALE.',
         's',
         0.1,
         3600.0,
@@ -143,17 +138,17 @@ class NodeSettings(Checked):
     """The interface between node and robot: topics, frames, transforms and files."""
 
     autostart: bool = knob(
-        True, 'Configure and activate at the start; false waits for a lifecycle manager.'
+        True, 'Configure and activate at the start; false: a lifecycle manager does.'
     )
     image_transport: str = knob(
         'raw',
-        'Topic of the images: raw is image, compressed is image/compressed.',
+        'Topic of the images: image, or image/compressed.',
         choices=('raw', 'compressed'),
     )
     image_qos: str = knob(
         'sensor_data',
-        'Quality of service for images and camera_info: sensor_data is best effort and receives '
-        'from every publisher, reliable has lost images sent again.',
+        'Quality of service of images: sensor_data receives from every publisher, reliable '
+        'has lost messages sent again.',
         choices=('sensor_data', 'reliable'),
     )
     map_frame: str = knob('map', 'Frame of the map, z up.')
@@ -164,40 +159,35 @@ class NodeSettings(Checked):
     )
     imu_topic: str = knob(
         '',
-        'Topic of an IMU (sensor_msgs/Imu) whose gravity levels the map where there is no '
-        'odometry; empty: none.',
+        'IMU (sensor_msgs/Imu) whose gravity levels a map without odometry; empty: none.',
     )
     publish_map_to_odom_tf: bool = knob(
         True,
-        'Publish map_frame to odom_frame (to base_frame where there is no odom_frame); needs '
-        'odom_frame to base_frame from another node, or publish_odom_to_base_tf.',
+        'Publish map_frame to odom_frame, or to base_frame without odometry.',
     )
     publish_odom_to_base_tf: bool = knob(
         False, 'Be the odometry: publish odom_frame to base_frame and ~/odometry.'
     )
     transform_tolerance: float = knob(
         0.3,
-        'Time by which the stamp of map_frame to odom_frame is ahead of the clock.',
+        'Time by which map_frame to odom_frame is dated ahead.',
         's',
         0.0,
         10.0,
         live=True,
     )
     map_directory: str = knob(
-        '~/.ros/ttt3r_maps', 'Folder of saved maps; files outside it are neither written nor read.'
+        '~/.ros/ttt3r_maps', 'Folder of saved maps; no other is written or read.'
     )
     map_file: str = knob(
         'map.ttt3r',
-        'File of ~/save_map and ~/load_map, relative to map_directory.',
+        'File of ~/save_map and ~/load_map in map_directory.',
         live=True,
     )
-    autoload: bool = knob(
-        False, 'Load map_file at the start where there is one, and continue with it.'
-    )
+    autoload: bool = knob(False, 'Load map_file at the start where it exists.')
     autosave_period: float = knob(
         0.0,
-        'Save to map_file so often while the map changes, and at the end; 0: never. No image is '
-        'mapped meanwhile.',
+        'Time between two savings while the map changes; it is saved at the end too; 0: never.',
         's',
         0.0,
         86400.0,
@@ -205,7 +195,7 @@ class NodeSettings(Checked):
     )
     export_file: str = knob(
         'map.ply',
-        'File of ~/export_cloud (.ply, .pcd or .las), relative to map_directory.',
+        'File of ~/export_cloud (.ply, .pcd, .las) in map_directory.',
         live=True,
     )
 

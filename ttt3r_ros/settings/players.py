@@ -16,34 +16,29 @@ from ttt3r_ros.settings.node import NodeSettings
 class ReplaySettings(Checked):
     """How recorded or simulated time passes."""
 
-    rate: float = knob(1.0, 'Speed of the replay; 2 is twice as fast.', '', 0.01, 100)
-    loop: bool = knob(False, 'Start again at the end; false ends the node there.')
+    rate: float = knob(1.0, 'Speed of time.', '', 0.01, 100)
+    loop: bool = knob(False, 'Start again at the end.')
     loop_time: str = knob(
         'restart',
-        'Stamps of a repetition, with publish_clock: restart jumps back as `ros2 bag play --loop` '
-        'does, continue goes on.',
+        'Stamps of a repetition, with publish_clock: restart jumps back, continue goes on.',
         choices=('restart', 'continue'),
     )
     publish_clock: bool = knob(
         False,
-        'Publish /clock, for nodes with use_sim_time, and stamp with it; false stamps with the '
-        'system time at which a message is due.',
+        'Publish /clock and stamp with it; false stamps with the system time.',
     )
-    wait_for_subscriber: bool = knob(
-        True, 'Start when a node subscribes to the images, so that none is lost.'
-    )
+    wait_for_subscriber: bool = knob(True, 'Start when a node subscribes to the images.')
     wait_for_mapping: float = knob(
         0.0,
-        'Longest time to wait, before the start, for a mapping node that is active and has loaded '
-        'its network; 0: none is expected.',
+        'Longest time to wait for a mapping node that has loaded its network; 0: none is '
+        'expected.',
         's',
         0.0,
         3600.0,
     )
     wait_for_recorder: float = knob(
         0.0,
-        'Longest time to wait, before the start, for a recorder that is connected to the mapping '
-        'node and to this one; 0: no recorder is expected.',
+        'Longest time to wait for a recorder; 0: none is expected.',
         's',
         0.0,
         3600.0,
@@ -56,22 +51,19 @@ class PlayerSettings(ReplaySettings):
 
     publish_clock: bool = knob(
         True,
-        'Publish /clock, for nodes with use_sim_time, and keep the stamps of the recording; false '
-        'stamps images with the system time at which they are due.',
+        'Publish /clock and keep the recorded stamps; false stamps with the system time.',
     )
     input: str = knob('', 'A video, a folder of images, a recorded sequence or a rosbag2.')
-    seconds: float = knob(
-        0.0, 'Duration that is played, in the time of the recording; 0: all.', 's', 0.0, 86400.0
-    )
+    seconds: float = knob(0.0, 'Duration that is played; 0: all.', 's', 0.0, 86400.0)
     fps: float = knob(
         0.0,
-        'Rate of the images of a folder, or in place of the clock of a video; 0: its own.',
+        'Rate of a folder of images, or in place of the clock of a video; 0: its own.',
         'Hz',
         0.0,
         1000.0,
     )
     camera_optical_frame: str = knob(
-        'camera_optical_frame', 'Frame of the images; a bag brings its own.'
+        'camera_optical_frame', 'Frame of the images; a bag has its own.'
     )
 
 
@@ -79,11 +71,9 @@ class PlayerSettings(ReplaySettings):
 class RecorderSettings(Checked):
     """The recorder of the demo: what it writes and how often it reports."""
 
-    output: str = knob('demo', 'Folder of the files, made if missing.')
+    output: str = knob('demo', 'Folder of the files.')
     report_period: float = knob(5.0, 'Time between two lines in the log.', 's', 0.1, 3600.0)
-    progress: bool = knob(
-        False, 'Write progress.json twice a second, for a program that shows a bar.'
-    )
+    progress: bool = knob(False, 'Write progress.json twice a second, for a progress bar.')
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class DriveSettings(Checked):
     """Which building is simulated, and how the camera moves through it."""
 
     family: str = knob('S', 'Family of buildings.', choices=('S', 'M', 'L'))
-    seed: int = knob(7, 'Seed of the building, the path and the noise.', '', 0, 1_000_000)
+    seed: int = knob(7, 'Seed of building, path and noise.', '', 0, 1_000_000)
     seconds: float = knob(60.0, 'Duration of the drive.', 's', 1.0, 86400.0)
     speed: float = knob(0.6, 'Largest speed.', 'm/s', 0.05, 3.0)
     image_rate: float = knob(10.0, 'Rate of the images.', 'Hz', 0.1, 120.0)
@@ -36,12 +36,10 @@ class RobotSettings(ReplaySettings):
     """The simulated robot: where it drives, how time passes and what it publishes."""
 
     drive: DriveSettings = dataclasses.field(default_factory=DriveSettings)
-    odometry_per_image: int = knob(
-        4, 'Number of messages of odometry and TF for each image.', '', 1, 50
-    )
+    odometry_per_image: int = knob(4, 'Messages of odometry and TF an image.', '', 1, 50)
     smooth: bool = knob(False, 'Smooth the edges in the images; takes longer.')
     odometry_noise: float = knob(
-        1.0, 'Factor on the usual drift of wheels, about 1 %; 0: no drift.', '', 0.0, 100.0
+        1.0, 'Factor on the usual drift of wheels, about 1 %.', '', 0.0, 100.0
     )
     odom_frame: str = knob('odom', 'Frame of the odometry.')
     base_frame: str = knob('base_link', 'Frame of the robot.')

@@ -240,7 +240,7 @@ def test_every_knob_is_a_described_parameter(rig):
     voxel_size, image_qos = rig.call(
         DescribeParameters, '/ttt3r/describe_parameters', request
     ).descriptors
-    assert voxel_size.description == 'Edge of one voxel of the map.'
+    assert voxel_size.description == 'Edge of a voxel of the map.'
     limits = voxel_size.floating_point_range[0]
     assert (limits.from_value, limits.to_value) == (0.001, 10.0)
     assert 'one of sensor_data, reliable' in image_qos.additional_constraints
