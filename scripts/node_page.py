@@ -29,7 +29,7 @@ from ttt3r_ros.node.interface import (
 
 PAGE = Path(__file__).resolve().parent.parent / 'docs' / 'node.md'
 
-OF_IMAGES = '`image_qos`: best effort (default) or reliable, depth 5'
+OF_IMAGES = '`image_qos`, depth 5'
 
 
 def page(text: str) -> str:

@@ -52,30 +52,28 @@ IMAGE = Topic(
     'image',
     Image,
     None,
-    'colour, grey, Bayer or YUV 4:2:2, 8 or 16 bit; padding and byte order are respected',
+    'colour, grey, Bayer or YUV 4:2:2, 8 or 16 bit',
 )
 COMPRESSED_IMAGE = Topic(
     'image/compressed',
     CompressedImage,
     None,
-    'JPEG or PNG, instead of `image` with `image_transport: compressed`',
+    'JPEG or PNG, with `image_transport: compressed`',
 )
 CALIBRATION = Topic(
     'camera_info',
     CameraInfo,
     None,
-    'calibration for undistortion and the rays of points; needs the size and frame_id of the '
-    'images, or no frame_id. Where only `image` is remapped, it is the topic beside that one. For '
-    'images of a topic `image_rect` its P counts. While it has a publisher, images wait for the '
-    'first message, for at most 2 s, and only the newest is mapped. Without it the focal length '
+    'calibration of the images, with their size and frame_id; by default beside `image`; of '
+    '`image_rect` P counts. Images wait 2 s for its first message; without it the focal length '
     'is estimated',
 )
 INITIAL_POSE = Topic(
     'initialpose',
     PoseWithCovarianceStamped,
     NEWEST_RELIABLE,
-    'pose of `base_frame` in `map_frame` at the newest image, which moves the map, or at the '
-    'first one; while the camera is lost, where to look for it',
+    'pose of `base_frame` in `map_frame` at the newest image, which moves the map; while the '
+    'camera is lost, where to look for it',
 )
 SUBSCRIBED = (IMAGE, COMPRESSED_IMAGE, CALIBRATION, INITIAL_POSE)
 
@@ -89,16 +87,14 @@ MAP_CLOUD = Topic(
     '~/map_cloud',
     PointCloud2,
     LATCHED,
-    'the map in `map_frame`, one point for each voxel, at most every `outputs.map_cloud_period` '
-    'while it changes and within a second after the last change; at most '
-    '`outputs.map_cloud_max_points`',
+    'the map in `map_frame`, a point a voxel, every `outputs.map_cloud_period` while it changes, '
+    'and within a second after',
 )
 MAP_UPDATES = Topic(
     '~/map_updates',
     PointCloud2,
     RELIABLE,
-    'the parts of the map that have changed, as often; all of them for a new subscriber; see '
-    '[below](#map-updates)',
+    'the [parts](#map-updates) of the map that have changed',
 )
 DEPTH = Topic(
     '~/depth',
@@ -112,33 +108,32 @@ POSE = Topic(
     '~/pose',
     PoseWithCovarianceStamped,
     RELIABLE,
-    '`base_frame` in `map_frame` for each image, also while the network works on another; the '
-    'covariance is what the graph of key frames and the features of this image know',
+    '`base_frame` in `map_frame` for each image, with [covariance](slam.md#how-sure-it-is)',
 )
 ODOMETRY = Topic('~/odometry', Odometry, RELIABLE, 'only with `publish_odom_to_base_tf`')
 PATH = Topic(
     '~/path',
     Path,
     RELIABLE,
-    'the path by the newest estimate, at most `outputs.path_max_poses` poses, once a second',
+    'the path by the newest estimate, once a second',
 )
 LOOP_CLOSURES = Topic(
     '~/loop_closures',
     MarkerArray,
     LATCHED,
-    'key frames, the way between them, and the places that were recognised, once a second',
+    'key frames, the path between them, and loops, once a second',
 )
 OCCUPANCY = Topic(
     'map',
     OccupancyGrid,
     LATCHED,
-    '0 free, 100 occupied, -1 unknown, in `map_frame`; see [below](#occupancy-grid)',
+    '[grid](#occupancy-grid): 0 free, 100 occupied, -1 unknown',
 )
 DIAGNOSTICS = Topic(
     '/diagnostics',
     DiagnosticArray,
     NEWEST_RELIABLE,
-    'twice a second; see [below](#diagnostics)',
+    '[state](#diagnostics), twice a second',
 )
 PUBLISHED = (
     POINTS,
@@ -176,7 +171,7 @@ PAUSE = Service('~/pause', SetBool, 'true: drop images, keep map and state')
 SET_LOCALIZATION_MODE = Service(
     '~/set_localization_mode',
     SetBool,
-    "true: compute the pose only; neither the network's state nor the map is written",
+    'true: compute the pose only; neither state nor map is written',
 )
 SAVE_MAP = Service(
     '~/save_map', Trigger, "write voxels, occupancy grid and the network's state to `map_file`"
@@ -204,17 +199,16 @@ class State(Enum):
     OK = 'OK', 'images are mapped'
     DEGRADED = (
         'WARN',
-        'mapped, but images are missing or too slow, other programs hold the cores, odometry is '
-        'missing, TF has a second parent, ...',
+        'mapped, but images or odometry are missing, it is too slow, TF has a second parent, ...',
     )
     LOST = (
         'ERROR',
-        'images arrive but none can be mapped, the camera recognises nothing of the map, or the '
-        'network cannot be loaded',
+        'no image can be mapped, the camera recognises nothing of the map, or the network cannot '
+        'be loaded',
     )
     STALE = (
         'STALE',
-        'nothing is mapped: no publisher, quality of service, `/clock`, paused, loading',
+        'no image: no publisher, quality of service, `/clock`, paused, loading',
     )
 
     def __init__(self, level_name: str, when: str) -> None:
@@ -241,29 +235,20 @@ class DiagnosticKey(Enum):
     MAP_RATE = 'map rate (Hz)', 'over the last 5 s'
     POSE_RATE = 'pose rate (Hz)', 'poses published, over the last 5 s'
     STAMP_AGE = 'stamp age (s)', "of the newest image at its arrival, by the node's clock"
-    LATENCY_MEDIAN = (
-        'latency median (s)',
-        'from arrival to points, over the last 120 images that were mapped',
-    )
+    LATENCY_MEDIAN = 'latency median (s)', 'from arrival to points, over the last 120 images'
     LATENCY_MAX = 'latency max (s)', 'the largest of the same'
-    POSE_LATENCY = (
-        'pose latency median (s)',
-        'from arrival to the pose, over the last 120 poses',
-    )
+    POSE_LATENCY = 'pose latency median (s)', 'from arrival to the pose, over the last 120'
     MISSING = 'missing images (%)', 'estimated from gaps between stamps'
     STARVED = (
         'waiting for a core (%)',
-        'part of the time in which other programs kept the mapping from running; Linux only',
+        'time in which other programs kept the mapping from running; Linux only',
     )
     CHECKPOINT = 'checkpoint', 'name of the weights, once loaded'
     CALIBRATION = 'calibration', 'camera_info or estimated focal length'
-    GATE_MEAN = (
-        'gate mean',
-        "share of the network's state rewritten by the newest image, 0 to 1",
-    )
+    GATE_MEAN = 'gate mean', "share of the network's state that the newest image rewrote"
     SCALE = 'scale', 'metres of the map per unit of the network'
-    KEY_FRAMES = 'key frames', 'that the map hangs on; at most 500'
-    LOOPS = 'loops', 'places that were recognised: pairs compared, accepted, thrown out again'
+    KEY_FRAMES = 'key frames', 'of the map, at most 500'
+    LOOPS = 'loops', 'pairs compared, accepted, thrown out again'
     MEMORY_PEAK = 'memory peak (MB)', 'of the process'
     GPU_MEMORY = 'GPU memory (MB)', 'of the network on the GPU; only there'
 
@@ -285,43 +270,40 @@ class Cause(Enum):
 
     NEWER_IMAGE = (
         'a newer image came',
-        'none needed: the camera is faster than the network; the newest image is mapped, and of '
-        'the others the pose is published',
+        'none needed: the camera is faster than the network; of this image the pose is published',
     )
     NOT_ACTIVE = 'node not active', 'activate the node'
     PAUSED = 'paused', 'call `~/pause` with false'
     NOT_LOADED = 'network not loaded', 'wait; if it lasts, the log says why'
     AWAITS_CALIBRATION = 'waiting for camera_info', 'wait; at most 2 s'
-    REPEATED_STAMP = 'stamp came before', 'look for a second publisher or a faulty driver'
-    LATE_STAMP = 'stamp out of order', 'look for a second publisher or a faulty driver'
+    REPEATED_STAMP = 'stamp came before', 'a second publisher or a faulty driver'
+    LATE_STAMP = 'stamp out of order', 'a second publisher or a faulty driver'
     BAD_STAMP = (
         'stamp too far from the clock',
         '`use_sim_time`, the clocks of the machines, or `inputs.bad_stamps`',
     )
     NO_FRAME = (
         'images without a frame',
-        'the `frame_id` of the images is empty, or that of the map: set it in the driver, or '
-        '`camera_optical_frame`',
+        '`frame_id` is empty or that of the map: set it, or `camera_optical_frame`',
     )
     UNDECODABLE = 'image cannot be decoded', 'the log names the encoding or the fault'
     BAD_CALIBRATION = (
         'calibration',
-        '`inputs.require_camera_info` is set, and the calibration does not fit the image',
+        'it does not fit the image, and `inputs.require_camera_info` is set',
     )
     NO_TRANSFORM = 'transform missing', 'the log names both frames'
     NO_GRAVITY = 'no gravity', 'check `imu_topic` and the stamps of the IMU'
     NOT_FINITE = (
         'network gave no finite numbers',
-        'the image has no effect; if it persists, try `model.precision: strict`',
+        'try `model.precision: strict`',
     )
     REFUSED_IMAGE = (
         'image refused',
-        'the log has the reason: black, white, without detail, blurred, or a camera that froze',
+        'the log has the reason: black, white, blurred, frozen, ...',
     )
     REFUSED_PREDICTION = (
         'prediction refused',
-        'no confidence, or an impossible motion; if it goes on, check the calibration, or '
-        '`~/reset`',
+        'no confidence or an impossible motion: check the calibration, or `~/reset`',
     )
     OUT_OF_MEMORY = (
         'out of memory',
