@@ -77,19 +77,16 @@ def _of_services() -> str:
 
 
 def _of_states() -> str:
-    rows = [[state.name, state.level_name, state.when] for state in State]
-    return _table(['state', 'level', 'when'], rows)
+    return _list((f'**{state.name}** ({state.level_name})', state.when) for state in State)
 
 
 def _of_keys() -> str:
-    rows = [[f'`{key.text}`', key.meaning] for key in DiagnosticKey]
-    rows += [[f'`{DROPPED_KEY.format("CAUSE")}`', 'images that were not mapped, by cause']]
-    return _table(['key', 'meaning'], rows)
+    keys = [(f'`{key.text}`', key.meaning) for key in DiagnosticKey]
+    return _list([*keys, (f'`{DROPPED_KEY.format("CAUSE")}`', 'images not mapped, by cause')])
 
 
 def _of_causes() -> str:
-    rows = [[f'`{cause.text}`', cause.remedy] for cause in Cause]
-    return _table(['cause of a drop', 'remedy'], rows)
+    return _list((f'`{cause.text}`', cause.remedy) for cause in Cause)
 
 
 def _type(kind: type[Any]) -> str:
@@ -100,6 +97,10 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
     lines = [f'| {" | ".join(cells)} |' for cells in (columns, *rows)]
     lines.insert(1, '|' + '---|' * len(columns))
     return '\n'.join([*lines, ''])
+
+
+def _list(items: Iterable[tuple[str, str]]) -> str:
+    return '\n'.join([*(f'- {name}: {meaning}' for name, meaning in items), ''])
 
 
 TABLES: dict[str, Callable[[], str]] = {

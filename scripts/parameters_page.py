@@ -39,10 +39,10 @@ from ttt3r_ros.settings import (
 HEAD = """\
 # Parameters
 
-Of the node `mapping_node`, by room. Those marked \\* may change while it runs. In `ttt3r map` the
-same is set by options: `--voxel-size` for `map.voxel_size`; for `occupancy`, `camera` and
-`odometry` with the room, `--occupancy-range`. Made from `ttt3r_ros/settings/` by
-`python3 -m scripts.parameters_page > docs/parameters.md`.
+Of the node `mapping_node`: name (default, unit; range or choices): meaning. Those marked \\* may
+change while it runs. `ttt3r map` has options for the same: `--voxel-size` for `map.voxel_size`; of
+`occupancy`, `camera` and `odometry` with the room: `--occupancy-range`. Written by
+`python3 -m scripts.parameters_page > docs/parameters.md` from `ttt3r_ros/settings/`.
 """
 
 OTHERS_HEAD = """\
@@ -84,41 +84,40 @@ def page() -> str:
 
 
 def _of_room(room: type[Checked]) -> str:
-    rows = [_cells(room.full_name(field), field) for field in own_knobs(room)]
+    items = [_item(room.full_name(field), field) for field in own_knobs(room)]
     title = f'{room.room}: {_lower(str(room.__doc__))}' if room.room else str(room.__doc__)
-    return _section(title.rstrip('.'), _table(COLUMNS, rows))
+    return _section(title.rstrip('.'), *items)
 
 
 def _of_node(name: str, kind: type[Checked]) -> str:
     """Return the parameters of a node; those that a node above has alike are only named."""
-    shown: dict[str, tuple[str, list[str]]] = {}
+    shown: dict[str, tuple[str, str]] = {}
     for other, settings in OTHER_NODES.items():
         if other == name:
             break
-        shown |= {key: (other, _cells(key, field)) for key, field in knobs(settings).items()}
-    rows: list[list[str]] = []
+        shown |= {key: (other, _item(key, field)) for key, field in knobs(settings).items()}
+    items: list[str] = []
     alike: dict[str, list[str]] = {}
     for key, field in knobs(kind).items():
-        cells = _cells(key, field)
-        other, same = shown.get(key, ('', []))
-        if cells == same:
+        item = _item(key, field)
+        other, same = shown.get(key, ('', ''))
+        if item == same:
             alike.setdefault(other, []).append(f'`{key}`')
         else:
-            rows.append(cells)
-    sentences = [f'As of `{other}`: {", ".join(keys)}.\n' for other, keys in alike.items()]
-    return _section(f'`{name}`', *sentences, _table(COLUMNS, rows))
+            items.append(item)
+    named = [f'- as of `{other}`: {", ".join(keys)}' for other, keys in alike.items()]
+    return _section(f'`{name}`', *items, *named)
 
 
 def _of_launch_file(name: str, arguments: Iterable[LaunchArgument]) -> str:
     given = [_of_parameter(argument) for argument in arguments if argument.parameter]
-    rows = [
-        [f'`{argument.name}`', argument.default or '', argument.description]
+    items = [
+        f'- `{argument.name}`{f" ({argument.default})" if argument.default else ""}: '
+        f'{argument.description}'
         for argument in arguments
         if not argument.parameter
     ]
-    sentence = f'Parameters: {", ".join(given)}.\n'
-    table = [_table(['argument', 'default', 'meaning'], rows)] if rows else []
-    return _section(f'`{name}`', sentence, *table)
+    return _section(f'`{name}`', *items, f'- parameters: {", ".join(given)}')
 
 
 def _of_parameter(argument: LaunchArgument) -> str:
@@ -132,34 +131,27 @@ def _of_parameter(argument: LaunchArgument) -> str:
     return f'`{argument.name}`' + (f' ({", ".join(details)})' if details else '')
 
 
-COLUMNS = ['name', 'default', 'allowed', 'meaning']
-
-
-def _cells(name: str, field: dataclasses.Field[Any]) -> list[str]:
+def _item(name: str, field: dataclasses.Field[Any]) -> str:
+    """Return a parameter in one line: name, default and what is allowed, meaning."""
     data = field.metadata
-    allowed = data['unit']
+    details = [f'{_written(field.default)} {data["unit"]}'.strip()]
     if data['choices']:
-        allowed = ', '.join(data['choices'])
+        details.append(', '.join(data['choices']))
     elif data['low'] is not None and data['high'] is not None:
-        allowed = f'[{data["low"]:g}, {data["high"]:g}] {data["unit"]}'.rstrip()
+        details.append(f'[{data["low"]:g}, {data["high"]:g}]')
     mark = '\\*' if data['live'] else ''
-    return [f'`{name}`{mark}', _written(field.default), allowed, data['sentence']]
+    in_parentheses = f' ({"; ".join(filter(None, details))})' if any(details) else ''
+    return f'- `{name}`{mark}{in_parentheses}: {data["sentence"]}'
 
 
 def _written(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
-    return "''" if default == '' else str(default)
+    return str(default)
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [f'| {" | ".join(cells)} |' for cells in (columns, *rows)]
-    lines.insert(1, '|' + '---|' * len(columns))
-    return '\n'.join([*lines, ''])
-
-
-def _section(title: str, *parts: str) -> str:
-    return '\n'.join([f'## {title}', '', *parts])
+def _section(title: str, *items: str) -> str:
+    return '\n'.join([f'## {title}', '', *items, ''])
 
 
 def _lower(sentence: str) -> str:

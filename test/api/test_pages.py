@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 import re
 import shutil
-import sys
-from types import SimpleNamespace
 
 import cv2
 import matplotlib as mpl
@@ -31,8 +29,7 @@ def desk(drive, tmp_path, monkeypatch):
         'VideoCapture',
         lambda source, *more: capture('video.mp4' if source == 0 else source, *more),
     )
-    viewer = SimpleNamespace(show=lambda folder, open_browser: None)
-    monkeypatch.setitem(sys.modules, 'ttt3r_ros.viewer', viewer)
+    monkeypatch.setattr('ttt3r_ros.viewer.show', lambda folder, open_browser: None)
     return tmp_path
 
 

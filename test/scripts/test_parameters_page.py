@@ -30,16 +30,7 @@ def test_every_setting_and_every_argument_is_named_in_its_section():
         assert [name for name in names if f'`{name}`' not in sections[title]] == []
 
 
-def test_a_parameter_that_differs_from_that_of_a_node_above_has_its_row():
+def test_only_a_parameter_that_differs_from_that_of_a_node_above_has_its_line():
     section = page().split('## `driven_robot`')[1].split('\n## ')[0]
-    assert '\n| `speed` | 0.5 | ' in section
-    assert '\n| `width` | ' not in section
-
-
-def test_the_rows_have_the_columns_of_their_table():
-    columns = 0
-    for line in page().splitlines():
-        if not line.startswith('|'):
-            columns = 0
-        columns = columns or line.count('|')
-        assert line.count('|') == columns or not line.startswith('|')
+    assert '\n- `speed` (0.5 m/s; [0.05, 3]): Largest speed.\n' in section
+    assert '\n- `width`' not in section
