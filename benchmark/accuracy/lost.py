@@ -28,7 +28,7 @@ from ttt3r_ros.tracking.locating import locate
 GAPS_S = (0.1, 0.5, 1.0, 2.0)  # after which the camera's next image comes
 CARRIED = 'carried away'
 EVERY = 10  # images from one probe to the next
-THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 FINE = np.linspace(0.0, 1.0, 201)
 PICTURE = 'lost.png'
 

@@ -43,8 +43,8 @@ def measure(experiment: Experiment) -> Report:
     return Report(
         [
             Table(
-                'Maps of two drives of one building from different starts, merged: ATE after '
-                f'SE(3) [m]; to the better one at most {BAR}',
+                'Two robots in building S from different starts, merged: ATE after SE(3) [m]; to '
+                f'the better one at most {BAR}',
                 [
                     'drives',
                     'wheels',
@@ -52,7 +52,7 @@ def measure(experiment: Experiment) -> Report:
                     'second',
                     'merged',
                     'to the better one',
-                    'key frames that recognise the other map',
+                    'key frames that recognise the other',
                     'overlaps',
                 ],
                 same,
@@ -82,7 +82,7 @@ def _same_row(front: Front, names: tuple[str, str], wheels: str | None) -> list[
             f'{merged.votes} of {len(merged.second)}',
             f'{len(merged.overlaps)}',
         ]
-    label = ', '.join(name.replace('_', ' ') for name in names)
+    label = '+'.join(name.removeprefix('S_robot_') for name in names)
     return [label, wheels or 'none', *(f'{ate:.3f}' for ate in alone), *cells]
 
 

@@ -72,7 +72,7 @@ def measure(experiment: Experiment) -> Report:
         for label, names, wheels in KINDS
         for every in EVERY
     ]
-    caption = 'Live poses where the network sees every nth image of a camera of 10 Hz, ATE in %'
+    caption = 'Live poses of a camera of 10 Hz, ATE in %'
     return Report([Table(caption, HEAD, rows)], [])
 
 

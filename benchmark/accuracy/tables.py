@@ -21,7 +21,7 @@ def number(mean: Mean, digits: int, factor: float = 1.0) -> str:
     if not math.isfinite(mean.value):
         return '-'
     text = f'{factor * mean.value:.{digits}f}'
-    return f'{text} ± {factor * mean.error:.{digits}f}' if math.isfinite(mean.error) else text
+    return f'{text}±{factor * mean.error:.{digits}f}' if math.isfinite(mean.error) else text
 
 
 def with_best(means: Sequence[Mean], compared: int, digits: int, factor: float = 1.0) -> list[str]:

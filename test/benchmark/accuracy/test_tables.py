@@ -24,7 +24,7 @@ def test_a_table_is_aligned_markdown_under_its_caption():
 
 
 def test_a_number_has_its_error_and_unit():
-    assert number(Mean(0.1234, 0.0056), 1, 100) == '12.3 ± 0.6'
+    assert number(Mean(0.1234, 0.0056), 1, 100) == '12.3±0.6'
 
 
 def test_a_number_of_one_sequence_has_no_error():
