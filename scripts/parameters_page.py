@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Write docs/parameters.md from the settings and the arguments of the launch files.
+Write docs/parameters.md from the settings and the arguments of mapping.launch.py.
 
     python3 -m scripts.parameters_page > docs/parameters.md
 """
@@ -14,26 +14,14 @@ import dataclasses
 import sys
 from typing import Any
 
-from ttt3r_ros.players.launch_arguments import (
-    DEMO,
-    LaunchArgument,
-    MAPPING,
-    NAV2_DEMO,
-    REPLAY,
-)
+from ttt3r_ros.players.launch_arguments import LaunchArgument, MAPPING
 from ttt3r_ros.settings import (
     Checked,
-    DrivenRobotSettings,
-    knobs,
     MappingSettings,
     ModelSettings,
     NodeSettings,
     own_knobs,
-    PlayerSettings,
-    RecorderSettings,
-    RobotSettings,
     rooms,
-    ViewerSettings,
 )
 
 HEAD = """\
@@ -45,42 +33,28 @@ change while it runs. `ttt3r map` has options for the same: `--voxel-size` for `
 `python3 -m scripts.parameters_page > docs/parameters.md` from `ttt3r_ros/settings/`.
 """
 
-OTHERS_HEAD = """\
-# Parameters of the nodes around it
+LAUNCH = """\
+## `mapping.launch.py`
 
-[demo.md](demo.md) describes the nodes.
+An empty argument leaves its parameter to `params_file`; `none` is an empty text.
+
 """
 
-LAUNCH_HEAD = """\
-# Arguments of the launch files
+OTHERS = """\
+## Other nodes and launch files
 
-All take those of `mapping.launch.py`, too. There an empty argument leaves its parameter to
-`params_file`, a copy of `config/mapping.yaml`, and `none` is an empty text. In parentheses: the
-parameter and the default where they differ.
+`ros2 run ttt3r_ros simulated_robot --help` lists the parameters of a node,
+`ros2 launch ttt3r_ros demo.launch.py --show-args` the arguments of a launch file; all take those
+of `mapping.launch.py`, too.
 """
 
 IN_NODE = [*rooms(NodeSettings), *rooms(ModelSettings), *rooms(MappingSettings)]
-OTHER_NODES = {
-    'simulated_robot': RobotSettings,
-    'driven_robot': DrivenRobotSettings,
-    'dataset_player': PlayerSettings,
-    'recorder': RecorderSettings,
-    'viewer': ViewerSettings,
-}
-LAUNCH_FILES = {'mapping': MAPPING, 'demo': DEMO, 'replay': REPLAY, 'nav2_demo': NAV2_DEMO}
 
 
 def page() -> str:
     """Return the text of the page."""
-    parts = [
-        HEAD,
-        *(_of_room(room) for room in IN_NODE),
-        OTHERS_HEAD,
-        *(_of_node(name, kind) for name, kind in OTHER_NODES.items()),
-        LAUNCH_HEAD,
-        *(_of_launch_file(f'{name}.launch.py', table) for name, table in LAUNCH_FILES.items()),
-    ]
-    return '\n'.join(parts)
+    rooms_of_node = [_of_room(room) for room in IN_NODE]
+    return '\n'.join([HEAD, *rooms_of_node, LAUNCH + _of_launch_file(MAPPING), OTHERS])
 
 
 def _of_room(room: type[Checked]) -> str:
@@ -89,27 +63,7 @@ def _of_room(room: type[Checked]) -> str:
     return _section(title.rstrip('.'), *items)
 
 
-def _of_node(name: str, kind: type[Checked]) -> str:
-    """Return the parameters of a node; those that a node above has alike are only named."""
-    shown: dict[str, tuple[str, str]] = {}
-    for other, settings in OTHER_NODES.items():
-        if other == name:
-            break
-        shown |= {key: (other, _item(key, field)) for key, field in knobs(settings).items()}
-    items: list[str] = []
-    alike: dict[str, list[str]] = {}
-    for key, field in knobs(kind).items():
-        item = _item(key, field)
-        other, same = shown.get(key, ('', ''))
-        if item == same:
-            alike.setdefault(other, []).append(f'`{key}`')
-        else:
-            items.append(item)
-    named = [f'- as of `{other}`: {", ".join(keys)}' for other, keys in alike.items()]
-    return _section(f'`{name}`', *items, *named)
-
-
-def _of_launch_file(name: str, arguments: Iterable[LaunchArgument]) -> str:
+def _of_launch_file(arguments: Iterable[LaunchArgument]) -> str:
     given = [_of_parameter(argument) for argument in arguments if argument.parameter]
     items = [
         f'- `{argument.name}`{f" ({argument.default})" if argument.default else ""}: '
@@ -117,18 +71,13 @@ def _of_launch_file(name: str, arguments: Iterable[LaunchArgument]) -> str:
         for argument in arguments
         if not argument.parameter
     ]
-    return _section(f'`{name}`', *items, f'- parameters: {", ".join(given)}')
+    return '\n'.join([*items, f'- parameters: {", ".join(given)}', ''])
 
 
 def _of_parameter(argument: LaunchArgument) -> str:
-    """Return the name of an argument, its parameter and its default, where these are others."""
-    details = []
-    if argument.parameter != argument.name:
-        details.append(f'`{argument.parameter}`')
-    assert argument.knob is not None
-    if argument.default and argument.default != _written(argument.knob.default):
-        details.append(argument.default)
-    return f'`{argument.name}`' + (f' ({", ".join(details)})' if details else '')
+    """Return the name of an argument, and that of its parameter where it is another one."""
+    other = f' ({argument.parameter})' if argument.parameter != argument.name else ''
+    return f'`{argument.name}`{other}'
 
 
 def _item(name: str, field: dataclasses.Field[Any]) -> str:

@@ -242,7 +242,7 @@ class Commands:
                 if file not in LAUNCH_FILES:
                     return f'no launch file {file}'
                 known = LAUNCH_FILES[file] | LAUNCH_FILES['mapping.launch.py']
-                given = {word.partition(':=')[0] for word in rest}
+                given = {word.partition(':=')[0] for word in rest} - {'--show-args'}
                 return f'no argument {given - known}' if given - known else ''
             case ['run', 'ttt3r_ros', 'ttt3r', *rest]:
                 return self._ttt3r(rest, complete)
