@@ -29,7 +29,7 @@ from ttt3r_ros.node.interface import (
 
 PAGE = Path(__file__).resolve().parent.parent / 'docs' / 'node.md'
 
-OF_IMAGES = '`image_qos`, depth 5'
+OF_IMAGES = '`image_qos`'
 
 
 def page(text: str) -> str:
@@ -50,25 +50,18 @@ def page(text: str) -> str:
 
 
 def _of_topics(topics: Iterable[Topic]) -> str:
-    rows = [
-        [
-            f'`{topic.name}`',
-            ', '.join([_type(topic.kind), *([topic.form] if topic.form else [])]),
-            _quality(topic),
-            topic.meaning,
-        ]
-        for topic in topics
-    ]
-    return _table(['topic', 'type', 'quality of service', 'meaning'], rows)
+    return _list((f'`{topic.name}` ({_of_messages(topic)})', topic.meaning) for topic in topics)
 
 
-def _quality(topic: Topic) -> str:
+def _of_messages(topic: Topic) -> str:
+    """Return type, encoding and quality of service of the messages."""
+    words = [_type(topic.kind), *([topic.form] if topic.form else [])]
     if topic.qos is None:
-        return OF_IMAGES
+        return ', '.join([*words, OF_IMAGES])
     reliable = topic.qos.reliability == ReliabilityPolicy.RELIABLE
     latched = topic.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
-    words = ['reliable' if reliable else 'best effort', *(['latched'] if latched else [])]
-    return ', '.join([*words, f'depth {topic.qos.depth}'])
+    words += ['reliable' if reliable else 'best effort', *(['latched'] if latched else [])]
+    return ', '.join(words)
 
 
 def _of_services() -> str:
