@@ -121,31 +121,6 @@ def test_the_readme_leads_to_every_page(repository):
     assert {page.name for page in (repository / 'docs').glob('*.md')} <= linked
 
 
-# ---- parameters
-
-
-@pytest.fixture(scope='module')
-def node_page(repository):
-    return (repository / 'docs' / 'node.md').read_text()
-
-
-@pytest.fixture(scope='module')
-def readme(repository):
-    return (repository / 'README.md').read_text()
-
-
-def written(default: object) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def test_the_parameters_of_the_page_of_the_node_have_their_defaults(node_page):
-    table = {}
-    for cells in rows(node_page, 'parameter'):
-        table.update(zip(quoted(cells[0]), cells[1].split(', ')))
-    assert len(table) > 8
-    assert table == {name: written(KNOBS[name].default) for name in table}
-
-
 # ---- commands
 
 
@@ -307,7 +282,8 @@ def test_a_wrong_command_is_found(repository, command):
     assert Commands(repository).complaint(command, complete=True)
 
 
-def test_every_command_is_in_the_readme(readme):
+def test_every_command_is_in_the_readme(repository):
+    readme = (repository / 'README.md').read_text()
     for name in COMMANDS:
         assert f'\nttt3r {name} ' in readme
 
