@@ -93,7 +93,11 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 
 def _list(items: Iterable[tuple[str, str]]) -> str:
-    return '\n'.join([*(f'- {name}: {meaning}' for name, meaning in items), ''])
+    """Return a line for each meaning, headed by all names of it."""
+    names: dict[str, list[str]] = {}
+    for name, meaning in items:
+        names.setdefault(meaning, []).append(name)
+    return '\n'.join([*(f'- {", ".join(of)}: {meaning}' for meaning, of in names.items()), ''])
 
 
 TABLES: dict[str, Callable[[], str]] = {

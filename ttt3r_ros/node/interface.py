@@ -233,15 +233,15 @@ class DiagnosticKey(Enum):
     MAPPED = 'images mapped', 'since the node was configured'
     INPUT_RATE = 'input rate (Hz)', 'over the last 5 s'
     MAP_RATE = 'map rate (Hz)', 'over the last 5 s'
-    POSE_RATE = 'pose rate (Hz)', 'poses published, over the last 5 s'
-    STAMP_AGE = 'stamp age (s)', "of the newest image at its arrival, by the node's clock"
+    POSE_RATE = 'pose rate (Hz)', 'over the last 5 s'
+    STAMP_AGE = 'stamp age (s)', 'of the newest image at its arrival'
     LATENCY_MEDIAN = 'latency median (s)', 'from arrival to points, over the last 120 images'
     LATENCY_MAX = 'latency max (s)', 'the largest of the same'
     POSE_LATENCY = 'pose latency median (s)', 'from arrival to the pose, over the last 120'
     MISSING = 'missing images (%)', 'estimated from gaps between stamps'
     STARVED = (
         'waiting for a core (%)',
-        'time in which other programs kept the mapping from running; Linux only',
+        'time in which other programs kept the mapping from running',
     )
     CHECKPOINT = 'checkpoint', 'name of the weights, once loaded'
     CALIBRATION = 'calibration', 'camera_info or estimated focal length'
@@ -250,7 +250,7 @@ class DiagnosticKey(Enum):
     KEY_FRAMES = 'key frames', 'of the map, at most 500'
     LOOPS = 'loops', 'pairs compared, accepted, thrown out again'
     MEMORY_PEAK = 'memory peak (MB)', 'of the process'
-    GPU_MEMORY = 'GPU memory (MB)', 'of the network on the GPU; only there'
+    GPU_MEMORY = 'GPU memory (MB)', 'of the network'
 
     def __init__(self, text: str, meaning: str) -> None:
         """Set the attributes."""
@@ -270,11 +270,11 @@ class Cause(Enum):
 
     NEWER_IMAGE = (
         'a newer image came',
-        'none needed: the camera is faster than the network; of this image the pose is published',
+        'none needed: the camera is faster than the network',
     )
     NOT_ACTIVE = 'node not active', 'activate the node'
     PAUSED = 'paused', 'call `~/pause` with false'
-    NOT_LOADED = 'network not loaded', 'wait; if it lasts, the log says why'
+    NOT_LOADED = 'network not loaded', 'wait, or see the log'
     AWAITS_CALIBRATION = 'waiting for camera_info', 'wait; at most 2 s'
     REPEATED_STAMP = 'stamp came before', 'a second publisher or a faulty driver'
     LATE_STAMP = 'stamp out of order', 'a second publisher or a faulty driver'
@@ -286,12 +286,12 @@ class Cause(Enum):
         'images without a frame',
         '`frame_id` is empty or that of the map: set it, or `camera_optical_frame`',
     )
-    UNDECODABLE = 'image cannot be decoded', 'the log names the encoding or the fault'
+    UNDECODABLE = 'image cannot be decoded', 'see the log'
     BAD_CALIBRATION = (
         'calibration',
         'it does not fit the image, and `inputs.require_camera_info` is set',
     )
-    NO_TRANSFORM = 'transform missing', 'the log names both frames'
+    NO_TRANSFORM = 'transform missing', 'see the log'
     NO_GRAVITY = 'no gravity', 'check `imu_topic` and the stamps of the IMU'
     NOT_FINITE = (
         'network gave no finite numbers',
@@ -299,7 +299,7 @@ class Cause(Enum):
     )
     REFUSED_IMAGE = (
         'image refused',
-        'the log has the reason: black, white, blurred, frozen, ...',
+        'black, white, blurred, frozen: see the log',
     )
     REFUSED_PREDICTION = (
         'prediction refused',
@@ -309,7 +309,7 @@ class Cause(Enum):
         'out of memory',
         'a smaller checkpoint, `model.precision: int8` or `fast`, or `model.device: cpu`',
     )
-    REFUSED = 'refused by the mapper', 'the log has the reason'
+    REFUSED = 'refused by the mapper', 'see the log'
     INTERNAL = 'internal error', 'a bug: the log has the trace'
 
     def __init__(self, text: str, remedy: str) -> None:

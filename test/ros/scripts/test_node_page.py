@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+import re
+
 import pytest
 
 from scripts.node_page import page, TABLES
@@ -14,11 +16,13 @@ def test_the_tables_in_the_repository_are_those_of_the_node(repository):
 
 def test_every_entry_has_a_row_or_a_line():
     lines = [line for table in TABLES.values() for line in table().splitlines()]
+    heads = [
+        re.split(r'`[:| ]*[:|(]', line)[0] + '`' for line in lines if line[:3] in ('| `', '- `')
+    ]
+    shown = [name for head in heads for name in re.findall('`([^`]+)`', head)]
     names = [entry.name for entry in (*SUBSCRIBED, *PUBLISHED, *SERVICES)]
     names += [entry.text for entry in (*DiagnosticKey, *Cause)] + ['dropped: CAUSE']
-    assert sorted(line.split('`')[1] for line in lines if line[:3] in ('| `', '- `')) == sorted(
-        names
-    )
+    assert sorted(shown) == sorted(names)
     for state in State:
         assert any(line.startswith(f'- **{state.name}** ({state.level_name}): ') for line in lines)
 
