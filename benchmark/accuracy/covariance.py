@@ -42,8 +42,7 @@ KINDS = (
 PARTS = {'position': ('cm', 100.0), 'rotation': ('deg', float(np.degrees(1.0)))}
 INSIDE = (1, 2, 3)  # sigmas
 EXPECTED = ('68', '95', '99.7')  # %, of a normal distribution
-EXPECTED_RATIO = '0.67'  # median of a normal distribution, sigmas
-HEAD = ['drives', 'of', 'error', 'sigma', *(f'inside {n} [%]' for n in INSIDE), 'error / sigma']
+HEAD = ['drives', 'of', 'error', 'sigma', *(f'inside {n} [%]' for n in INSIDE)]
 PICTURE = 'covariance.png'
 HELD_OUT = 'held out'
 POINTS = 400  # of a kind in the plot
@@ -84,7 +83,7 @@ def measure(experiment: Experiment) -> Report:
     with atomic_file(experiment.out / PICTURE) as file:
         draw(file, found)
     rows = [row(label, of, one.part(of)) for label, one in found.items() for of in PARTS]
-    expected = ['a normal distribution', '', '', '', *EXPECTED, EXPECTED_RATIO]
+    expected = ['a normal distribution', '', '', '', *EXPECTED]
     caption = (
         'Errors of live poses along one axis, and their predicted sigmas '
         f'(covariance of the graph x {GRAPH_INFLATION:g})'
@@ -139,7 +138,7 @@ def live_errors(poses: Array, covariances: Array, truth: Array) -> Errors:
 
 def row(label: str, of: str, found: Errors) -> list[str]:
     """
-    Return a row of the table: rms of errors and sigmas, shares inside, median ratio.
+    Return a row of the table: rms of errors and sigmas, shares inside.
 
     :param label: of the drives.
     :param of: rotation or position.
@@ -152,7 +151,6 @@ def row(label: str, of: str, found: Errors) -> list[str]:
         f'{of} [{unit}]',
         *(f'{factor * np.sqrt(np.mean(one**2)):.2f}' for one in (found.errors, found.sigmas)),
         *(f'{100 * np.mean(ratio < sigmas):.0f}' for sigmas in INSIDE),
-        f'{np.median(ratio):.2f}',
     ]
 
 

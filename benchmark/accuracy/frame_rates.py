@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from benchmark.accuracy.batched_runs import decodings, EncodedSequences, run_all
 from benchmark.accuracy.errors import mean, over_path, PathErrors, Record
-from benchmark.accuracy.estimates import BASELINES, GIVEN, Method, RULES
+from benchmark.accuracy.estimates import BASELINES, Method, RULES
 from benchmark.accuracy.long_sequences import LEAST_FRAMES
 from benchmark.accuracy.sequences import FIRST_CHOICE_SEED, FIRST_SEED
 from benchmark.accuracy.setup import Experiment, Report
@@ -110,8 +110,7 @@ def _rate_table(
     lengths = [r.path.path for r in records if (r.method, r.setting) == (names[0], rates[0])]
     return Table(
         f'ATE [m] by frame rate, families {families}, the same {len(lengths)} paths of '
-        f'{experiment.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error; '
-        f'{GIVEN}',
+        f'{experiment.seconds:g} s and {number(mean(lengths), 1)} m; mean ± standard error',
         ['method', *(f'{rate:g} Hz' for rate in rates)],
         list(zip(*columns)),
     )

@@ -61,10 +61,7 @@ def measure(experiment: Experiment) -> Report:
     ]
     with atomic_file(experiment.out / PICTURE) as file:
         draw(file, probes)
-    caption = (
-        f'Images that count as those of another place, % of {len(probes)} probes; '
-        f'the threshold is {LEAST_RESEMBLANCE:g}'
-    )
+    caption = f'Images that count as those of another place, % of {len(probes)} probes'
     head = ['resemblance below', *kinds()]
     rows = [
         [f'{threshold:g}', *(f'{100 * found(probes, kind, threshold):.1f}' for kind in kinds())]
@@ -72,10 +69,11 @@ def measure(experiment: Experiment) -> Report:
     ]
     counts = [str(sum(probe.kind == kind for probe in probes)) for kind in kinds()]
     rows.append(['probes', *counts])
-    return Report(
-        [Table(caption, head, rows)],
-        pictures={PICTURE: 'Carried away and noticed, against images after a gap taken for it'},
+    shares = ', '.join(
+        f'{kind} {100 * found(probes, kind, LEAST_RESEMBLANCE):.1f} %' for kind in kinds()
     )
+    at_threshold = f'Taken for another place below {LEAST_RESEMBLANCE:g}: {shares}'
+    return Report([], pictures={PICTURE: at_threshold}, details=[Table(caption, head, rows)])
 
 
 def kinds() -> list[str]:

@@ -34,7 +34,7 @@ from ttt3r_ros.tracking.following import look
 CACHE = Path('runs/slam')  # large, and the same for every --out
 EACH = 3  # drives of a kind
 OFFICE = 'indoor_hololens_office'
-HEAD = ['drives', 'network [%]', 'wheels [%]', 'final [%]', 'live [%]', 'final, scaled [%]', 'bar']
+HEAD = ['drives', 'network [%]', 'wheels [%]', 'final [%]', 'live [%]', 'bar']
 BARS = {
     ('robot', None): '0.7 / 2.0',
     ('robot', 'bad'): '0.4 / 0.7',
@@ -104,7 +104,7 @@ def _path_row(kind: str, drives: Sequence[Drive], wheels: str | None) -> list[st
     ]
     means = [
         float(np.mean([getattr(s, name) for s in scores]))
-        for name in ('network', 'wheels', 'final', 'live', 'scaled')
+        for name in ('network', 'wheels', 'final', 'live')
     ]
     label = f'{kind}, {wheels} wheels' if wheels else f'{kind}, camera alone'
     cells = ['-' if np.isnan(mean) else f'{mean:.2f}' for mean in means]

@@ -34,8 +34,7 @@ class TrackingSettings(Checked):
     )
     segment_scale: str = knob(
         'auto',
-        'Scale between segments: fixed is 1, free the estimate, auto the estimate where it is '
-        'sure.',
+        'Scale between segments: fixed is 1, free estimated, auto estimated where it is sure.',
         choices=('auto', 'fixed', 'free'),
     )
     front_end: str = knob(

@@ -24,8 +24,7 @@ class InputSettings(Checked):
     )
     bad_stamps: str = knob(
         'refuse',
-        'Treatment of stamps that are 0 or farther from the clock than stamp_tolerance; '
-        'restamp takes the time of arrival.',
+        'Treatment of stamps that are 0 or beyond stamp_tolerance.',
         choices=('refuse', 'restamp', 'accept'),
         live=True,
     )
@@ -147,8 +146,7 @@ class NodeSettings(Checked):
     )
     image_qos: str = knob(
         'sensor_data',
-        'Quality of service of images: sensor_data receives from every publisher, reliable '
-        'has lost messages sent again.',
+        'Quality of service of images; reliable has lost messages sent again.',
         choices=('sensor_data', 'reliable'),
     )
     map_frame: str = knob('map', 'Frame of the map, z up.')
@@ -187,7 +185,7 @@ class NodeSettings(Checked):
     autoload: bool = knob(False, 'Load map_file at the start where it exists.')
     autosave_period: float = knob(
         0.0,
-        'Time between two savings while the map changes; it is saved at the end too; 0: never.',
+        'Time between two savings while the map changes; 0: never.',
         's',
         0.0,
         86400.0,
