@@ -68,7 +68,8 @@ def test_pixels_without_confidence_or_depth_do_not_count():
     first[0, :6], confidence[0, :6] = 9.0, 1.0
     first[1, :6] = -1.0
 
-    assert estimate_scale(list(zip(first, second)), list(confidence), 4).log_scale == 0.0
+    estimate = estimate_scale(list(zip(first, second)), list(confidence), 4)
+    assert estimate.log_scale == pytest.approx(0.0, abs=1e-12)
 
 
 def test_without_any_evidence_the_scale_stays_one():

@@ -5,6 +5,7 @@
 
 import json
 
+import pytest
 import torch
 
 from benchmark.speed import against_published as speed
@@ -33,8 +34,8 @@ def test_the_product_can_be_compared_with_itself_in_torch(capsys):
 def test_the_ratio_is_that_of_the_medians():
     comparison = Comparison([1.0, 2.0, 9.0], [10.0, 20.0, 18.0], 0.0, 0.0)
 
-    assert comparison.ratio == 18 / 2
-    assert comparison.quartiles == (6.0, 10.0)  # of 10, 10 and 2
+    assert comparison.ratio == pytest.approx(18 / 2, abs=1e-12)
+    assert comparison.quartiles == pytest.approx((6.0, 10.0), abs=1e-12)  # of 10, 10 and 2
 
 
 def test_processor_time_is_no_measure_of_a_gpu(monkeypatch, capsys):
