@@ -22,7 +22,6 @@ from ttt3r_ros.graph.belief import GRAPH_INFLATION
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
 from ttt3r_ros.tracking.followed import FollowState
 from ttt3r_ros.tracking.following import look
 
@@ -103,10 +102,7 @@ def errors_of(front: Front, name: str, wheels: str | None) -> Errors:
     """
     drive = drive_of(front, CACHE, name)
     _, kind, number = name.split('_')
-    odom_T_base = None
-    if wheels:
-        measured = measure_motion(drive.world_T_base, WHEELS[wheels], int(number))
-        odom_T_base = measured[:: len(measured) // len(drive)]
+    odom_T_base = drive.by_wheels(wheels, int(number))
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
     poses, covariances = [], []

@@ -26,6 +26,7 @@ from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, CameraPath, hand_path, robot_path
+from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.simulation.row import build_row, build_twins
 from ttt3r_ros.simulation.sensor import Sensor
@@ -84,6 +85,19 @@ class Drive:
         """Return the true poses of the images, (T, 4, 4)."""
         poses: Array = self.world_T_base[:: len(self.world_T_base) // len(self)]
         return poses @ self.base_T_camera
+
+    def by_wheels(self, wheels: str | None, seed: int) -> Array | None:
+        """
+        Return the odometry at the images, (T, 4, 4) odom_T_base; None without wheels.
+
+        :param wheels: a preset, or None for the camera alone.
+        :param seed: of the errors.
+        """
+        if wheels is None:
+            return None
+        measured = measure_motion(self.world_T_base, WHEELS[wheels], seed)
+        at_images: Array = measured[:: len(measured) // len(self)]
+        return at_images
 
     def save(self, folder: Path) -> None:
         """Write each array into a file of its own."""

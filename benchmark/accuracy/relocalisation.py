@@ -21,7 +21,6 @@ from ttt3r_ros.geometry import invert, rotation_angle, transform_points
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
 from ttt3r_ros.tracking.followed import FollowState, KeyView
 from ttt3r_ros.tracking.following import look
 from ttt3r_ros.tracking.relative_pose import rays_at
@@ -105,10 +104,7 @@ def session_of(front: Front, name: str, wheels: str | None) -> Session:
     :param wheels: a preset, or None for the camera alone.
     """
     drive = drive_of(front, CACHE, name)
-    odom_T_base = None
-    if wheels:
-        measured = measure_motion(drive.world_T_base, WHEELS[wheels], int(name.split('_')[2]))
-        odom_T_base = measured[:: len(measured) // len(drive)]
+    odom_T_base = drive.by_wheels(wheels, int(name.split('_')[2]))
     state: FollowState | None = None
     keys, images = [], []
     for k, seen in enumerate(seen_images(drive, odom_T_base, True, True)):

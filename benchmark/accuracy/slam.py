@@ -26,7 +26,6 @@ from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.mapping.trail import Hung, Trail
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
-from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
 from ttt3r_ros.tracking.focal import UNKNOWN_FOCAL
 from ttt3r_ros.tracking.followed import FollowState, Seen
 from ttt3r_ros.tracking.following import look
@@ -161,11 +160,7 @@ def score(
     :param calibrated: whether its focal length is.
     :param seed: of the wheels.
     """
-    odom_T_base = None
-    per_image = len(drive.world_T_base) // len(drive)
-    if wheels:
-        measured = measure_motion(drive.world_T_base, WHEELS[wheels], seed)
-        odom_T_base = measured[::per_image]
+    odom_T_base = drive.by_wheels(wheels, seed)
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
     path, live, track_s, key_s = Trail(), [], 0.0, []

@@ -19,7 +19,6 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.graph.belief import Located
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
 from ttt3r_ros.tracking.between import Between, follow_on, rebased
 from ttt3r_ros.tracking.followed import FollowState, Seen, Trace
 from ttt3r_ros.tracking.following import conclude, trace
@@ -91,10 +90,7 @@ def row(
     for name in names:
         drive = drive_of(front, CACHE, name)
         _, kind, number = name.split('_')
-        odom_T_base = None
-        if wheels:
-            measured = measure_motion(drive.world_T_base, WHEELS[wheels], int(number))
-            odom_T_base = measured[:: len(measured) // len(drive)]
+        odom_T_base = drive.by_wheels(wheels, int(number))
         images = seen_images(drive, odom_T_base, kind == 'robot', True)
         truth = drive.world_T_camera
         live = slow = live_poses(images, wheels, every)
