@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Let Nav2 drive a simulated robot on the map of its camera. Takes those of mapping.launch.py, too.
+Drive a simulated robot with Nav2 on the map of its camera. Takes those of mapping.launch.py, too.
 
     ros2 launch ttt3r_ros nav2_demo.launch.py
     ros2 launch ttt3r_ros nav2_demo.launch.py seed:=3 rviz:=false

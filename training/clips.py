@@ -78,7 +78,7 @@ def draw_clip_spec(
     family: str, seed: int, settings: ClipSettings, world: World | None = None
 ) -> ClipSpec:
     """
-    Draw the path, the camera and the sensor of a clip; equal seeds give equal clips.
+    Draw the path, the camera and the sensor of a clip; equal seeds make equal clips.
 
     :param family: S, M or L.
     :param seed: of the path, the camera and the sensor, and of the world where `world` is None.

@@ -25,7 +25,7 @@ from ttt3r_ros.model.state_update import Candidate, RuleMemory, UpdateRule
 FLOW_CELL = 4  # pixels
 NEIGHBOUR_BIAS = 2.0  # attention then starts about one token wide
 SLOW_PAIRS = 2  # pairs of features, of each axis, that hardly turn over the width of an image
-FIRST_DEPTH = 2.0  # metres: what an untrained network should say
+FIRST_DEPTH = 2.0  # metres: what an untrained network should predict
 
 
 class Learner(nn.Module):

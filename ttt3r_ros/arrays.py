@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of the arrays that every room passes on; docstrings give their shapes and units."""
+"""Names of the arrays that every room passes on; docstrings have their shapes and units."""
 
 from __future__ import annotations
 

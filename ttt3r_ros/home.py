@@ -24,5 +24,5 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise NoHome(
-            f'{path}: this user has no home directory: set HOME, or give an absolute path'
+            f'{path}: this user has no home directory: set HOME, or use an absolute path'
         ) from error

@@ -226,7 +226,7 @@ def rgb_from_encoded(file: IO[bytes]) -> Pixels:
 
 def upright_rgb(file: IO[bytes], value_range: ValueRange = FULL_RANGE) -> tuple[Pixels, int]:
     """
-    Decode a JPEG, PNG or other image file, upright as its EXIF orientation says.
+    Decode a JPEG, PNG or other image file, upright by its EXIF orientation.
 
     Grey, palette and transparent images become RGB.
 

@@ -153,7 +153,7 @@ def run_all(
         baselines(sequence, estimate.points_camera[..., 2])
         for sequence, estimate in zip(encoded.sequences, estimates[depth_by.name])
     ]
-    return estimates | {name: [said[name] for said in of_sequences] for name in BASELINES}
+    return estimates | {name: [of[name] for of in of_sequences] for name in BASELINES}
 
 
 def decodings(sequences: int, frames: int, methods: Sequence[Method]) -> int:

@@ -20,7 +20,7 @@ from ttt3r_ros.bench.tables import Table
 
 FAR = (1_000_000, 3_000_000, 10_000_000)
 LEAST_CHECKS = 6  # after the breakthrough: four to fit, two to predict
-MOVING = 0.9  # of the rotation error of a camera said not to move: below, motion is seen
+MOVING = 0.9  # of the rotation error of a camera that does not move: below, motion is seen
 AROUND = 3  # neighbours on each side that smooth a curve
 PICTURE = 'error_by_frames.png'
 ERRORS: dict[str, Callable[[dict[str, Any]], float]] = {
@@ -155,7 +155,7 @@ def draw(file: IO[bytes], curves: Sequence[Curve]) -> None:
     families = list(dict.fromkeys(curve.family for curve in curves))
     figure = new_figure(4.2 * len(names), 4.0)
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
-        said = []
+        texts = []
         for curve in (curve for curve in curves if curve.name == name):
             color = COLORS[families.index(curve.family)]
             axes.plot(curve.frames, curve.errors, '.', color=color, alpha=0.25, ms=4)
@@ -163,10 +163,10 @@ def draw(file: IO[bytes], curves: Sequence[Curve]) -> None:
             ahead = np.geomspace(curve.frames[-1], FAR[-1], 50)
             axes.plot(ahead, curve.law.at(ahead), '--', color=color, lw=1)
             now, far = steady(curve.errors)[-1], float(curve.law.at(ahead[-1:])[0])
-            said.append(f'{curve.family} {now:.2f} (hoped {far:.2f})')
+            texts.append(f'{curve.family} {now:.2f} (hoped {far:.2f})')
         axes.axvline(curve.frames[-1], color='#868e96', lw=0.8, ls=':')
         axes.set(xlabel='training frames seen', xscale='log', ylim=(0, None))
-        axes.set_title(f'{name}\n{", ".join(said)}', fontsize=8)
+        axes.set_title(f'{name}\n{", ".join(texts)}', fontsize=8)
         lighten(axes)
     axes.legend(title='family', fontsize=8, frameon=False)
     figure.suptitle(

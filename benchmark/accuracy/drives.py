@@ -240,25 +240,27 @@ def _unseen(
 def _seen(front: Front, drive: Drive, name: str) -> Drive:
     """Run the network on the images, segment after segment; a depth that is there stays."""
     tracker = Tracker(front.predictor, TrackingSettings(reset_interval=front.interval))
-    said: dict[str, list[Any]] = {'depth': [], 'confidence': [], 'pose': [], 'rest': []}
+    values: dict[str, list[Any]] = {'depth': [], 'confidence': [], 'pose': [], 'rest': []}
     for image, stamp_ns in zip(tqdm(drive.images, desc=name), drive.stamps_ns):
         frame, state = tracker.look(Observation(image, int(stamp_ns)))
         tracker.keep(state)
         assert frame.seen.depth is not None
-        said['depth'].append(frame.seen.depth.astype(np.float16))
-        said['confidence'].append(np.minimum(frame.pointmap.confidence, 1000).astype(np.float16))
-        said['pose'].append(frame.network_T_camera)
-        said['rest'].append((frame.segment, frame.camera.fx))
-    segment, focal_px = zip(*said['rest'])
+        values['depth'].append(frame.seen.depth.astype(np.float16))
+        values['confidence'].append(np.minimum(frame.pointmap.confidence, 1000).astype(np.float16))
+        values['pose'].append(frame.network_T_camera)
+        values['rest'].append((frame.segment, frame.camera.fx))
+    segment, focal_px = zip(*values['rest'])
     seen = replace(
         drive,
-        track_T_camera=np.stack(said['pose']),
+        track_T_camera=np.stack(values['pose']),
         segment=np.array(segment),
         focal_px=np.array(focal_px),
     )
     if drive.depth.any():
         return seen
-    return replace(seen, depth=np.stack(said['depth']), confidence=np.stack(said['confidence']))
+    return replace(
+        seen, depth=np.stack(values['depth']), confidence=np.stack(values['confidence'])
+    )
 
 
 def _with_person(drive: Drive) -> Drive:

@@ -71,7 +71,7 @@ def _follow(experiment: Experiment, first_seed: int, name: str) -> list[Record]:
             whole = EncodedSequences.of(experiment.network, sequences)
             for step in steps:
                 some = whole.every(step)
-                said = run_all(
+                estimates = run_all(
                     experiment.network, some, experiment.methods, experiment.shipped, progress
                 )
                 records += [
@@ -81,7 +81,7 @@ def _follow(experiment: Experiment, first_seed: int, name: str) -> list[Record]:
                         FULL_RATE_HZ / step,
                         PathErrors.of(one.world_T_camera, sequence.world_T_camera),
                     )
-                    for method, of_sequences in said.items()
+                    for method, of_sequences in estimates.items()
                     for sequence, one in zip(some.sequences, of_sequences)
                 ]
     return records

@@ -36,7 +36,7 @@ def measure(experiment: Experiment) -> Report:
     with tqdm(total=total, desc='long', unit='frame') as progress:
         for sequences in experiment.groups(SEQUENCES, longest, experiment.rate_hz):
             encoded = EncodedSequences.of(experiment.network, sequences)
-            said = run_all(
+            estimates = run_all(
                 experiment.network, encoded, experiment.methods, experiment.shipped, progress
             )
             records += [
@@ -47,7 +47,7 @@ def measure(experiment: Experiment) -> Report:
                     PathErrors.of(one.world_T_camera[:length], sequence.world_T_camera[:length]),
                     gain=float(one.gains[:length].mean()),
                 )
-                for method, of_sequences in said.items()
+                for method, of_sequences in estimates.items()
                 for sequence, one in zip(sequences, of_sequences)
                 for length in lengths
                 if length >= LEAST_FRAMES

@@ -43,18 +43,20 @@ def measure(experiment: Experiment) -> Report:
             encoded = EncodedSequences.of(experiment.network, [sequence])
             runs = run_sequences(experiment.network, encoded, chosen, progress, chosen[:1])
             (first,) = runs[chosen[0].name]
-            said = {method: of_sequences[0] for method, of_sequences in runs.items()}
-            said[BASELINES[-1]] = baselines(sequence, first.points_camera[..., 2])[BASELINES[-1]]
+            estimates = {method: of_sequences[0] for method, of_sequences in runs.items()}
+            estimates[BASELINES[-1]] = baselines(sequence, first.points_camera[..., 2])[
+                BASELINES[-1]
+            ]
             title = f'Family {family}, robot, {frames} frames at {experiment.rate_hz:g} Hz'
             picture = f'long_{family}.png'
             with atomic_file(experiment.out / picture) as file:
-                draw_sequence(file, title, sequence, said)
+                draw_sequence(file, title, sequence, estimates)
             pictures[picture] = title
     return Report([], pictures=pictures)
 
 
 def draw_sequence(
-    file: IO[bytes], title: str, sequence: ImageSequence, said: dict[str, Estimate]
+    file: IO[bytes], title: str, sequence: ImageSequence, estimates: dict[str, Estimate]
 ) -> None:
     """
     Draw some images with true and predicted depth, and the paths seen from above.
@@ -62,13 +64,13 @@ def draw_sequence(
     :param file: open for binary writing; gets a PNG.
     :param title: one line.
     :param sequence: images and ground truth.
-    :param said: estimates by the name of the method; the depth of the first one is drawn.
+    :param estimates: estimates by the name of the method; the depth of the first one is drawn.
     """
     figure = new_figure(13, 5.2)
     figure.suptitle(title, fontsize=11)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.9, 1])[0]
     grid = left.subplots(3, COLUMNS, squeeze=False)
-    points = next(iter(said.values())).points_camera
+    points = next(iter(estimates.values())).points_camera
     for column, i in enumerate(np.linspace(0, len(sequence) - 1, COLUMNS).round().astype(int)):
         truth, depth = sequence.depth[i].astype(np.float32), points[i, ..., 2]
         far = np.percentile(truth, FAR_PERCENTILE)
@@ -81,14 +83,14 @@ def draw_sequence(
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    _draw_paths(right.subplots(), sequence.world_T_camera, said)
+    _draw_paths(right.subplots(), sequence.world_T_camera, estimates)
     save_figure(figure, file)
 
 
-def _draw_paths(axes: Axes, truth: Array, said: dict[str, Estimate]) -> None:
+def _draw_paths(axes: Axes, truth: Array, estimates: dict[str, Estimate]) -> None:
     # From above: the first camera looks along z with x to its right.
     axes.plot(*truth[:, [0, 2], 3].T, color=TRUTH, lw=2.6, label='truth')
-    for color, (name, one) in zip(COLORS, said.items()):
+    for color, (name, one) in zip(COLORS, estimates.items()):
         try:
             errors = evaluate_trajectory(one.world_T_camera, truth, 'sim3')
         except EvaluationError:

@@ -52,7 +52,7 @@ def measure(experiment: Experiment) -> Report:
             for i, sequence in enumerate(sequences):
                 predictions = [runs[method.name][i] for method in RULES]
                 points = predictions[0].points_camera
-                said = [*predictions, *baselines(sequence, points[..., 2]).values()]
+                estimates = [*predictions, *baselines(sequence, points[..., 2]).values()]
                 clouds = [*(one.points_camera for one in predictions), *[points] * len(BASELINES)]
                 records += [
                     Record.about(
@@ -62,7 +62,7 @@ def measure(experiment: Experiment) -> Report:
                         PathErrors.of(one.world_T_camera, sequence.world_T_camera),
                         SceneErrors.of(cloud, one.world_T_camera, sequence),
                     )
-                    for method, one, cloud in zip(METHODS, said, clouds)
+                    for method, one, cloud in zip(METHODS, estimates, clouds)
                 ]
     note = (
         f'{FRAMES} frames at {experiment.rate_hz:g} Hz, {experiment.sequences or SEQUENCES} '

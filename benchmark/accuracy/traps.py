@@ -101,17 +101,17 @@ def _false_row(front: Front, names: tuple[str, ...], wheels: str | None) -> list
     without = [_ate(mapped(session, wheels), session) for session in sessions]
     own, cells = float(np.mean(without)), []
     for plausible in (False, True):
-        found, told, rejected = [], 0, 0
+        found, claimed, rejected = [], 0, 0
         for seed, session in enumerate(sessions):
-            liar = _Liar(seed)
+            false_loops = _FalseLoops(seed)
             with ExitStack() as stack:
-                liar.enter(stack, plausible)
+                false_loops.enter(stack, plausible)
                 graph = mapped(session, wheels)
             found.append(_ate(graph, session))
-            told += liar.told
+            claimed += false_loops.claimed
             rejected += graph.belief.counts.rejected
         mean = float(np.mean(found))
-        cells += [f'{told}', f'{rejected}', f'{mean:.3f}', f'{mean / own:.2f}']
+        cells += [f'{claimed}', f'{rejected}', f'{mean:.3f}', f'{mean / own:.2f}']
     return [wheels or 'none', f'{len(sessions)}', f'{own:.3f}', *cells]
 
 
@@ -120,37 +120,37 @@ def _ate(graph: KeyFrameGraph, session: Session) -> float:
     return ate(graph.belief.poses, truth)
 
 
-class _Liar:
-    """Says now and then that two key frames saw the same place, anywhere."""
+class _FalseLoops:
+    """Claims now and then that two key frames saw the same place, anywhere."""
 
     def __init__(self, seed: int) -> None:
         """
-        Begin with all lies ahead.
+        Begin with all false loops ahead.
 
         :param seed: of when and what.
         """
         self._rng = np.random.default_rng(seed)
         self._left = FALSE_LOOPS
-        self._lies: list[Closure] = []
+        self._claims: list[Closure] = []
         self._verify, self._plausible = verify, loops._plausible
 
     @property
-    def told(self) -> int:
-        """Return the number of lies so far."""
-        return len(self._lies)
+    def claimed(self) -> int:
+        """Return the number of false loops so far."""
+        return len(self._claims)
 
     def enter(self, stack: ExitStack, plausible: bool) -> None:
         """
         Take the place of the verification.
 
         :param stack: by which it ends.
-        :param plausible: whether lies are taken for plausible, wherever they lead.
+        :param plausible: whether false loops are taken for plausible, wherever they lead.
         """
-        stack.enter_context(patch('ttt3r_ros.graph.loops.verify', self._lie))
+        stack.enter_context(patch('ttt3r_ros.graph.loops.verify', self._claim))
         if plausible:
             stack.enter_context(patch.object(loops, '_plausible', self._believe))
 
-    def _lie(self, here: View, there: View) -> Closure | None:
+    def _claim(self, here: View, there: View) -> Closure | None:
         rng = self._rng
         if not self._left or rng.random() > CHANCE:
             return self._verify(here, there)
@@ -159,9 +159,9 @@ class _Liar:
         forth, back = (
             RelativePose(one, SURE, np.ones(50, np.bool_), 1.0) for one in (pose, invert(pose))
         )
-        self._lies.append(Closure(forth, back, 0.0, 50, rng.normal(0, 1, (50, 3))))
-        return self._lies[-1]
+        self._claims.append(Closure(forth, back, 0.0, 50, rng.normal(0, 1, (50, 3))))
+        return self._claims[-1]
 
     def _believe(self, here: int, there: int, closure: Closure, *rest: object) -> bool:
-        lie = any(closure is one for one in self._lies)
-        return lie or bool(self._plausible(here, there, closure, *rest))  # type: ignore[arg-type]
+        own = any(closure is one for one in self._claims)
+        return own or bool(self._plausible(here, there, closure, *rest))  # type: ignore[arg-type]

@@ -5,7 +5,7 @@
 Measure what `ttt3r archive` costs over a plain loop of `ttt3r map`, and how it scales.
 
 Simulated recordings are mapped by one process after the other, then by an archive of this machine
-with one worker and with more. Each map has one thread. Two numbers tell the overhead of one
+with one worker and with more. Each map has one thread. Two numbers show the overhead of one
 worker: the ratio of both walls, in which other load of the machine shows, and the part of the
 archive's own wall in which no recording was worked on, in which it does not. Most of it is the
 start of Ray, once a run, so that it falls with the number of recordings; the pause between two

@@ -32,7 +32,7 @@ PHASE_S, CLOSURE_PERIOD_S = 4.0, 1.0
 
 
 class FilmedNetwork(FreePredictor):
-    """A network that knows the depth of each image of a film, and takes as long as it is told."""
+    """A network that knows the depth of each image of a film, and takes a given time."""
 
     def __init__(self, folder: Path, image_size: int, seconds: float) -> None:
         """

@@ -121,7 +121,9 @@ class SortedVoxels:
         """
         Add points.
 
-        :param points: (N, 3), metres. colors: (N, 3). weight: (N,).
+        :param points: (N, 3), metres, map frame.
+        :param colors: (N, 3).
+        :param weight: (N,).
         """
         columns = np.ascontiguousarray(points.T)
         cells = packed(np.floor(columns / np.float32(self._voxel_size)))

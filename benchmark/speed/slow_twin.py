@@ -65,7 +65,7 @@ class PublishedSelfAttention(nn.Module):
 
 
 class PublishedCrossAttention(nn.Module):
-    """Cross-attention with its logits in memory, which also give the match; shares the weights."""
+    """Cross-attention with its logits in memory, of which the match is the mean."""
 
     def __init__(self, original: CrossAttention, stored_logits: Logits | None) -> None:
         """

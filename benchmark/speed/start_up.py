@@ -164,10 +164,10 @@ def start_node(checkpoint: str) -> Times:
                 stamp = message.stamp
                 times.setdefault(LOADED, stamp.sec + stamp.nanosec / NANOSECONDS - begin)
 
-        def hear(_: PointCloud2) -> None:
+        def receive(_: PointCloud2) -> None:
             times.setdefault('first cloud', time.time() - begin)
 
-        node.create_subscription(PointCloud2, '/ttt3r/points', hear, qos_profile_sensor_data)
+        node.create_subscription(PointCloud2, '/ttt3r/points', receive, qos_profile_sensor_data)
         node.create_subscription(Log, '/rosout', read, QoSProfile(depth=100))
         node.create_timer(PICTURE_PERIOD_S, show)
         begin = time.time()

@@ -46,7 +46,7 @@ LEAST_STEPS = 3
 CHILD = '--child'
 PRODUCT = 'the product'
 TORCH = '--runtime', 'torch'
-# Variables and options; libgomp spins so often unless it is told otherwise.
+# Variables and options; libgomp spins so often unless it is configured otherwise.
 WAYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     PRODUCT: ({}, ()),
     'torch': ({}, TORCH),
@@ -171,7 +171,7 @@ class NetworkProcess:
 
 def serve(settings: ModelSettings, resolution: tuple[int, int]) -> None:
     """
-    Run steps for as many seconds as each line of the input says, and print their milliseconds.
+    Run steps for as many seconds as each line of the input names, and print their milliseconds.
 
     :param settings: of the network.
     :param resolution: width and height of the camera images, pixels.

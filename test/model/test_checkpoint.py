@@ -509,7 +509,7 @@ def test_integers_in_place_of_weights_are_refused(tmp_path, tensors):
 @pytest.mark.parametrize(
     ('metadata', 'told'),
     [
-        (None, 'does not say its architecture'),
+        (None, 'has no architecture in its metadata'),
         ({'architecture': '{'}, 'this version cannot build'),
         ({'architecture': '[1]'}, 'this version cannot build'),
         ({'architecture': '{"wings": 2}'}, "unknown size 'wings'"),

@@ -86,7 +86,7 @@ class CameraMapper:
             first = not self.mapper.frames
             if self._images.is_fatal(error) or (first and isinstance(error, BadImage)):
                 raise
-            if not self.refusal:  # of a row of them, the first one tells
+            if not self.refusal:  # of several in a row, the first one has the reason
                 LOGGER.warning('image refused: %s', error)
             self.refusal = str(error)
             self.refused += 1

@@ -115,8 +115,8 @@ class Cluster:
 def _one_line(error: RayError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # An exception on a node carries its traceback, whose last line names it.
-    told = lines[-1] if isinstance(error, ray.exceptions.RayTaskError) else lines[0]
-    return f'{type(error).__name__}: {told[:300]}' if lines else type(error).__name__
+    line = lines[-1] if isinstance(error, ray.exceptions.RayTaskError) else lines[0]
+    return f'{type(error).__name__}: {line[:300]}' if lines else type(error).__name__
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def _refuse_silence(address: str) -> None:
             return
     except (OSError, ValueError, OverflowError) as error:
         raise ClusterError(
-            f'cannot connect to the cluster {address}: {error}; `ray status` on its head tells '
+            f'cannot connect to the cluster {address}: {error}; `ray status` on its head shows '
             'whether it runs'
         ) from error
 

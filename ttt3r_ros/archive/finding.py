@@ -80,7 +80,7 @@ def _refuse_twins(source: str, found: list[Recording]) -> None:
         if other is not recording.input:
             raise ListError(
                 f'{source}: {other} and {recording.input} are both called {recording.name!r}: '
-                'give them different names, in JSON lines as {"input": ..., "name": ...}'
+                'use different names, in JSON lines as {"input": ..., "name": ...}'
             )
 
 

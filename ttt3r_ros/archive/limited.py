@@ -49,7 +49,7 @@ def run_limited(command: Sequence[str], limits: Limits, log: Path) -> Ended:
     """
     Run a program until it ends or exceeds a limit; nothing of it is left afterwards.
 
-    It ends with this process too, whatever ends that. Only Linux tells how much memory others
+    It ends with this process too, whatever ends that. Only Linux shows how much memory others
     take; elsewhere just the time is limited.
 
     :param command: program and arguments.

@@ -212,7 +212,7 @@ def _failure(ended: Ended, log: Path) -> Failure:
     """Return why a program failed, by how it ended and what it printed."""
     lines = _last_lines(log)
     errors = [line.partition('error: ')[2] for line in lines if 'error: ' in line]
-    reason = errors[-1] if errors else (lines[-1] if lines else 'it said nothing')
+    reason = errors[-1] if errors else (lines[-1] if lines else 'it printed nothing')
     if any(full in line for line in lines for full in FULL):
         return Failure(Cause.DISK, reason)
     if ended.code < 0:

@@ -149,7 +149,7 @@ def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
     :param checkpoint: whose size is compared with the memory.
     """
     if device.error:
-        return fail('device', device.error, '')  # says what to do itself
+        return fail('device', device.error, '')  # the error has the remedy
     if device.name.startswith('cuda'):
         seen = (
             f'{device.name}, {device.free / 2**30:.1f} of {device.total / 2**30:.1f} GB free, '
@@ -186,7 +186,7 @@ def judge_checkpoint(checkpoint: CheckpointFile) -> Finding:
     :param checkpoint: that the settings choose.
     """
     if checkpoint.error:
-        return fail('checkpoint', checkpoint.error, '')  # says what to do itself
+        return fail('checkpoint', checkpoint.error, '')  # the error has the remedy
     seen = (
         f'{checkpoint.path}, architecture {checkpoint.architecture}, '
         f'sha256 {checkpoint.sha256[:16]}, licence {checkpoint.licence}'

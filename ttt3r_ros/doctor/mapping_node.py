@@ -39,7 +39,7 @@ def judge_node(observed: Observed) -> Iterator[Finding]:
         yield fail(
             'node',
             f'{name} is {node.state}',
-            f'ros2 lifecycle set {name} {step}, or start it with autostart:=true; its log says '
+            f'ros2 lifecycle set {name} {step}, or start it with autostart:=true; its log has '
             'why if it was refused',
         )
     else:

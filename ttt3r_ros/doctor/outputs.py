@@ -28,7 +28,7 @@ def judge_points(observed: Observed) -> Iterator[Finding]:
     if observed.node is None:
         return
     if not points.arrivals.count:
-        yield fail('points', f'none came on {points.name}', 'the lines above say why')
+        yield fail('points', f'none came on {points.name}', 'the lines above have the reason')
     else:
         yield ok('points', f'{points.name} {points.arrivals.rate_hz:.1f} Hz')
     reasons = [

@@ -32,7 +32,7 @@ from ttt3r_ros.trajectory import Trajectory
 
 # A scale further from 1 than this factor makes up most of an error after SE(3).
 USUAL_SCALE = 1.25
-# An estimate has told something about the path where it has so much of the error of one that
+# An estimate is informative where it has so much of the error of one that
 # does not move.
 STATIC_SHARE = 0.9
 # So many matched poses, or such a part of them, stand for all of a path.
@@ -50,7 +50,7 @@ class Compared:
     name: for tables and legends. poses: of the estimate. errors: after the alignment that was
     asked for. scaled: after Sim(3), None where no scale is defined. stamps_ns, truth: (N,) and (N,
     4, 4), of the matched poses. static: ATE of a camera that never moves, metres. doubts:
-    sentences that say when these numbers mean nothing.
+    why these numbers may mean nothing, in sentences.
     """
 
     name: str

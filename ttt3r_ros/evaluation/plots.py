@@ -20,7 +20,7 @@ from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.units import NANOSECONDS
 
 TRUTH, ESTIMATE = '#404040', '#d1495b'
-# Told apart also by those who see no red and green (Okabe and Ito).
+# Distinct also for those who see no red and green (Okabe and Ito).
 COLORS = ('#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c6d31')
 STATIC = 'camera that never moves'
 

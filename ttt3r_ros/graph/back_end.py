@@ -350,7 +350,7 @@ class BackEnd:
         Set the pose of the robot at the newest image, or at the first one.
 
         In the middle of a map, all of it moves along: what changes is where its frame lies. In a
-        map where the camera is lost, the pose says where to look for it, no more.
+        map where the camera is lost, the pose only limits the search for it.
 
         :param map_T_base: (4, 4).
         """

@@ -137,7 +137,7 @@ def _weighed(
     wheels: WheelNoise,
     base_T_camera: Array | None,
 ) -> tuple[Array, Array]:
-    """Weigh what pixels and wheels say of one motion, if the wheels say anything."""
+    """Combine the motion by pixels with that by wheels, if there is one."""
     if by_wheels is None:
         return motion, covariance
     theirs = camera_covariance(by_wheels, wheels, base_T_camera)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Whether a piece was joined to the wrong place: more key frames say so than hold it there.
+Whether a piece was joined to the wrong place: more key frames contradict it than hold it there.
 
 A place that looks like another one may join a piece wrongly. What it sees later then lies where it
 cannot be: such sightings are remembered, and those that agree with each other are counted against

@@ -99,9 +99,10 @@ def depth_on_floor(
     Return how far features are that lie on the floor.
 
     :param floor: of their image.
-    :param px: (N, 2) of the features, log_depth: (N,) of the network.
-    :param camera: (3, 3).
-    :param base_T_camera: (4, 4).
+    :param px: (N, 2) pixels of the features.
+    :param log_depth: (N,) of the network.
+    :param camera: (3, 3) intrinsics, pixels.
+    :param base_T_camera: (4, 4), metres.
     :returns: (N, 2) log depth in metres and its sigma, NaN where it is not the floor.
     """
     slope = -rays_at(px, camera) @ base_T_camera[2, :3]

@@ -12,7 +12,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.graph.rotations import log_pose
 
-# From key frame to key frame: shorter ways and turns tell nothing of their direction.
+# From key frame to key frame: shorter motions and turns do not show their direction.
 LEAST_WAY_M, LEAST_TURN_RAD = 0.1, np.radians(6.0)
 REMEMBERED, LEAST_SEEN = 15, 5
 # A median beyond this is no error of wheels or images; a wrong mount mostly gives 90 or 180.

@@ -161,8 +161,10 @@ def near(first: Array, second: Array, metres: float, radians: float) -> bool:
     """
     Check that two poses are not far from each other.
 
-    :param first: (4, 4), second: (4, 4) in the same frame.
-    :param metres: between them, at most; radians: alike.
+    :param first: (4, 4), metres.
+    :param second: (4, 4), in the same frame.
+    :param metres: between them, at most.
+    :param radians: between them, at most.
     """
     rest = invert(first) @ second
     close = float(np.linalg.norm(rest[:3, 3])) < metres

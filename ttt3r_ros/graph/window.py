@@ -126,8 +126,9 @@ def relative_covariance(information: Array, here: int, there: int) -> Array:
     """
     Compute the covariance of one key frame's pose as seen from another.
 
-    :param information: of Adjusted.
-    :param here: index of the key frame that holds still; there: of the other.
+    :param information: (9 K, 9 K) of Adjusted.
+    :param here: index of the key frame that holds still.
+    :param there: index of the other.
     :returns: (7, 7) of rotation, translation and log scale of the other.
     """
     count = len(information)

@@ -44,7 +44,7 @@ from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
-# So many messages tell which clock and which values a topic has.
+# So many messages decide which clock and which values a topic has.
 MESSAGES_TO_CHOOSE = 5
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
@@ -225,7 +225,7 @@ class BagSource:
         except DAMAGE as error:
             raise InputError(
                 f'{self._path}: the calibration of {topic} is not understood: {one_line(error)}; '
-                'give another with --intrinsics, or use --no-intrinsics'
+                'set another with --intrinsics, or use --no-intrinsics'
             ) from error
 
     def _first_shape(self, reader: BagReader) -> tuple[int, int]:

@@ -103,7 +103,7 @@ class BagReader:
         files = sorted((f for f in path.iterdir() if plain_name(f).suffix in FILES), key=_number)
         if len({re.sub(r'_[0-9]+$', '', plain_name(file).stem) for file in files}) > 1:
             raise ReaderError(
-                f'it has no {METADATA} and files of several bags: give one of '
+                f'it has no {METADATA} and files of several bags: use one of '
                 + ', '.join(file.name for file in files)
             )
         self.notes.append(

@@ -26,7 +26,7 @@ SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
 )
 
-# So many images, over the whole run, tell which of 16 bits are used.
+# So many images, over the whole run, decide which of 16 bits are used.
 IMAGES_TO_FIT_A_RANGE = 8
 
 # Of depth beside colour: frame-000001.depth.png (7-Scenes), depth_17.png, 3-depth.png.

@@ -88,7 +88,7 @@ def open_source(
     if path.is_dir():
         return _open_folder(path, fps, with_intrinsics, odometry)
     if path.suffix.lower() in SUFFIXES:
-        raise InputError(f'{name} is a single image: give the folder, or a video')
+        raise InputError(f'{name} is a single image: use the folder, or a video')
     return VideoSource(path, fps)
 
 

@@ -13,7 +13,7 @@ from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.intrinsics import CameraIntrinsics
 
-# What `calibration` of a source says where it has no intrinsics of its own.
+# The `calibration` of a source where it has no intrinsics of its own.
 NONE_GIVEN = 'none was given'
 IGNORED = 'none was read: another was given, or none is wanted'
 

@@ -124,7 +124,7 @@ class VideoSource:
     def _rate_of_a_stream(self) -> float:
         """Return the rate of a video whose clock stands still, such as raw H.264."""
         if not 1 <= self._own_fps <= 1000:
-            raise InputError(f'{self._path} has neither times nor a rate: give it with --fps')
+            raise InputError(f'{self._path} has neither times nor a rate: set it with --fps')
         self.notes = (
             f'{self._path} has no times: {self._own_fps:g} images a second are assumed, --fps '
             'gives another rate',
@@ -136,7 +136,7 @@ class VideoSource:
         """
         Whether a video with a table lost images without a word.
 
-        Its clock then tells which. Where none is lost it may have a variable rate: the table
+        Its clock then shows which. Where none is lost it may have a variable rate: the table
         counts its images.
         """
         if self._stamps_ns is None:

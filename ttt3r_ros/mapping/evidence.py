@@ -95,7 +95,8 @@ class Evidence:
         """
         Return the part within a rectangle.
 
-        :param first, end: (2,) x and y of its first cell and one past its last.
+        :param first: (2,) x and y of its first cell.
+        :param end: (2,) x and y of the cell past its last.
         """
         first, end = np.maximum(first, self.first), np.minimum(end, self.end)
         end = np.maximum(first, end)
@@ -150,6 +151,7 @@ def rectangle(first: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[slice, 
     """
     Return the slices of a rectangle, rows first.
 
-    :param first, end: (2,) x and y of the first cell and one past the last.
+    :param first: (2,) x and y of the first cell.
+    :param end: (2,) x and y of the cell past the last.
     """
     return slice(first[1], end[1]), slice(first[0], end[0])

@@ -66,7 +66,7 @@ class Mapper:
 
         :param predictor: the network.
         :param settings: values left to the network are taken from its checkpoint.
-        :param guard: decides which images and predictions are refused; None: as the settings say.
+        :param guard: decides which images and predictions are refused; None: by the settings.
         :param executor: adds key frames to the graph, one after the other; None: `integrate` does.
         :raises CheckpointError: when those of the checkpoint are invalid.
         """

@@ -5,7 +5,7 @@
 Several saved maps become one.
 
 The graphs are joined; what they measured of each other moves key frames of either map. A file
-does not tell which key frame saw a point, so points go with the key frames that saw something
+does not hold which key frame saw a point, so points go with the key frames that saw something
 next to them.
 """
 
@@ -30,7 +30,7 @@ from ttt3r_ros.mapping.storage import StoredMap
 from ttt3r_ros.mapping.voxels import VoxelCloud, VoxelPoints, VoxelSums
 from ttt3r_ros.settings import OccupancySettings
 
-NEIGHBOURS = 4  # features next to a point that tell where it goes
+NEIGHBOURS = 4  # features next to a point that decide where it goes
 STEP_POINTS = 200_000  # that are moved at once
 LONGEST_M = 200.0  # side of a merged grid, the most that the settings allow
 FLOOR_PERCENT = 2.0  # of the points lie lower than the floor
@@ -139,7 +139,7 @@ def _merged(
 
 
 class _Mover:
-    """Tell where points of a map go when its key frames move."""
+    """Compute where points of a map go when its key frames move."""
 
     def __init__(self, graph: StoredGraph, after_T_before: Sequence[Similarity]) -> None:
         poses, scales = graph.estimate.poses, np.exp(graph.estimate.log_scales)

@@ -117,8 +117,12 @@ class OccupancyGrid:
         floor_T_camera: Array | None,
     ) -> Evidence | None:
         """
-        Return what one image shows of the floor; the arguments are those of FloorView.look.
+        Return what one image shows of the floor.
 
+        :param pointmap: of the image, metres.
+        :param good: (h, w) bool, its points that are good enough for a map.
+        :param map_T_camera: (4, 4), metres.
+        :param floor_T_camera: (4, 4), metres, as in FloorView.look; None: unknown.
         :returns: None where that is nothing, or no grid is wanted.
         """
         return self._view_of_floor.look(pointmap, good, map_T_camera, floor_T_camera)

@@ -249,8 +249,9 @@ class PartedVoxels:
         """
         Count misses of voxels, and hits against them.
 
-        :param rows: of voxels.
-        :param missed, hit: of the same length.
+        :param rows: (N,) of voxels.
+        :param missed: (N,) bool.
+        :param hit: (N,) bool.
         :returns: cells that were missed too often; their count begins again.
         """
         misses = self._misses[rows] + missed.astype(np.int8) - hit.astype(np.int8)

@@ -28,7 +28,7 @@ class Architecture:
     The sizes of one network. The defaults are those of the public 512 checkpoint.
 
     image_size is the longer side of the images it was trained on (the shorter side where
-    square_crop is set). ray_encoder, world_head, rgb_head and pose_memory say which optional
+    square_crop is set). ray_encoder, world_head, rgb_head and pose_memory: which optional
     parts exist. stem_widths puts strided 3x3 convolutions before the patch embedding; empty is
     the published plain embedding. dpt_layer_widths belong to the four levels of a DPT head,
     from fine to coarse.

@@ -103,7 +103,7 @@ def resolve_checkpoint(name_or_path: str) -> Path:
     path = expanded(name_or_path)
     if not path.is_file():
         raise CheckpointError(
-            f'there is no checkpoint file {path}; give a .safetensors or .pth file, or one of '
+            f'there is no checkpoint file {path}; name a .safetensors or .pth file, or one of '
             'the names small, 512, 224 (the last two after: ttt3r weights fetch)'
         )
     return path
@@ -289,7 +289,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _recorded_architecture(path: Path, metadata: Mapping[str, str]) -> Architecture:
     if 'architecture' not in metadata:
         raise CheckpointError(
-            f'{path} does not say its architecture: it was not made by this program; '
+            f'{path} has no architecture in its metadata: it was not made by this program; '
             'make one with: ttt3r weights convert FILE.pth'
         )
     try:
@@ -334,7 +334,7 @@ def _fitting_network(checkpoint: Checkpoint) -> Network:
     if wrong:
         raise CheckpointError(
             f'{path} has {len(wrong)} tensors of a wrong shape ({_first_three(wrong)}): '
-            'it is another network than its architecture says'
+            'it is not the network of its architecture'
         )
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():

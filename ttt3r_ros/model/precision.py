@@ -5,7 +5,7 @@
 The choice of a precision: by what this processor is measured to be fast at.
 
 bfloat16 makes a network of the published size twice as fast or half as fast, as the processor has
-instructions for it, and no flag says which: with AVX512-BF16 alone both were measured. A shortened
+instructions for it; no flag shows which: with AVX512-BF16 alone both were measured. A shortened
 network is timed in both once; the times are cached by processor, sizes, threads and torch.
 """
 

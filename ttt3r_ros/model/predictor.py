@@ -159,7 +159,7 @@ class Predictor:
             return settings
         advice = '0' if self.checkpoint is None else self.checkpoint.metadata.get(ADVICE, '0')
         if not advice.isdecimal():
-            raise CheckpointError(f'{self.checkpoint_name} advises {ADVICE}={advice!r}: give one')
+            raise CheckpointError(f'{self.checkpoint_name} advises {ADVICE}={advice!r}: set one')
         return replace(settings, reset_interval=int(advice))
 
     @property
@@ -323,7 +323,7 @@ def chosen_gain_scale(settings: ModelSettings, info: CheckpointInfo | None) -> f
         scale = math.nan
     if not 0 <= scale <= 1:
         name = RANDOM_CHECKPOINT if info is None else info.name
-        raise CheckpointError(f'{name} advises {key}={advice!r}: give gain_scale, 0 to 1')
+        raise CheckpointError(f'{name} advises {key}={advice!r}: set gain_scale, 0 to 1')
     return scale
 
 

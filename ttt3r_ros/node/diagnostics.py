@@ -411,8 +411,8 @@ class Reporter:
     def _is_reported(self, cause: str) -> bool:
         now = time.monotonic()
         with self._lock:
-            known = [said for said, moment in self._reported.items() if now - moment < NOTE_S]
-        return any(cause.endswith(said) for said in known)
+            known = [text for text, moment in self._reported.items() if now - moment < NOTE_S]
+        return any(cause.endswith(text) for text in known)
 
     def _report(self, explanation: str) -> None:
         with self._lock:

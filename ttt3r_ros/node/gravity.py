@@ -70,11 +70,11 @@ def up_of(message: Imu) -> Array | None:
     """
     Return which way is up: by the orientation, where there is one, else by the acceleration.
 
-    :returns: (3,) unit vector in the frame of the IMU; None where neither tells.
+    :returns: (3,) unit vector in the frame of the IMU; None where neither has it.
     """
     q = message.orientation
     quaternion = np.array([q.x, q.y, q.z, q.w])
-    # REP 145: a covariance of -1 says that there is no orientation.
+    # REP 145: a covariance of -1 means that there is no orientation.
     if message.orientation_covariance[0] != -1 and abs(np.linalg.norm(quaternion) - 1) < 0.1:
         up: Array = rotation_from_quaternion(quaternion)[2]
         return up

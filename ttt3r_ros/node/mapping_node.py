@@ -270,7 +270,7 @@ class MappingNode(ManagedNode):
             self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
 
     def _offer(self, arrival: Arrival) -> None:
-        """Let the network take an image that was followed, unless a newer one comes first."""
+        """Run the network on an image that was followed, unless a newer one comes first."""
         if self._worker is not None and self._worker.offer(arrival):
             self._health.dropped(Cause.NEWER_IMAGE)
 

@@ -38,7 +38,7 @@ COVARIANCE = np.diag([0.03**2] * 3 + [0.05**2] * 3)  # of the odometry, radians 
 
 
 class DrivenRobot(Node):
-    """Drives through the simulated world as `cmd_vel` says, in the time of the system."""
+    """Drives through the simulated world by `cmd_vel`, in the time of the system."""
 
     def __init__(self, **node_options: Any) -> None:
         """
@@ -148,7 +148,7 @@ def main(args: list[str] | None = None) -> int:
     :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
-    sentence = 'Simulate a robot with a camera that drives as cmd_vel says, and stops at walls.'
+    sentence = 'Simulate a robot with a camera that is driven by cmd_vel, and stops at walls.'
     if printed_help(args, NAME, sentence, DrivenRobotSettings, 'nav2.md'):
         return 0
     return run_until_signal(DrivenRobot, NAME, args)

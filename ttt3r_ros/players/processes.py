@@ -136,7 +136,9 @@ class NodeProcesses:
         for other, process in self._processes.items():
             code = process.poll()
             if code is not None and (code != 0 or other != name):
-                raise ProcessError(f'{other} has ended ({_reason(code)}): its last lines say why')
+                raise ProcessError(
+                    f'{other} has ended ({_reason(code)}): its last lines have the reason'
+                )
         return self._processes[name].poll() is not None
 
     def stop(self, name: str) -> None:
@@ -155,7 +157,9 @@ class NodeProcesses:
             process.wait()
             raise ProcessError(f'{name} did not end within {STOP_TIMEOUT_S:g} s') from None
         if code:
-            raise ProcessError(f'{name} has ended ({_reason(code)}): its last lines say why')
+            raise ProcessError(
+                f'{name} has ended ({_reason(code)}): its last lines have the reason'
+            )
 
 
 def _reason(code: int) -> str:

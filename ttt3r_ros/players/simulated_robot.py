@@ -35,7 +35,7 @@ from ttt3r_ros.units import NANOSECONDS
 NAME = 'simulated_robot'
 WORLD_FRAME = 'world'
 
-# What the odometry says about itself; its drift is about this much after some metres.
+# The covariance that the odometry publishes; its drift is about this much after some metres.
 COVARIANCE = np.diag([0.03**2] * 3 + [0.05**2] * 3)  # radians and metres
 
 

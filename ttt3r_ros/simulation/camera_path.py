@@ -390,7 +390,13 @@ def _leg(
 
 @compiled
 def limits_with_acceleration(limit: Array, step: float, acceleration: float) -> Array:
-    """Return speeds lowered to begin and end at rest and to keep the acceleration."""
+    """
+    Return speeds lowered to begin and end at rest and to keep the acceleration.
+
+    :param limit: (N,) at equal steps, m/s.
+    :param step: metres.
+    :param acceleration: m/s^2.
+    """
     speeds: Array = limit.copy()
     speeds[0] = speeds[-1] = 0.0
     for k in range(1, len(speeds)):

@@ -130,7 +130,7 @@ def _moved_pieces(first: Room, last: Room) -> list[list[Part]]:
 
 
 def _match(tables: Tables, first: int, last: int, by: float) -> None:
-    """Give one cell materials, light and textures of another one, which lies beside it."""
+    """Copy materials, light and textures of one cell to another one beside it."""
     one, other = tables.cells[first], tables.cells[last]
     for name in ('materials', 'light_color', 'ambient', 'skirting'):
         other[name] = one[name]

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.random and model.checkpoint:
         raise UserError('use --random or --checkpoint, not both')
 
-    # Here, not at the top: all that may be wrong above is told before torch is loaded.
+    # Here, not at the top: errors above are reported before torch is loaded.
     import torch
 
     from ttt3r_ros.bench.network import NetworkChoice

@@ -28,7 +28,7 @@ class Caption:
 
 def length_text(metres: float) -> str:
     """
-    Return a length as people say it: centimetres below one metre.
+    Return a length in centimetres below one metre, else in metres.
 
     :param metres: the length.
     """

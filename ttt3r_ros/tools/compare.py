@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         results = _map_all(arguments, variants, folder, stop)
         if not results:
             raise KeyboardInterrupt
-        # Here, not at the top: all that may be wrong above is told before matplotlib is loaded.
+        # Here, not at the top: errors above are reported before matplotlib is loaded.
         from ttt3r_ros.tools.comparison_files import write_comparison
 
         table = write_comparison(folder, arguments.input, results, truth, len(variants))
@@ -124,7 +124,7 @@ def _map_all(
     model = read_settings(arguments, ModelSettings)
     mapping = read_settings(arguments, MappingSettings)
     calibration, note = _calibration(arguments, _open(arguments))
-    # Here, not at the top: all that may be wrong above is told before torch is loaded.
+    # Here, not at the top: errors above are reported before torch is loaded.
     from ttt3r_ros.tools.comparison_run import ComparisonRun
 
     depth = Path(arguments.input) / 'depth'

@@ -46,7 +46,7 @@ def draw_map_of(result: RunResult, errors: Compared | None, frame: Array, color:
     Draw the points of a run from above, with the estimated and the true path.
 
     :param errors: against the truth, or None.
-    :param frame: see `frame_of`.
+    :param frame: (2, 2) least and largest x and y, metres, map frame.
     :param color: of the estimated path.
     :returns: a PNG file.
     """

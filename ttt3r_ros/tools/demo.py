@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'on ROS_DOMAIN_ID={arguments.domain}, local discovery; Ctrl-C ends it')
         if simulated:
             _prepare_simulation()
-        # A bar says in place what the recorder else says in lines.
+        # A bar replaces the lines of the recorder.
         shown = {'progress': True, 'report_period': SELDOM_S} if sys.stderr.isatty() else {}
         with NodeProcesses(environment) as nodes:
             nodes.start(

@@ -29,7 +29,7 @@ prints ATE (position after alignment), RPE (motion over --delta frames) and, wit
 and the fraction of pixels within 25 %, without alignment and after one scale for all images.
 
 The alignment is SE(3), because the map is metric: its scale is part of the error. Sim(3) is
-beside it, and the ATE of a camera that never moves. Lines that begin with `doubt:` say when the
+beside it, and the ATE of a camera that never moves. Lines that begin with `doubt:` name why the
 numbers mean nothing: a scale far from 1, an estimate no better than standing still, few matches,
 rotations in another frame or another order of columns."""
 
@@ -150,7 +150,7 @@ def _read(path: Path, file: str) -> Trajectory:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Return a name for each path: the last part of it that tells them apart."""
+    """Return a name for each path: the last part of it that differs."""
     folders = [path.parent if path.name == 'trajectory.txt' else path for path in paths]
     short = [folder.resolve().name for folder in folders]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]

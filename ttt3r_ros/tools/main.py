@@ -32,7 +32,7 @@ COMMANDS = {
     'completion': 'print a script with which a shell completes commands and options',
 }
 
-# OpenCV and its FFmpeg print many lines of their own about a damaged file, unless told not to
+# OpenCV and its FFmpeg print many lines of their own about a damaged file, unless switched off
 # before they are loaded.
 QUIET = {'OPENCV_LOG_LEVEL': 'ERROR', 'OPENCV_FFMPEG_LOGLEVEL': '-8'}
 
@@ -71,7 +71,7 @@ def _run(argv: list[str]) -> int:
     arguments = parser.parse_args(argv[1:])
     try:
         if getattr(arguments, CONFIG, None) is not None:
-            # Here, not at the top: it loads YAML. What the command line says goes before the file.
+            # Here, not at the top: it loads YAML. The command line goes before the file.
             from ttt3r_ros.tools.config_file import config_defaults
 
             parser.set_defaults(**config_defaults(arguments.config))

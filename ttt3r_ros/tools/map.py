@@ -132,7 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_reading(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """
-    Add the options that say which images are read, with which calibration and odometry.
+    Add the options of images, calibration and odometry.
 
     :param parser: parser of the command.
     :returns: the group of the odometry.
@@ -214,7 +214,7 @@ def _map(arguments: argparse.Namespace, viewer: Viewer | None) -> int:
         calibration = read_intrinsics(arguments.intrinsics)
         calibration_note = f'read from {arguments.intrinsics}'
     with output_folder(arguments.output) as folder, stop_on_signal() as stop:
-        # Here, not at the top: all that may be wrong above is told before torch is loaded.
+        # Here, not at the top: errors above are reported before torch is loaded.
         from ttt3r_ros.tools.depth_images import DepthFolder
         from ttt3r_ros.tools.mapping_run import MappingRun
         from ttt3r_ros.tools.truth import simulated_drive

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('at least two maps are needed')
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError('a map is named twice')
-    # Here, not at the top: all that may be wrong above is told before torch is loaded.
+    # Here, not at the top: errors above are reported before torch is loaded.
     from ttt3r_ros.mapping.merging import merge_maps
     from ttt3r_ros.mapping.storage import read_map, write_map
     from ttt3r_ros.tools.merge_picture import draw_merged

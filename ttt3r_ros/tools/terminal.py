@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Colour where people look, and the line at the end that says what to open next."""
+"""Colours of a terminal, and the line at the end that names what to open next."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Drive:
 @dataclass(frozen=True, eq=False)
 class Joined:
     """
-    Both paths in the world, the same at the start: what a robot that was told its start would be.
+    Both paths in the world, the same at the start: the path of a robot that knows its start.
 
     world_T_map: (4, 4), metres. stamps_ns: (N,) nanoseconds. truth, estimate: (N, 3) positions at
     these times, metres, world frame.

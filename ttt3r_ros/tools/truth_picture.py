@@ -101,7 +101,7 @@ class TruePlan:
         """
         Return the lines around cells.
 
-        :param what: which cells, of the shape of `cells`.
+        :param what: (H, W) bool, which of `cells`.
         :returns: closed lines, (N, 2) metres each.
         """
         found, _ = cv2.findContours(what.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

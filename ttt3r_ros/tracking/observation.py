@@ -20,7 +20,7 @@ class Observation:
     increase. intrinsics: of this image, or None. base_T_camera: (4, 4), metres, pose of
     the camera on the robot; None: there is no robot, and the base is the camera.
     odom_T_base: (4, 4), metres, the robot's odometry; None: there is none at this stamp.
-    up_camera: (3,) unit vector, what an IMU says is up, in the axes of the camera; None: unknown.
+    up_camera: (3,) unit vector, up by an IMU, in the axes of the camera; None: unknown.
     """
 
     rgb: Pixels

@@ -28,7 +28,7 @@ NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
 class Controls:
-    """The elements of the panel; callbacks of the page only tell that something was chosen."""
+    """The elements of the panel; callbacks of the page only note that something was chosen."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Controls:
         return self._has_time and bool(self._play.value)
 
     def step(self) -> None:
-        """Let the time run on by one step; at the end it begins anew."""
+        """Advance the time by one step; at the end it begins anew."""
         end = self._time.max
         later = self._time.value + max(PLAY_STEP_S / PLAY_S * end, self._time.step)
         _set(self._time, later if self._time.value < end else 0.0)
@@ -172,7 +172,7 @@ class Controls:
             self._time.max = end
             _set(self._time, end)
 
-    def tell(self, scene: Scene, points: int) -> None:
+    def show(self, scene: Scene, points: int) -> None:
         """
         Show the values of a run and its newest image.
 

@@ -124,7 +124,7 @@ class Viewer:
         scene = self._scene.until(self._controls.until_s)
         look = self._controls.look(self._scene)
         self._drawing.draw(scene, look)
-        self._controls.tell(scene, self._drawing.points)
+        self._controls.show(scene, self._drawing.points)
         self._move_eyes(scene, look)
 
     def _move_eyes(self, scene: Scene, look: Look) -> None:

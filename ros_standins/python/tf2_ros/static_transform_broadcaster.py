@@ -23,11 +23,11 @@ class StaticTransformBroadcaster:
         :param qos: by default reliable, transient local, depth 1.
         """
         self.pub_tf = node.create_publisher(TFMessage, STATIC_TOPIC, qos or STATIC_BROADCASTER)
-        self._said: dict[str, TransformStamped] = {}
+        self._sent: dict[str, TransformStamped] = {}
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
         """Publish one transform or several, together with all earlier ones."""
         one = isinstance(transform, TransformStamped)
-        for said in [transform] if one else transform:
-            self._said[said.child_frame_id] = said
-        self.pub_tf.publish(TFMessage(transforms=list(self._said.values())))
+        for each in [transform] if one else transform:
+            self._sent[each.child_frame_id] = each
+        self.pub_tf.publish(TFMessage(transforms=list(self._sent.values())))
