@@ -40,7 +40,7 @@ def judge_node(observed: Observed) -> Iterator[Finding]:
             'node',
             f'{name} is {node.state}',
             f'ros2 lifecycle set {name} {step}, or start it with autostart:=true; its log has '
-            'why if it was refused',
+            'the reason if it was refused',
         )
     else:
         yield ok('node', f'{name} is active')

@@ -47,13 +47,13 @@ class MountCheck:
         way, turn = (_median(angles) for angles in (self._ways, self._turns))
         if max(way, turn) < MOST_APART_DEG:
             return ''
-        said = [
+        wrong = [
             f'{what} {angle:.0f} degrees from where the odometry and TF have it'
             for what, angle in (('drives', way), ('turns about an axis', turn))
             if angle >= MOST_APART_DEG
         ]
         return (
-            f'the camera {" and ".join(said)}: is its pose on the robot in TF wrong, does the '
+            f'the camera {" and ".join(wrong)}: is its pose on the robot in TF wrong, does the '
             'camera hang upside down, or is frame_id not an optical frame (z ahead)? The odometry '
             'is not used'
         )

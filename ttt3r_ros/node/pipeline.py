@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 import time
@@ -195,6 +196,10 @@ class Pipeline:
 
     def follow(self, arrival: Arrival) -> None:
         """Publish where an image was taken, as far as its features show it; in one thread."""
+        with self._reporting_lack_of_memory():  # the device resizes images
+            self._follow_and_publish(arrival)
+
+    def _follow_and_publish(self, arrival: Arrival) -> None:
         mapper, image = self._mapper, arrival.image
         if mapper is None:
             self._health.dropped(Cause.NOT_LOADED)
@@ -217,8 +222,13 @@ class Pipeline:
 
     def process(self, arrival: Arrival) -> None:
         """Map the newest image that was followed, and publish the results."""
-        try:
+        with self._reporting_lack_of_memory():
             self._map_and_publish(arrival)
+
+    @contextmanager
+    def _reporting_lack_of_memory(self) -> Iterator[None]:
+        try:
+            yield
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             self._reporter.drop(

@@ -68,7 +68,7 @@ def test_an_image_under_way_at_a_reset_is_not_published(pipeline, monkeypatch, s
     np.testing.assert_array_equal(pipeline.map_T_odom, np.eye(4))
 
 
-@pytest.mark.parametrize('moment', ['complete', 'integrate'])
+@pytest.mark.parametrize('moment', ['follow', 'complete', 'integrate'])
 def test_a_device_without_memory_is_reported_whenever_it_runs_out(pipeline, monkeypatch, moment):
     error = torch.OutOfMemoryError('full')
     monkeypatch.setattr(pipeline.mapper, moment, Mock(side_effect=error))
