@@ -105,7 +105,7 @@ class ComparisonRun:
             RunResult(
                 name,
                 run.mapper.trail.trajectory(),
-                _thinned(run.mapper.map.voxels.points()),
+                _subsampled(run.mapper.map.voxels.points()),
                 run.summary(source.name, False),
                 self._depth_errors(folder),
             )
@@ -122,7 +122,7 @@ class ComparisonRun:
         return metric, scaled
 
 
-def _thinned(cloud: VoxelCloud) -> VoxelCloud:
+def _subsampled(cloud: VoxelCloud) -> VoxelCloud:
     """Return an even part of the points of a map."""
     chosen = np.linspace(0, len(cloud.points) - 1, min(MOST_POINTS, len(cloud.points)))
     which = chosen.round().astype(np.int64)

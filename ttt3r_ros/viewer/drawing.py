@@ -27,7 +27,7 @@ LOOPS: Color = (255, 170, 40)
 CAMERA: Color = (255, 214, 64)
 VIEWS: Color = (170, 180, 200)
 
-# Lines are thinned to so many points, pictures along the path to so many.
+# Lines are subsampled to so many points, pictures along the path to so many.
 MOST_POSES = 2000
 MOST_VIEWS = 16
 # Sizes, in parts of the largest side of the scene; within limits, metres.

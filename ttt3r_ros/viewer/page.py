@@ -31,7 +31,7 @@ def write_page(file: IO[bytes], scene: Scene, title: str) -> None:
     :param scene: of a run that has ended.
     :param title: of the page.
     """
-    scene = thinned(below(scene, scene.ceiling()), MOST_POINTS)
+    scene = subsampled(below(scene, scene.ceiling()), MOST_POINTS)
     server = LocalServer(0)
     try:
         drawing = Drawing(server)
@@ -62,7 +62,7 @@ def below(scene: Scene, ceiling: float) -> Scene:
     return replace(scene, cloud=scene.cloud.chosen(visible(scene.cloud, ceiling, 0.0, math.inf)))
 
 
-def thinned(scene: Scene, most: int) -> Scene:
+def subsampled(scene: Scene, most: int) -> Scene:
     """
     Return a scene with fewer points, evenly chosen, which are as much larger.
 
