@@ -28,7 +28,7 @@ from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.geometry import quaternion_from_rotation, rotation_about
 from ttt3r_ros.viewer.controls import beside_depth
 from ttt3r_ros.viewer.drawing import Drawing, FLOOR, GRAPH, IMAGES, Look, start_camera
-from ttt3r_ros.viewer.page import below, thinned
+from ttt3r_ros.viewer.page import below, subsampled
 from ttt3r_ros.viewer.scene import Scene
 from ttt3r_ros.viewer.server import LocalServer
 from ttt3r_ros.viewer.stored import stored_scene
@@ -50,7 +50,7 @@ def frames(scene: Scene) -> Iterator[Pixels]:
 
     :param scene: of a finished run.
     """
-    scene = thinned(below(scene, scene.ceiling()), MOST_POINTS)
+    scene = subsampled(below(scene, scene.ceiling()), MOST_POINTS)
     server = LocalServer(0)
     drawing = Drawing(server)
     eye, target = start_camera(scene)

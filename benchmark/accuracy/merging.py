@@ -125,5 +125,5 @@ def ate(poses: Mapping[int, Array], truth: Mapping[int, Array]) -> float:
     """
     found = np.stack(list(poses.values()))
     places = np.stack([truth[number][:3, 3] for number in poses])
-    aligned = align(found[:, :3, 3], places, 'se3').apply(found)
+    aligned = align(found[:, :3, 3], places, 'se3').pose(found)
     return float(np.sqrt(np.mean(np.sum((aligned[:, :3, 3] - places) ** 2, axis=1))))

@@ -187,8 +187,7 @@ def _world_T_map(graph: KeyFrameGraph, session: Session) -> Array:
     kept = [(key.number, k) for k, key in enumerate(session.keys) if key.number in poses]
     places = np.stack([poses[number][:3, 3] for number, _ in kept])
     found = align(places, session.world_T_camera[[k for _, k in kept], :3, 3], 'se3')
-    world_T_map: Array = found.apply(np.eye(4)[None])[0]
-    return world_T_map
+    return found.a_T_b
 
 
 def _overlap(session: Session, k: int, mapped: Session) -> float:
@@ -247,7 +246,7 @@ def _ate(graph: KeyFrameGraph, sessions: Sequence[tuple[Session, int]]) -> float
                 found.append(pose)
                 truth.append(world_T_camera[:3, 3])
     poses, places = np.stack(found), np.stack(truth)
-    aligned = align(poses[:, :3, 3], places, 'se3').apply(poses)
+    aligned = align(poses[:, :3, 3], places, 'se3').pose(poses)
     return float(np.sqrt(np.mean(np.sum((aligned[:, :3, 3] - places) ** 2, axis=1))))
 
 

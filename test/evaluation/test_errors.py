@@ -105,7 +105,7 @@ def test_a_mirrored_path_is_not_aligned_by_a_reflection():
 
     motion = align(truth * [1, 1, -1], truth, 'sim3')
 
-    assert np.linalg.det(motion.rotation) == pytest.approx(1.0, abs=1e-9)
+    assert np.linalg.det(motion.a_T_b[:3, :3]) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_the_best_alignment_cannot_be_improved_by_a_small_step():
@@ -116,13 +116,14 @@ def test_the_best_alignment_cannot_be_improved_by_a_small_step():
     def cost(scale, rotation, shift):
         return np.sum((scale * estimate @ rotation.T + shift - truth) ** 2)
 
-    lowest = cost(best.scale, best.rotation, best.translation)
+    rotation, shift = best.a_T_b[:3, :3], best.a_T_b[:3, 3]
+    lowest = cost(best.scale, rotation, shift)
     for axis in np.eye(3):
         for step in (-1e-3, 1e-3):
-            turned = rotation_about(axis, step) @ best.rotation
-            assert cost(best.scale, turned, best.translation) > lowest
-            assert cost(best.scale, best.rotation, best.translation + step * axis) > lowest
-            assert cost(best.scale * (1 + step), best.rotation, best.translation) > lowest
+            turned = rotation_about(axis, step) @ rotation
+            assert cost(best.scale, turned, shift) > lowest
+            assert cost(best.scale, rotation, shift + step * axis) > lowest
+            assert cost(best.scale * (1 + step), rotation, shift) > lowest
 
 
 def test_a_straight_path_can_be_aligned():

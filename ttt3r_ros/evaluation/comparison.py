@@ -211,7 +211,7 @@ def _doubts_of_frames(poses: Array, truth: Array) -> list[str]:
 def _misfit(poses: Array, truth: Array) -> float:
     """Return the rms distance of positions after SE(3), metres."""
     positions, theirs = poses[:, :3, 3], truth[:, :3, 3]
-    moved = align(positions, theirs, 'se3').apply(poses)[:, :3, 3]
+    moved = align(positions, theirs, 'se3').pose(poses)[:, :3, 3]
     return float(np.sqrt(np.mean(np.sum((moved - theirs) ** 2, axis=1))))
 
 
@@ -229,7 +229,8 @@ def _other_order(poses: Array) -> Array:
 
 def _mount(mine: Array, theirs: Array) -> Array:
     """Return the rotation R with R @ mine @ R.T nearest to theirs: it turns axis on axis."""
-    return align(_axes(mine), _axes(theirs), 'se3').rotation
+    rotation: Array = align(_axes(mine), _axes(theirs), 'se3').a_T_b[:3, :3]
+    return rotation
 
 
 def _axes(rotations: Array) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import invert, rotation_angle, transform
+from ttt3r_ros.geometry import IDENTITY, invert, rotation_angle, Similarity, transform
 from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.units import NANOSECONDS
 
@@ -27,29 +27,6 @@ NO_MOTION = 1e-6
 
 class EvaluationError(UserError):
     """Two recordings cannot be compared."""
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """
-    The similarity p_truth = scale * rotation @ p_estimate + translation.
-
-    scale: > 0. rotation: (3, 3). translation: (3,), metres in the frame of the truth.
-    """
-
-    scale: float
-    rotation: Array
-    translation: Array
-
-    def apply(self, poses: Array) -> Array:
-        """
-        Transform poses of the estimate into the frame of the truth.
-
-        :param poses: (N, 4, 4), metres.
-        :returns: (N, 4, 4), metres; rotations stay rotations, the scale acts on positions.
-        """
-        positions = self.scale * poses[:, :3, 3] @ self.rotation.T + self.translation
-        return transform(self.rotation @ poses[:, :3, :3], positions)
 
 
 @dataclass(frozen=True)
@@ -133,10 +110,11 @@ def align(estimate: Array, truth: Array, kind: str) -> Similarity:
     :param estimate: (N, 3) positions, metres.
     :param truth: (N, 3) positions at the same times, metres.
     :param kind: one of ALIGNMENTS; only sim3 estimates a scale.
+    :returns: takes the frame of the estimate to that of the truth.
     :raises EvaluationError: when positions do not move, or not alike, so no scale is defined.
     """
     if kind == 'none':
-        return Similarity(1.0, np.eye(3), np.zeros(3))
+        return Similarity(IDENTITY)
     estimate_mean, truth_mean = estimate.mean(axis=0), truth.mean(axis=0)
     estimate_spread, truth_spread = estimate - estimate_mean, truth - truth_mean
     if kind == 'sim3':
@@ -159,7 +137,8 @@ def align(estimate: Array, truth: Array, kind: str) -> Similarity:
                 'the motion of the estimate has nothing in common with the ground truth, no '
                 'scale aligns it: use --align se3 or none'
             )
-    return Similarity(scale, rotation, truth_mean - scale * rotation @ estimate_mean)
+    shift = truth_mean - scale * rotation @ estimate_mean
+    return Similarity(transform(rotation, shift), scale)
 
 
 def evaluate_trajectory(
@@ -184,7 +163,7 @@ def evaluate_trajectory(
             'are needed: check that both use the same clock, or raise --max-difference'
         )
     similarity = align(estimate[:, :3, 3], truth[:, :3, 3], alignment)
-    aligned = similarity.apply(estimate)
+    aligned = similarity.pose(estimate)
     position_errors = np.linalg.norm(aligned[:, :3, 3] - truth[:, :3, 3], axis=1)
     error = invert(relative_motion(truth, delta)) @ relative_motion(aligned, delta)
     return TrajectoryErrors(

@@ -75,6 +75,6 @@ def draw_map_of(result: RunResult, errors: Compared | None, frame: Array, color:
 
 def _in_map(errors: Compared) -> Array:
     """Return the true positions in the frame of the estimate, (N, 3) metres."""
-    at = errors.errors.alignment
-    positions: Array = (errors.truth[:, :3, 3] - at.translation) @ at.rotation
+    truth_T_map = errors.errors.alignment.a_T_b  # after SE(3)
+    positions: Array = (errors.truth[:, :3, 3] - truth_T_map[:3, 3]) @ truth_T_map[:3, :3]
     return positions
