@@ -50,7 +50,8 @@ class SlowLink:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._hand_on(reader, there[1]), self._hand_on(there[0], writer))
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(self._hand_on(reader, there[1]), self._hand_on(there[0], writer))
 
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read without waiting for what is on its way."""

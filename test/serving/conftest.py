@@ -76,7 +76,7 @@ def robot(folder):
 
 @pytest.fixture
 def slow_link():
-    """Return a function that makes a slow way to a port, and returns its address."""
+    """Return a function that makes a slow way to a port, and returns it and its address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -84,7 +84,7 @@ def slow_link():
     def make(port, delay_s, loss=0.0):
         link = SlowLink(port, delay_s, loss)
         server = asyncio.run_coroutine_threadsafe(link.serve(), loop).result(10)
-        return Address('127.0.0.1', server.sockets[0].getsockname()[1])
+        return link, Address('127.0.0.1', server.sockets[0].getsockname()[1])
 
     async def end():
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -12,7 +12,7 @@ import pytest
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
-from ttt3r_ros.serving.failures import Full, Refused, Unreachable
+from ttt3r_ros.serving.failures import Full, Late, Refused, Unreachable
 from ttt3r_ros.serving.leases import MOST_STATES
 from ttt3r_ros.serving.remote import SPARE_S, TIMES_LONGER
 
@@ -285,9 +285,26 @@ def test_gates_need_the_network_here(start_server, robot, images):
 def test_a_slow_link_costs_time_and_no_bit(start_server, robot, local, images, slow_link):
     delay_s = 0.06  # three round trips until the first call are longer than gRPC's first pause
     server = start_server()
-    server.address = slow_link(server.address.port, delay_s, loss=0.02)
+    _, server.address = slow_link(server.address.port, delay_s, loss=0.02)
     began = time.monotonic()
     remote = robot(server)
     assert time.monotonic() - began > 6 * delay_s
     assert_same(run(remote, images[:3])[0], run(local, images[:3])[0])
     assert remote._patience.seconds > SPARE_S + TIMES_LONGER * 2 * delay_s
+
+
+def test_a_link_that_falls_silent_is_given_up_and_made_anew(
+    start_server, robot, local, images, slow_link
+):
+    server = start_server()
+    link, server.address = slow_link(server.address.port, 0.0)
+    remote = robot(server)
+    found, state = run(remote, images[:4])
+    link._delay_s = 1e3  # nothing comes through, and nobody is told
+    began = time.monotonic()
+    with pytest.raises(Late):
+        remote.step(images[4], state)
+    assert time.monotonic() - began < remote._patience.seconds
+    link._delay_s = 0.0  # for connections that begin now
+    again, state = steps_again(remote, images[4], state, seconds=30.0)
+    assert_same([*found, again], run(local, images[:5])[0])

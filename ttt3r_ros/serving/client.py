@@ -26,7 +26,6 @@ CONNECT_S = 5.0
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 200, 3_000
 # gRPC means by the least pause how long an attempt may take: TCP and TLS are three round trips.
 ATTEMPT_MS = 5_000
-PING_MS, PING_TIMEOUT_MS = 2_000, 2_000  # a link that is dead is given up after both
 SERVER_NAME = 'ttt3r'  # in every certificate
 
 
@@ -60,24 +59,28 @@ class Connection:
             (messages.TOKEN_KEY, messages.TOKEN_FORM.format(access.token)),
             (messages.CLIENT_KEY, secrets.token_hex(16)),
         )
-        options: list[tuple[str, int | str]] = [
+        self._options: list[tuple[str, int | str]] = [
             ('grpc.initial_reconnect_backoff_ms', FIRST_PAUSE_MS),
             ('grpc.min_reconnect_backoff_ms', ATTEMPT_MS),
             ('grpc.max_reconnect_backoff_ms', LONGEST_PAUSE_MS),
-            ('grpc.keepalive_time_ms', PING_MS),
-            ('grpc.keepalive_timeout_ms', PING_TIMEOUT_MS),
             ('grpc.max_receive_message_length', -1),
             ('grpc.max_send_message_length', -1),
             ('grpc.enable_http_proxy', 0),
             ('grpc.use_local_subchannel_pool', 1),
         ]
-        if address.plain:
-            self._channel = grpc.insecure_channel(address.target, options)
-        else:
-            pem = ssl.DER_cert_to_PEM_cert(pinned_certificate(address, access.fingerprint))
-            options.append(('grpc.ssl_target_name_override', SERVER_NAME))
-            credentials = grpc.ssl_channel_credentials(pem.encode())
-            self._channel = grpc.secure_channel(address.target, credentials, options)
+        self._certificate = b''
+        if not address.plain:
+            der = pinned_certificate(address, access.fingerprint)
+            self._certificate = ssl.DER_cert_to_PEM_cert(der).encode()
+            self._options.append(('grpc.ssl_target_name_override', SERVER_NAME))
+        self._channel = self._new_channel()
+
+    def _new_channel(self) -> Any:
+        target = self.address.target
+        if self.address.plain:
+            return grpc.insecure_channel(target, self._options)
+        credentials = grpc.ssl_channel_credentials(self._certificate)
+        return grpc.secure_channel(target, credentials, self._options)
 
     def call(self, method: str, message: bytes, timeout_s: float) -> bytes:
         """
@@ -95,6 +98,10 @@ class Connection:
             # From no class of its own can code and text be had.
             code, text = error.code(), error.details()
             kind = KINDS.get(code, Unreachable)
+            if kind is Late:
+                # The link may be dead, which gRPC notices after minutes.
+                self._channel.close()
+                self._channel = self._new_channel()
             remedy = f': {REMEDIES[kind]}' if kind in REMEDIES else ''
             raise kind(f'{self.address}: {text}{remedy}') from None
 

@@ -36,7 +36,6 @@ LARGEST_HEAD = 4096  # bytes of the names and values before a message
 HANDSHAKE_MS = 5_000
 IDLE_MS = 120_000
 PING_MS, PING_TIMEOUT_MS = 10_000, 5_000  # of robots that do not say that they are gone
-LEAST_PING_MS = 500  # of theirs
 
 CODES: dict[type[Exception], grpc.StatusCode] = {
     BadMessage: grpc.StatusCode.INVALID_ARGUMENT,
@@ -132,7 +131,6 @@ class Server:
                 ('grpc.max_connection_idle_ms', IDLE_MS),
                 ('grpc.keepalive_time_ms', PING_MS),
                 ('grpc.keepalive_timeout_ms', PING_TIMEOUT_MS),
-                ('grpc.http2.min_recv_ping_interval_without_data_ms', LEAST_PING_MS),
             ],
         )
         try:

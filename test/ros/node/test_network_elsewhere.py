@@ -16,10 +16,12 @@ from ttt3r_ros.geometry import IDENTITY
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.predictor import HostPrediction, load_predictor, Predictor
 from ttt3r_ros.node import mapping_node, messages
+from ttt3r_ros.node.diagnostics import Health, Surroundings
+from ttt3r_ros.node.interface import Cause
 from ttt3r_ros.serving.address import Address
 from ttt3r_ros.serving.leases import Leases
 from ttt3r_ros.serving.optional import require_grpc
-from ttt3r_ros.settings import ModelSettings
+from ttt3r_ros.settings import DiagnosticsSettings, ModelSettings
 
 WIDTH, HEIGHT, WALL, PER_METRE = 224, 160, 2.0, 120.0
 CAMERA = CameraIntrinsics(WIDTH, HEIGHT, 160.0, 160.0, 111.5, 79.5)
@@ -157,3 +159,20 @@ def test_a_node_waits_for_its_server_and_says_for_which(rig, start_server, tmp_p
     rig.wait_for_status(f'STALE: {server.address} cannot be reached')
     start_server(port=server.address.port)
     rig.wait_for_log('the network is loaded: random')
+
+
+@pytest.mark.parametrize(
+    ('posed_s', 'arrived_s', 'expected'),
+    [(0.5, 0.5, 'DEGRADED: away'), (9.0, 0.5, 'LOST: away'), (9.0, 9.0, 'STALE: /image has 1')],
+)
+def test_without_the_network_a_robot_is_lost_once_it_has_no_pose_either(
+    posed_s, arrived_s, expected
+):
+    health, now = Health(), time.monotonic()
+    health._window.mapped.append(now - 10.0)
+    health._window.located.append(now - posed_s)
+    health._window.arrivals.append(now - arrived_s)
+    health.dropped(Cause.NO_NETWORK, 'away')
+    around = Surroundings(image_topic='/image', publishers=1)
+    status = health.status('ttt3r', 'none', around, DiagnosticsSettings())
+    assert status.message.startswith(expected)
