@@ -101,6 +101,22 @@ def _answered(answer: Answer, message: bytes, context: Context) -> bytes:
         raise AssertionError from error  # abort raises
 
 
+def _options(largest: int) -> list[tuple[str, int]]:
+    """Return the limits of what comes in; messages have `largest` bytes at most."""
+    return [
+        ('grpc.so_reuseport', 0),
+        ('grpc.max_receive_message_length', largest),
+        ('grpc.max_send_message_length', -1),
+        ('grpc.max_metadata_size', LARGEST_HEAD),
+        ('grpc.absolute_max_metadata_size', 2 * LARGEST_HEAD),
+        ('grpc.max_concurrent_streams', CALLS_PER_CLIENT + SPARE_CALLS),
+        ('grpc.server_handshake_timeout_ms', HANDSHAKE_MS),
+        ('grpc.max_connection_idle_ms', IDLE_MS),
+        ('grpc.keepalive_time_ms', PING_MS),
+        ('grpc.keepalive_timeout_ms', PING_TIMEOUT_MS),
+    ]
+
+
 class Server:
     """Listens on one address from `start` to `stop`."""
 
@@ -120,18 +136,7 @@ class Server:
             ThreadPoolExecutor(calls, thread_name_prefix='ttt3r_call'),
             handlers=[_Calls(service, identity.access.token)],
             maximum_concurrent_rpcs=calls,
-            options=[
-                ('grpc.so_reuseport', 0),
-                ('grpc.max_receive_message_length', service.largest_request),
-                ('grpc.max_send_message_length', -1),
-                ('grpc.max_metadata_size', LARGEST_HEAD),
-                ('grpc.absolute_max_metadata_size', 2 * LARGEST_HEAD),
-                ('grpc.max_concurrent_streams', CALLS_PER_CLIENT + SPARE_CALLS),
-                ('grpc.server_handshake_timeout_ms', HANDSHAKE_MS),
-                ('grpc.max_connection_idle_ms', IDLE_MS),
-                ('grpc.keepalive_time_ms', PING_MS),
-                ('grpc.keepalive_timeout_ms', PING_TIMEOUT_MS),
-            ],
+            options=_options(service.largest_request),
         )
         try:
             if address.plain:
