@@ -28,6 +28,7 @@ setup(
         'archive': ['ray[client]>=2.60,<3', 'fsspec'],
         'completion': ['shtab>=1.7,<2'],
         'openvino': ['openvino>=2026.4,<2027'],
+        'serving': ['grpcio>=1.66,<2', 'cryptography>=42'],
         'viewer': ['viser>=1.1,<2'],
     },
     zip_safe=False,

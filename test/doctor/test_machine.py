@@ -84,3 +84,11 @@ def test_the_checkpoint_that_ships_sends_real_cameras_elsewhere():
     assert found.level is Level.WARN
     assert 'small.safetensors' in found.seen
     assert 'ttt3r weights fetch' in found.advice
+
+
+def test_a_network_on_a_server_is_not_looked_for_on_this_machine():
+    model = ModelSettings(device='grpc://server', checkpoint='512')
+    device, checkpoint = machine.look_at_device(model), machine.look_at_checkpoint(model)
+    findings = [machine.judge_device(device, checkpoint), machine.judge_checkpoint(checkpoint)]
+    assert all('grpc://server' in finding.seen for finding in findings)
+    assert {finding.level for finding in findings} == {Level.OK}

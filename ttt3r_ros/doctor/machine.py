@@ -14,6 +14,7 @@ import shutil
 from ttt3r_ros.doctor.finding import fail, Finding, ok, warn
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.home import expanded, NoHome
+from ttt3r_ros.serving.address import is_elsewhere
 from ttt3r_ros.settings import ModelSettings, NodeSettings
 
 STARVED_LOAD = 1.75
@@ -85,6 +86,8 @@ def look_at_device(model: ModelSettings) -> Device:
         load=os.getloadavg()[0],
         has_nvidia_driver=Path('/proc/driver/nvidia/version').exists(),
     )
+    if is_elsewhere(model.device):
+        return dataclasses.replace(seen, name=model.device)
     try:
         device = choose_device(model.device)
         if device.type != 'cuda':
@@ -106,6 +109,8 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
     from ttt3r_ros.model.published.files import with_needs
 
+    if is_elsewhere(model.device):
+        return CheckpointFile(path=model.device)
     if model.checkpoint == RANDOM_CHECKPOINT:
         return CheckpointFile(error='random weights, the map is meaningless: set model.checkpoint')
     try:
@@ -150,6 +155,8 @@ def judge_device(device: Device, checkpoint: CheckpointFile) -> Finding:
     """
     if device.error:
         return fail('device', device.error, '')  # the error has the remedy
+    if is_elsewhere(device.name):
+        return ok('device', f'the network is on {device.name}')
     if device.name.startswith('cuda'):
         seen = (
             f'{device.name}, {device.free / 2**30:.1f} of {device.total / 2**30:.1f} GB free, '
@@ -187,6 +194,8 @@ def judge_checkpoint(checkpoint: CheckpointFile) -> Finding:
     """
     if checkpoint.error:
         return fail('checkpoint', checkpoint.error, '')  # the error has the remedy
+    if is_elsewhere(checkpoint.path):
+        return ok('checkpoint', f'that of {checkpoint.path}')
     seen = (
         f'{checkpoint.path}, architecture {checkpoint.architecture}, '
         f'sha256 {checkpoint.sha256[:16]}, licence {checkpoint.licence}'

@@ -16,11 +16,15 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, intrinsics_for
 from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.model.elsewhere import NetworkLost
 from ttt3r_ros.model.image_input import BadImage
-from ttt3r_ros.model.memory_need import expected_memory
-from ttt3r_ros.model.predictor import chosen_gain_scale, load_predictor
+from ttt3r_ros.model.predictor import chosen_gain_scale
+from ttt3r_ros.serving.choice import chosen_predictor, memory_here
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tracking.observation import Observation
+
+# So long an image waits for a network on a server that is away; it is not live.
+NETWORK_AWAY_S = 60.0
 
 
 class ImageMapper:
@@ -46,9 +50,10 @@ class ImageMapper:
         :param executor: adds key frames to the graph, one after the other; None: the image does.
         :raises UserError: when the device or the checkpoint cannot be used.
         """
-        need = expected_memory(model)
-        self.predictor = load_predictor(model)
-        self.notes = [] if need.fits else [f'warning: {need}']
+        need = memory_here(model)
+        self.predictor = chosen_predictor(model)
+        self.predictor.wait_for_network(NETWORK_AWAY_S)
+        self.notes = [] if need is None or need.fits else [f'warning: {need}']
         if self.predictor.checkpoint_note:
             self.notes.append(f'note: {self.predictor.checkpoint_note}')
         scale = chosen_gain_scale(model, self.predictor.checkpoint)
@@ -99,7 +104,7 @@ class ImageMapper:
 
         :param error: raised by `map`.
         """
-        if isinstance(error, OutOfMemory):
+        if isinstance(error, (OutOfMemory, NetworkLost)):
             return True
         return isinstance(error, CalibrationError) and not self.mapper.frames
 

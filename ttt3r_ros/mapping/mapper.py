@@ -15,6 +15,7 @@ from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedCamera, 
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
+from ttt3r_ros.model.elsewhere import StateElsewhere
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.follower import Ahead, Follower
@@ -296,12 +297,18 @@ class Mapper:
         self._back_end.place_base(map_T_base)
 
     def stored(self) -> StoredMap:
-        """Return the contents of a map file."""
+        """
+        Return the contents of a map file.
+
+        :raises NetworkLost: when the state of the network is elsewhere and cannot be had.
+        """
         state, grid = self._tracker.state, self._map.grid
-        track = None
-        if isinstance(state.network, RecurrentState):
+        track, network = None, state.network
+        if isinstance(network, StateElsewhere):
+            network = network.fetched()
+        if isinstance(network, RecurrentState):
             map_T_world = self._back_end.map_T_network.after(state.segment.track_T_world)
-            track = StoredTrack(state.network, map_T_world, state.segment.number, state.frames)
+            track = StoredTrack(network, map_T_world, state.segment.number, state.frames)
         return StoredMap(
             self._map.voxels.points(),
             self.network_name,
@@ -315,6 +322,7 @@ class Mapper:
         Continue with a saved map; one that does not fit changes nothing.
 
         :raises MapFileError: when other weights made it.
+        :raises NetworkLost: when the network is elsewhere and cannot be asked.
         :raises OccupancyError: when the cells of its grid have another size.
         """
         if stored.network != self.network_name:

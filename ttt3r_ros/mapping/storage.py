@@ -25,6 +25,7 @@ from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.graph.stored_graph import from_arrays, StoredGraph, to_arrays
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
+from ttt3r_ros.model.elsewhere import StateElsewhere
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.tensor_hash import hash_tensors
 
@@ -202,13 +203,15 @@ def _graph(tensors: dict[str, Tensor]) -> StoredGraph | None:
     return from_arrays(named) if named else None
 
 
-def fitting_state(stored: RecurrentState, fresh: object) -> RecurrentState:
+def fitting_state(stored: RecurrentState, fresh: object) -> RecurrentState | StateElsewhere:
     """
-    Return a stored state on the device of a network.
+    Return a stored state on the device, or the server, of a network.
 
     :param fresh: the network's own initial state; it determines which sizes and device fit.
     :raises MapFileError: when the state belongs to a network of other sizes.
     """
+    if isinstance(fresh, StateElsewhere):
+        return fresh.replaced(stored)
     if not isinstance(fresh, RecurrentState):
         raise MapFileError('this network cannot use a stored state')
     if (stored.tokens.shape, stored.memory.shape[2:]) != (

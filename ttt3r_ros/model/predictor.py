@@ -80,46 +80,16 @@ class HostPrediction:
         return float(self.gains.mean())
 
 
-class Predictor:
-    """A network on a device, with the update rule of its state."""
+class NetworkFacts:
+    """
+    What is known of a network, wherever it runs.
 
-    def __init__(
-        self,
-        network: Network,
-        checkpoint: CheckpointInfo | None = None,
-        *,
-        device: torch.device = torch.device('cpu'),
-        rule: UpdateRule | None = None,
-        recorder: StepRecorder | None = None,
-        compiled: WholeStep | None = None,
-    ) -> None:
-        """
-        Construct the predictor of a network.
+    architecture: its sizes. checkpoint: origin of the weights, None for random ones.
+    """
 
-        :param network: on `device`, in its precision.
-        :param checkpoint: origin of the weights, None for random ones.
-        :param rule: of the state; None: the default one, with the gain of the checkpoint.
-        :param recorder: records a step, to be replayed; None: run its operations one by one.
-        :param compiled: the step of this network and rule in another runtime, instead.
-        """
-        self._network = network.eval()
-        self._rule = chosen_rule(ModelSettings(), checkpoint) if rule is None else rule
-        self._whole_step = compiled
-        if recorder is not None:
-            self._whole_step = RecordedStep(self._step, recorder)
-        self.device = device
-        self.resize: Resize = DeviceResize(device) if device.type == 'cuda' else resize_on_host
-        self.checkpoint = checkpoint
-
-    @property
-    def architecture(self) -> Architecture:
-        """Return the sizes of the network."""
-        return self._network.architecture
-
-    @property
-    def recorded(self) -> bool:
-        """Return whether whole steps are replayed, or run by another runtime."""
-        return self._whole_step is not None
+    def __init__(self, architecture: Architecture, checkpoint: CheckpointInfo | None) -> None:
+        """Keep them."""
+        self.architecture, self.checkpoint = architecture, checkpoint
 
     @property
     def patch(self) -> int:
@@ -166,6 +136,46 @@ class Predictor:
     def checkpoint_sha256(self) -> str:
         """Return the hash of the file of the weights, empty for random ones."""
         return '' if self.checkpoint is None else self.checkpoint.sha256
+
+
+class Predictor(NetworkFacts):
+    """A network on a device, with the update rule of its state."""
+
+    def __init__(
+        self,
+        network: Network,
+        checkpoint: CheckpointInfo | None = None,
+        *,
+        device: torch.device = torch.device('cpu'),
+        rule: UpdateRule | None = None,
+        recorder: StepRecorder | None = None,
+        compiled: WholeStep | None = None,
+    ) -> None:
+        """
+        Construct the predictor of a network.
+
+        :param network: on `device`, in its precision.
+        :param checkpoint: origin of the weights, None for random ones.
+        :param rule: of the state; None: the default one, with the gain of the checkpoint.
+        :param recorder: records a step, to be replayed; None: run its operations one by one.
+        :param compiled: the step of this network and rule in another runtime, instead.
+        """
+        super().__init__(network.architecture, checkpoint)
+        self._network = network.eval()
+        self._rule = chosen_rule(ModelSettings(), checkpoint) if rule is None else rule
+        self._whole_step = compiled
+        if recorder is not None:
+            self._whole_step = RecordedStep(self._step, recorder)
+        self.device = device
+        self.resize: Resize = DeviceResize(device) if device.type == 'cuda' else resize_on_host
+
+    @property
+    def recorded(self) -> bool:
+        """Return whether whole steps are replayed, or run by another runtime."""
+        return self._whole_step is not None
+
+    def wait_for_network(self, seconds: float) -> None:
+        """Do nothing: the network is here."""
 
     def warm_up(self, width: int, height: int) -> None:
         """
@@ -231,6 +241,11 @@ class Predictor:
         :returns: (1, 3, h, w) float32 in [-1, 1].
         """
         return normalised(self._pixels(rgb)[None])
+
+    @property
+    def place(self) -> str:
+        """Return where the network runs, in words."""
+        return str(self.device)
 
     def _pixels(self, rgb: Pixels) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)

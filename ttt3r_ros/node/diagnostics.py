@@ -246,8 +246,11 @@ class Health:
         troubles = [text for text, moment in self._trouble.values() if now - moment < RECENT_S]
         newest = self._window.mapped[-1] if self._window.mapped else self._began
         if now - newest > settings.stale_timeout:
+            away = self._network_is_away(now)
             if around.loading:
-                return State.STALE, 'the network is being loaded'
+                return State.STALE, away or 'the network is being loaded'
+            if away and self._poses_go_on(now, settings):
+                return State.DEGRADED, away
             if troubles and self._images_come(now) and not around.clock_is_silent:
                 return State.LOST, troubles[-1]
             return State.STALE, self._why_nothing_comes(now, around)
@@ -271,6 +274,15 @@ class Health:
         if long_enough and mapped < settings.min_image_rate:
             return State.DEGRADED, f'rate: {mapped:.2f} images a second are mapped'
         return State.OK, ''
+
+    def _network_is_away(self, now: float) -> str:
+        """Return why, in one sentence; empty where it is not."""
+        text, moment = self._trouble.get(Cause.NO_NETWORK.text, ('', -RECENT_S))
+        return text if now - moment < RECENT_S else ''
+
+    def _poses_go_on(self, now: float, settings: DiagnosticsSettings) -> bool:
+        located = self._window.located
+        return bool(located) and now - located[-1] <= settings.stale_timeout
 
     def _images_come(self, now: float) -> bool:
         arrivals = self._window.arrivals

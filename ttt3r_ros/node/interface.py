@@ -199,7 +199,8 @@ class State(Enum):
     OK = 'OK', 'images are mapped'
     DEGRADED = (
         'WARN',
-        'mapped, but images or odometry are missing, it is too slow, TF has a second parent, ...',
+        'mapped, but images or odometry are missing, it is too slow, TF has a second parent, ...; '
+        'or located only, while the server of the network is away',
     )
     LOST = (
         'ERROR',
@@ -304,6 +305,10 @@ class Cause(Enum):
     REFUSED_PREDICTION = (
         'prediction refused',
         'no confidence or an impossible motion: check the calibration, or `~/reset`',
+    )
+    NO_NETWORK = (
+        'network is away',
+        'see the log: the server of `model.device` cannot be reached, or refuses',
     )
     OUT_OF_MEMORY = (
         'out of memory',

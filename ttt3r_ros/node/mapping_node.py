@@ -25,8 +25,7 @@ from rclpy.parameter import Parameter
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.checkpoint import resolve_checkpoint
-from ttt3r_ros.model.memory_need import expected_memory
-from ttt3r_ros.model.predictor import load_predictor, RANDOM_CHECKPOINT
+from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
 from ttt3r_ros.node import interface, messages, parameters
 from ttt3r_ros.node.autosave import Autosave
 from ttt3r_ros.node.bond import form_bond
@@ -44,6 +43,9 @@ from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.node.waiting_room import WaitingRoom
 from ttt3r_ros.node.worker import FOLLOWER_NAME, Worker
+from ttt3r_ros.serving.address import is_elsewhere
+from ttt3r_ros.serving.choice import chosen_predictor, memory_here
+from ttt3r_ros.serving.failures import Unreachable
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.units import NANOSECONDS
 
@@ -55,6 +57,7 @@ GRAPH_THREAD = 'ttt3r_graph'
 # An image is followed by dozens of short calls that release the interpreter's lock; after each of
 # them it would wait for up to 5 ms, the default, while the graph is optimised.
 SWITCH_S = 2e-4
+SERVER_PAUSE_S = 1.0  # between two attempts to reach a server at the start
 EXPECTED_SIZE = 640, 480  # or another of this shape: it becomes the same network's image
 
 
@@ -64,13 +67,13 @@ def build_mapper(settings: Settings) -> Mapper:
 
     :raises UserError: when the device or the checkpoint cannot be used.
     """
-    need = expected_memory(settings.model)
+    need = memory_here(settings.model)
     logger = rclpy.logging.get_logger('ttt3r')
-    if need.fits:
+    if need is not None and need.fits:
         logger.info(str(need))
-    else:
+    elif need is not None:
         logger.warning(str(need))
-    predictor = load_predictor(settings.model)
+    predictor = chosen_predictor(settings.model)
     predictor.warm_up(*EXPECTED_SIZE)
     thinker = ThreadPoolExecutor(1, thread_name_prefix=GRAPH_THREAD)
     return Mapper(predictor, settings.mapping, executor=thinker)
@@ -370,7 +373,9 @@ class MappingNode(ManagedNode):
 
     def _load_and_resume(self) -> None:
         try:
-            self._pipeline.load()
+            while not self._has_loaded():
+                if self._loaded.wait(SERVER_PAUSE_S):  # the node is released
+                    return
         except (UserError, RuntimeError) as error:  # torch has no class for a lack of memory
             self._failure = f'the network cannot be loaded: {error}'
             self.get_logger().fatal(self._failure)
@@ -381,6 +386,15 @@ class MappingNode(ManagedNode):
             if predictor.checkpoint_note:
                 self.get_logger().warning(predictor.checkpoint_note)
             self._autosave.load()
+
+    def _has_loaded(self) -> bool:
+        """Load the network; return False where it is on a server that is away."""
+        try:
+            self._pipeline.load()
+        except Unreachable as error:
+            self._reporter.warn(Cause.NO_NETWORK.text, str(error))
+            return False
+        return True
 
     def _on_failure(self, error: Exception) -> None:
         if not self.context.ok():
@@ -476,7 +490,12 @@ class MappingNode(ManagedNode):
                 f'{node.map_frame!r}, {node.odom_frame!r} and {node.base_frame!r}'
             )
         checkpoint = settings.model.checkpoint
-        if self._build_mapper is build_mapper and checkpoint != RANDOM_CHECKPOINT:
+        elsewhere = is_elsewhere(settings.model.device)
+        if (
+            self._build_mapper is build_mapper
+            and checkpoint != RANDOM_CHECKPOINT
+            and not elsewhere
+        ):
             resolve_checkpoint(checkpoint)
 
 

@@ -21,6 +21,7 @@ from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.mapper import FollowedImage, Mapper
+from ttt3r_ros.model.elsewhere import NetworkLost
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.interface import Cause
@@ -46,7 +47,14 @@ CAUSES: dict[type[UserError], Cause] = {
     BadPrediction: Cause.NOT_FINITE,
     RefusedImage: Cause.REFUSED_IMAGE,
     RefusedPrediction: Cause.REFUSED_PREDICTION,
+    NetworkLost: Cause.NO_NETWORK,
 }
+
+
+def cause_of(error: UserError) -> Cause:
+    """Return why an image is not mapped."""
+    kinds = (cause for kind, cause in CAUSES.items() if isinstance(error, kind))
+    return next(kinds, Cause.REFUSED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +216,7 @@ class Pipeline:
             seen = self._observer.observe(image, first=not mapper.frames)
             followed = mapper.follow(seen)
         except UserError as error:
-            self._reporter.drop(CAUSES.get(type(error), Cause.REFUSED), str(error))
+            self._reporter.drop(cause_of(error), str(error))
             return
         camera = followed.camera
         if arrival.epoch == mapper.epoch:
@@ -244,7 +252,7 @@ class Pipeline:
         try:
             located = mapper.complete(followed)
         except UserError as error:
-            self._reporter.drop(CAUSES.get(type(error), Cause.REFUSED), str(error))
+            self._reporter.drop(cause_of(error), str(error))
             return
         if not mapper.is_current(located):
             return

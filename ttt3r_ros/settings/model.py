@@ -22,7 +22,17 @@ class ModelSettings(Checked):
     )
     device: str = knob(
         'auto',
-        'Device: auto, cpu, cuda or cuda:N; auto: cuda where there is a GPU.',
+        'Device: auto, cpu, cuda or cuda:N, or grpc://HOST, a server (ttt3r serve); auto: cuda '
+        'where there is a GPU.',
+    )
+    server_access: str = knob(
+        '', 'File access.json of the server; empty: of a server of this machine and user.'
+    )
+    transfer: str = knob(
+        'compact',
+        'To and from a server: compact is JPEG and float16, exact loses nothing and is four times '
+        'as much.',
+        choices=('compact', 'exact'),
     )
     precision: str = knob(
         'auto',

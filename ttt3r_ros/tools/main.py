@@ -21,6 +21,7 @@ COMMANDS = {
     'compare': 'map one recording with several update rules, side by side',
     'archive': 'map all recordings of a folder, bucket or list, on a cluster too',
     'merge': 'join saved maps of one building',
+    'serve': 'serve the network to several robots, from one GPU',
     'view': 'show a finished run or a saved map in the browser',
     'evaluate': 'measure a trajectory, and depth, against ground truth',
     'export': 'write a map, its images and poses in formats of other programs',

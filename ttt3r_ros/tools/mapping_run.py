@@ -451,7 +451,7 @@ class MappingRun:
                 'name': self._predictor.checkpoint_name,
                 'sha256': self._predictor.checkpoint_sha256,
             },
-            'device': str(self._predictor.device),
+            'device': self._predictor.place,
             'beyond_published': self._beyond,
             'update_rule': self._images.model_settings.update_rule,
             'settings': {

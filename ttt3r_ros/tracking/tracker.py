@@ -14,6 +14,7 @@ from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.between import begun, Between, rebased
@@ -186,14 +187,14 @@ class Tracker:
         :param glimpse: of an image after the newest of the network.
         :param write: False never changes the network's state, and begins no segment.
         :returns: the frame, and the state to keep.
-        :raises UserError: BadStamp, CalibrationError or BadPrediction.
+        :raises UserError: BadStamp, CalibrationError, BadPrediction or NetworkLost.
         """
         seen, image, fit, lens = glimpse.seen, glimpse.image, glimpse.fit, glimpse.lens
         self._check_stamp(seen.stamp_ns)
         before, found = self._before(glimpse)
         moved = write and not found.still
         state = self._in_due_segment(self._state) if moved else self._state
-        prediction, network = self._predict(image, state.network, write=moved)
+        state, prediction, network = self._predicted(image, state, write=moved)
         if moved:
             state = self._written(state, network, _view(image, prediction))
 
@@ -283,11 +284,17 @@ class Tracker:
         """Begin the next segment if it is time: its network sees the last images again."""
         if not 0 < self._settings.reset_interval <= state.segment_frames:
             return state
+        return self._in_new_segment(state)
+
+    def _in_new_segment(self, state: TrackerState) -> TrackerState:
+        """Begin a segment, whose network sees the last images again."""
         network, views = self._predictor.initial_state(), []
+        if not state.views:  # nothing was written yet
+            return replace(state, network=network)
         for old in state.views:
             try:
                 prediction, network = self._predict(old.image, network)
-            except BadPrediction:
+            except (BadPrediction, NetworkLost):
                 # The old segment goes on; the next frame offers another image to begin with.
                 return state
             views.append(_view(old.image, prediction))
@@ -301,6 +308,16 @@ class Tracker:
         return replace(
             state, network=network, segment=segment, views=tuple(views), segment_frames=0
         )
+
+    def _predicted(
+        self, image: Pixels, state: TrackerState, write: bool
+    ) -> tuple[TrackerState, Prediction, Any]:
+        """Predict an image, in a new segment where the network has lost the state of this one."""
+        try:
+            return (state, *self._predict(image, state.network, write))
+        except StateGone:
+            state = self._in_new_segment(state)
+            return (state, *self._predict(image, state.network, write))
 
     def _predict(self, image: Pixels, state: Any, write: bool = True) -> tuple[Prediction, Any]:
         prediction, state = self._predictor.step(image, state, write=write)
