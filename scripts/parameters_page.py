@@ -85,7 +85,7 @@ def _item(name: str, field: dataclasses.Field[Any]) -> str:
     data = field.metadata
     details = [f'{_written(field.default)} {data["unit"]}'.strip()]
     if data['choices']:
-        details.append(', '.join(data['choices']))
+        details.append(', '.join(map(str, data['choices'])))
     elif data['low'] is not None and data['high'] is not None:
         details.append(f'[{data["low"]:g}, {data["high"]:g}]')
     mark = '\\*' if data['live'] else ''

@@ -223,7 +223,7 @@ def test_an_argument_says_the_sentence_and_the_choices_of_its_knob(arguments):
             metadata = argument.knob.metadata
             sentence = argument.description.replace('none:', 'empty:')
             assert sentence.removesuffix(' Empty: as in params_file.') == metadata['sentence']
-            assert {*metadata['choices']} <= {*argument.choices}
+            assert {*map(str, metadata['choices'])} <= {*argument.choices}
 
 
 @pytest.mark.parametrize('place', ['checkout', 'installed', 'linked'])

@@ -51,6 +51,7 @@ def test_a_camera_that_is_mounted_otherwise_is_told_by_its_angle(in_tf, wrong, n
     assert min(abs(one - angle) for one in said) <= (0.5 if noise == 0.0 else 12.0)
     assert wrong.split(f' {angle:.0f}')[0] in doubt
     assert 'optical' in doubt
+    assert 'camera.rotation' in doubt  # where the picture is upside down
 
 
 def test_few_motions_tell_nothing_yet():

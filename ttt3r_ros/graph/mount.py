@@ -54,8 +54,8 @@ class MountCheck:
         ]
         return (
             f'the camera {" and ".join(wrong)}: is its pose on the robot in TF wrong, does the '
-            'camera hang upside down, or is frame_id not an optical frame (z ahead)? The odometry '
-            'is not used'
+            'camera hang upside down (TF must have it so; the parameter camera.rotation turns its '
+            'pictures), or is frame_id not an optical frame (z ahead)? The odometry is not used'
         )
 
 

@@ -22,6 +22,7 @@ from ttt3r_ros.model.predictor import chosen_gain_scale
 from ttt3r_ros.serving.choice import chosen_predictor, memory_here
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.turn import Turn
 
 # So long an image waits for a network on a server that is away; it is not live.
 NETWORK_AWAY_S = 60.0
@@ -32,8 +33,8 @@ class ImageMapper:
     Load a network, do what its checkpoint advises, and map images of one camera.
 
     mapper, predictor: which are used. notes: sentences for the user about network and memory.
-    model_settings: with the values of the checkpoint. used: intrinsics of the newest image, None
-    where it has none.
+    model_settings: with the values of the checkpoint. used: intrinsics of the newest image as
+    it is mapped, None where it has none.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ImageMapper:
         self.model_settings = replace(model, gain_scale=scale)
         self.mapper = Mapper(self.predictor, mapping, executor=executor)
         self.calibration = calibration
+        self._turn = Turn(mapping.camera.rotation)
         self.used: CameraIntrinsics | None = None
 
     def map(
@@ -73,7 +75,10 @@ class ImageMapper:
         """
         Locate one image and add it to the map; one that is refused changes nothing.
 
-        :param rgb: (H, W, 3) uint8, upright, in any memory order.
+        The setting camera.rotation turns the image, its calibration and where it is mounted; what
+        is returned is of the turned one.
+
+        :param rgb: (H, W, 3) uint8, in any memory order.
         :param stamp_ns: nanoseconds, must increase.
         :param orientation: of the image as it was stored, as EXIF counts them.
         :param base_T_camera: (4, 4), metres, see Observation.
@@ -87,9 +92,10 @@ class ImageMapper:
         # A view such as bgr[..., ::-1] has strides that torch does not read.
         rgb = np.ascontiguousarray(rgb)
         seen = Observation(rgb, stamp_ns, intrinsics, base_T_camera, odom_T_base)
+        seen = self._turn.observation(seen)
         try:
             located = self.mapper.observe(seen)
-            self.used = intrinsics
+            self.used = seen.intrinsics
             self.mapper.integrate()
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(

@@ -221,9 +221,14 @@ class Mapper:
         """Return the path of the camera."""
         return self._trail
 
+    @property
+    def base_T_camera(self) -> Array | None:
+        """Return where the camera is mounted, (4, 4), by the newest image; None: nowhere."""
+        return self._back_end.base_T_camera
+
     def path_of_base(self) -> Trajectory:
         """Return the path of the robot; without a robot, of the camera."""
-        path, mount = self._trail.trajectory(), self._back_end.base_T_camera
+        path, mount = self._trail.trajectory(), self.base_T_camera
         return path if mount is None else replace(path, poses=path.poses @ invert(mount))
 
     def key_frames(self) -> KeyFrames:

@@ -47,6 +47,7 @@ from ttt3r_ros.serving.address import is_elsewhere
 from ttt3r_ros.serving.choice import chosen_predictor, memory_here
 from ttt3r_ros.serving.failures import Unreachable
 from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.tracking.turn import Turn
 from ttt3r_ros.units import NANOSECONDS
 
 HOUSEKEEPING_S = 0.5
@@ -147,8 +148,9 @@ class MappingNode(ManagedNode):
         self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)
+        turn = Turn(self._settings.mapping.camera.rotation)
         self._outputs = Outputs(
-            self, lambda: self._settings, self._frames, self._reporter, self._on_failure
+            self, lambda: self._settings, self._frames, self._reporter, self._on_failure, turn
         )
         self.held.callback(self._outputs.close)
         topic = interface.DIAGNOSTICS
@@ -159,7 +161,13 @@ class MappingNode(ManagedNode):
         self._pipeline = Pipeline(
             self._build_mapper,
             lambda: self._settings,
-            Observer(lambda: self._node_settings, self._frames, self._reporter, self._gravity()),
+            Observer(
+                lambda: self._node_settings,
+                self._frames,
+                self._reporter,
+                self._gravity(),
+                turn,
+            ),
             self._outputs,
             self._health,
             self._reporter,

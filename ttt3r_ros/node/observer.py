@@ -17,6 +17,7 @@ from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
 from ttt3r_ros.settings import NodeSettings
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.turn import Turn
 
 
 class NoGravity(UserError):
@@ -32,6 +33,7 @@ class Observer:
         frames: FrameTree,
         reporter: Reporter,
         gravity: Gravity | None,
+        turn: Turn,
     ) -> None:
         """
         Keep what the look-ups need.
@@ -40,13 +42,14 @@ class Observer:
         :param frames: TF.
         :param reporter: receives warnings about missing calibration and odometry.
         :param gravity: of an IMU, None where there is none.
+        :param turn: of the pictures.
         """
         self._settings, self._frames, self._reporter = settings, frames, reporter
-        self._gravity = gravity
+        self._gravity, self._turn = gravity, turn
 
     def observe(self, image: ReceivedImage, first: bool) -> Observation:
         """
-        Return the observation of an image; waits for its transforms.
+        Return the observation of an image, turned upright; waits for its transforms.
 
         :param first: whether the map is empty, so that the odometry is needed as its start.
         :raises UnsupportedImage: when the image cannot be decoded.
@@ -61,7 +64,9 @@ class Observer:
         up_camera = None
         if first and odom_T_base is None and self._gravity is not None:
             up_camera = self._up_camera(self._gravity, image)
-        return Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, up_camera)
+        return self._turn.observation(
+            Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, up_camera)
+        )
 
     def _up_camera(self, gravity: Gravity, image: ReceivedImage) -> Array:
         found = gravity.up_at(image.stamp_ns)

@@ -115,7 +115,7 @@ def descriptor(name: str, field: dataclasses.Field[Any]) -> ParameterDescriptor:
     choices = field.metadata['choices']
     constraints = [unit] if unit else []
     if choices:
-        constraints.append('one of ' + ', '.join(choices))
+        constraints.append('one of ' + ', '.join(map(str, choices)))
     if not field.metadata['live']:
         constraints.append('fixed while configured')
     result = ParameterDescriptor(

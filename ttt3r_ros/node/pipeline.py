@@ -32,6 +32,7 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.tracker import BadPrediction
+from ttt3r_ros.tracking.turn import Turn
 
 # Longest time that no image is mapped for the sake of what moves with a correction.
 CATCH_UP_S = 0.1
@@ -200,6 +201,10 @@ class Pipeline:
 
         :param map_T_base: (4, 4), metres.
         """
+        settings = self._settings()
+        if not settings.node.base_frame:  # the camera is the robot
+            turn = Turn(settings.mapping.camera.rotation)
+            map_T_base = map_T_base @ turn.stored_T_upright
         self.mapper.place_base(map_T_base)
 
     def follow(self, arrival: Arrival) -> None:

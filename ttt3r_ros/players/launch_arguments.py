@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ttt3r_ros.settings import (
+    CameraSettings,
     Checked,
     DrivenRobotSettings,
     DriveSettings,
@@ -84,7 +85,7 @@ def of_knob(room: type[Checked], name: str) -> LaunchArgument:
         name=room.flat_name(field),
         default=str(field.default).lower() if is_bool else str(field.default),
         description=field.metadata['sentence'],
-        choices=BOOLEANS if is_bool else field.metadata['choices'],
+        choices=BOOLEANS if is_bool else tuple(map(str, field.metadata['choices'])),
         parameter=room.full_name(field),
         knob=field,
     )
@@ -145,6 +146,7 @@ MAPPING = (
     over_file(NodeSettings, 'map_frame'),
     over_file(NodeSettings, 'odom_frame'),
     over_file(NodeSettings, 'base_frame'),
+    over_file(CameraSettings, 'rotation'),
     over_file(ModelSettings, 'checkpoint'),
     over_file(ModelSettings, 'device'),
     over_file(ModelSettings, 'update_rule'),

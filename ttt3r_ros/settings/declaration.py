@@ -22,7 +22,7 @@ def knob(
     unit: str = '',
     low: float | None = None,
     high: float | None = None,
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | tuple[int, ...] = (),
     live: bool = False,
 ) -> Any:
     """
@@ -33,7 +33,7 @@ def knob(
     :param unit: physical unit, empty where there is none.
     :param low: smallest value allowed, or None.
     :param high: largest value allowed, or None.
-    :param choices: the only strings allowed; empty means any.
+    :param choices: the only values allowed; empty means any.
     :param live: whether it may be changed in a running node.
     :returns: a dataclass field with all of it as metadata.
     """
@@ -121,7 +121,7 @@ def why_refused(field: dataclasses.Field[Any], value: Any) -> str:
     low, high = field.metadata['low'], field.metadata['high']
     choices, unit = field.metadata['choices'], field.metadata['unit']
     if choices and value not in choices:
-        return f'must be one of {", ".join(choices)}, not {value!r}'
+        return f'must be one of {", ".join(map(str, choices))}, not {value!r}'
     # Written so that NaN, which compares false with everything, is refused too.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         allowed = f'{"-inf" if low is None else low} to {"inf" if high is None else high}'

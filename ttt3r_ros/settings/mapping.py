@@ -125,7 +125,7 @@ class OccupancySettings(Checked):
 
 @dataclass(frozen=True)
 class CameraSettings(Checked):
-    """Where the camera is mounted."""
+    """How the camera is mounted."""
 
     room = 'camera'
     flat_with_room = True
@@ -137,6 +137,12 @@ class CameraSettings(Checked):
         'm',
         0.0,
         100.0,
+    )
+    rotation: int = knob(
+        0,
+        'By how much pictures are turned clockwise, 180 for a camera that hangs upside down.',
+        'degrees',
+        choices=(0, 90, 180, 270),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 import json
 from pathlib import Path
@@ -33,6 +34,7 @@ from ttt3r_ros.mapping.scene_files import (
 )
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools.depth_images import PER_METRE
+from ttt3r_ros.tracking.turn import Turn
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 JPEG_QUALITY = 95
@@ -59,6 +61,8 @@ class RunExport:
         except (OSError, ValueError) as error:
             raise UserError(f'{run} is no output of ttt3r map: {error}') from error
         self._source = source or str(self._summary.get('input', ''))
+        camera = self._summary.get('settings', {}).get('camera', {})
+        self._turn = Turn(camera.get('rotation', 0))
 
     def write(self, form: str, folder: Path) -> str:
         """
@@ -152,7 +156,8 @@ class RunExport:
         with closing(source.frames(1)) as frames:
             for frame in frames:
                 if isinstance(frame, InputFrame) and frame.stamp_ns in pose_at:
-                    yield frame, pose_at.pop(frame.stamp_ns)
+                    turned = replace(frame, rgb=self._turn.picture(frame.rgb))
+                    yield turned, pose_at.pop(frame.stamp_ns)
                 if not pose_at:
                     return
 
