@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from rclpy.node import Node
 
@@ -24,9 +25,18 @@ def form_bond(node: Node) -> Callable[[], None]:
         from bondpy.bondpy import Bond
     except ImportError:  # the manager needs bond_timeout: 0.0, then
         return lambda: None
-    bond = Bond(TOPIC, node.get_name(), node)
+    bond = Bond(node, TOPIC, node.get_name())
     bond.heartbeat_period = HEARTBEAT_PERIOD_S
     bond.heartbeat_timeout = HEARTBEAT_TIMEOUT_S
     bond.start()
-    shutdown: Callable[[], None] = bond.shutdown
-    return shutdown
+
+    def end() -> None:
+        # RCLError, which rclpy does not make public, is a RuntimeError: a signal has ended ROS
+        # before, so that nothing can be sent.
+        with suppress(RuntimeError):
+            bond.shutdown()
+        # The node goes on listing what it destroyed, at which an executor would raise.
+        node.destroy_subscription(bond.sub)
+        node.destroy_publisher(bond.pub)
+
+    return end
