@@ -23,12 +23,14 @@ import re
 import resource
 import signal
 import tempfile
+from typing import Any
 
 from backports import zstd
 import cv2
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -39,6 +41,8 @@ from torch import Tensor
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Similarity
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
+from ttt3r_ros.graph.stored_graph import BACK, BY_WHEELS, FORTH, from_arrays, PARTS, VISUAL
 from ttt3r_ros.inputs.bag_messages import BagMessages
 from ttt3r_ros.inputs.calibration_files import read_intrinsics, read_mount
 from ttt3r_ros.inputs.odometry import OdometryChoice
@@ -211,7 +215,32 @@ def whole_map() -> StoredMap:
     state = RecurrentState(torch.zeros(1, 4, 8), torch.zeros(1, 2, 3), (torch.zeros(1, 4),), 3)
     track = StoredTrack(state, Similarity(np.eye(4), 1.0), 0, 3)
     cloud = VoxelCloud(ones, ones.astype(np.uint8), ones[0])
-    return StoredMap(cloud, 'weights', track, PLAN)
+    return StoredMap(cloud, 'weights', track, PLAN, from_arrays(graph_arrays()))
+
+
+def graph_arrays() -> dict[str, NDArray[Any]]:
+    """Return the arrays of a graph of three key frames: two steps by images, one by wheels."""
+    keys, features, words = 3, 2, 4
+    sizes = {'keys': keys, 'all features': keys * features, 'words': words}
+    sizes |= {'motions': 5, 'steps': 3, 'fixes': 1}
+    arrays = {
+        name: np.ones([sizes[n] if isinstance(n, str) else n for n in shape], kind)
+        for name, (kind, shape) in PARTS.items()
+    }
+    for name in ('number', 'stamp_ns'):
+        arrays[name] = np.arange(keys)
+    arrays |= {name: np.zeros(keys, np.int64) for name in ('track', 'piece')}
+    for name in ('track_T_camera', 'pose', 'motion_pose', 'start'):
+        arrays[name][:] = np.eye(4)
+    arrays['camera'][:] = np.eye(3)
+    arrays['motion_covariance'][:] = np.eye(6)
+    arrays['features'][:] = features
+    arrays['fix_number'][:] = 0
+    arrays['next_number'][:] = keys
+    arrays['motion_kind'] = np.array([VISUAL, VISUAL, BY_WHEELS, FORTH, BACK])
+    arrays['motion_pair'] = np.array([[0, 1], [1, 2], [0, 1], [0, 2], [2, 0]])
+    arrays['step_pair'] = np.array([[0, 1], [1, 2], [0, 2]])
+    return arrays
 
 
 def written(write: Callable[..., None], value: object) -> bytes:
@@ -498,3 +527,58 @@ def test_any_tensors_of_a_map_are_a_value_or_one_error_of_the_user(tmp_path_fact
     path.write_bytes(save(tensors, metadata))
 
     assert_a_value_or_one_line(read_map, path)
+
+
+ODD = (0.0, 1.0, -1.0, 7.0, 1e300, -1e300, 2.0**62, -(2.0**63), float('nan'), float('inf'))
+
+
+def _some_changed(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
+    changed = array.astype(np.float64) if draw(st.booleans()) else array.copy()
+    with np.errstate(invalid='ignore', over='ignore'):
+        for _ in range(draw(st.integers(1, 3)) if array.size else 0):
+            place = draw(st.integers(0, array.size - 1))
+            changed.flat[place] = np.float64(draw(st.sampled_from(ODD))).astype(changed.dtype)
+        return changed if draw(st.integers(0, 9)) == 0 else changed.astype(array.dtype)
+
+
+def _other_shape(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
+    shape = draw(st.lists(st.integers(0, 4), max_size=4))
+    kind = draw(st.sampled_from((array.dtype, np.float32, np.int64, np.uint8, np.bool_)))
+    return np.full(shape, draw(st.sampled_from((0, 1, 3)))).astype(kind)
+
+
+def _rows_repeated(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
+    rows = draw(st.lists(st.integers(0, max(len(array) - 1, 0)), max_size=6))
+    return array[rows] if len(array) else array
+
+
+@fuzzed(150)
+@given(st.data())
+def test_any_arrays_of_a_graph_are_a_map_to_go_on_in_or_one_error(tmp_path_factory, data):
+    tensors = map_tensors()
+    names = data.draw(st.lists(st.sampled_from(sorted(PARTS)), min_size=1, max_size=3))
+    for name in names:
+        changes = (_some_changed, _some_changed, _some_changed, _rows_repeated, _other_shape)
+        change = st.composite(data.draw(st.sampled_from(changes)))
+        array = data.draw(change(tensors[f'graph.{name}'].numpy()))
+        # Empty arrays of NumPy have strides that torch does not write.
+        tensors[f'graph.{name}'] = (
+            torch.from_numpy(np.array(array))
+            if array.size
+            else (torch.empty(array.shape, dtype=torch.from_numpy(array).dtype))
+        )
+    if data.draw(st.integers(0, 19)) == 0:
+        del tensors[f'graph.{names[0]}']
+    metadata = {'format': 'ttt3r_map', 'version': '2', 'network': ''}
+    metadata['sha256'] = hash_tensors(tensors)
+    path = tmp_path_factory.getbasetemp() / 'map_with_graph'
+    path.write_bytes(save(tensors, metadata))
+
+    assert_a_value_or_one_line(read_and_go_on, path)
+
+
+def read_and_go_on(path: Path) -> None:
+    """Read a map, and begin to localize in it; what cannot be used has to show before that."""
+    stored = read_map(path)
+    if stored.graph is not None:
+        KeyFrameGraph.resumed(stored.graph).stored()

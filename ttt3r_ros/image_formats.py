@@ -23,6 +23,7 @@ from ttt3r_ros.errors import UserError
 MAX_PIXELS = 80_000_000
 
 ORIENTATION_TAG = 0x0112  # of EXIF
+TIFF_BITS = 0x0102  # of each value of a pixel
 
 # A PNG begins with its signature, width and height; then bits a value and type of colour.
 PNG_HEAD = struct.Struct('>24xBB')
@@ -286,16 +287,25 @@ def _wide(file: IO[bytes], image: Image.Image) -> NDArray[np.uint16] | None:
     """Return values of 16 bits as they are stored, which Pillow would clip, or cut to 8 bits."""
     if image.mode.startswith('I'):
         return np.asarray(image).clip(0, 65535).astype(np.uint16)
-    if image.format != 'PNG':
+    if not _has_wide_colours(file, image):
         return None
-    place = file.tell()  # where Pillow goes on
     file.seek(0)
-    head = file.read(PNG_HEAD.size)
-    if PNG_HEAD.unpack(head) not in PNG_WIDE_COLOURS:
-        file.seek(place)
-        return None
-    data = np.frombuffer(head + file.read(), np.uint8)
+    data = np.frombuffer(file.read(), np.uint8)
     values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
-        raise UnsupportedImage('not a readable image: damaged PNG of 16 bits')
+        raise UnsupportedImage(f'not a readable image: damaged {image.format} of 16 bits')
     return np.ascontiguousarray(values[..., 2::-1])
+
+
+def _has_wide_colours(file: IO[bytes], image: Image.Image) -> bool:
+    """Return whether a file holds colours of 16 bits; the place where Pillow goes on is kept."""
+    if image.format == 'TIFF':
+        bits = image.getexif().get(TIFF_BITS, 8)
+        return set(bits if isinstance(bits, tuple) else (bits,)) == {16}
+    if image.format != 'PNG':
+        return False
+    place = file.tell()
+    file.seek(0)
+    head = file.read(PNG_HEAD.size)
+    file.seek(place)
+    return PNG_HEAD.unpack(head) in PNG_WIDE_COLOURS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+import re
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,16 @@ ORIENTATIONS = {
     8: ((0, 1), (-1, 0)),
 }
 
+# Names that other programs have for what is `distortion` here.
+OTHER_DISTORTION = re.compile(r'[kp][1-6]|d|coeffs?|dist.*coeff?.*|dist', re.IGNORECASE)
+
 # A record with no other fields than these, and no focal lengths, is of an uncalibrated camera.
 OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
+
+# Of numbers that are pixels: a focal length in widths of the image or a matrix of another order
+# gives a camera that no lens has. The centre may lie outside of a crop, but not so far.
+LEAST_FOCAL_SIDES, FARTHEST_CENTRE_SIDES, LARGEST_SIDE = 0.005, 2.0, 1_000_000
+MOST_SKEW = 1e-3
 
 # A calibration may be for another size of the same picture, with sides this much alike.
 ASPECT_TOLERANCE = 0.01
@@ -89,6 +98,8 @@ class CameraIntrinsics:
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if self.width < 1 or self.height < 1:
             raise CalibrationError(f'image size {self.width}x{self.height} is empty')
+        if max(self.width, self.height) > LARGEST_SIDE:
+            raise CalibrationError('the image size has a side of over a million pixels')
         if not np.isfinite(numbers).all():
             raise CalibrationError('a calibration number is not finite')
         if self.fx <= 0 or self.fy <= 0:
@@ -110,6 +121,27 @@ class CameraIntrinsics:
         """
         focal = 0.5 * width / np.tan(np.radians(0.5 * degrees))
         return cls(width, height, focal, focal, 0.5 * (width - 1), 0.5 * (height - 1))
+
+    def plausible(self) -> CameraIntrinsics:
+        """
+        Return the same, of a whole image, unless no lens is like that.
+
+        :raises CalibrationError: naming what is not in pixels, or in another order.
+        """
+        for axis, focal, centre, side in (
+            ('x', self.fx, self.cx, self.width),
+            ('y', self.fy, self.cy, self.height),
+        ):
+            if focal < LEAST_FOCAL_SIDES * side:
+                raise CalibrationError(
+                    f'f{axis} {focal:g} is no focal length of an image with {side} pixels: needed '
+                    'are pixels, not parts of the image'
+                )
+            if abs(centre - side / 2) > FARTHEST_CENTRE_SIDES * side:
+                raise CalibrationError(
+                    f'c{axis} {centre:g} is far outside of an image with {side} pixels'
+                )
+        return self
 
     @property
     def matrix(self) -> Array:
@@ -215,6 +247,7 @@ class CameraIntrinsics:
         """
         if record.get('intrinsics') == 'unknown' or record.keys() <= OTHER_FIELDS:
             raise NotCalibrated('the intrinsics are unknown')
+        _refuse_other_distortion(record)
         model = str(record.get('distortion_model', 'none'))
         coefficients = record.get('distortion', [])
         if model.startswith('none'):
@@ -223,13 +256,50 @@ class CameraIntrinsics:
             size = int(record['width']), int(record['height'])
             fx, fy, cx, cy = (float(record[name]) for name in ('fx', 'fy', 'cx', 'cy'))
             model, distortion = known_distortion(model, [float(c) for c in coefficients])
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except KeyError as error:
+            found = ', '.join(str(key) for key in list(record)[:8])
+            raise CalibrationError(
+                'the calibration is incomplete or malformed, or its format is not read: '
+                f'no {error} among {found}'
+            ) from error
+        except (TypeError, ValueError, ArithmeticError) as error:
             if isinstance(error, CalibrationError):
                 raise
             raise CalibrationError(
                 f'the calibration is incomplete or malformed: {error!r}'
             ) from error
-        return cls(*size, fx, fy, cx, cy, model, distortion)
+        return cls(*size, fx, fy, cx, cy, model, distortion).plausible()
+
+
+def _refuse_other_distortion(record: Mapping[str, Any]) -> None:
+    """Refuse a distortion that would be dropped without a word."""
+    if 'distortion' in record and 'distortion_model' not in record:
+        raise CalibrationError('the calibration has a distortion, but no distortion_model')
+    other = [key for key in record if OTHER_DISTORTION.fullmatch(str(key))]
+    if other and 'distortion' not in record:
+        raise CalibrationError(
+            f'the distortion {", ".join(map(str, other))} is not understood: needed are '
+            'distortion_model and distortion'
+        )
+
+
+def row_by_row(matrix: Sequence[float]) -> Sequence[float]:
+    """
+    Return a camera matrix row by row, which may be given column by column.
+
+    :param matrix: 9 values.
+    :raises CalibrationError: when it is neither, or has a skew.
+    """
+    if len(matrix) != 9:
+        raise CalibrationError(f'a camera matrix has 9 values, not {len(matrix)}')
+    fx, skew, _, below, _, _, left, right, _ = matrix
+    if (left or right) and not (matrix[2] or matrix[5]):
+        return row_by_row([matrix[i] for i in (0, 3, 6, 1, 4, 7, 2, 5, 8)])
+    if below or left or right:
+        raise CalibrationError('the camera matrix has numbers below its diagonal')
+    if abs(skew) > MOST_SKEW * abs(fx):
+        raise CalibrationError(f'the camera matrix has a skew, {skew:g}: undistort first')
+    return matrix
 
 
 def intrinsics_for(
@@ -351,19 +421,18 @@ class CameraInfo:
         :raises NotCalibrated: when K, and with it P, is zero.
         :raises CalibrationError: when the numbers make no camera.
         """
-        if len(self.k) != 9:
-            raise CalibrationError(f'a camera matrix has 9 values, not {len(self.k)}')
+        k = row_by_row(self.k)
         if len(self.p) not in (0, 12):
             raise CalibrationError(f'a projection matrix has 12 values, not {len(self.p)}')
         with_p = any(self.p) and (self.rectified or not any(self.k))
-        matrix = [self.p[i] for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)] if with_p else self.k
+        matrix = [self.p[i] for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)] if with_p else k
         if not any(matrix):
             raise NotCalibrated('all zero: the camera is not calibrated (empty matrix K)')
         straight = with_p or self.rectified
         model, distortion = ('none', ()) if straight else known_distortion(self.model, self.d)
         camera = CameraIntrinsics(
             self.width, self.height, matrix[0], matrix[4], matrix[2], matrix[5], model, distortion
-        )
+        ).plausible()
         left, top, width, height = self.roi
         if width and height:
             camera = camera.cropped(left, top, width, height)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 import re
 from typing import IO
@@ -38,11 +39,19 @@ OTHER_FORMATS = {
     13: 'a time with a 3x4 matrix',
     16: 'a 4x4 matrix without its time',
 }
-QUATERNION_W = re.compile(r'q(?:[a-z_]*_)?w\b')
-QUATERNION_X = re.compile(r'q(?:[a-z_]*_)?x\b')
+# Of each column of TUM, in its order, the names that a header may give it.
+COLUMN_NAMES = (
+    r'time.*|t|stamp.*|n?sec.*',
+    *(rf'((t|p|pos|position|translation|p_\w+|pose[._]position)[._]?)?{axis}' for axis in 'xyz'),
+    *(rf'(q|q_\w+|rot\w*|quat\w*|(pose[._])?orientation)[._]?{axis}' for axis in 'xyzw'),
+)
+TUM_ORDER, EUROC_ORDER = (0, 1, 2, 3, 4, 5, 6, 7), (0, 1, 2, 3, 5, 6, 7, 4)
+UNITS = re.compile(r'\[[^]]*\]|\([^)]*\)')
+ANGLES = re.compile(r'roll|pitch|yaw')
 DECIMAL_COMMA = re.compile(r'[-+]?[0-9]+,[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+|nan')
 UTF_16 = (b'\xff\xfe', b'\xfe\xff')
-SMALLEST_QUATERNION = 1e-9
+SMALLEST_QUATERNION, LARGEST_NUMBER = 1e-9, 1e9
+USUAL_QUATERNION = 0.5, 2.0  # length; it may be written by hand, such as 0 0 1 1
 MOST_SECONDS = Decimal(10) ** 20  # more than nanoseconds since 1970, taken for seconds
 
 
@@ -161,8 +170,8 @@ def read_trajectory(path: str | Path, folder_file: str = 'trajectory.txt') -> Tr
     path = path / folder_file if path.is_dir() else path
     text = _text(path)
     try:
-        rows, quaternion_first = _rows(text)
-        poses, wrong = _poses(rows, quaternion_first)
+        rows, order = _rows(text)
+        poses, wrong = _poses(rows, order)
         if not poses:
             raise TrajectoryError('holds no pose' + (f': {wrong}' if wrong else ''))
         stamps_ns = np.array(times_ns([time for time, _ in poses]), dtype=np.int64)
@@ -185,8 +194,8 @@ def _text(path: Path) -> str:
         raise TrajectoryError(f'cannot read {path} as a trajectory: {error}') from error
 
 
-def _rows(text: str) -> tuple[list[tuple[int, list[str]]], bool]:
-    """Split a table; return its rows with their line numbers, and whether qw comes before qx."""
+def _rows(text: str) -> tuple[list[tuple[int, list[str]]], Sequence[int]]:
+    """Split a table; return its rows with their line numbers, and which columns are TUM's."""
     rows: list[tuple[int, list[str]]] = []
     header = ''
     for number, line in enumerate(text.splitlines(), start=1):
@@ -205,12 +214,34 @@ def _rows(text: str) -> tuple[list[tuple[int, list[str]]], bool]:
             f'line {rows[0][0]}: this is {found}: needed is `{TUM_COLUMNS}` (TUM), or the CSV of '
             'EuRoC'
         )
-    w, x = QUATERNION_W.search(header), QUATERNION_X.search(header)
-    return rows, w.start() < x.start() if w and x else columns == EUROC_COLUMNS
+    return rows, _order(header, columns)
+
+
+def _order(header: str, columns: int) -> Sequence[int]:
+    """
+    Return where the columns of TUM are in a table.
+
+    :param header: the line above the first row, in small letters, or any comment.
+    :param columns: of the rows.
+    :raises TrajectoryError: when the header names angles.
+    """
+    text = UNITS.sub('', header).replace('"', '').lstrip('#% ')
+    names = text.split(',') if ',' in text else text.replace(';', ' ').split()
+    names = [name.strip() for name in names[:columns]]
+    if any(ANGLES.fullmatch(name) for name in names):
+        raise TrajectoryError(f'the header names angles: needed is `{TUM_COLUMNS}` (TUM)')
+    found = [
+        [place for place, name in enumerate(names) if re.fullmatch(known, name)]
+        for known in COLUMN_NAMES
+    ]
+    if all(len(places) == 1 for places in found):
+        return [place for (place,) in found]
+    return EUROC_ORDER if columns == EUROC_COLUMNS else TUM_ORDER
 
 
 def _words(line: str) -> list[str]:
     """Split a row; a comma is decimal where something else separates and each word has one."""
+    line = line.replace('"', '')
     parts = line.split(';') if ';' in line else line.split()
     words = [part.strip() for part in parts if part.strip()]
     if len(words) > 1 and all(DECIMAL_COMMA.fullmatch(word) for word in words):
@@ -229,32 +260,45 @@ def _is_number(word: str) -> bool:
 
 
 def _poses(
-    rows: list[tuple[int, list[str]]], quaternion_first: bool
+    rows: list[tuple[int, list[str]]], order: Sequence[int]
 ) -> tuple[list[tuple[str, list[float]]], str]:
     """Return the time and the seven numbers of each pose, and what was left out."""
     poses: list[tuple[str, list[float]]] = []
     wrong: list[int] = []
     for number, words in rows:
         try:
-            pose = [float(word) for word in words[1:8]]
-            finite = bool(np.isfinite([float(words[0]), *pose]).all())
             if len(words) != len(rows[0][1]):
                 raise ValueError
+            time, *pose_words = (words[place] for place in order)
+            pose = [float(word) for word in pose_words]
+            finite = isfinite(float(time)) and max(map(abs, pose)) < LARGEST_NUMBER
         except ValueError:
             raise TrajectoryError(
                 f'line {number}: a pose is `{TUM_COLUMNS}`, not {" ".join(words)!r}'
             ) from None
-        if quaternion_first:
-            pose = [*pose[:3], *pose[4:], pose[3]]
         if finite and max(abs(q) for q in pose[3:]) > SMALLEST_QUATERNION:
-            poses.append((words[0], pose))
+            poses.append((time, pose))
         else:
             wrong.append(number)
+    _check_quaternions([pose[3:] for _, pose in poses])
     if not wrong:
         return poses, ''
     named = ', '.join(map(str, wrong[:5])) + (', ...' if len(wrong) > 5 else '')
     lines = 'line' if len(wrong) == 1 else 'lines'
     return poses, f'{len(wrong)} left out, not finite or a zero quaternion ({lines} {named})'
+
+
+def _check_quaternions(quaternions: Sequence[Sequence[float]]) -> None:
+    """Refuse columns that are something else, such as angles and a flag."""
+    if not quaternions:
+        return
+    usual = float(np.median(np.linalg.norm(quaternions, axis=1)))
+    low, high = USUAL_QUATERNION
+    if not low <= usual <= high:
+        raise TrajectoryError(
+            f'the columns qx qy qz qw are no unit quaternions, their length is {usual:.3g}: '
+            f'needed is `{TUM_COLUMNS}` (TUM)'
+        )
 
 
 def write_trajectory(

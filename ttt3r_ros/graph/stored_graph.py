@@ -422,6 +422,8 @@ def _check_references(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _rigid(poses: Array) -> bool:
     turn = poses[:, :3, :3]
+    if np.abs(turn).max(initial=0.0) > 1 + RIGID:  # whose product may overflow
+        return False
     rest = np.swapaxes(turn, 1, 2) @ turn - np.eye(3)
     good = np.abs(rest).max(initial=0.0) < RIGID and (np.linalg.det(turn) > 0).all()
     return bool(good and (poses[:, 3] == [0, 0, 0, 1]).all())

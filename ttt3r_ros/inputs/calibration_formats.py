@@ -20,6 +20,7 @@ from ttt3r_ros.intrinsics import (
     CameraInfo,
     CameraIntrinsics,
     known_distortion,
+    row_by_row,
 )
 
 Record = Mapping[str, Any]
@@ -37,6 +38,21 @@ COLMAP_MODELS = {
     'FULL_OPENCV': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'p1', 'p2', 'k3', 'k4', 'k5', 'k6'),
     'OPENCV_FISHEYE': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'k3', 'k4'),
 }
+# Names of OpenCV's programs and tutorials, in small letters without underscores.
+MATRIX_NAMES = 'cameramatrix', 'mtx', 'k'
+DISTORTION_NAMES = (
+    'distortioncoefficients',
+    'distortioncoeffs',
+    'distcoefficients',
+    'distcoeffs',
+    'distcoeff',
+    'distcoefs',
+    'distcoef',
+    'distortion',
+    'dist',
+    'd',
+)
+REALSENSE_MODELS = {'brown_conrady': 'plumb_bob', 'kannala_brandt4': 'equidistant'}
 COLMAP_LINE = re.compile(r'^\s*[0-9]+\s+([A-Z_]+)\s+[0-9]+\s+[0-9]+\s+[-+.0-9eE\s]+$')
 
 
@@ -49,7 +65,7 @@ def read_record(record: Record) -> CameraIntrinsics:
     """
     for recognises, reader in FORMATS:
         if recognises(record):
-            return reader(record)
+            return reader(record).plausible()
     return CameraIntrinsics.from_record(record)
 
 
@@ -79,7 +95,7 @@ def read_colmap(text: str) -> CameraIntrinsics:
     if len(numbers) != len(names):
         raise CalibrationError(f'COLMAP {model} has {len(names)} parameters, not {len(numbers)}')
     values = dict(zip(names, map(float, numbers)))
-    return _from_colmap(model, int(width), int(height), values)
+    return _from_colmap(model, int(width), int(height), values).plausible()
 
 
 def _content(text: str) -> list[str]:
@@ -112,18 +128,26 @@ def _from_colmap(
 
 
 def _nerfstudio(record: Record) -> CameraIntrinsics:
+    if 'w' not in record or 'h' not in record:
+        raise CalibrationError('the transforms.json has no w and h, the image size: add them')
     width, height = int(record['w']), int(record['h'])
-    if 'fl_x' in record:
-        fx = float(record['fl_x'])
-    else:
-        fx = 0.5 * width / math.tan(0.5 * float(record['camera_angle_x']))
+    fx = _focal(record, 'fl_x', 'camera_angle_x', width)
+    fy = _focal(record, 'fl_y', 'camera_angle_y', height) or fx
     names = ('k1', 'k2', 'k3', 'k4', 'p1', 'p2')
     values = {name: float(record[name]) for name in names if name in record}
-    values |= {'fx': fx, 'fy': float(record.get('fl_y', fx))}
+    values |= {'fx': fx, 'fy': fy}
     values |= {'cx': float(record.get('cx', width / 2)), 'cy': float(record.get('cy', height / 2))}
-    model = str(record.get('camera_model', 'OPENCV'))
+    fisheye = bool(record.get('is_fisheye'))  # of instant-ngp
+    model = str(record.get('camera_model', 'OPENCV_FISHEYE' if fisheye else 'OPENCV'))
     _colmap_parameters(model)
     return _from_colmap(model, width, height, values)
+
+
+def _focal(record: Record, length: str, angle: str, side: int) -> float:
+    """Return a focal length, pixels, that may be given as a field of view; 0: it is not given."""
+    if length in record:
+        return float(record[length])
+    return 0.5 * side / math.tan(0.5 * float(record[angle])) if angle in record else 0.0
 
 
 def _kalibr(record: Record) -> CameraIntrinsics:
@@ -170,7 +194,7 @@ def _orb_slam(record: Record) -> CameraIntrinsics:
 
 def _open3d(record: Record) -> CameraIntrinsics:
     inner = record.get('intrinsic', record)
-    fx, _, _, _, fy, _, cx, cy, _ = numbers(inner['intrinsic_matrix'])  # column by column
+    fx, _, cx, _, fy, cy, *_ = row_by_row(numbers(inner['intrinsic_matrix']))
     return CameraIntrinsics(int(inner['width']), int(inner['height']), fx, fy, cx, cy)
 
 
@@ -198,15 +222,59 @@ def _opencv(record: Record) -> CameraIntrinsics:
     """Read what ROS' camera_calibration and OpenCV's own samples write."""
     low = {str(key).lower().replace('_', ''): value for key, value in record.items()}
     fisheye = bool(int(low.get('fisheyemodel', 0)))
-    coefficients = low.get('distortioncoefficients', low.get('distcoeffs', []))
+    width, height = _size(low)
     return CameraInfo(
-        int(low['imagewidth']),
-        int(low['imageheight']),
+        width,
+        height,
         str(low.get('distortionmodel', 'equidistant' if fisheye else 'plumb_bob')),
-        numbers(coefficients),
-        numbers(low['cameramatrix']),
+        numbers(_first(low, 'the distortion (zeros where there is none)', *DISTORTION_NAMES)),
+        numbers(_first(low, 'the camera matrix', *MATRIX_NAMES)),
         numbers(low.get('projectionmatrix', [])),
     ).intrinsics()
+
+
+def _size(low: Record) -> tuple[int, int]:
+    """Return width and height, of keys in small letters without underscores."""
+    for name in ('imagesize', 'imgsize', 'size', 'resolution'):
+        if name in low:
+            width, height = numbers(low[name])
+            return int(width), int(height)
+    sides = (_first(low, f'the {s} of the images', f'image{s}', s) for s in ('width', 'height'))
+    width, height = map(int, sides)
+    return width, height
+
+
+def _first(low: Record, what: str, *names: str) -> Any:
+    for name in names:
+        if name in low:
+            return low[name]
+    raise CalibrationError(f'the calibration does not have {what}')
+
+
+def _vins(record: Record) -> CameraIntrinsics:
+    """Read the camera of VINS-Fusion."""
+    kind = str(record.get('model_type'))
+    if kind != 'PINHOLE':
+        raise CalibrationError(f'camera model {kind!r} of VINS is not PINHOLE')
+    bend, place = record['distortion_parameters'], record['projection_parameters']
+    model, distortion = known_distortion(
+        'plumb_bob', [float(bend[name]) for name in ('k1', 'k2', 'p1', 'p2')]
+    )
+    size = int(record['image_width']), int(record['image_height'])
+    fx, fy, cx, cy = (float(place[name]) for name in ('fx', 'fy', 'cx', 'cy'))
+    return CameraIntrinsics(*size, fx, fy, cx, cy, model, distortion)
+
+
+def _realsense(record: Record) -> CameraIntrinsics:
+    """Read the intrinsics that librealsense prints."""
+    coefficients = numbers(record['coeffs'])
+    kind = str(record.get('model', '')).lower().replace(' ', '_').removeprefix('distortion.')
+    if any(coefficients) and kind not in REALSENSE_MODELS:
+        raise CalibrationError(f'the distortion {kind!r} of librealsense is not read')
+    model, distortion = known_distortion(REALSENSE_MODELS.get(kind, 'none'), coefficients)
+    size = int(record['width']), int(record['height'])
+    fx, fy, cx, cy = (float(record[name]) for name in ('fx', 'fy', 'ppx', 'ppy'))
+    return CameraIntrinsics(*size, fx, fy, cx, cy, model, distortion)
 
 
 def _has(*keys: str) -> Callable[[Record], bool]:
@@ -222,12 +290,19 @@ def _refused(name: str, advice: str) -> Callable[[Record], CameraIntrinsics]:
 
 # In this order: whether a record is of the format, and its reader.
 FORMATS: Sequence[tuple[Callable[[Record], bool], Callable[[Record], CameraIntrinsics]]] = (
-    (_has('camera_matrix', 'Camera_Matrix', 'cameraMatrix', 'CameraMatrix'), _opencv),
+    (_has('camera_matrix', 'Camera_Matrix', 'cameraMatrix', 'CameraMatrix', 'mtx'), _opencv),
+    (lambda record: 'K' in record and not {'width', 'height'} <= record.keys(), _opencv),
+    (_has('projection_parameters', 'mirror_parameters', 'model_type'), _vins),
+    (_has('ppx'), _realsense),
     (_has('k', 'K'), _camera_info),
     (lambda record: any(re.fullmatch('cam[0-9]+', str(key)) for key in record), _kalibr),
     (_has('resolution'), _kalibr_camera),
     (_has('Camera.fx', 'Camera1.fx'), _orb_slam),
     (_has('fl_x', 'camera_angle_x'), _nerfstudio),
+    (
+        lambda record: any(re.fullmatch('imu[0-9]+', str(k)) for k in record),
+        _refused("Kalibr's imu.yaml", 'the camchain has the camera'),
+    ),
     (
         lambda record: 'frames' in record and isinstance(record['frames'], list),
         _refused('a transforms.json without fl_x', 'each of its frames has its own intrinsics'),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 import re
 
@@ -25,6 +26,9 @@ from ttt3r_ros.trajectory import times_ns
 SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
 )
+
+# So many files below a folder without images are looked at, to name where they are.
+MOST_LOOKED_AT = 10_000
 
 # So many images, over the whole run, decide which of 16 bits are used.
 IMAGES_TO_FIT_A_RANGE = 8
@@ -109,17 +113,39 @@ def image_files(folder: Path) -> list[Path]:
     :param folder: the folder; subfolders are not searched.
     :raises InputError: when it contains no image.
     """
-    files = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
-    ]
+    files = [path for path in folder.iterdir() if _is_image(path)]
     files = [path for path in files if not DEPTH.search(path.stem)] or files
     if not files:
+        below = sorted(
+            path.parent.relative_to(folder).as_posix()
+            for pattern in ('*/*', '*/*/*')
+            for path in islice(folder.glob(pattern), MOST_LOOKED_AT)
+            if _is_image(path)
+        )
+        where = ', '.join(list(dict.fromkeys(below))[:5])
         raise InputError(
             f'the folder {folder} holds no image (looked for {", ".join(sorted(SUFFIXES))})'
+            + (f'; choose one of those below it that do: {where}' if where else '')
         )
+    _refuse_pairs(folder, files)
     return sorted(files, key=_natural)
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a path looks like an image; a pipe would keep its reader waiting for ever."""
+    is_named = path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
+    return is_named and (path.is_file() or not path.exists())  # a broken link is told later
+
+
+def _refuse_pairs(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse images of which each is there twice, or has a mask beside it."""
+    stems = Counter(path.stem for path in files)
+    if len(files) > 1 and all(count > 1 for count in stems.values()):
+        kinds = ' and '.join(sorted({path.suffix for path in files}))
+        raise InputError(
+            f'the folder {folder} holds each image as {kinds}: move those away that are copies or '
+            'masks'
+        )
 
 
 def ignored_files(folder: Path, files: Sequence[Path]) -> list[str]:

@@ -73,6 +73,8 @@ def open_source(
             f'there is no {name}: needed is a video, a folder of images, a rosbag2 or the '
             'number of a camera'
         )
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f'{name} is neither a file nor a folder: a pipe or device is not read')
     if path.suffix == '.bag' and path.is_file():
         raise InputError(
             f'{path} is a bag of ROS 1: convert it with '

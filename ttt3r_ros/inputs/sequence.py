@@ -152,17 +152,21 @@ def read_stamps(path: Path) -> dict[int, int]:
     :raises InputError: naming the wrong line.
     """
     lines = read_lines(path)
-    indices, times = [], []
+    times: list[str] = []
+    indices: dict[int, None] = {}  # in their order
     for number, line in lines:
         words = line.replace(',', ' ').split()
         try:
-            indices.append(int(words[0]))
-            times.append(words[1])
+            index = int(words[0])
             nanoseconds(words[1])
+            times.append(words[1])
         except (ValueError, IndexError):
             raise InputError(
                 f'{path}, line {number}: needed is `frame_index seconds`, not {line!r}'
             ) from None
+        if index in indices:
+            raise InputError(f'{path}, line {number}: frame {index} has a time already')
+        indices[index] = None
     try:
         return dict(zip(indices, times_ns(times)))
     except ValueError as error:
@@ -203,7 +207,9 @@ def open_tum(folder: Path, with_intrinsics: bool = True) -> ImageFolderSource:
         if len(words) != 2:
             raise InputError(f'{table}, line {number}: needed is `seconds file`, not {line!r}')
         times.append(words[0])
-        files.append(folder / words[1].strip())
+        name = words[1].strip()
+        in_windows = folder / name.replace('\\', '/')
+        files.append(in_windows if in_windows.is_file() else folder / name)
     if not files:
         raise InputError(f'{table} names no image')
     try:

@@ -4,8 +4,8 @@
 """
 The bond with Nav2's lifecycle manager.
 
-bondpy has no wheel (that of this name on PyPI is something else), so a stand-in with its signatures
-records its use. Where the real one is installed, a bond is formed and broken with it.
+bondpy has no wheel (that of this name on PyPI is something else), so a stand-in with its
+signatures records its use. Where the real one is installed, a bond is formed and broken with it.
 """
 
 import importlib.util
