@@ -11,6 +11,7 @@ import pytest
 
 from ttt3r_ros.image_formats import (
     fitted_range,
+    GrowingRange,
     RAW_ENCODINGS,
     rgb_from_encoded,
     rgb_from_raw,
@@ -182,3 +183,20 @@ def test_a_range_scales_linearly_and_clips():
     values = np.array([90, 100, 150, 200, 300], np.uint16)
 
     assert ValueRange(100, 200).to_8_bit(values).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_the_range_of_a_live_camera_widens_and_settles():
+    growing = GrowingRange()
+    black = np.zeros((8, 8), np.uint16)
+    dim, bright = (np.linspace(0, top, 64).astype(np.uint16) for top in (500, 4000))
+
+    assert growing.of(black) == ValueRange()
+    found = [growing.of(values) for values in (dim, bright, dim, black)]
+
+    assert found == [ValueRange(0, 511), *[ValueRange(0, 4095)] * 3]
+    warm, warmer = (np.linspace(low, low + 400, 64).astype(np.uint16) for low in (7000, 7300))
+    thermal = GrowingRange()
+    first = thermal.of(warm)
+    both = thermal.of(warmer)
+    assert (first.low, both.low) == (thermal.of(warm).low, first.low)
+    assert both.high > first.high

@@ -83,6 +83,33 @@ def fitted_range(images: Sequence[NDArray[np.unsignedinteger[Any]]]) -> ValueRan
     return ValueRange(max(0, int(low - margin)), int(high + margin))
 
 
+class GrowingRange:
+    """The range of a run whose images come one by one; it only widens, so that it settles."""
+
+    def __init__(self) -> None:
+        """Begin without a range."""
+        self._range: ValueRange | None = None
+
+    def of(self, values: NDArray[np.unsignedinteger[Any]]) -> ValueRange:
+        """
+        Return the range for an image, with what the images before needed.
+
+        :param values: 16 bit values of the image.
+        """
+        known = self._range
+        some = values.ravel()[:: max(1, values.size // 10_000)]
+        if known is not None:
+            low, high = np.percentile(some, [STRAY_PERCENT, 100 - STRAY_PERCENT])
+            if known.low <= low and high <= known.high:
+                return known
+        fitted = fitted_range([values])
+        if known is not None:
+            fitted = ValueRange(min(known.low, fitted.low), max(known.high, fitted.high))
+        if some.any():  # of a black image nothing is known
+            self._range = fitted
+        return fitted
+
+
 # Name in sensor_msgs -> (type of a value, values a pixel, OpenCV's conversion to RGB).
 # OpenCV names a Bayer pattern after its second row, second and third column.
 RAW_ENCODINGS: dict[str, tuple[type[np.unsignedinteger[Any]], int, int | None]] = {

@@ -292,6 +292,8 @@ def row_by_row(matrix: Sequence[float]) -> Sequence[float]:
     """
     if len(matrix) != 9:
         raise CalibrationError(f'a camera matrix has 9 values, not {len(matrix)}')
+    if not np.isfinite(matrix).all():
+        raise CalibrationError('a calibration number is not finite')
     fx, skew, _, below, _, _, left, right, _ = matrix
     if (left or right) and not (matrix[2] or matrix[5]):
         return row_by_row([matrix[i] for i in (0, 3, 6, 1, 4, 7, 2, 5, 8)])

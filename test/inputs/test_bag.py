@@ -403,6 +403,33 @@ def test_raw_images_of_12_bits_use_the_whole_range_and_say_so(tmp_path):
     assert source.notes == ['16 bit images: 0 to 4095 become 0 to 255 in all of them']
 
 
+def test_compressed_images_of_a_thermal_camera_have_one_range(tmp_path):
+    def png(stamp_ns):
+        values = np.random.default_rng(stamp_ns).integers(7000, 7400, (48, 64)).astype(np.uint16)
+        file = io.BytesIO()
+        Image.fromarray(values).save(file, 'PNG')
+        data = np.frombuffer(file.getvalue(), np.uint8)
+        return TYPES.types[COMPRESSED](header(stamp_ns), 'mono16; png compressed ', data)
+
+    source = open_source(str(write_bag(tmp_path / 'bag', [('/i', COMPRESSED, png(1))])))
+
+    (frame,) = source.frames(1)
+    # 400 values with a quarter more on each side, in 256 levels.
+    assert int(frame.rgb.max()) - int(frame.rgb.min()) == pytest.approx(170, abs=4)
+    assert '16 bit images' in source.notes[-1]
+
+
+def test_a_file_that_was_renamed_by_hand_is_read(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    (file,) = path.glob('*.db3')
+    file.rename(path / 'monday.db3')
+
+    source = open_source(str(path))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [1]
+    assert 'all are read' in source.notes[-1]
+
+
 COMPRESSIONS = [
     (StoragePlugin.SQLITE3, CompressionMode.FILE),
     (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 
 from ttt3r_ros.arrays import Pixels
@@ -25,6 +26,7 @@ from ttt3r_ros.image_formats import (
     tight_rows,
     upright_rgb,
     ValueRange,
+    wide_values,
 )
 from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types
 from ttt3r_ros.inputs.source import (
@@ -155,18 +157,16 @@ class BagSource:
         return InputFrame(index, stamp_ns if self._stamped else recorded_ns, rgb)
 
     def _fit_range(self, reader: BagReader) -> ValueRange:
-        """Fit one range to raw images of 16 bits, by the first ones."""
-        images = [c for c in reader.connections if c.topic == self.topic and c.msgtype == RAW]
+        """Fit one range to images of 16 bits, by the first ones."""
+        images = [c for c in reader.connections if c.topic == self.topic]
         wide = []
-        first = reader.messages(images) if images else ()
-        for _, _, data in itertools.islice(first, MESSAGES_TO_CHOOSE):
+        for connection, _, data in itertools.islice(reader.messages(images), MESSAGES_TO_CHOOSE):
             with suppress(*DAMAGE):
-                message: Any = self._types.deserialize_cdr(data, RAW)
-                if RAW_ENCODINGS[message.encoding][0] is not np.uint16:
+                message: Any = self._types.deserialize_cdr(data, connection.msgtype)
+                values = _wide_values(message, connection.msgtype)
+                if values is None:
                     return FULL_RANGE
-                shape = message.width, message.height, message.step, message.encoding
-                check_raw(message.data.size, *shape)
-                wide.append(tight_rows(message.data, *shape, bool(message.is_bigendian)))
+                wide.append(values)
         return fitted_range(wide) if wide else FULL_RANGE
 
     def _refuse_video(self, reader: BagReader) -> None:
@@ -261,6 +261,17 @@ def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Conn
     if len(filled) > 1:
         raise InputError(f'{path} has several image topics, choose one with --topic: {listed}')
     return images[filled[0]]
+
+
+def _wide_values(message: Any, message_type: str) -> NDArray[np.unsignedinteger[Any]] | None:
+    """Return the values of an image of 16 bits, or None for any other."""
+    if message_type == COMPRESSED:
+        return wide_values(io.BytesIO(message.data.tobytes()))
+    if RAW_ENCODINGS[message.encoding][0] is not np.uint16:
+        return None
+    shape = message.width, message.height, message.step, message.encoding
+    check_raw(message.data.size, *shape)
+    return tight_rows(message.data, *shape, bool(message.is_bigendian))
 
 
 def _rgb(message: Any, message_type: str, value_range: ValueRange) -> Pixels:

@@ -94,13 +94,16 @@ class BagReader:
     def _files(self, path: Path, information: dict[str, Any]) -> list[Path]:
         if not path.is_dir():
             return [path]
+        found = sorted((f for f in path.iterdir() if plain_name(f).suffix in FILES), key=_number)
         listed = information.get('relative_file_paths')
         if isinstance(listed, list) and listed:
             files = [_as_it_lies(path / PurePath(str(name)).name) for name in listed]
-            if missing := [file.name for file in files if not file.is_file()]:
+            missing = [file.name for file in files if not file.is_file()]
+            if not missing:
+                return files
+            if len(missing) < len(files) or not found:
                 raise ReaderError(f'files of it are missing: {", ".join(missing)}')
-            return files
-        files = sorted((f for f in path.iterdir() if plain_name(f).suffix in FILES), key=_number)
+        files = found
         if len({re.sub(r'_[0-9]+$', '', plain_name(file).stem) for file in files}) > 1:
             raise ReaderError(
                 f'it has no {METADATA} and files of several bags: use one of '

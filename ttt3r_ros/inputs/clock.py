@@ -9,6 +9,10 @@ from collections.abc import Generator
 from contextlib import closing
 
 from ttt3r_ros.inputs.source import BadFrame, InputFrame, TimeJump
+from ttt3r_ros.units import NANOSECONDS
+
+# After a gap of so long, and so many times the longest before it, a last image is of another time.
+FAR_NS, FAR_TIMES = 60 * NANOSECONDS, 1000
 
 
 def in_order(
@@ -17,13 +21,14 @@ def in_order(
     """
     Pass images on whose stamps rise; the next image shows what an odd stamp means.
 
-    A lone odd stamp, early or late, costs its image. Where the images go on from the earlier
-    time, a TimeJump comes before them.
+    A lone odd stamp, early or late, costs its image; so does that of the last image, where it is
+    far away. Where the images go on from the earlier time, a TimeJump comes before them.
 
     :param frames: of a recording; is closed at the end.
     """
     last: InputFrame | None = None  # let through
     held: InputFrame | None = None  # waits for the one after it
+    longest_ns, before_ns = 0, 0  # between two that were let through, and of the last one
     with closing(frames):
         for frame in frames:
             if isinstance(frame, BadFrame):
@@ -53,10 +58,14 @@ def in_order(
             else:
                 yield held
                 last = held
+            if last is held:
+                longest_ns = max(longest_ns, held.stamp_ns - (before_ns or held.stamp_ns))
+                before_ns = held.stamp_ns
             held = frame
     if held is not None:
-        late = last is not None and held.stamp_ns <= last.stamp_ns
-        yield _odd(held) if late else held
+        gap_ns = 1 if last is None else held.stamp_ns - last.stamp_ns
+        far = longest_ns > 0 and gap_ns > max(FAR_NS, FAR_TIMES * longest_ns)
+        yield _odd(held) if gap_ns <= 0 or far else held
 
 
 def _odd(frame: InputFrame) -> BadFrame:

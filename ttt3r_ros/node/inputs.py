@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ttt3r_ros.arrays import Pixels
+from ttt3r_ros.image_formats import FULL_RANGE, ValueRange
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.diagnostics import Health, Reporter
@@ -52,16 +53,17 @@ class ReceivedImage:
         """Return the name of the optical frame in the message."""
         return str(self.message.header.frame_id)
 
-    def decode(self) -> Pixels:
+    def decode(self, value_range: ValueRange = FULL_RANGE) -> Pixels:
         """
         Return the pixels.
 
+        :param value_range: of 16 bit values.
         :returns: (H, W, 3) uint8.
         :raises UnsupportedImage: when the message is malformed.
         """
         if isinstance(self.message, CompressedImage):
-            return messages.rgb_from_compressed(self.message)
-        return messages.rgb_from_image(self.message)
+            return messages.rgb_from_compressed(self.message, value_range)
+        return messages.rgb_from_image(self.message, value_range)
 
     def intrinsics(self, width: int, height: int) -> CameraIntrinsics:
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import array
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
 import cv2
@@ -26,6 +26,7 @@ from geometry_msgs.msg import (
 )
 from nav_msgs.msg import MapMetaData, OccupancyGrid, Path
 import numpy as np
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import ColorRGBA, Header
@@ -37,11 +38,16 @@ from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.geometry import invert, quaternion_from_rotation
 from ttt3r_ros.image_formats import (
     check_raw,
+    FULL_RANGE,
     RAW_ENCODINGS,
-    rgb_from_encoded,
     rgb_from_values,
     tight_rows,
     UnsupportedImage,
+    upright_rgb,
+    ValueRange,
+)
+from ttt3r_ros.image_formats import (
+    wide_values as encoded_values,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.occupancy import Occupancy
@@ -86,12 +92,14 @@ def header(stamp_ns: int, frame: str) -> Header:
     return Header(stamp=time_message(stamp_ns), frame_id=frame)
 
 
-def rgb_from_image(message: Image) -> Pixels:
+def rgb_from_image(message: Image, value_range: ValueRange = FULL_RANGE) -> Pixels:
     """
     Decode a raw image.
 
     cv_bridge receives only what all its versions read correctly: checked images without odd
     padding, in the byte order of this machine.
+
+    :param value_range: of 16 bit values.
 
     :returns: (H, W, 3) uint8.
     :raises UnsupportedImage: when the message is malformed or of an unknown encoding.
@@ -104,7 +112,7 @@ def rgb_from_image(message: Image) -> Pixels:
     if foreign or step != row_bytes:
         swapped = bool(message.is_bigendian)
         values = tight_rows(message.data, width, height, step, encoding, swapped)
-        return rgb_from_values(values, encoding)
+        return rgb_from_values(values, encoding, value_range)
     plain = Image(
         width=width,
         height=height,
@@ -113,13 +121,31 @@ def rgb_from_image(message: Image) -> Pixels:
         is_bigendian=int(sys.byteorder == 'big'),
     )
     plain.data = message.data  # the constructor would copy it
-    return rgb_from_values(_bridge.imgmsg_to_cv2(plain), encoding)
+    return rgb_from_values(_bridge.imgmsg_to_cv2(plain), encoding, value_range)
 
 
-def rgb_from_compressed(message: CompressedImage) -> Pixels:
+def wide_values(message: Image | CompressedImage) -> NDArray[np.unsignedinteger[Any]] | None:
+    """
+    Return the values of an image of 16 bits, or None for any other.
+
+    :raises UnsupportedImage: when the message is malformed.
+    """
+    if isinstance(message, CompressedImage):
+        data = bytes(message.data)
+        is_png = data.startswith(COMPRESSED_MAGIC['png'])
+        return encoded_values(io.BytesIO(data)) if is_png else None
+    if message.encoding not in RAW_ENCODINGS or RAW_ENCODINGS[message.encoding][0] is np.uint8:
+        return None
+    shape = message.width, message.height, message.step, message.encoding
+    check_raw(len(message.data), *shape)
+    return tight_rows(message.data, *shape, bool(message.is_bigendian))
+
+
+def rgb_from_compressed(message: CompressedImage, value_range: ValueRange = FULL_RANGE) -> Pixels:
     """
     Decode a compressed image; its size is checked before its pixels are touched.
 
+    :param value_range: of 16 bit values.
     :returns: (H, W, 3) uint8.
     :raises UnsupportedImage: when it is no valid JPEG or PNG.
     """
@@ -128,7 +154,7 @@ def rgb_from_compressed(message: CompressedImage) -> Pixels:
         raise UnsupportedImage(
             f'{len(data)} bytes with the format {message.format!r} are neither JPEG nor PNG'
         )
-    return rgb_from_encoded(io.BytesIO(data))
+    return upright_rgb(io.BytesIO(data), value_range)[0]
 
 
 def intrinsics_from(

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 import time
 
-from ttt3r_ros.arrays import Array
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_formats import FULL_RANGE, GrowingRange
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.node import messages
 from ttt3r_ros.node.diagnostics import Reporter
 from ttt3r_ros.node.gravity import Gravity
 from ttt3r_ros.node.inputs import ReceivedImage
@@ -46,6 +48,7 @@ class Observer:
         """
         self._settings, self._frames, self._reporter = settings, frames, reporter
         self._gravity, self._turn = gravity, turn
+        self._range = GrowingRange()  # of images of 16 bits
 
     def observe(self, image: ReceivedImage, first: bool) -> Observation:
         """
@@ -57,7 +60,7 @@ class Observer:
         :raises TransformMissing: when TF lacks a transform at the stamp.
         :raises NoGravity: when the map is to begin and the IMU is silent.
         """
-        rgb = image.decode()
+        rgb = self._decode(image)
         intrinsics = self._intrinsics(image, rgb.shape[1], rgb.shape[0])
         base_T_camera = self._base_T_camera(image)
         odom_T_base = self._odom_T_base(image, first)
@@ -67,6 +70,18 @@ class Observer:
         return self._turn.observation(
             Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, up_camera)
         )
+
+    def _decode(self, image: ReceivedImage) -> Pixels:
+        values = messages.wide_values(image.message)
+        if values is None:
+            return image.decode()
+        value_range = self._range.of(values)
+        if value_range != FULL_RANGE:
+            self._reporter.note(
+                'range of 16 bit images',
+                f'16 bit images: {value_range.low} to {value_range.high} become 0 to 255',
+            )
+        return image.decode(value_range)
 
     def _up_camera(self, gravity: Gravity, image: ReceivedImage) -> Array:
         found = gravity.up_at(image.stamp_ns)

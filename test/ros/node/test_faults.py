@@ -208,6 +208,22 @@ def test_a_wrong_stamp_can_be_replaced_by_the_time_of_arrival(rig, poses):
 # 6, 7, 8
 
 
+def test_a_thermal_camera_of_14_bits_has_more_than_three_grey_levels(rig, poses):
+    rig.start(**ALONE)
+    stamp_ns = rig.now_ns()
+    values = 7000 + rig.picture(100)[..., 0].astype('<u2') * 3 // 2
+    height, width = values.shape
+
+    rig.show(
+        100, stamp_ns, encoding='mono16', step=2 * width, data=values.tobytes(), height=height
+    )
+    rig.wait_for_stamp(poses, stamp_ns)
+
+    # 7150 of 7000 to 7382, with a quarter more on each side; its upper byte is 27.
+    assert rig.predictor.seen[-1] == pytest.approx(109, abs=4)
+    rig.wait_for_log('16 bit images: ')
+
+
 def test_malformed_images_are_dropped_and_said_once(rig, poses):
     rig.start(**ALONE)
     began, now_ns = time.monotonic(), rig.now_ns()
