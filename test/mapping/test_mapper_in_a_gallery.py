@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, Similarity, transform
 from ttt3r_ros.graph.back_end import Correction, LocatedFrame
+from ttt3r_ros.graph.mount import MOST_FACTOR
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
@@ -345,6 +346,84 @@ def test_a_mount_that_is_wrong_is_told_and_does_not_bend_the_unit(yaw):
 
     assert bool(located.doubt) == (yaw != 0.0)
     assert located.scale == pytest.approx(1.0, abs=0.15)
+
+
+def driven(mapper, odometry_of, mount=BODY_T_OPTICAL, steps=90, first=0):
+    """Walk with the odometry of each place; return what is located at the end."""
+    for k, x in enumerate(0.1 * np.arange(steps)):
+        stamp_ns = (first + k) * 10**8
+        seen = Observation(view(HERE, x, k), stamp_ns, CAMERA, mount, odometry_of(x))
+        located = mapper.observe(seen)
+        mapper.integrate()
+    return located
+
+
+def wheels(x):
+    return transform(np.eye(3), [0, -x, 0])
+
+
+UPSIDE_DOWN = BODY_T_OPTICAL @ transform(np.diag([-1.0, -1.0, 1.0]), [0, 0, 0])
+
+
+@pytest.mark.parametrize('mount', [np.eye(4), UPSIDE_DOWN])
+def test_a_frame_that_is_not_optical_or_upside_down_is_told_and_a_reset_begins_at_one(mount):
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+
+    located = driven(mapper, wheels, mount)
+
+    assert 'not an optical frame' in located.doubt
+    assert 'camera.rotation' in located.doubt
+    assert located.scale == pytest.approx(1.0, abs=0.15)
+    mapper.reset()
+    again = driven(mapper, wheels, steps=20, first=1000)
+    assert again.doubt == ''
+    assert again.scale == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize('factor', [0.0, 10.0])
+def test_wheels_of_another_unit_are_told_and_the_scale_stays_bounded(factor):
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+
+    located = driven(mapper, lambda x: wheels(factor * x), steps=40)
+
+    assert f'the odometry moves {factor:.2g} times as far as the images show' in located.doubt
+    assert 1 / MOST_FACTOR < located.scale < MOST_FACTOR
+    mapper.reset()
+    again = driven(mapper, wheels, steps=20, first=1000)
+    assert again.doubt == ''
+    assert again.scale == pytest.approx(1.0, abs=0.05)
+
+
+def test_wheels_that_slip_for_eight_metres_leave_the_scale():
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+
+    located = driven(mapper, lambda x: wheels(x + np.clip(5 * (x - 2), 0, 8)), steps=50)
+
+    assert located.scale == pytest.approx(1.0, abs=0.1)
+    np.testing.assert_allclose(located.map_T_base[:3, 3], [0, -4.9, 0], atol=0.2)
+
+
+def test_a_frozen_picture_with_new_stamps_while_the_wheels_drive_changes_nothing():
+    mapper = Mapper(Gallery(0.1), MappingSettings())
+    driven(mapper, wheels, steps=20)
+    voxels = len(mapper.map.voxels)
+    frozen = view(HERE, 1.9, 19)
+    refused = 0
+    for k in range(40):
+        odometry = wheels(1.9 + 0.1 * k)
+        seen = Observation(frozen, (20 + k) * 10**8, CAMERA, BODY_T_OPTICAL, odometry)
+        try:
+            mapper.observe(seen)
+            mapper.integrate()
+        except UserError:
+            refused += 1
+    assert refused > 30
+    assert len(mapper.map.voxels) == voxels
+
+    (after,) = walk(mapper, HERE, [5.9], first=61, odometry=True)
+
+    assert after.scale == pytest.approx(1.0, abs=0.1)
+    np.testing.assert_allclose(after.map_T_base[:3, 3], [0, -5.9, 0], atol=0.3)
 
 
 def show_all(mapper, observations, busy, first=0):

@@ -165,3 +165,12 @@ def test_only_this_machine_is_served_and_no_tunnel_is_opened(viewer, monkeypatch
         if line.split()[3] == '0A' and int(line.split()[1].rpartition(':')[2], 16) == port
     ]
     assert listening == [f'0100007F:{port:04X}']
+
+
+def test_the_end_does_not_wait_for_a_page_that_stays_open(viewer):
+    with connected(viewer):
+        began = time.monotonic()
+
+        viewer.close()
+
+        assert time.monotonic() - began < 3.0  # viser alone: six seconds

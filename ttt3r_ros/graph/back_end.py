@@ -98,7 +98,8 @@ class LocatedFrame(LocatedCamera):
     tracked: as the front end saw it. map_T_key: of the key frame that it is relative to, from the
     unit of that one's depth, as estimated then. key_T_camera: (4, 4), in that unit. belief: by
     which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
-    has the camera on the robot, in one sentence; empty while nothing is. floor_z: height of the
+    has the camera on the robot, or with the unit of the wheels, in one sentence; empty while
+    nothing is. floor_z: height of the
     floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
     by_wheels: whether they measured the motion from the key frame too.
     """
@@ -440,7 +441,7 @@ class BackEnd:
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        return _Placed(found, map_T_key, key_T_camera, belief, doubt)
+        return _Placed(found, map_T_key, key_T_camera, belief, doubt or self._mount.unit_doubt)
 
     def _advanced(self, followed: Followed, seen: Observation, placed: _Placed) -> LocatedCamera:
         """Follow the correction, and where there is no odometry go on with our own."""
@@ -509,6 +510,8 @@ class BackEnd:
             then, now = before.seen.odom_T_camera, key.seen.odom_T_camera
             by_wheels = motion_between(then, now)
             mounted = key.seen.base_T_camera is not None
+            if by_wheels is not None and key.by == 'features':
+                self._mount.add_length(key.motion.key_T_camera, by_wheels)
             if by_wheels is not None and mounted and key.by == 'features' and not key.slipped:
                 self._mount.add(key.motion.key_T_camera, by_wheels)
         return replace(key, slipped=True) if self._mount.doubt else key

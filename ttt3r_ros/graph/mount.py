@@ -17,6 +17,8 @@ LEAST_WAY_M, LEAST_TURN_RAD = 0.1, np.radians(6.0)
 REMEMBERED, LEAST_SEEN = 15, 5
 # A median beyond this is no error of wheels or images; a wrong mount mostly gives 90 or 180.
 MOST_APART_DEG = 45.0
+# Networks err in their unit, wheels in their radius, but not by more than this factor.
+MOST_FACTOR = 3.0
 
 
 class MountCheck:
@@ -26,6 +28,18 @@ class MountCheck:
         """Begin with nothing seen."""
         self._ways: deque[float] = deque(maxlen=REMEMBERED)
         self._turns: deque[float] = deque(maxlen=REMEMBERED)
+        self._factors: deque[float] = deque(maxlen=REMEMBERED)
+
+    def add_length(self, by_images: Array, by_wheels: Array) -> None:
+        """
+        Add how far the camera moved, whether the wheels are believed or not.
+
+        :param by_images: (4, 4), in the unit of the network.
+        :param by_wheels: (4, 4), metres.
+        """
+        seen, driven = (float(np.linalg.norm(pose[:3, 3])) for pose in (by_images, by_wheels))
+        if seen > LEAST_WAY_M:
+            self._factors.append(driven / seen)
 
     def add(self, by_images: Array, by_wheels: Array) -> None:
         """
@@ -40,6 +54,17 @@ class MountCheck:
             self._turns.append(_apart(seen[:3], driven[:3]))
         elif min(np.linalg.norm(seen[3:]), np.linalg.norm(driven[3:])) > LEAST_WAY_M:
             self._ways.append(_apart(seen[3:], driven[3:]))
+
+    @property
+    def unit_doubt(self) -> str:
+        """Return that wheels and images differ in their unit, in one sentence; empty: do not."""
+        factor = float(np.median(self._factors)) if len(self._factors) >= LEAST_SEEN else 1.0
+        if 1 / MOST_FACTOR <= factor <= MOST_FACTOR:
+            return ''
+        return (
+            f'the odometry moves {factor:.2g} times as far as the images show, which is more than '
+            f'{MOST_FACTOR:g} times apart: is it in metres, do the wheels slip or stand still?'
+        )
 
     @property
     def doubt(self) -> str:

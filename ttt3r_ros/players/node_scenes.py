@@ -19,6 +19,7 @@ from visualization_msgs.msg import MarkerArray
 
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.geometry import transform_points
+from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.interface import DiagnosticKey
 from ttt3r_ros.trajectory import Trajectory
@@ -61,6 +62,7 @@ class NodeScenes:
         self._newest: dict[str, Any] = {}
         self._converted: dict[str, tuple[Any, Any]] = {}
         self._first_seen, self._views = FirstSeen(voxel_size), KeptViews()
+        self._shown: View | None = None  # the newest image with a pose
 
     def put(self, topic: str, message: Any) -> None:
         """
@@ -139,14 +141,16 @@ class NodeScenes:
         if message is None:
             return None
         pose = self._pose_of(message.header)
-        if pose is None:
-            return None
+        if pose is None:  # TF comes a little later; until then the image before is shown
+            return self._shown
         depth = self._of('depth', depth_of, None)
         rgb = self._of('image', rgb_of, None)
         fov = self._of('camera_info', fov_of, FOV)
         if rgb is None:
             rgb = depth_picture(depth)
-        return View(messages.nanoseconds(message.header.stamp), pose, rgb, depth, fov)
+        stamp_ns = messages.nanoseconds(message.header.stamp)
+        self._shown = View(stamp_ns, pose, rgb, depth, fov)
+        return self._shown
 
 
 def trajectory(message: Path) -> Trajectory:
@@ -181,11 +185,14 @@ def depth_of(message: Image) -> Array32:
     return small(depth)
 
 
-def rgb_of(message: Image | CompressedImage) -> Pixels:
-    """Return a small picture of an image."""
+def rgb_of(message: Image | CompressedImage) -> Pixels | None:
+    """Return a small picture of an image, None where it cannot be decoded."""
     is_raw = isinstance(message, Image)
     decode = messages.rgb_from_image if is_raw else messages.rgb_from_compressed
-    return small(decode(message))
+    try:
+        return small(decode(message))
+    except UnsupportedImage:
+        return None
 
 
 def fov_of(message: CameraInfo) -> float:

@@ -25,6 +25,7 @@ from ttt3r_ros.tools.map import add_reading
 from ttt3r_ros.tools.map_words import map_options, MapOptions
 from ttt3r_ros.tools.options import add_settings, positive_float, positive_int
 from ttt3r_ros.tools.stop import stop_on_signal
+from ttt3r_ros.tools.terminal import print_next
 
 EXAMPLES = """examples:
   ttt3r archive bags/ --output maps
@@ -245,6 +246,7 @@ def _no_room(wanted: str, local: bool) -> None:
 
 def _report(output: Path, tally: Tally) -> int:
     print(f'{tally.done} mapped, {tally.failed} failed, {tally.waiting} to do -> {output / PAGE}')
+    print_next(f'open {output / PAGE}')
     if tally.stopped == INTERRUPTED:
         raise KeyboardInterrupt
     if tally.stopped:

@@ -29,6 +29,7 @@ from ttt3r_ros.tools.map import add_reading, refuse_output
 from ttt3r_ros.tools.options import add_settings, read_settings
 from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
+from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         table = write_comparison(folder, arguments.input, results, truth, len(variants))
     print(table.markdown())
-    print(f'open {folder / "index.html"}')
+    print_next(f'open {folder / "index.html"}')
     return 128 + stop.signal_number if stop.signal_number else 0
 
 

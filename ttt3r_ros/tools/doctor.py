@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
 import importlib
 import json
@@ -27,6 +27,7 @@ from ttt3r_ros.doctor.observed import Observed
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import ModelSettings, NodeSettings
 from ttt3r_ros.tools.options import positive_float
+from ttt3r_ros.tools.terminal import print_next
 
 EXAMPLES = """examples:
   ttt3r doctor                                  with a running robot and mapping node
@@ -80,7 +81,21 @@ def run(arguments: argparse.Namespace) -> int:
     found = examine(_full(arguments.namespace), arguments.image_topic, arguments.seconds)
     failed = any(finding.level is Level.FAIL for finding in found)
     print(as_json(found) if arguments.json else as_text(found))
+    if not arguments.json:
+        print_next(_next(found))
     return int(failed)
+
+
+def _next(found: Sequence[Finding]) -> str:
+    """Return what to do with the findings, in one line."""
+    for level in (Level.FAIL, Level.WARN):
+        subjects = [finding.subject for finding in found if finding.level is level]
+        if subjects:
+            return (
+                f'{subjects[0]}: follow its arrow, then run ttt3r doctor again '
+                '(docs/troubleshooting.md)'
+            )
+    return 'ros2 run ttt3r_ros viewer, to watch the map grow in the browser'
 
 
 def _full(name: str) -> str:

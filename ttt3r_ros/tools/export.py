@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from ttt3r_ros.atomic import output_folder, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.tools.options import positive_float, positive_int
+from ttt3r_ros.tools.terminal import print_next
 
 EXAMPLES = """examples:
   ttt3r export out --to las,kitti
@@ -84,4 +87,16 @@ def run(arguments: argparse.Namespace) -> int:
     with output_folder(output) as folder:
         for name in dict.fromkeys(formats):
             print(export.write(name, folder))
+    print_next(_next(formats, output))
     return 0
+
+
+def _next(formats: Sequence[str], output: Path) -> str:
+    """Return what opens the first of the formats that a program is made for."""
+    if 'nerfstudio' in formats:
+        return f'ns-train splatfacto --data {quote(str(output / "nerfstudio"))}'
+    if 'colmap' in formats:
+        scene = output / 'colmap'
+        model, images = quote(str(scene / 'sparse' / '0')), quote(str(scene / 'images'))
+        return f'colmap gui --import_path {model} --image_path {images}'
+    return f'open {output}'

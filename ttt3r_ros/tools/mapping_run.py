@@ -120,7 +120,7 @@ class MappingRun:
         self._saved: Path | None = None
         self._follow_only = False
         self._parts = 0
-        self._floor_found = False
+        self._floor_found = self._doubted = False
         self._failed = False
         self._began = 0.0
         self._skipped = 0
@@ -265,6 +265,9 @@ class MappingRun:
                 '--camera-height sets it',
                 file=sys.stderr,
             )
+        if located.doubt and not self._doubted:
+            self._doubted = True
+            tqdm.write(f'warning: {located.doubt}', file=sys.stderr)
         self._album.add(located)
         if self._show is not None:
             self._show(self._mapper, self._album, located, self._live_status())

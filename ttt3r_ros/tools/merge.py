@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import MapSettings
 from ttt3r_ros.tools.options import add_option
+from ttt3r_ros.tools.terminal import print_next
 
 if TYPE_CHECKING:
     from ttt3r_ros.mapping.merging import Joined
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     with atomic_file(picture) as file:
         draw_merged(file, named[0][0], stored, joined, voxel_size)
     print(f'wrote {output}: {len(stored.cloud.points)} voxels of {len(named)} maps, and {picture}')
+    print_next(f'ttt3r view {quote(str(output))}')
     return 0
 
 

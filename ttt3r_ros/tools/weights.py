@@ -157,7 +157,11 @@ def _print_use(arguments: argparse.Namespace) -> None:
     name = arguments.name
     if arguments.folder is not None:
         name = arguments.folder / f'{PUBLISHED[name].name.removesuffix(".pth")}.safetensors'
-    print_next(f'ttt3r map video.mp4 --output out --checkpoint {quote(str(name))}')
+    _print_map_with(name)
+
+
+def _print_map_with(checkpoint: str | Path) -> None:
+    print_next(f'ttt3r map video.mp4 --output out --checkpoint {quote(str(checkpoint))}')
 
 
 def _checked_url(url: str) -> str:
@@ -202,6 +206,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     if target.exists() and target.samefile(arguments.file):
         raise WeightsError(f'{target} would be replaced by itself: set another --output')
     _convert_file(arguments.file, target, arguments.dtype, hash_file(arguments.file))
+    _print_map_with(target)
     return 0
 
 
@@ -238,6 +243,7 @@ def _info(arguments: argparse.Namespace) -> int:
         weights = weight_bytes(info.architecture, precision)
         _print_table({f'weights in {precision}': f'{weights / 1e6:.1f} MB'})
     _print_table(metadata)
+    _print_map_with(arguments.file)
     return 0
 
 
@@ -255,6 +261,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         print('the tensors have the SHA-256 that the file records')
     check_finite(path, checkpoint.tensors)
     print('all numbers are finite')
+    _print_map_with(arguments.file)
     return 0
 
 

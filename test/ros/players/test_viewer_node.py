@@ -8,7 +8,7 @@ from geometry_msgs.msg import PoseStamped
 import numpy as np
 import pytest
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
@@ -97,6 +97,25 @@ def test_a_viewer_without_a_mapping_node_shows_nothing():
 
     assert (len(scene.cloud), scene.newest, scene.floor) == (0, None, None)
     assert scene.status == {'state': 'no diagnostics yet'}
+
+
+def test_the_newest_image_stays_until_the_next_has_a_pose_and_a_picture():
+    known = {}
+    scenes = NodeScenes(lambda target, source, stamp_ns: known.get(stamp_ns), 0.05)
+    scenes.put('map_cloud', PointCloud2(header=Header(frame_id='map')))
+    depth = np.full((48, 64), DEPTH, np.float32)
+    for stamp_ns in (1, 2):
+        header = messages.header(stamp_ns, 'camera')
+        scenes.put('depth', messages.depth_image(depth, header))
+        scenes.put('image', Image(header=header, encoding='of no camera'))
+        if stamp_ns == 1:
+            known[1] = np.eye(4)
+            shown = scenes._view()
+            assert shown.stamp_ns == 1  # its depth is shown where its image cannot be decoded
+
+    assert scenes._view() is shown
+    known[2] = np.eye(4)
+    assert scenes._view().stamp_ns == 2
 
 
 def test_messages_of_the_node_are_read_as_they_were_written():
