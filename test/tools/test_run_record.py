@@ -8,11 +8,17 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ttt3r_ros.geometry import IDENTITY
+from ttt3r_ros.geometry import IDENTITY, transform
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tools.captions import Caption
-from ttt3r_ros.tools.preview import chosen_samples, draw_preview, STRIP, strip_height
+from ttt3r_ros.tools.preview import (
+    chosen_samples,
+    draw_preview,
+    STRIP,
+    strip_height,
+    with_truth,
+)
 from ttt3r_ros.tools.run_record import RunRecord, Sample, SAMPLES
 from ttt3r_ros.trajectory import Trajectory
 
@@ -69,6 +75,7 @@ def test_the_preview_draws_a_map_and_also_an_empty_one(located_frame, empty):
         Trajectory(np.array([0]), IDENTITY[None]),
         record.samples,
         0.05,
+        truth=None if empty else Trajectory(np.array([0]), IDENTITY[None]),
     )
 
     file.seek(0)
@@ -92,3 +99,15 @@ def test_the_view_of_a_sample_has_the_shape_of_its_image():
     sample = Sample(0, 0, np.zeros((30, 60, 3), np.uint8), np.zeros((30, 60), np.float32), 0.8)
 
     assert sample.tangents() == pytest.approx((0.8, 0.4), abs=1e-12)
+
+
+def test_a_true_path_is_drawn_and_one_of_another_unit_leaves_the_map_readable():
+    low, high = np.zeros(2), np.full(2, 2.0)
+    near, far = (
+        Trajectory(np.arange(2), np.stack([np.eye(4), transform(np.eye(3), [x, 0.0, 0.0])]))
+        for x in (3.0, 1000.0)
+    )
+
+    assert [side.tolist() for side in with_truth(low, high, None)] == [[0, 0], [2, 2]]
+    assert [side.tolist() for side in with_truth(low, high, near)] == [[0, 0], [3, 2]]
+    assert [side.tolist() for side in with_truth(low, high, far)] == [[0, 0], [5, 2]]

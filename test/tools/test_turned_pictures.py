@@ -4,6 +4,7 @@
 """`ttt3r map` on what a camera records that hangs upside down or on its side."""
 
 import json
+import re
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.cloud_files import read_ply
+from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.trajectory import read_trajectory
 
@@ -42,6 +44,21 @@ def record(folder, pictures, degrees, mount):
     fields = {**camera.to_record(), 'base_T_camera': mount.tolist()}
     (folder / 'camera.json').write_text(json.dumps(fields))
     return folder
+
+
+def test_a_true_path_beside_the_images_is_in_the_picture(pictures, tmp_path, monkeypatch):
+    drive = record(tmp_path / 'drive', pictures, 0, MAST)
+    true_path = [f'{0.25 * k + 0.004} {0.2 * k} 0 0 0 0 0 1\n' for k in range(len(pictures))]
+    (drive / 'groundtruth.txt').write_text(''.join(true_path))
+    drawn = []
+    monkeypatch.setattr(mapping_run, 'draw_preview', lambda *parts: drawn.append(parts))
+
+    mapped(drive)
+
+    ((_, caption, *_, truth),) = drawn
+    assert re.search(r'; .* off after 60 cm, at most', caption.headline)
+    steps = np.linalg.norm(np.diff(truth.poses[:, :3, 3], axis=0), axis=1)
+    np.testing.assert_allclose(steps, 0.2, atol=1e-9)
 
 
 def mapped(folder, *options):

@@ -55,18 +55,24 @@ def _name(path: Path) -> str:
     return f'{path.parent.name}/{path.name}' if path.name in COMMON_NAMES else path.name
 
 
-def run_headline(summary: dict[str, Any], with_wheels: bool) -> str:
+def run_headline(
+    summary: dict[str, Any], with_wheels: bool, against_truth: str | None = None
+) -> str:
     """
-    Return what is seen where the true path is unknown, with the source of the metre.
+    Return what is seen: how far off, or where the true path is unknown, the source of the metre.
 
     :param summary: the contents of summary.json.
     :param with_wheels: whether the images had odometry.
+    :param against_truth: how far the path is from the true one, in a sentence; None: unknown.
     """
+    path = length_text(summary['path_m'])
+    moved = f'The camera moved {path} in {summary["duration_s"]:.0f} s; '
+    if against_truth:
+        return moved + against_truth
     if with_wheels:
         source = 'the odometry measured the metre'
     elif summary['settings']['camera']['height'] > 0:
         source = 'the height of the camera gave the metre'
     else:
         source = 'the metre is an estimate of the network'
-    path = length_text(summary['path_m'])
-    return f'The camera moved {path} in {summary["duration_s"]:.0f} s; {source}.'
+    return f'{moved}{source}.'

@@ -69,6 +69,7 @@ from ttt3r_ros.units import NANOSECONDS
 from ttt3r_ros.viewer.album import Album
 from ttt3r_ros.viewer.of_mapper import finished_scene
 from ttt3r_ros.viewer.optional import HOW_TO_INSTALL, is_installed, PAGE
+from ttt3r_ros.viewer.scene import SAME_MOMENT_NS as NEAR_NS
 from ttt3r_ros.viewer.scene import Scene, truth_in_map
 from ttt3r_ros.viewer.stored import TRUTH
 from ttt3r_ros.viewer.view_file import VIEW_FILE, write_view
@@ -403,9 +404,11 @@ class MappingRun:
             caption = Caption(joined.sentence(), details)
             draw_drive(file, caption, cloud, joined, drive.world, size, floor, samples)
             return
-        headline = run_headline(summary, self._with_wheels)
+        truth = _truth_beside(Path(summary['input']), trajectory)
+        compared = truth and joined_at_start(trajectory, truth, NEAR_NS)
+        headline = run_headline(summary, self._with_wheels, compared and compared.sentence())
         caption = Caption(headline, details, self._predictor.checkpoint_note)
-        draw_preview(file, caption, cloud, trajectory, samples, size, floor)
+        draw_preview(file, caption, cloud, trajectory, samples, size, floor, truth)
 
     def _write_one(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
         try:

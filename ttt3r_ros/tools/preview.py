@@ -38,7 +38,7 @@ from ttt3r_ros.tools.point_view import (
 from ttt3r_ros.tools.run_record import Sample
 from ttt3r_ros.trajectory import Trajectory
 
-HALO = 'white'
+HALO, TRUE_PATH = 'white', '#111111'
 TIME = colormaps['plasma']  # of path, cameras and frames, from the start to the end
 TIME_RANGE = (0.0, 0.88)  # its last part is too pale for a line
 DEPTH = colormaps['turbo_r']  # near is red
@@ -54,6 +54,8 @@ MOST_FRAMES = 12
 # Of the cameras in the map: how many, those with their image, and how large, part of the distance.
 MOST_CAMERAS, CAMERA_SIZE = 24, 0.045
 MOST_IMAGES, IMAGE_SIZE = 4, 0.12
+# So many widths of the map further a true path is shown; one of another unit may be anywhere.
+MOST_ROOM = 1.5
 OUTSIDE = '#888888'  # of frames that are not in the map
 
 
@@ -65,6 +67,7 @@ def draw_preview(
     samples: list[Sample],
     voxel_size: float,
     floor: Occupancy | None = None,
+    truth: Trajectory | None = None,
 ) -> None:
     """
     Draw the picture.
@@ -76,6 +79,7 @@ def draw_preview(
     :param samples: some are chosen, evenly; may be empty.
     :param voxel_size: of the map, metres.
     :param floor: the occupancy grid, or None.
+    :param truth: map_T_camera of the true path, which begins where the other does, or None.
     """
     shown = chosen_samples(samples)
     top = TEXT + (WARNING if caption.warning else 0)
@@ -90,10 +94,11 @@ def draw_preview(
     room = WIDTH - left - MARGIN
     heights = [VIEW[1]] if floor is None else [VIEW[1] // 2 - 24] * 2
     from_above = sheet.axes(left, top + TITLE, room, heights[0])
-    draw_from_above(from_above, cloud, trajectory, voxel_size, room / heights[0])
+    draw_from_above(from_above, cloud, trajectory, voxel_size, room / heights[0], truth)
     if floor is not None:
         grid = sheet.axes(left, top + TITLE + heights[0] + 48, room, heights[1])
         draw_occupancy(grid, floor)
+        _draw_truth(grid, truth)
         _draw_path(grid, trajectory.poses[:, :2, 3])
         grid.set(xlim=from_above.get_xlim(), ylim=from_above.get_ylim())
     if shown:
@@ -127,7 +132,9 @@ class Sheet:
         """Write the text at the top."""
         lines = [(caption.headline, 14, '#111111', 'bold'), (caption.details, 9, '#555555', None)]
         if caption.warning:
-            lines.append((caption.warning, 10, '#a03000', 'bold'))
+            # The first sentence fits into the picture; the screen has the rest.
+            first = caption.warning.partition(' (')[0]
+            lines.append((first, 10, '#a03000', 'bold'))
         for number, (text, size, color, weight) in enumerate(lines):
             self.figure.text(
                 MARGIN / self._width,
@@ -243,6 +250,7 @@ def draw_from_above(
     trajectory: Trajectory,
     voxel_size: float,
     aspect: float,
+    truth: Trajectory | None = None,
 ) -> None:
     """
     Draw the map from above with the path.
@@ -252,16 +260,44 @@ def draw_from_above(
     :param trajectory: map_T_camera, at least one pose.
     :param voxel_size: of the map, metres.
     :param aspect: width of the axes by their height.
+    :param truth: map_T_camera of the true path, or None.
     """
     positions = trajectory.poses[:, :3, 3]
     seen = below_ceiling(cloud, trajectory.poses)
-    low, high = widened(*limits(seen.points[:, :2], positions[:, :2]), aspect)
+    low, high = widened(*with_truth(*limits(seen.points[:, :2], positions[:, :2]), truth), aspect)
     draw_cloud_from_above(axes, seen, low, high, voxel_size)
+    _draw_truth(axes, truth)
     _draw_path(axes, positions[:, :2])
     axes.plot(*positions[0, :2], 'o', color=time_color(0.0), mec=HALO, ms=9, zorder=3)
     axes.plot(*positions[-1, :2], 's', color=time_color(1.0), mec=HALO, ms=9, zorder=3)
-    axes.set_title('from above, metres; ● start, ■ end', fontsize=10)
+    true_path = '' if truth is None else '; black: true path'
+    axes.set_title(f'from above, metres; ● start, ■ end{true_path}', fontsize=10)
     draw_scale_bar(axes, low, high)
+
+
+def _draw_truth(axes: Axes, truth: Trajectory | None) -> None:
+    """Draw the true path, thick, so that the estimate is seen on it."""
+    if truth is not None:
+        places = truth.poses[:, :2, 3].T
+        axes.plot(*places, color=HALO, lw=6, solid_capstyle='round', zorder=1.5)
+        axes.plot(*places, color=TRUE_PATH, lw=4, solid_capstyle='round', zorder=1.6)
+
+
+def with_truth(low: Array, high: Array, truth: Trajectory | None) -> tuple[Array, Array]:
+    """
+    Return limits that show a true path, too, unless that leaves the map by far.
+
+    :param low: (2,) smallest x and y, metres.
+    :param high: (2,) largest x and y, metres.
+    :param truth: map_T_camera, or None.
+    """
+    if truth is None:
+        return low, high
+    places, room = truth.poses[:, :2, 3], MOST_ROOM * (high - low).max()
+    return (
+        np.minimum(low, np.maximum(places.min(axis=0), low - room)),
+        np.maximum(high, np.minimum(places.max(axis=0), high + room)),
+    )
 
 
 def draw_cloud_from_above(

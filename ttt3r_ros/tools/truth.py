@@ -72,15 +72,18 @@ class Joined:
         )
 
 
-def joined_at_start(estimate: Trajectory, truth: Trajectory) -> Joined | None:
+def joined_at_start(
+    estimate: Trajectory, truth: Trajectory, within_ns: int = SAME_MOMENT_NS
+) -> Joined | None:
     """
     Put an estimate into the world where both begin; nothing is fitted.
 
     :param estimate: map_T_body.
     :param truth: world_T_body.
+    :param within_ns: poses that are not further apart are of the same moment.
     :returns: both, or None where fewer than two poses have the same stamp.
     """
-    mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, SAME_MOMENT_NS)
+    mine, theirs = associate(estimate.stamps_ns, truth.stamps_ns, within_ns)
     if len(mine) < 2:
         return None
     world_T_map = truth.poses[theirs[0]] @ invert(estimate.poses[mine[0]])
