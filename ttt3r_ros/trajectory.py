@@ -170,8 +170,8 @@ def read_trajectory(path: str | Path, folder_file: str = 'trajectory.txt') -> Tr
     path = path / folder_file if path.is_dir() else path
     text = _text(path)
     try:
-        rows, order = _rows(text)
-        poses, wrong = _poses(rows, order)
+        rows, columns = _rows(text)
+        poses, wrong = _poses(rows, columns)
         if not poses:
             raise TrajectoryError('holds no pose' + (f': {wrong}' if wrong else ''))
         stamps_ns = np.array(times_ns([time for time, _ in poses]), dtype=np.int64)

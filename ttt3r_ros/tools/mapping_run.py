@@ -405,8 +405,10 @@ class MappingRun:
             draw_drive(file, caption, cloud, joined, drive.world, size, floor, samples)
             return
         truth = _truth_beside(Path(summary['input']), trajectory)
-        compared = truth and joined_at_start(trajectory, truth, NEAR_NS)
-        headline = run_headline(summary, self._with_wheels, compared and compared.sentence())
+        compared = joined_at_start(trajectory, truth, NEAR_NS) if truth is not None else None
+        headline = run_headline(
+            summary, self._with_wheels, compared.sentence() if compared is not None else None
+        )
         caption = Caption(headline, details, self._predictor.checkpoint_note)
         draw_preview(file, caption, cloud, trajectory, samples, size, floor, truth)
 
