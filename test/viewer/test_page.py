@@ -163,3 +163,36 @@ def test_the_file_opens_from_the_disk(browser, scene, tmp_path):
     browser.wait_for(f'window.drawn?.points === {SIDE**2}')
     wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
     assert browser.value('document.title') == 'drive & house'
+
+
+def test_the_floor_plan_lies_under_the_points_of_its_cells(browser, viewer):
+    """Occupied cells are white; a plan that is mirrored or turned has them elsewhere."""
+    occupied = [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (3, 2)]  # x, y: no symmetry
+    cells = np.full((4, 4), -1, np.int8)  # unknown: transparent
+    for x, y in occupied:
+        cells[y, x] = 100
+    plan = Occupancy(cells, 1.0, -0.5, -0.5)
+    points = np.array([(x, y, 0.02) for x, y in occupied], np.float32)
+    colors = np.tile(np.array(RED, np.uint8), (len(points), 1))
+    cloud = Cloud(points, colors, np.ones(len(points), np.float32))
+    viewer.take(lambda: Scene(cloud=cloud, voxel_size=0.2, floor=plan, finished=True))
+
+    browser.open(viewer.url)
+
+    wait_for_picture(browser, lambda picture: blobs(picture) == len(occupied))
+    wait_for_picture(browser, lambda picture: min(white_around(picture)) > 0.6)
+
+
+def white_around(picture):
+    """Return which part of the pixels around each red area is white."""
+    left = picture[:, :-PANEL_PX].astype(int)
+    red = ((left[..., 0] > 150) & (left[..., 1:] < 50).all(axis=-1)).astype(np.uint8)
+    white = (left > 90).all(axis=-1)  # the browser fades cells into each other
+    count, labels, sizes, _ = cv2.connectedComponentsWithStats(red)
+    shares = []
+    for number in range(1, count):
+        if sizes[number, cv2.CC_STAT_AREA] > 8:
+            blob = (labels == number).astype(np.uint8)
+            near, far = (cv2.dilate(blob, np.ones((side, side))) for side in (7, 13))
+            shares.append(float(white[(far > 0) & (near == 0)].mean()))
+    return shares
