@@ -98,6 +98,8 @@ def test_an_estimate_that_does_not_move_has_no_scale():
 def test_few_matches_are_a_doubt():
     truth = Trajectory(TRUTH.stamps_ns[::4], TRUTH.poses[::4])
     assert 'only 15 of 60' in the_doubt(noisy(), truth)
+    short = Trajectory(STAMPS[:12], TRUTH.poses[:12])
+    assert any('only 12 poses' in doubt for doubt in compared(noisy()[:12], short).doubts)
 
 
 def test_quaternions_with_w_first_are_recognised():

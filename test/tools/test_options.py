@@ -2,11 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from ttt3r_ros.settings import knobs, MappingSettings, ModelSettings, SettingsError
-from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
+from ttt3r_ros.tools.options import (
+    add_settings,
+    named_path,
+    positive_float,
+    positive_int,
+    read_settings,
+)
 
 
 def parser_of(kind):
@@ -88,3 +95,9 @@ def test_what_is_true_or_false_has_two_options(option, enabled):
 def test_numbers_that_must_be_above_zero_are(read, text):
     with pytest.raises(argparse.ArgumentTypeError):
         read(text)
+
+
+def test_an_empty_name_is_not_the_present_folder():
+    with pytest.raises(argparse.ArgumentTypeError, match='the name is empty'):
+        named_path('')
+    assert named_path('out') == Path('out')

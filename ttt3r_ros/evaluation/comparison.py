@@ -146,6 +146,8 @@ def static_error(truth: Array) -> float:
 def _doubts_of_matches(matched: int, poses: int) -> list[str]:
     if matched >= max(FEW_MATCHES, FEW_MATCHES_PART * poses):
         return []
+    if matched == poses:
+        return [f'only {poses} poses: errors of so few say little']
     return [
         f'only {matched} of {poses} poses have a partner in the ground truth: the numbers are of '
         'those alone; same clock? --max-difference allows larger differences of stamps'

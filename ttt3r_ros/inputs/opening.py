@@ -61,6 +61,8 @@ def open_source(
     :raises InputError: when it is none of these, cannot be read, or does not contain the chosen
         odometry topic.
     """
+    if not name:
+        raise InputError('the name of the input is empty')
     path = Path(name)
     camera = re.fullmatch(r'(?:/dev/video)?([0-9]+)', name)
     if camera and not path.is_file() and not path.is_dir():

@@ -23,7 +23,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.map import add_reading
 from ttt3r_ros.tools.map_words import map_options, MapOptions
-from ttt3r_ros.tools.options import add_settings, positive_float, positive_int
+from ttt3r_ros.tools.options import add_settings, named_path, positive_float, positive_int
 from ttt3r_ros.tools.stop import stop_on_signal
 from ttt3r_ros.tools.terminal import print_next
 
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--output',
-        type=Path,
+        type=named_path,
         required=True,
         metavar='DIR',
         help='output folder, created if missing',

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
@@ -15,6 +14,7 @@ from ttt3r_ros.settings import MappingSettings, ModelSettings
 from ttt3r_ros.tools.options import (
     add_settings,
     image_size,
+    named_path,
     positive_float,
     positive_int,
     read_settings,
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'of measuring, at most (default {SECONDS:g})',
     )
     add('--long', action='store_true', help=f'{LONG_FRAMES} frames, however long they take')
-    add('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
+    add('--json', type=named_path, metavar='FILE', help='JSON file for the numbers')
     add_settings(parser, ModelSettings)
     add_settings(parser, MappingSettings)
 

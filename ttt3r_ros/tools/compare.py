@@ -26,7 +26,7 @@ from ttt3r_ros.settings import (
     why_refused,
 )
 from ttt3r_ros.tools.map import add_reading, refuse_output
-from ttt3r_ros.tools.options import add_settings, read_settings
+from ttt3r_ros.tools.options import add_settings, named_path, read_settings
 from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.tools.terminal import print_next
@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.epilog = EXAMPLES
     parser.add_argument('input', metavar='INPUT', help='a recording, as ttt3r map takes it')
-    parser.add_argument('--output', type=Path, required=True, metavar='DIR', help='new, or empty')
+    parser.add_argument(
+        '--output', type=named_path, required=True, metavar='DIR', help='new, or empty'
+    )
     parser.add_argument(
         '--rules', default=ALL, metavar='RULES', help='with commas (default: %(default)s)'
     )
@@ -76,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--truth',
-        type=Path,
+        type=named_path,
         metavar='FILE',
         help='trajectory in TUM format (default: groundtruth.txt of the input, where it has one)',
     )

@@ -16,7 +16,8 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.evaluation.comparison import compare, Compared
 from ttt3r_ros.evaluation.depth_folders import compare_folders
 from ttt3r_ros.evaluation.errors import ALIGNMENTS, DepthErrors, EvaluationError, Statistics
-from ttt3r_ros.tools.options import positive_float, positive_int
+from ttt3r_ros.tools.options import named_path, positive_float, positive_int
+from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 from ttt3r_ros.units import NANOSECONDS
 
@@ -46,12 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument(
         'estimate',
-        type=Path,
+        type=named_path,
         nargs='+',
         help='trajectories in TUM format, or folders with trajectory.txt',
     )
     parser.add_argument(
-        'groundtruth', type=Path, help='trajectory in TUM format, or a folder with groundtruth.txt'
+        'groundtruth',
+        type=named_path,
+        help='trajectory in TUM format, or a folder with groundtruth.txt',
     )
     parser.add_argument(
         '--align',
@@ -77,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     depth = parser.add_argument_group(
         'depth', 'folders of 16 bit PNG files of equal names; 0 means unknown'
     )
-    depth.add_argument('--depth-estimate', type=Path, metavar='DIR')
-    depth.add_argument('--depth-groundtruth', type=Path, metavar='DIR')
+    depth.add_argument('--depth-estimate', type=named_path, metavar='DIR')
+    depth.add_argument('--depth-groundtruth', type=named_path, metavar='DIR')
     for name in ('estimate', 'groundtruth'):
         depth.add_argument(
             f'--depth-scale-{name}',
@@ -87,9 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='PNG value of one metre (default: depth_scale_per_m of the camera.json there)',
         )
     parser.add_argument(
-        '--plot', type=Path, metavar='FILE', help='plot of paths and errors: PNG, SVG or PDF'
+        '--plot', type=named_path, metavar='FILE', help='plot of paths and errors: PNG, SVG or PDF'
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='JSON file for the numbers')
+    parser.add_argument(
+        '--json', type=named_path, metavar='FILE', help='JSON file for the numbers'
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -127,6 +132,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         with atomic_file(arguments.plot) as file:
             draw_estimates(file, estimates, picture_form(arguments.plot))
+        print_next(f'open {arguments.plot}')
+    else:
+        print_next('the same with --plot error.png, which draws paths and errors')
     return 0
 
 

@@ -12,7 +12,7 @@ from shlex import quote
 
 from ttt3r_ros.atomic import output_folder, OutputError
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.tools.options import positive_float, positive_int
+from ttt3r_ros.tools.options import named_path, positive_float, positive_int
 from ttt3r_ros.tools.terminal import print_next
 
 EXAMPLES = """examples:
@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: parser of the command.
     """
     parser.epilog = EXAMPLES
-    parser.add_argument('run', type=Path, metavar='RUN', help='output folder of ttt3r map')
+    parser.add_argument('run', type=named_path, metavar='RUN', help='output folder of ttt3r map')
     parser.add_argument(
         '--to', required=True, metavar='FORMATS', help=f'with commas: {", ".join(FORMATS)}'
     )
     parser.add_argument(
-        '--output', type=Path, metavar='DIR', help='new, or empty (default: RUN/export)'
+        '--output', type=named_path, metavar='DIR', help='new, or empty (default: RUN/export)'
     )
     parser.add_argument(
         '--input', default='', help='the recording (default: what RUN/summary.json names)'

@@ -19,7 +19,13 @@ from ttt3r_ros.inputs.calibration_files import read_intrinsics
 from ttt3r_ros.inputs.odometry import AUTO, OdometryChoice
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.settings import MappingSettings, ModelSettings
-from ttt3r_ros.tools.options import add_settings, positive_float, positive_int, read_settings
+from ttt3r_ros.tools.options import (
+    add_settings,
+    named_path,
+    positive_float,
+    positive_int,
+    read_settings,
+)
 from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal
 from ttt3r_ros.tools.terminal import print_next
@@ -78,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--output',
-        type=Path,
+        type=named_path,
         required=True,
         metavar='DIR',
         help='output folder, created if missing',
@@ -88,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--config',
-        type=Path,
+        type=named_path,
         metavar='FILE',
         help='parameters of the node in YAML, such as config/mapping.yaml; the options of the '
         'command line go before them',
@@ -102,8 +108,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='of the robot at the first image, metres and degrees in the map',
     )
     saved = parser.add_argument_group('saved maps')
-    saved.add_argument('--save-map', type=Path, metavar='FILE', help='written at the end')
-    saved.add_argument('--load-map', type=Path, metavar='FILE', help='map that is extended')
+    saved.add_argument('--save-map', type=named_path, metavar='FILE', help='written at the end')
+    saved.add_argument('--load-map', type=named_path, metavar='FILE', help='map that is extended')
     saved.add_argument(
         '--localize',
         action='store_true',
@@ -154,7 +160,7 @@ def add_reading(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     calibration = parser.add_mutually_exclusive_group()
     calibration.add_argument(
         '--intrinsics',
-        type=Path,
+        type=named_path,
         metavar='FILE',
         help='camera.json, or the calibration of ROS, OpenCV, Kalibr, '
         'ORB-SLAM, COLMAP, Nerfstudio or Open3D',

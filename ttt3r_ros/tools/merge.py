@@ -16,7 +16,7 @@ import numpy as np
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.settings import MapSettings
-from ttt3r_ros.tools.options import add_option
+from ttt3r_ros.tools.options import add_option, named_path
 from ttt3r_ros.tools.terminal import print_next
 
 if TYPE_CHECKING:
@@ -42,10 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.epilog = EXAMPLES
     parser.add_argument(
-        'maps', type=Path, nargs='+', metavar='MAP', help='saved maps, at least two'
+        'maps', type=named_path, nargs='+', metavar='MAP', help='saved maps, at least two'
     )
     parser.add_argument(
-        '--output', type=Path, required=True, metavar='MAP', help='the merged map, may be a MAP'
+        '--output',
+        type=named_path,
+        required=True,
+        metavar='MAP',
+        help='the merged map, may be a MAP',
     )
     add_option(parser, MapSettings, 'voxel_size')
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ttt3r_ros.settings import (
@@ -117,6 +118,19 @@ def read_settings(arguments: argparse.Namespace, kind: type[Settings]) -> Settin
             if reason := why_refused(field, given[room.full_name(field)]):
                 raise SettingsError(f'{option_name(room, field)} {reason}')
     return changed(kind(), {name: given[name] for name in knobs(kind)})
+
+
+def named_path(text: str) -> Path:
+    """
+    Parse a path, for argparse.
+
+    :param text: the text of the option.
+    :raises ArgumentTypeError: when it is empty, as of a variable of the shell that is not set: it
+        would be the present folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError('the name is empty')
+    return Path(text)
 
 
 def positive_int(text: str) -> int:

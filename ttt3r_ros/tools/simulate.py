@@ -30,7 +30,7 @@ from ttt3r_ros.simulation.renderer import render, render_clip
 from ttt3r_ros.simulation.sensor import Sensor
 from ttt3r_ros.simulation.world import World
 from ttt3r_ros.tools.bag_file import BagFile
-from ttt3r_ros.tools.options import add_settings, read_settings
+from ttt3r_ros.tools.options import add_settings, named_path, read_settings
 from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.trajectory import seconds_text, Trajectory, write_trajectory
 from ttt3r_ros.units import NANOSECONDS
@@ -71,10 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.epilog = EXAMPLES
     goal = parser.add_mutually_exclusive_group(required=True)
-    goal.add_argument('--output', type=Path, metavar='DIR', help='new, or empty')
+    goal.add_argument('--output', type=named_path, metavar='DIR', help='new, or empty')
     goal.add_argument(
         '--contact-sheet',
-        type=Path,
+        type=named_path,
         metavar='FILE.png',
         help='PNG file: only draw images of the three families',
     )

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ttt3r_ros.tools.options import named_path
 from ttt3r_ros.viewer.showing import show
 
 EXAMPLES = """examples:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument(
         'shown',
-        type=Path,
+        type=named_path,
         metavar='OUTPUT_OR_MAP',
         help='folder of ttt3r map or demo, or a saved map',
     )

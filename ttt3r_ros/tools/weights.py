@@ -45,6 +45,7 @@ from ttt3r_ros.model.published.files import (
     weights_folder,
 )
 from ttt3r_ros.tools.download import download, partial_path
+from ttt3r_ros.tools.options import named_path
 from ttt3r_ros.tools.terminal import print_next
 
 LICENSE_NOTICE = f"""\
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     fetch.add_argument(
         '--folder',
-        type=Path,
+        type=named_path,
         help='folder (default: ttt3r_ros in $XDG_DATA_HOME or ~/.local/share, where '
         'the names 512 and 224 are looked up)',
     )
@@ -96,8 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.set_defaults(action=_fetch)
 
     convert = commands.add_parser('convert', help='convert a .pth file to .safetensors')
-    convert.add_argument('file', type=Path, metavar='FILE.pth')
-    convert.add_argument('--output', type=Path, help='default: FILE.safetensors')
+    convert.add_argument('file', type=named_path, metavar='FILE.pth')
+    convert.add_argument('--output', type=named_path, help='default: FILE.safetensors')
     _add_dtype(convert)
     convert.set_defaults(action=_convert)
 
