@@ -415,10 +415,10 @@ class Network(nn.Module):
         match = torch.zeros_like(s[..., 0])
         layers = []
         for state_block, image_block in zip(self.dec_blocks_state, self.dec_blocks):
-            s_next, layer_match = state_block(s, x, state_turn, image_turn_in_state)
+            s_next, logits = state_block(s, x, state_turn, image_turn_in_state)
             x, _ = image_block(x, s, image_turn, state_turn_in_image)
             s = s_next
-            match = match + layer_match / a.decoder_depth
+            match = match + logits.mean() / a.decoder_depth
             layers.append(x)
         last = self.dec_norm(x)
         levels = Levels(
