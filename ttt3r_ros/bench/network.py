@@ -36,7 +36,9 @@ from ttt3r_ros.settings import ModelSettings
 ARITHMETIC = {
     'strict': 'float32',
     'fast': 'bfloat16',
+    'fast_float16': 'float16',
     'int8': 'int8 and bfloat16',
+    'int8_float16': 'int8 and float16',
     'int8_float32': 'int8 and float32',
 }
 
@@ -125,7 +127,7 @@ def random_weights(architecture: Architecture, device: torch.device, precision: 
     Construct a network with fixed random weights, directly on the device and in the precision.
 
     :param device: device of the weights.
-    :param precision: strict, fast, int8 or int8_float32.
+    :param precision: from `choose_precision`.
     """
     with torch.device('meta'):
         network = Network(architecture).requires_grad_(False)

@@ -138,6 +138,38 @@ class NetworkFacts:
         return '' if self.checkpoint is None else self.checkpoint.sha256
 
 
+class PlainStep:
+    """All operations of a step on the device, one by one, from pixels to one vector."""
+
+    def __init__(self, network: Network, rule: UpdateRule) -> None:
+        """
+        Construct the step.
+
+        It is no method of a predictor, which holds its recordings: that cycle would keep the
+        network in the memory of the device until Python collects it.
+
+        :param network: on its device, in its precision.
+        :param rule: of the state.
+        """
+        self._network, self._rule = network, rule
+
+    def __call__(
+        self, pixels: Tensor, state: RecurrentState, write: bool
+    ) -> tuple[Tensor, RecurrentState]:
+        """
+        Process one image.
+
+        :param pixels: (h, w, 3) uint8.
+        :param state: it is not changed.
+        :param write: False: do not update the state tokens and the memory.
+        :returns: (P,) points, confidence, pose and gains; the next state.
+        """
+        prediction, state = self._network.step(
+            normalised(pixels[None]), state, rule=self._rule, outputs=HeadSelection(), write=write
+        )
+        return _packed(prediction), state
+
+
 class Predictor(NetworkFacts):
     """A network on a device, with the update rule of its state."""
 
@@ -163,10 +195,13 @@ class Predictor(NetworkFacts):
         super().__init__(network.architecture, checkpoint)
         self._network = network.eval()
         self._rule = chosen_rule(ModelSettings(), checkpoint) if rule is None else rule
+        self._step = PlainStep(self._network, self._rule)
         self._whole_step = compiled
         if recorder is not None:
             self._whole_step = RecordedStep(self._step, recorder)
         self.device = device
+        if device.type == 'cuda':
+            use_full_float32()
         self.resize: Resize = DeviceResize(device) if device.type == 'cuda' else resize_on_host
 
     @property
@@ -188,8 +223,9 @@ class Predictor(NetworkFacts):
             return
         fit = self.fit(width, height)
         blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
-        for _ in range(2):  # the first of a segment, and a later one
-            _, state = self.step(blank, state)
+        # The first of a segment, a later one, and one that is only localised.
+        for write in (True, True, False):
+            _, state = self.step(blank, state, write)
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:
@@ -250,14 +286,14 @@ class Predictor(NetworkFacts):
     def _pixels(self, rgb: Pixels) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
 
-    def _step(
-        self, pixels: Tensor, state: RecurrentState, write: bool
-    ) -> tuple[Tensor, RecurrentState]:
-        """Run all operations on the device."""
-        prediction, state = self._network.step(
-            normalised(pixels[None]), state, rule=self._rule, outputs=HeadSelection(), write=write
-        )
-        return _packed(prediction), state
+
+def use_full_float32() -> None:
+    """
+    Multiply float32 as float32 on CUDA, in this process: strict promises it.
+
+    cuDNN rounds the factors to TensorFloat-32 unless it is told not to, an error of 5e-4.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:
