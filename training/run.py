@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.attention import sdpa_kernel, SDPBackend
 from tqdm import tqdm
 
@@ -69,7 +70,7 @@ class Run:
         if device.type == 'cuda':
             compile_blocks(self.learner.network)
         self.log = TrainingLog(out)
-        self.group = ProcessGroup()
+        self.group = ProcessGroup(device)
         self.seed = seed
         self.command = command
         self.steps = 0
@@ -148,13 +149,15 @@ class Run:
         begin = time.monotonic()
         try:
             while self.seconds_spent < end and not self.group.broadcast(self._stop_asked):
-                row = self._step(pool)
+                step = self._step(pool)
                 self.seconds_spent = self.group.broadcast(started_at + time.monotonic() - begin)
                 if not self.group.is_leader:
                     continue
                 bar.update(min(round(self.seconds_spent), bar.total) - bar.n)
                 if self.steps % 20 == 0:
                     rate = self.frames_seen / self.seconds_spent
+                    # Read here only: each number that leaves a GPU waits for it.
+                    row = {name: round(float(value), 5) for name, value in step.items()}
                     self.log.add('train', self.frames_seen, {**row, 'frames_per_s': rate})
                     bar.set_postfix(loss=f'{row["loss"]:.3f}', frames=self.frames_seen)
                 if self.seconds_spent - last_check >= check_every_s:
@@ -165,7 +168,8 @@ class Run:
             if self.group.is_leader:
                 self._check(validation)
 
-    def _step(self, pool: ClipPool) -> dict[str, float]:
+    def _step(self, pool: ClipPool) -> dict[str, Tensor]:
+        """Take one step, and return its loss, gradient norm and parts of the loss, () each."""
         done = self.seconds_spent / self.seconds_planned
         frames = self._draw_length(done)
         sequences = max(self.preset.frames_per_step // frames, 1)
@@ -189,8 +193,7 @@ class Run:
         self.steps += 1
         seen = self.frames_of.pop(self._clip_label, 0)
         self.frames_of[self._clip_label] = seen + sequences * frames * self.group.size
-        values = {'loss': loss.detach(), 'gradient': norm, **parts}
-        return {name: round(float(value), 5) for name, value in values.items()}
+        return {'loss': loss.detach(), 'gradient': norm, **parts}
 
     def _draw_length(self, done: float) -> int:
         low, high = [(low, high) for begin, low, high in self.preset.stages if done >= begin][-1]

@@ -32,6 +32,7 @@ import sys
 import torch
 
 from training.presets import PRESETS
+from training.process_group import own_device
 from training.run import Run
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.predictor import choose_device
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.family,
             arguments.minutes,
             arguments.out,
-            choose_device(arguments.device),
+            own_device(choose_device(arguments.device)),
             arguments.seed,
             f'python -m training.train {shlex.join(sys.argv[1:] if argv is None else argv)}',
         )
