@@ -28,8 +28,9 @@ from training.parts import load_parts, save_parts
 from training.presets import Preset
 from training.process_group import ProcessGroup
 from training.validate import validate, validation_clips, ValidationErrors
+from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import update_rule
-from ttt3r_ros.model.checkpoint import save_checkpoint
+from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
 
 WARM_UP_STEPS = 200
 
@@ -79,6 +80,7 @@ class Run:
         self.seconds_spent = 0.0
         self.best_score = math.inf
         self._stop_asked = False
+        self._exports_later = False
 
     @property
     def frames_seen(self) -> int:
@@ -89,6 +91,23 @@ class Run:
     def _clip_label(self) -> str:
         """Return the families and the image size of the clips."""
         return f'{self.clips.families} at {self.clips.width}x{self.clips.height}'
+
+    def begin_with(self, checkpoint: Path) -> None:
+        """
+        Train on from the weights of a checkpoint, and export only what is better than them.
+
+        :param checkpoint: of the architecture of the preset.
+        :raises UserError: when it cannot be used, or has another architecture.
+        """
+        network, info = load_network(checkpoint, 'cpu', 'strict')
+        if info.architecture != self.preset.architecture:
+            raise UserError(
+                f'{checkpoint} is no network of the preset: {info.architecture.preset}'
+            )
+        self.optimizer.begin_with(
+            {f'network.{name}': weights for name, weights in network.state_dict().items()}
+        )
+        self._exports_later = True
 
     def stop(self) -> None:
         """Request the end after the current step; rank 0 decides for all processes."""
@@ -146,6 +165,8 @@ class Run:
             disable=not self.group.is_leader,
         )
         last_check, started_at = self.seconds_spent, self.seconds_spent
+        if self._exports_later and self.group.is_leader:
+            self.best_score = self._validate(validation)[1]
         begin = time.monotonic()
         try:
             while self.seconds_spent < end and not self.group.broadcast(self._stop_asked):
@@ -213,21 +234,25 @@ class Run:
 
     def _check(self, validation: dict[str, Any]) -> None:
         """Validate the averaged weights, export them when they are the best so far, and save."""
+        measured, score = self._validate(validation)
+        if score < self.best_score:
+            self.best_score = score
+            self._export(measured)
+        self.log.draw()
+        self.save()
+
+    def _validate(self, validation: dict[str, Any]) -> tuple[dict[str, ValidationErrors], float]:
+        """Return the errors of the averaged weights by family, and their score."""
         self.optimizer.use_averages()
         measured = {
             family: validate(self.learner.network, clips, self.device)
             for family, clips in validation.items()
         }
+        self.optimizer.use_masters()
         for family, errors in measured.items():
             values = {**asdict(errors), 'seconds': self.seconds_spent}
             self.log.add('validation', self.frames_seen, {'family': family, **values})
-        score = sum(measured[family].score for family in set(self.clips.families))
-        if score < self.best_score:
-            self.best_score = score
-            self._export(measured)
-        self.optimizer.use_masters()
-        self.log.draw()
-        self.save()
+        return measured, sum(measured[family].score for family in set(self.clips.families))
 
     def _export(self, measured: dict[str, ValidationErrors]) -> None:
         seen = ', '.join(f'{count} of {label}' for label, count in self.frames_of.items())

@@ -62,7 +62,7 @@ def rows_of(
             continue
         try:
             yield from ((name, row) for row in measurement(subject))
-        except Exception as error:  # of any kind, with its trace among the numbers
+        except Exception as error:  # noqa: BLE001  its trace is among the numbers
             said = f'{type(error).__name__}: {error}'.splitlines()[0]
             yield name, Row(name, 'no error', said, False, {'trace': traceback.format_exc()})
         # What a measurement held on the device is free before the next one.

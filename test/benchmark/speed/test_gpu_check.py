@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The check of a GPU fails for no typo, keeps its rows, and sees a difference where there is one."""
+"""The check of a GPU fails for no typo, keeps its rows, and sees a difference."""
 
 from copy import deepcopy
 import json
