@@ -50,7 +50,6 @@ MOST_DRIFT = 1.05  # of time and memory, late over early
 # in other orders; in 16 bit each rounding may fall otherwise.
 MOST_DIFFERENCE = {'strict': 1e-5, 'fast': 5e-2, 'fast_float16': 5e-2, 'int8': 1e-1}
 EQUALITY_FRAMES = 5
-EQUALITY_SIZE = 160, 224
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ class Effort:
     """
     The extent of the measurement.
 
-    preset, sizes: of the large network, and of its images (width, height). frames: of a timing.
+    preset, sizes: of the large network, and of its images (width, height). compared: size of the
+    images for comparisons. frames: of a timing.
     long_frames: of the run that tests for constant cost. pairs: of fast and slow steps. seconds:
     of a run of the node. linear: rows, inputs and outputs of a linear layer. camera: size of
     images to resize. backend: of torch.compile. tests: folders or files of the tests marked gpu.
@@ -66,6 +66,7 @@ class Effort:
 
     preset: str
     sizes: tuple[tuple[int, int], ...]
+    compared: tuple[int, int]
     frames: int
     long_frames: int
     pairs: int
@@ -79,6 +80,7 @@ class Effort:
 FULL = Effort(
     'published_512',
     ((512, 288), (512, 384)),
+    compared=(224, 160),
     frames=200,
     long_frames=2_000,
     pairs=15,
@@ -91,6 +93,7 @@ FULL = Effort(
 SMALL = Effort(
     'tiny',
     ((64, 48),),
+    compared=(64, 48),
     frames=8,
     long_frames=60,
     pairs=2,
@@ -169,9 +172,10 @@ def noise(width: int, height: int, count: int = 4) -> list[Pixels]:
     return list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
 
-def normal_images() -> Tensor:
+def normal_images(subject: Subject) -> Tensor:
     """Return the images for comparisons of networks: (T, 3, H, W) in [-1, 1]."""
-    images = np.random.default_rng(0).uniform(-1, 1, (EQUALITY_FRAMES, 3, *EQUALITY_SIZE))
+    width, height = subject.effort.compared
+    images = np.random.default_rng(0).uniform(-1, 1, (EQUALITY_FRAMES, 3, height, width))
     return torch.from_numpy(images.astype(np.float32))
 
 
@@ -216,7 +220,7 @@ def devices_agree(subject: Subject) -> Iterator[Row]:
             'shipped': [subject.shipped(precision, CPU) for _ in range(2)],
         }
         for name, (here, there) in pairs.items():
-            worst = largest_difference(here, there.to(subject.device), normal_images())
+            worst = largest_difference(here, there.to(subject.device), normal_images(subject))
             title = f'CPU and {subject.device.type} agree: {name}, {precision}'
             yield _equal(title, worst, MOST_DIFFERENCE[precision])
 
@@ -227,7 +231,7 @@ def graph_equals_steps(subject: Subject) -> Iterator[Row]:
         network = subject.shipped(precision)
         plain, replayed = Predictor(network, device=subject.device), subject.predictor(network)
         state, other, worst = plain.initial_state(), replayed.initial_state(), 0.0
-        for rgb in noise(224, 160, EQUALITY_FRAMES):
+        for rgb in noise(*subject.effort.compared, EQUALITY_FRAMES):
             one, state = plain.step(rgb, state)
             two, other = replayed.step(rgb, other)
             apart = np.abs(one.points_camera - two.points_camera).max()
@@ -242,7 +246,7 @@ def precisions_agree(subject: Subject) -> Iterator[Row]:
     """Compare 16 bit and int8 with strict, on the device."""
     for precision in ('fast', 'fast_float16', 'int8'):
         strict, other = subject.shipped('strict'), subject.shipped(precision)
-        worst = largest_difference(strict, other, normal_images())
+        worst = largest_difference(strict, other, normal_images(subject))
         yield _equal(f'strict and {precision} agree', worst, MOST_DIFFERENCE[precision])
 
 
