@@ -132,7 +132,8 @@ class CrossLogits(NamedTuple):
         q, k = self
         # A mean of dot products is a dot product with the mean key.
         mean_key = k.float().mean(dim=2, keepdim=True)
-        return (q.float() * mean_key).sum(dim=-1).mean(dim=1) * q.shape[-1] ** -0.5
+        match: Tensor = (q.float() * mean_key).sum(dim=-1).mean(dim=1) * q.shape[-1] ** -0.5
+        return match
 
 
 class CrossAttention(nn.Module):

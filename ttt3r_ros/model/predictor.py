@@ -421,11 +421,12 @@ def choose_runtime(
     :param info: of the checkpoint, None for random weights.
     :raises UserError: when OpenVINO is asked for and cannot compute this.
     """
-    able = device.type == 'cpu' and precision == 'strict'
+    able = device.type == 'cpu' and precision in ('strict', 'int8_float32')
     if name == 'openvino' and not able:
-        raise UserError('model.runtime openvino needs device cpu and precision strict')
+        raise UserError('model.runtime openvino needs device cpu and precision strict or int8')
     if name == 'auto':
-        return 'openvino' if able and info and pays(info.architecture) else 'torch'
+        exact = able and precision == 'strict'
+        return 'openvino' if exact and info and pays(info.architecture) else 'torch'
     return name
 
 

@@ -277,7 +277,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
     path = resolve_checkpoint(arguments.file)
     network, info = load_network(path, 'cpu', EXPORTED[arguments.dtype])
-    fit = ImageFit.for_network(*arguments.resolution, info.architecture)
+    width, height = arguments.resolution
+    fit = ImageFit.for_network(width, height, info.architecture)
     rule = chosen_rule(ModelSettings(update_rule=arguments.rule), info)
     export_step(network, rule, fit.width, fit.height, arguments.output)
     print(f'wrote {arguments.output}, for images of {fit.width}x{fit.height}')
