@@ -52,6 +52,12 @@ def test_bfloat16_is_used_where_it_is_the_faster(measured, strict, fast, auto, i
     assert choose_precision('strict', CPU, WIDE) == 'strict'
 
 
+def test_openvino_computes_in_float32_what_is_not_int8(measured):
+    assert choose_precision('int8', CPU, WIDE, 'openvino') == 'int8_float32'
+    assert choose_precision('int8', CPU, WIDE, 'torch') == 'int8'
+    assert measured.count == 1
+
+
 def test_it_is_measured_once_for_each_processor_network_and_number_of_threads(
     measured, monkeypatch
 ):

@@ -63,7 +63,8 @@ class NetworkChoice:
     @cached_property
     def precision(self) -> str:
         """Return the precision that the settings choose, see `choose_precision`."""
-        return choose_precision(self.settings.precision, self.device, self.architecture)
+        s = self.settings
+        return choose_precision(s.precision, self.device, self.architecture, s.runtime)
 
     @property
     def runtime(self) -> str:

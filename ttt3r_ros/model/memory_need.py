@@ -82,7 +82,7 @@ def expected_memory(settings: ModelSettings) -> MemoryNeed:
         a = Architecture.tiny()
     else:
         a = read_info(resolve_checkpoint(settings.checkpoint)).architecture
-    precision = choose_precision(settings.precision, device, a)
+    precision = choose_precision(settings.precision, device, a, settings.runtime)
     fit = ImageFit.for_network(640, 480, a)
     return memory_need(a, precision, device, fit.width, fit.height)
 

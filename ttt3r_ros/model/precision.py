@@ -40,19 +40,22 @@ AMPERE, VOLTA = 8, 7
 LONGEST_SIDE, MOST_STATE_TOKENS = 128, 192
 
 
-def choose_precision(name: str, device: torch.device, architecture: Architecture) -> str:
+def choose_precision(
+    name: str, device: torch.device, architecture: Architecture, runtime: str = 'auto'
+) -> str:
     """
     Return the precision of a setting: strict, or a key of REDUCED or BESIDE_INT8.
 
     :param name: auto, strict, fast or int8.
     :param device: device of the network.
     :param architecture: sizes of the network.
+    :param runtime: of the settings; OpenVINO computes in float32 what is not int8.
     """
     if device.type == 'cuda':
         return _on_cuda(name, device)
     if name == 'auto':
         return 'fast' if bfloat16_pays(architecture) else 'strict'
-    if name == 'int8' and not bfloat16_pays(architecture):
+    if name == 'int8' and (runtime == 'openvino' or not bfloat16_pays(architecture)):
         return 'int8_float32'
     return name
 

@@ -395,11 +395,13 @@ def load_predictor(settings: ModelSettings) -> Predictor:
         )
         torch.set_num_threads(1)
     if settings.checkpoint == RANDOM_CHECKPOINT:
-        precision = choose_precision(settings.precision, device, Architecture.tiny())
+        sizes = Architecture.tiny()
+        precision = choose_precision(settings.precision, device, sizes, settings.runtime)
         network, info = random_network(device, precision), None
     else:
         path = resolve_checkpoint(settings.checkpoint)
-        precision = choose_precision(settings.precision, device, read_info(path).architecture)
+        sizes = read_info(path).architecture
+        precision = choose_precision(settings.precision, device, sizes, settings.runtime)
         network, info = load_network(path, device, precision)
     rule, recorder = chosen_rule(settings, info), step_recorder(device)
     compiled = compiled_step(settings, network, precision, rule, info)
