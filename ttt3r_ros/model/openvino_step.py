@@ -41,7 +41,7 @@ from ttt3r_ros.model.state_update import Candidate, UpdateRule
 LOGGER = logging.getLogger(__name__)
 
 MOST_SIZES = 4
-ROUNDED_TOGETHER = 1024  # numbers of an input that share a scale, before an int8 layer
+ROUNDED_TOGETHER = 128  # numbers of an input that share a scale, before an int8 layer
 MOST_GRAPHS = 8  # on disk, of 30 MB each for the checkpoint that ships
 _SOURCES = sorted(Path(__file__).parent.glob('*.py'))
 
