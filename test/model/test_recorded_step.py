@@ -111,6 +111,16 @@ def test_a_predictor_that_is_warm_records_no_more(tiny_network):
     Predictor(tiny_network).warm_up(640, 480)
 
 
+def test_a_gpu_is_warm_for_wide_images_too(tiny_network):
+    repeater = Repeater()
+    predictor = Predictor(tiny_network, device=torch.device('cuda'), recorder=repeater)
+
+    predictor.warm_up(640, 480)
+
+    sizes = [(kind.width, kind.height) for kind in predictor._whole_step._recordings]
+    assert sizes == [(64, 48)] * 3 + [(64, 32)] * 3
+
+
 def test_where_recording_is_refused_steps_are_run_as_they_are(tiny_network, caplog):
     def refuse(run):
         raise RecordingRefused('this driver is too old')

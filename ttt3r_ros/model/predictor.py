@@ -49,6 +49,7 @@ LOGGER = logging.getLogger(__name__)
 WholeStep = Callable[[Pixels, RecurrentState, bool], tuple[Array32, RecurrentState]]
 
 RANDOM_CHECKPOINT = 'random'
+WIDE_IMAGE = 1280, 720  # or another of this shape: it becomes the same network's image
 # Keys of a checkpoint's metadata.
 ADVICE = 'reset_interval'
 GAIN_ADVICE = 'gain_scale'  # and the name of the rule: gain_scale.ttt3r
@@ -216,16 +217,20 @@ class Predictor(NetworkFacts):
         """
         Record or compile the steps of a segment before its first image, where this is done.
 
+        A GPU, which records them in a second, does so for wide images too.
+
         :param width: of the expected images, pixels.
         :param height: of the expected images, pixels.
         """
         if self._whole_step is None:
             return
-        fit = self.fit(width, height)
-        blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
-        # The first of a segment, a later one, and one that is only localised.
-        for write in (True, True, False):
-            _, state = self.step(blank, state, write)
+        wide = [WIDE_IMAGE] if self.device.type == 'cuda' else []
+        for size in ((width, height), *wide):
+            fit = self.fit(*size)
+            blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
+            # The first of a segment, a later one, and one that is only localised.
+            for write in (True, True, False):
+                _, state = self.step(blank, state, write)
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:
