@@ -106,11 +106,11 @@ format: setup
 
 lock: setup
 	$(BIN)/pip install --quiet uv
-	@for name in product develop with-ros ros-kilted ros-jazzy openvino archive serving viewer; do \
+	@for name in product develop with-ros ros-kilted ros-jazzy openvino onnx archive serving viewer; do \
 	    echo requirements/$$name.txt; \
 	    $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads \
 	        --no-annotate --no-header --upgrade requirements/$$name.in -o requirements/$$name.txt \
-	        $$(case $$name in develop|ros-*|openvino|archive|serving|viewer) echo -c requirements/product.txt;; esac) || exit 1; \
+	        $$(case $$name in develop|ros-*|openvino|onnx|archive|serving|viewer) echo -c requirements/product.txt;; esac) || exit 1; \
 	done
 
 clean:

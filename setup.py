@@ -27,6 +27,7 @@ setup(
         'test': ['pytest'],
         'archive': ['ray[client]>=2.60,<3', 'fsspec'],
         'completion': ['shtab>=1.7,<2'],
+        'onnx': ['onnx>=1.19,<2', 'onnxscript>=0.5,<1'],
         'openvino': ['openvino>=2026.4,<2027'],
         'serving': ['grpcio>=1.66,<2', 'cryptography>=42'],
         'viewer': ['viser>=1.1,<2'],

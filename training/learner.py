@@ -198,7 +198,7 @@ def _open_gain_half(attention: CrossAttention, architecture: Architecture) -> No
 
     def mean_logit(slow_bias: float) -> Tensor:
         slow.fill_(slow_bias)
-        match: Tensor = attention(nothing, nothing, turn, turn)[1]
+        match: Tensor = attention(nothing, nothing, turn, turn)[1].mean()
         return match.mean()
 
     fast = mean_logit(0.0)

@@ -81,6 +81,17 @@ class Optimizer:
         self._publish(self.masters)
         return norm
 
+    def begin_with(self, weights: dict[str, Tensor]) -> None:
+        """
+        Set the weights before the first step.
+
+        :param weights: by the names of the module's parameters; others stay as they are.
+        """
+        for name, tensor in weights.items():
+            for ours in (self.masters, self.averages):
+                ours[name].copy_(tensor)
+        self.use_masters()
+
     def use_averages(self) -> None:
         """Write the moving averages into the module, for validation or export."""
         self._publish(self.averages)

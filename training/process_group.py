@@ -17,16 +17,39 @@ import os
 import torch
 from torch import distributed, Tensor
 
+from ttt3r_ros.errors import UserError
+
+
+def own_device(device: torch.device) -> torch.device:
+    """
+    Return the device of this process, one of several that torchrun may have started.
+
+    :param device: that the user chose; each process gets a GPU of its own instead of the first.
+    :raises UserError: when there are more processes than GPUs.
+    """
+    if device.type != 'cuda' or 'LOCAL_RANK' not in os.environ:
+        return device
+    rank, count = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+    if rank >= count:
+        raise UserError(f'process {rank} has no GPU, there are {count}: use --nproc-per-node')
+    torch.cuda.set_device(rank)  # the renderer uses the current one
+    return torch.device('cuda', rank)
+
 
 class ProcessGroup:
     """The processes of one training run; without torchrun there is one."""
 
-    def __init__(self) -> None:
-        """Join the process group that torchrun started, where it did."""
+    def __init__(self, device: torch.device = torch.device('cpu')) -> None:
+        """
+        Join the process group that torchrun started, where it did.
+
+        :param device: of the tensors to average.
+        """
         self.size = int(os.environ.get('WORLD_SIZE', '1'))
         self.rank = int(os.environ.get('RANK', '0'))
         if self.size > 1 and not distributed.is_initialized():
-            distributed.init_process_group('gloo')
+            on_gpu = device.type == 'cuda'
+            distributed.init_process_group('cpu:gloo,cuda:nccl' if on_gpu else 'gloo')
             # Its threads must have ended before the interpreter takes itself apart.
             atexit.register(distributed.destroy_process_group)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.attention import sdpa_kernel, SDPBackend
 from tqdm import tqdm
 
@@ -27,8 +28,9 @@ from training.parts import load_parts, save_parts
 from training.presets import Preset
 from training.process_group import ProcessGroup
 from training.validate import validate, validation_clips, ValidationErrors
+from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import update_rule
-from ttt3r_ros.model.checkpoint import save_checkpoint
+from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
 
 WARM_UP_STEPS = 200
 
@@ -69,7 +71,7 @@ class Run:
         if device.type == 'cuda':
             compile_blocks(self.learner.network)
         self.log = TrainingLog(out)
-        self.group = ProcessGroup()
+        self.group = ProcessGroup(device)
         self.seed = seed
         self.command = command
         self.steps = 0
@@ -78,6 +80,7 @@ class Run:
         self.seconds_spent = 0.0
         self.best_score = math.inf
         self._stop_asked = False
+        self._exports_later = False
 
     @property
     def frames_seen(self) -> int:
@@ -88,6 +91,23 @@ class Run:
     def _clip_label(self) -> str:
         """Return the families and the image size of the clips."""
         return f'{self.clips.families} at {self.clips.width}x{self.clips.height}'
+
+    def begin_with(self, checkpoint: Path) -> None:
+        """
+        Train on from the weights of a checkpoint, and export only what is better than them.
+
+        :param checkpoint: of the architecture of the preset.
+        :raises UserError: when it cannot be used, or has another architecture.
+        """
+        network, info = load_network(checkpoint, 'cpu', 'strict')
+        if info.architecture != self.preset.architecture:
+            raise UserError(
+                f'{checkpoint} is no network of the preset: {info.architecture.preset}'
+            )
+        self.optimizer.begin_with(
+            {f'network.{name}': weights for name, weights in network.state_dict().items()}
+        )
+        self._exports_later = True
 
     def stop(self) -> None:
         """Request the end after the current step; rank 0 decides for all processes."""
@@ -145,16 +165,20 @@ class Run:
             disable=not self.group.is_leader,
         )
         last_check, started_at = self.seconds_spent, self.seconds_spent
+        if self._exports_later and self.group.is_leader:
+            self.best_score = self._validate(validation)[1]
         begin = time.monotonic()
         try:
             while self.seconds_spent < end and not self.group.broadcast(self._stop_asked):
-                row = self._step(pool)
+                step = self._step(pool)
                 self.seconds_spent = self.group.broadcast(started_at + time.monotonic() - begin)
                 if not self.group.is_leader:
                     continue
                 bar.update(min(round(self.seconds_spent), bar.total) - bar.n)
                 if self.steps % 20 == 0:
                     rate = self.frames_seen / self.seconds_spent
+                    # Read here only: each number that leaves a GPU waits for it.
+                    row = {name: round(float(value), 5) for name, value in step.items()}
                     self.log.add('train', self.frames_seen, {**row, 'frames_per_s': rate})
                     bar.set_postfix(loss=f'{row["loss"]:.3f}', frames=self.frames_seen)
                 if self.seconds_spent - last_check >= check_every_s:
@@ -165,7 +189,8 @@ class Run:
             if self.group.is_leader:
                 self._check(validation)
 
-    def _step(self, pool: ClipPool) -> dict[str, float]:
+    def _step(self, pool: ClipPool) -> dict[str, Tensor]:
+        """Take one step, and return its loss, gradient norm and parts of the loss, () each."""
         done = self.seconds_spent / self.seconds_planned
         frames = self._draw_length(done)
         sequences = max(self.preset.frames_per_step // frames, 1)
@@ -189,8 +214,7 @@ class Run:
         self.steps += 1
         seen = self.frames_of.pop(self._clip_label, 0)
         self.frames_of[self._clip_label] = seen + sequences * frames * self.group.size
-        values = {'loss': loss.detach(), 'gradient': norm, **parts}
-        return {name: round(float(value), 5) for name, value in values.items()}
+        return {'loss': loss.detach(), 'gradient': norm, **parts}
 
     def _draw_length(self, done: float) -> int:
         low, high = [(low, high) for begin, low, high in self.preset.stages if done >= begin][-1]
@@ -210,21 +234,25 @@ class Run:
 
     def _check(self, validation: dict[str, Any]) -> None:
         """Validate the averaged weights, export them when they are the best so far, and save."""
+        measured, score = self._validate(validation)
+        if score < self.best_score:
+            self.best_score = score
+            self._export(measured)
+        self.log.draw()
+        self.save()
+
+    def _validate(self, validation: dict[str, Any]) -> tuple[dict[str, ValidationErrors], float]:
+        """Return the errors of the averaged weights by family, and their score."""
         self.optimizer.use_averages()
         measured = {
             family: validate(self.learner.network, clips, self.device)
             for family, clips in validation.items()
         }
+        self.optimizer.use_masters()
         for family, errors in measured.items():
             values = {**asdict(errors), 'seconds': self.seconds_spent}
             self.log.add('validation', self.frames_seen, {'family': family, **values})
-        score = sum(measured[family].score for family in set(self.clips.families))
-        if score < self.best_score:
-            self.best_score = score
-            self._export(measured)
-        self.optimizer.use_masters()
-        self.log.draw()
-        self.save()
+        return measured, sum(measured[family].score for family in set(self.clips.families))
 
     def _export(self, measured: dict[str, ValidationErrors]) -> None:
         seen = ', '.join(f'{count} of {label}' for label, count in self.frames_of.items())

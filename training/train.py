@@ -16,6 +16,9 @@ Small images first, whose steps take a third of the time, then larger ones:
   python -m training.train --resolution 128x96 --minutes 60 --until 30 --out runs/small
   python -m training.train --minutes 60 --resume --out runs/small
 
+On from the checkpoint that ships, on a GPU; best.safetensors is written where it is better:
+  python -m training.train --preset more --begin-with small --minutes 8 --workers 8 --out runs/more
+
 The larger network, for a GPU:
   python -m training.train --preset base --minutes 40 --out runs/base
 
@@ -32,8 +35,10 @@ import sys
 import torch
 
 from training.presets import PRESETS
+from training.process_group import own_device
 from training.run import Run
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.model.checkpoint import resolve_checkpoint
 from ttt3r_ros.model.predictor import choose_device
 from ttt3r_ros.tools.options import image_size
 
@@ -57,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--minutes', type=float, required=True, help='duration of the whole run')
     parser.add_argument('--until', type=float, help='minutes of the run at which to stop early')
     parser.add_argument('--out', type=Path, required=True, help='folder of the run')
+    parser.add_argument(
+        '--begin-with', metavar='FILE', help='checkpoint to train on from: a file, or small'
+    )
     parser.add_argument('--resume', action='store_true', help='resume the run in --out')
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda')
     parser.add_argument('--seed', type=int, default=1)
@@ -75,10 +83,12 @@ def main(argv: list[str] | None = None) -> int:
             arguments.family,
             arguments.minutes,
             arguments.out,
-            choose_device(arguments.device),
+            own_device(choose_device(arguments.device)),
             arguments.seed,
             f'python -m training.train {shlex.join(sys.argv[1:] if argv is None else argv)}',
         )
+        if arguments.begin_with:
+            run.begin_with(resolve_checkpoint(arguments.begin_with))
         if arguments.resume:
             run.load()
         before = signal.signal(signal.SIGTERM, lambda *_: run.stop())

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 import torch
 from torch import nn, Tensor
@@ -64,6 +65,16 @@ class PublishedSelfAttention(nn.Module):
         return y
 
 
+class StoredLogits(NamedTuple):
+    """The logits of a cross-attention in memory: (B, heads, S, N)."""
+
+    logits: Tensor
+
+    def mean(self) -> Tensor:
+        """Return the match, (B, S), see CrossLogits."""
+        return self.logits.mean(dim=(1, 3))
+
+
 class PublishedCrossAttention(nn.Module):
     """Cross-attention with its logits in memory, of which the match is the mean."""
 
@@ -79,13 +90,13 @@ class PublishedCrossAttention(nn.Module):
 
     def forward(
         self, x: Tensor, context: Tensor, x_turn: Rotary | None, context_turn: Rotary | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, StoredLogits]:
         """
         Compute cross-attention, see CrossAttention.
 
         :param x: (B, S, C) tokens that attend.
         :param context: (B, N, C) tokens that are attended to.
-        :returns: (B, S, C) attended tokens; (B, S) match.
+        :returns: (B, S, C) attended tokens; the logits.
         """
         layer = self.original
         q = split_heads(layer.projq(x), layer.heads)
@@ -96,7 +107,7 @@ class PublishedCrossAttention(nn.Module):
         attended, logits = explicit_attention(q, k, v)
         if self.stored_logits is not None:
             self.stored_logits.append(logits)
-        return layer.proj(join_heads(attended)), logits.mean(dim=(1, 3))
+        return layer.proj(join_heads(attended)), StoredLogits(logits)
 
 
 class PublishedFusion(nn.Module):

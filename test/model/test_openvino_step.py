@@ -13,7 +13,7 @@ import torch
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import Architecture, Network, openvino_step, update_rule
-from ttt3r_ros.model.openvino_step import drop_oldest, MOST_GRAPHS, OpenVinoStep
+from ttt3r_ros.model.openvino_step import drop_oldest, exportable, MOST_GRAPHS, OpenVinoStep
 from ttt3r_ros.model.predictor import load_predictor, Predictor
 from ttt3r_ros.model.recorded_step import RecordingRefused
 from ttt3r_ros.settings import ModelSettings
@@ -126,6 +126,29 @@ def test_a_damaged_file_is_made_anew(step, monkeypatch, tmp_path, caplog):
     assert not path.exists()
 
 
+@pytest.mark.int8
+def test_int8_is_close_to_that_of_torch(cache, monkeypatch):
+    """Both round weights and inputs; OpenVINO only where the processor multiplies int8."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+    network = Network(SIZES).eval().requires_grad_(False)
+    network.load_state_dict(NETWORK.state_dict())
+    network.use_precision('int8_float32', torch.device('cpu'))
+    compiled = Predictor(network, compiled=OpenVinoStep(network, update_rule('ttt3r'), 'weights'))
+    plain, exact = Predictor(network), Predictor(NETWORK)
+    states = [each.initial_state() for each in (compiled, plain, exact)]
+    errors = []
+    for number in range(4):
+        told = []
+        for index, each in enumerate((compiled, plain, exact)):
+            prediction, states[index] = each.step(image(number), states[index])
+            told.append(prediction.points_camera)
+        errors.append([np.abs(points - told[2]).mean() for points in told[:2]])
+
+    assert compiled.recorded
+    of_openvino, of_torch = np.mean(errors, axis=0)
+    assert 0 < of_openvino < 2 * of_torch
+
+
 @pytest.mark.slow
 def test_the_shipped_checkpoint_maps_the_same_points(cache, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
@@ -178,13 +201,39 @@ def test_a_runtime_that_is_not_installed_is_an_error_with_the_command(monkeypatc
         load_predictor(replace(RANDOM, runtime='openvino'))
 
 
-@pytest.mark.parametrize('precision', ['fast', pytest.param('int8', marks=pytest.mark.int8)])
-def test_only_float32_is_computed_by_openvino(monkeypatch, precision):
+def test_bfloat16_is_not_computed_by_openvino(monkeypatch):
     monkeypatch.setattr(openvino_step, 'is_installed', lambda: True)
 
-    with pytest.raises(UserError, match='precision strict'):
-        load_predictor(replace(RANDOM, runtime='openvino', precision=precision))
-    assert not load_predictor(ModelSettings(device='cpu', precision=precision)).recorded
+    with pytest.raises(UserError, match='precision strict or int8'):
+        load_predictor(replace(RANDOM, runtime='openvino', precision='fast'))
+    assert not load_predictor(ModelSettings(device='cpu', precision='fast')).recorded
+
+
+@pytest.mark.int8
+def test_int8_is_computed_by_openvino_where_that_is_asked_for(monkeypatch):
+    monkeypatch.setattr(openvino_step, 'is_installed', lambda: True)
+
+    assert load_predictor(replace(RANDOM, runtime='openvino', precision='int8')).recorded
+    assert not load_predictor(ModelSettings(device='cpu', precision='int8')).recorded
+
+
+@pytest.mark.int8
+@torch.inference_mode()
+def test_what_is_exported_shares_its_weights_and_rounds_no_inputs():
+    network = Network(SIZES).eval().requires_grad_(False)
+    network.use_precision('int8_float32', torch.device('cpu'))
+    shared = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
+
+    exported = exportable(network)
+
+    theirs = [tensor for tensor in exported.state_dict().values() if tensor.numel()]
+    assert {tensor.data_ptr() for tensor in theirs} == shared
+    layer, rounded = (each.enc_blocks[0].mlp.fc1 for each in (network, exported))
+    x = torch.randn(1, 5, SIZES.encoder_width)
+    # The weights as they were rounded, times the numbers as they are.
+    expected = x @ (layer.weight.float() * layer.scale[:, None]).T + layer.bias
+    torch.testing.assert_close(rounded(x), expected, rtol=0, atol=1e-5)
+    assert exportable(NETWORK) is NETWORK
 
 
 @pytest.mark.parametrize('installed', [True, False])

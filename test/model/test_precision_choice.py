@@ -11,7 +11,7 @@ import torch
 from ttt3r_ros.model import Architecture, precision
 from ttt3r_ros.model.precision import choose_precision, step_times
 
-CPU, CUDA = torch.device('cpu'), torch.device('cuda')
+CPU = torch.device('cpu')
 WIDE = Architecture.published_512()
 
 
@@ -50,6 +50,12 @@ def test_bfloat16_is_used_where_it_is_the_faster(measured, strict, fast, auto, i
     assert choose_precision('int8', CPU, WIDE) == int8
     assert choose_precision('fast', CPU, WIDE) == 'fast'
     assert choose_precision('strict', CPU, WIDE) == 'strict'
+
+
+def test_openvino_computes_in_float32_what_is_not_int8(measured):
+    assert choose_precision('int8', CPU, WIDE, 'openvino') == 'int8_float32'
+    assert choose_precision('int8', CPU, WIDE, 'torch') == 'int8'
+    assert measured.count == 1
 
 
 def test_it_is_measured_once_for_each_processor_network_and_number_of_threads(
@@ -94,16 +100,29 @@ def test_narrow_networks_are_not_measured(measured):
     assert measured.count == 0
 
 
-@pytest.mark.parametrize('supported', [True, False])
-def test_a_gpu_computes_fast_where_its_hardware_has_bfloat16(monkeypatch, supported):
-    def is_supported(including_emulation=True):
-        return supported or including_emulation
+@pytest.mark.parametrize(
+    ('capability', 'auto', 'fast', 'int8'),
+    [
+        ((9, 0), 'fast', 'fast', 'int8'),  # H100
+        ((8, 7), 'fast', 'fast', 'int8'),  # Jetson Orin
+        ((7, 5), 'fast_float16', 'fast_float16', 'int8_float16'),  # Turing
+        ((7, 2), 'fast_float16', 'fast_float16', 'int8_float16'),  # Jetson Xavier
+        ((6, 1), 'strict', 'fast', 'int8_float32'),  # Pascal multiplies float16 slowest of all
+    ],
+)
+def test_a_gpu_computes_in_what_its_hardware_multiplies(monkeypatch, capability, auto, fast, int8):
+    """Where bfloat16 is not in the hardware torch emulates it, which it calls supported."""
+    asked = []
+    monkeypatch.setattr(
+        torch.cuda, 'get_device_capability', lambda device: asked.append(device) or capability
+    )
 
-    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', is_supported)
-
-    assert choose_precision('auto', CUDA, WIDE) == ('fast' if supported else 'strict')
-    assert choose_precision('strict', CUDA, WIDE) == 'strict'
-    assert choose_precision('int8', CUDA, WIDE) == 'int8'
+    second = torch.device('cuda', 1)
+    assert choose_precision('auto', second, WIDE) == auto
+    assert choose_precision('fast', second, WIDE) == fast
+    assert choose_precision('int8', second, WIDE) == int8
+    assert choose_precision('strict', second, WIDE) == 'strict'
+    assert set(asked) == {second}
 
 
 def test_a_step_is_timed_in_both_precisions():

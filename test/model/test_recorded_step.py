@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+import gc
+from types import SimpleNamespace
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -97,13 +102,23 @@ def test_a_predictor_that_is_warm_records_no_more(tiny_network):
     predictor = Predictor(tiny_network, recorder=repeater)
 
     predictor.warm_up(640, 480)
-    assert repeater.recorded == 2
+    assert repeater.recorded == 3
     state = predictor.initial_state()
-    for rgb in photographs(3, 48, 64):  # what 640x480 becomes
-        _, state = predictor.step(rgb, state)
+    for rgb, write in zip(photographs(4, 48, 64), (True, True, False, True)):
+        _, state = predictor.step(rgb, state, write)  # 64x48 is what 640x480 becomes
 
-    assert repeater.recorded == 2
+    assert repeater.recorded == 3
     Predictor(tiny_network).warm_up(640, 480)
+
+
+def test_a_gpu_is_warm_for_wide_images_too(tiny_network):
+    repeater = Repeater()
+    predictor = Predictor(tiny_network, device=torch.device('cuda'), recorder=repeater)
+
+    predictor.warm_up(640, 480)
+
+    sizes = [(kind.width, kind.height) for kind in predictor._whole_step._recordings]
+    assert sizes == [(64, 48)] * 3 + [(64, 32)] * 3
 
 
 def test_where_recording_is_refused_steps_are_run_as_they_are(tiny_network, caplog):
@@ -122,6 +137,104 @@ def test_where_recording_is_refused_steps_are_run_as_they_are(tiny_network, capl
     assert [record.getMessage() for record in caplog.records] == [
         'steps run one operation at a time, slower: this driver is too old'
     ]
+
+
+def test_a_predictor_that_is_dropped_frees_its_network_at_once():
+    """A second network beside one that only a garbage collector frees is too much for a Jetson."""
+    network = random_network(torch.device('cpu'), 'strict')
+    predictor = Predictor(network, recorder=lambda run: run() or (lambda: None))
+    predictor.step(photographs(1)[0], predictor.initial_state())
+    alive = weakref.ref(network)
+    gc.disable()
+    try:
+        del network, predictor
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+class Cuda:
+    """The parts of torch.cuda that record, without a device."""
+
+    def __init__(self, monkeypatch):
+        self.streams, self.recorded_on, self.seen = 0, [], []
+        self.lost = False
+        for name in ('CUDAGraph', 'Stream', 'current_stream', 'graph', 'stream', 'synchronize'):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr(torch.cuda, 'graph_pool_handle', lambda: 'pool')
+
+    def Stream(self):
+        self.streams += 1
+        return SimpleNamespace(wait_stream=lambda other: None)
+
+    def CUDAGraph(self):
+        return SimpleNamespace(replay='replay')
+
+    def current_stream(self):
+        return SimpleNamespace(wait_stream=lambda other: None)
+
+    def stream(self, stream):
+        return nullcontext()
+
+    def graph(self, graph, pool, stream, capture_error_mode):
+        self.recorded_on.append(stream)
+        return nullcontext()
+
+    def synchronize(self):
+        if self.lost:
+            raise RuntimeError('CUDA error: an illegal memory access was encountered')
+
+    def run(self):
+        cudnn = torch.backends.cudnn
+        self.seen.append((cudnn.benchmark, cudnn.allow_tf32, gc.isenabled()))
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    return Cuda(monkeypatch)
+
+
+def test_all_recordings_share_a_stream_and_its_buffers(cuda):
+    recorder = CudaGraphRecorder()
+
+    assert [recorder(cuda.run) for _ in range(3)] == ['replay'] * 3
+
+    assert cuda.streams == 1
+    assert len(cuda.recorded_on) == 3
+    assert len({id(stream) for stream in cuda.recorded_on}) == 1
+
+
+def test_nothing_recorded_rounds_float32_and_no_cycle_is_freed_meanwhile(cuda):
+    CudaGraphRecorder()(cuda.run)
+
+    *warm_up, recorded = cuda.seen
+    assert warm_up == [(True, False, True)] * 3
+    assert recorded == (True, False, False)
+    assert gc.isenabled()
+
+
+def test_a_predictor_on_cuda_multiplies_float32_as_float32(tiny_network):
+    cudnn, cublas = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, cublas.allow_tf32
+    cudnn.allow_tf32 = cublas.allow_tf32 = True
+    try:
+        Predictor(tiny_network, device=torch.device('cuda'))
+
+        assert not cudnn.allow_tf32
+        assert not cublas.allow_tf32
+    finally:
+        cudnn.allow_tf32, cublas.allow_tf32 = before
+
+
+@pytest.mark.parametrize('lost', [False, True])
+def test_a_device_that_is_lost_is_no_refusal(cuda, lost):
+    cuda.lost = lost
+
+    def fail():
+        raise RuntimeError('the first error')
+
+    with pytest.raises(RuntimeError if lost else RecordingRefused, match='the first error'):
+        CudaGraphRecorder()(fail)
 
 
 class NothingOnTheHost(TorchDispatchMode):

@@ -66,6 +66,19 @@ def test_pixels_that_are_read_only_or_backwards_are_resized_too():
         np.testing.assert_array_equal(resize_on_host(same, (128, 96)), expected)
 
 
+@pytest.mark.filterwarnings('error')
+def test_a_device_takes_pixels_that_are_read_only_or_backwards():
+    rgb, _ = pictures(640, 480)
+    resize = DeviceResize(torch.device('cpu'))
+    expected = resize(rgb, (128, 96))
+    frozen = rgb.copy()
+    frozen.setflags(write=False)
+    backwards = np.ascontiguousarray(rgb[:, ::-1, ::-1])[:, ::-1, ::-1]
+
+    for same in (frozen, backwards):
+        np.testing.assert_array_equal(resize(same, (128, 96)), expected)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(('before', 'after'), SIZES)
 def test_cuda_resizes_as_the_host_does(before, after):

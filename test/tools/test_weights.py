@@ -16,9 +16,16 @@ from safetensors.torch import load_file
 import torch
 
 from ttt3r_ros.model import Architecture, Network
-from ttt3r_ros.model.checkpoint import load_network, save_checkpoint
+from ttt3r_ros.model.checkpoint import (
+    load_network,
+    read_info,
+    resolve_checkpoint,
+    save_checkpoint,
+)
+from ttt3r_ros.model.predictor import chosen_rule
 from ttt3r_ros.model.published.files import PUBLISHED, RemoteFile
 from ttt3r_ros.model.published.names import with_aliases
+from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.download import download, DownloadError, partial_path, Patience
 from ttt3r_ros.tools.main import main
 
@@ -540,3 +547,21 @@ def test_a_missing_file_is_one_clear_line(tmp_path, command, capsys):
     assert main(['weights', command, str(tmp_path / 'missing.pth')]) == 1
 
     assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_export_takes_the_image_size_and_the_gain_of_the_checkpoint(monkeypatch, tmp_path, capsys):
+    taken = []
+    monkeypatch.setattr(
+        'ttt3r_ros.model.onnx_export.export_step', lambda *given: taken.append(given)
+    )
+    path = tmp_path / 'small.onnx'
+    options = ['--output', str(path), '--resolution', '1280x720', '--dtype', 'float16']
+
+    assert main(['weights', 'export', 'small', *options]) == 0
+
+    [(network, rule, width, height, written)] = taken
+    # 224 wide, 16:9, in whole patches of 16.
+    assert (width, height, written) == (224, 112, path)
+    assert rule == chosen_rule(ModelSettings(), read_info(resolve_checkpoint('small')))
+    assert torch.float16 in {parameter.dtype for parameter in network.parameters()}
+    assert 'for images of 224x112' in capsys.readouterr().out

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 
+import pytest
 import torch
 
 from training.parts import load_parts
-from training.process_group import ProcessGroup
+from training.process_group import own_device, ProcessGroup
+from ttt3r_ros.errors import UserError
 
 MEMBER = """
 from pathlib import Path
@@ -76,3 +78,34 @@ def test_one_process_alone_changes_nothing(monkeypatch):
     assert group.is_leader
     assert tensor.item() == 3.0
     assert group.broadcast(7.5) == 7.5
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(torch.cuda, 'set_device', chosen.append)
+    cpu, cuda = torch.device('cpu'), torch.device('cuda')
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    assert own_device(cuda) == cuda
+
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    assert own_device(cuda) == torch.device('cuda', 1)
+    assert own_device(cpu) == cpu
+    assert chosen == [1]
+
+    monkeypatch.setenv('LOCAL_RANK', '2')
+    with pytest.raises(UserError, match='process 2 has no GPU, there are 2'):
+        own_device(cuda)
+
+
+def test_gpus_are_averaged_by_nccl(monkeypatch):
+    backends = []
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: False)
+    monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
+    monkeypatch.setattr('atexit.register', lambda function: None)
+
+    for device in ('cpu', 'cuda'):
+        ProcessGroup(torch.device(device))
+
+    assert backends == ['gloo', 'cpu:gloo,cuda:nccl']

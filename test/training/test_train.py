@@ -11,9 +11,16 @@ import torch
 
 from training.clips import ClipPool, ClipSettings, draw_clip_spec, render_on_cpu, render_on_cuda
 from training.presets import PRESETS
+from training.run import Run
 from training.train import main
-from ttt3r_ros.model import update_rule
-from ttt3r_ros.model.checkpoint import load_network
+from training.validate import validate, validation_clips
+from ttt3r_ros.model import Network, update_rule
+from ttt3r_ros.model.checkpoint import (
+    load_network,
+    read_info,
+    resolve_checkpoint,
+    save_checkpoint,
+)
 
 CPU = torch.device('cpu')
 SETTINGS = ClipSettings(families='S', width=32, height=16, length=12)
@@ -72,6 +79,56 @@ def test_what_it_exports_is_a_checkpoint_of_the_product(trained):
         predicted, _ = network.step(torch.zeros(1, 3, 64, 96), network.initial_state())
     assert torch.isfinite(predicted.points_camera).all()
     assert not any('flow' in name for name in network.state_dict())
+
+
+def a_checkpoint(folder, architecture):
+    torch.manual_seed(3)
+    network, path = Network(architecture), folder / 'before.safetensors'
+    save_checkpoint(path, network.state_dict(), architecture, {})
+    return path, network.eval()
+
+
+def test_training_on_begins_with_the_weights_and_exports_only_better_ones(tmp_path):
+    """The command for the first GPU, on a CPU with a tiny network: six seconds of it."""
+    path, before = a_checkpoint(tmp_path, PRESETS['tiny'].architecture)
+    options = ['--preset', 'tiny', '--minutes', '0.1', '--device', 'cpu', '--out', str(tmp_path)]
+
+    assert main([*options, '--begin-with', str(path), '--check-every', '3', '--workers', '0']) == 0
+
+    settings = ClipSettings('S', PRESETS['tiny'].width, PRESETS['tiny'].height)
+    expected = validate(before, validation_clips(settings, count=8)['S'], CPU)
+    checks = [row for row in rows(tmp_path, 'validation') if row['family'] == 'S']
+    # The network trains in bfloat16.
+    assert checks[0]['depth_scaled'] == pytest.approx(expected.depth_scaled, rel=0.02)
+    assert checks[0]['frames'] == 0 < checks[-1]['frames']
+    parts = list(tmp_path.glob('resume-*.part'))
+    assert parts
+    assert max(part.stat().st_size for part in parts) <= 16_000_000
+
+
+def test_training_on_exports_nothing_that_is_worse(tmp_path):
+    path, _ = a_checkpoint(tmp_path, PRESETS['tiny'].architecture)
+    run = Run(PRESETS['tiny'], 'S', 0.1, tmp_path, CPU, 1, '')
+    run.begin_with(path)
+    run._validate = lambda validation: ({}, 1.0)
+    run.best_score = run._validate({})[1]
+
+    run._check({})
+
+    assert not (tmp_path / 'best.safetensors').exists()
+
+
+def test_training_on_needs_a_network_of_the_preset(tmp_path, capsys):
+    path, _ = a_checkpoint(tmp_path, PRESETS['tiny'].architecture)
+    options = ['--preset', 'small', '--minutes', '1', '--device', 'cpu', '--out', str(tmp_path)]
+
+    assert main([*options, '--begin-with', str(path)]) == 1
+
+    assert 'is no network of the preset: tiny' in capsys.readouterr().err
+
+
+def test_the_preset_that_trains_on_is_of_the_checkpoint_that_ships():
+    assert read_info(resolve_checkpoint('small')).architecture == PRESETS['more'].architecture
 
 
 def test_resuming_nothing_is_refused_in_one_line(tmp_path, capsys):

@@ -36,7 +36,9 @@ from ttt3r_ros.settings import ModelSettings
 ARITHMETIC = {
     'strict': 'float32',
     'fast': 'bfloat16',
+    'fast_float16': 'float16',
     'int8': 'int8 and bfloat16',
+    'int8_float16': 'int8 and float16',
     'int8_float32': 'int8 and float32',
 }
 
@@ -61,7 +63,8 @@ class NetworkChoice:
     @cached_property
     def precision(self) -> str:
         """Return the precision that the settings choose, see `choose_precision`."""
-        return choose_precision(self.settings.precision, self.device, self.architecture)
+        s = self.settings
+        return choose_precision(s.precision, self.device, self.architecture, s.runtime)
 
     @property
     def runtime(self) -> str:
@@ -125,7 +128,7 @@ def random_weights(architecture: Architecture, device: torch.device, precision: 
     Construct a network with fixed random weights, directly on the device and in the precision.
 
     :param device: device of the weights.
-    :param precision: strict, fast, int8 or int8_float32.
+    :param precision: from `choose_precision`.
     """
     with torch.device('meta'):
         network = Network(architecture).requires_grad_(False)

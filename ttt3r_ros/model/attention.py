@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn, Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -94,9 +96,13 @@ class SelfAttention(nn.Module):
         :param turn: rotation of the N tokens, or None for attention without positions.
         :returns: (B, N, C).
         """
-        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
+        parts = torch.unflatten(self.qkv(x), -1, (3, self.heads, -1))
+        parts = parts.movedim(2, 0).transpose(2, 3)  # (3, B, heads, N, c)
+        # Queries and keys are rotated and cast together: on a GPU each operation has its price.
+        rotated, v = parts[:2], parts[2]
         if turn is not None:
-            q, k = self._rotate(q, turn), self._rotate(k, turn)
+            rotated = self._rotate(rotated, turn).to(v.dtype)
+        q, k = rotated.unbind()
         attended = attend(q, k, v)
         y: Tensor = self.proj(join_heads(attended))
         return y
@@ -105,6 +111,29 @@ class SelfAttention(nn.Module):
         if self.half_rotation and x.dtype == torch.float32:  # bfloat16 is coarser than float16
             return rotate(x.to(torch.float16), turn).to(torch.float16)
         return rotate(x, turn)
+
+
+class CrossLogits(NamedTuple):
+    """
+    The logits of a cross-attention, which are never stored.
+
+    queries: (B, heads, S, c). keys: (B, heads, N, c), both rotated.
+    """
+
+    queries: Tensor
+    keys: Tensor
+
+    def mean(self) -> Tensor:
+        """
+        Return their mean over heads and context, the match behind TTT3R's gain (arXiv 2509.26645).
+
+        :returns: (B, S) float32.
+        """
+        q, k = self
+        # A mean of dot products is a dot product with the mean key.
+        mean_key = k.float().mean(dim=2, keepdim=True)
+        match: Tensor = (q.float() * mean_key).sum(dim=-1).mean(dim=1) * q.shape[-1] ** -0.5
+        return match
 
 
 class CrossAttention(nn.Module):
@@ -121,7 +150,7 @@ class CrossAttention(nn.Module):
 
     def forward(
         self, x: Tensor, context: Tensor, x_turn: Rotary | None, context_turn: Rotary | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, CrossLogits]:
         """
         Compute the attention of the tokens to the context.
 
@@ -129,8 +158,7 @@ class CrossAttention(nn.Module):
         :param context: (B, N, C).
         :param x_turn: rotation of the S tokens, or None for attention without positions.
         :param context_turn: rotation of the N tokens, or None.
-        :returns: (B, S, C) attended tokens; (B, S) float32 attention logit averaged over heads
-            and context, the match strength behind TTT3R's gain (arXiv 2509.26645).
+        :returns: (B, S, C) attended tokens; the logits, of which few callers need the mean.
         """
         q = split_heads(self.projq(x), self.heads)
         k = split_heads(self.projk(context), self.heads)
@@ -138,8 +166,4 @@ class CrossAttention(nn.Module):
         if x_turn is not None and context_turn is not None:
             q, k = rotate(q, x_turn), rotate(k, context_turn)
         attended = attend(q, k, v)
-        # A mean of dot products is a dot product with the mean key, so the (S, N) logits are
-        # never stored and the fused kernel above stays usable.
-        mean_key = k.float().mean(dim=2, keepdim=True)
-        match = (q.float() * mean_key).sum(dim=-1).mean(dim=1) * q.shape[-1] ** -0.5
-        return self.proj(join_heads(attended)), match
+        return self.proj(join_heads(attended)), CrossLogits(q, k)

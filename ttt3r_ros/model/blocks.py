@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn, Tensor
 
-from ttt3r_ros.model.attention import CrossAttention, SelfAttention
+from ttt3r_ros.model.attention import CrossAttention, CrossLogits, SelfAttention
 from ttt3r_ros.model.layers import LayerNorm, Linear, Mlp
 from ttt3r_ros.model.rotary import Rotary
 
@@ -58,7 +58,7 @@ class DecoderBlock(nn.Module):
         context: Tensor,
         x_turn: Rotary | None = None,
         context_turn: Rotary | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, CrossLogits]:
         """
         Update x from itself and from the context.
 
@@ -66,14 +66,14 @@ class DecoderBlock(nn.Module):
         :param context: (B, N, C), not normalised.
         :param x_turn: rotation of the S tokens, or None for a block without positions.
         :param context_turn: rotation of the N tokens, or None.
-        :returns: (B, S, C); (B, S) mean cross-attention logit, see CrossAttention.
+        :returns: (B, S, C); the logits of the cross-attention.
         """
         x = x + self.attn(self.norm1(x), x_turn)
-        attended, match = self.cross_attn(
+        attended, logits = self.cross_attn(
             self.norm2(x), self.norm_y(context), x_turn, context_turn
         )
         x = x + attended
-        return x + self.mlp(self.norm3(x)), match
+        return x + self.mlp(self.norm3(x)), logits
 
 
 class ModulatedNorm(nn.Module):

@@ -15,7 +15,7 @@ from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
-from ttt3r_ros.model.network import Network
+from ttt3r_ros.model.network import BESIDE_INT8, Network, REDUCED
 from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.predictor import choose_device, RANDOM_CHECKPOINT
 from ttt3r_ros.settings import ModelSettings
@@ -65,7 +65,7 @@ class MemoryNeed:
         )
         if self.fits:
             return sentence
-        if self.precision == 'int8':
+        if self.precision.startswith('int8'):
             return f'{sentence}, which is too little: use a smaller checkpoint'
         return f'{sentence}, which is too little: use precision int8, or a smaller checkpoint'
 
@@ -82,7 +82,7 @@ def expected_memory(settings: ModelSettings) -> MemoryNeed:
         a = Architecture.tiny()
     else:
         a = read_info(resolve_checkpoint(settings.checkpoint)).architecture
-    precision = choose_precision(settings.precision, device, a)
+    precision = choose_precision(settings.precision, device, a, settings.runtime)
     fit = ImageFit.for_network(640, 480, a)
     return memory_need(a, precision, device, fit.width, fit.height)
 
@@ -93,7 +93,7 @@ def memory_need(
     """
     Estimate the memory of a network.
 
-    :param precision: strict, fast, int8 or int8_float32.
+    :param precision: from `choose_precision`.
     :param device: device of the network.
     :param width: of the fitted images.
     :param height: of the fitted images.
@@ -112,17 +112,15 @@ def weight_bytes(architecture: Architecture, precision: str) -> int:
     """
     Count the bytes of the weights, without allocating them.
 
-    :param precision: strict, fast, int8 or int8_float32.
+    :param precision: from `choose_precision`.
     """
     with torch.device('meta'):
         network = Network(architecture)
     # All kinds of int8 layers store the same.
-    if precision == 'int8':
-        network.use_int8(Int8Storage)
-    elif precision == 'int8_float32':
-        network.use_int8(Int8Storage, torch.float32)
-    elif precision == 'fast':
-        network.use_bfloat16()
+    if precision in BESIDE_INT8:
+        network.use_int8(Int8Storage, BESIDE_INT8[precision])
+    elif precision in REDUCED:
+        network.use_reduced(REDUCED[precision])
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
@@ -134,13 +132,13 @@ def step_bytes(
 
     The peak is the end of a dense head, the MLP of a block or that of the pose memory.
 
-    :param precision: strict, fast, int8 or int8_float32.
+    :param precision: from `choose_precision`.
     :param device: device of the network.
     :param width: of the fitted image.
     :param height: of the fitted image.
     """
     a = architecture
-    number = 2 if precision in ('int8', 'fast') else 4
+    number = 4 if precision in ('strict', 'int8_float32') else 2
     pixels = width * height
     patches = pixels / a.patch_size**2
 

@@ -34,6 +34,14 @@ from ttt3r_ros.model.state_update import Candidate, Ttt3r, UpdateRule
 IMAGE_CHANNELS = 3
 RAY_CHANNELS = 6
 
+# Of the layers that tolerate it, by precision; and of what int8 layers and the others compute in.
+REDUCED = {'fast': torch.bfloat16, 'fast_float16': torch.float16}
+BESIDE_INT8 = {
+    'int8': torch.bfloat16,
+    'int8_float16': torch.float16,
+    'int8_float32': torch.float32,
+}
+
 
 @dataclass(frozen=True)
 class HeadSelection:
@@ -310,16 +318,14 @@ class Network(nn.Module):
         """
         Choose the arithmetic of the layers, in place.
 
-        :param precision: strict; fast; int8; or int8_float32, int8 with all else in float32.
+        :param precision: strict, a key of REDUCED or one of BESIDE_INT8.
         :param device: device of the network.
         :raises PrecisionError: when the device does not support the precision.
         """
-        if precision == 'int8_float32':
-            self.use_int8(int8_kind(device), torch.float32)
-        elif precision == 'int8':
-            self.use_int8(int8_kind(device))
-        elif precision == 'fast':
-            self.use_bfloat16()
+        if precision in BESIDE_INT8:
+            self.use_int8(int8_kind(device), BESIDE_INT8[precision])
+        elif precision in REDUCED:
+            self.use_reduced(REDUCED[precision])
         # Tokens become pictures whose channels are last; convolutions keep it so only when their
         # weights are, which on a CPU makes a dense head up to twice as fast in float32.
         for module in self.modules():
@@ -328,17 +334,23 @@ class Network(nn.Module):
         return self
 
     def use_bfloat16(self) -> Network:
+        """Convert the layers that tolerate it to bfloat16, in place, see use_reduced."""
+        return self.use_reduced(torch.bfloat16)
+
+    def use_reduced(self, dtype: torch.dtype) -> Network:
         """
-        Convert the layers that tolerate it to bfloat16, in place.
+        Convert the layers that tolerate it to 16 bit, in place.
 
         Norms, the residual streams, the state, rotations, the gain, the pose head and the last
         layer of every dense head stay in float32.
+
+        :param dtype: bfloat16 or float16.
         """
         exact = self._exact_layers()
         for module in self.modules():
             weighted = isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
             if weighted and module not in exact:
-                module.to(torch.bfloat16)
+                module.to(dtype)
         return self
 
     def use_int8(self, kind: type[Int8Linear], dtype: torch.dtype = torch.bfloat16) -> Network:
@@ -346,14 +358,14 @@ class Network(nn.Module):
         Convert the linear layers that tolerate it to int8 weights, in place, one by one.
 
         :param kind: class of the int8 layers; `int8_kind` chooses it for a device.
-        :param dtype: of their outputs; bfloat16: all other layers are as after use_bfloat16.
+        :param dtype: of their outputs, and of all other layers as after use_reduced.
         """
         exact = self._exact_layers()
         for parent in list(self.modules()):
             for name, layer in list(parent.named_children()):
                 if isinstance(layer, nn.Linear) and layer not in exact:
                     setattr(parent, name, kind(layer, dtype))
-        return self.use_bfloat16() if dtype == torch.bfloat16 else self
+        return self if dtype == torch.float32 else self.use_reduced(dtype)
 
     def _exact_layers(self) -> set[nn.Module]:
         """Return the layers that compute in float32 in every precision."""
@@ -415,10 +427,10 @@ class Network(nn.Module):
         match = torch.zeros_like(s[..., 0])
         layers = []
         for state_block, image_block in zip(self.dec_blocks_state, self.dec_blocks):
-            s_next, layer_match = state_block(s, x, state_turn, image_turn_in_state)
+            s_next, logits = state_block(s, x, state_turn, image_turn_in_state)
             x, _ = image_block(x, s, image_turn, state_turn_in_image)
             s = s_next
-            match = match + layer_match / a.decoder_depth
+            match = match + logits.mean() / a.decoder_depth
             layers.append(x)
         last = self.dec_norm(x)
         levels = Levels(

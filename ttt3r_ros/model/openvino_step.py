@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import suppress
+from copy import deepcopy
 from importlib.util import find_spec
 import logging
 from pathlib import Path
@@ -30,6 +31,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.cache_folder import cache_folder, digest
 from ttt3r_ros.model.image_input import normalised
+from ttt3r_ros.model.layers import Int8Linear
 from ttt3r_ros.model.network import HeadSelection, Network
 from ttt3r_ros.model.precision import LEAST_WIDTH
 from ttt3r_ros.model.recorded_step import RecordingRefused
@@ -39,6 +41,7 @@ from ttt3r_ros.model.state_update import Candidate, UpdateRule
 LOGGER = logging.getLogger(__name__)
 
 MOST_SIZES = 4
+ROUNDED_TOGETHER = 128  # numbers of an input that share a scale, before an int8 layer
 MOST_GRAPHS = 8  # on disk, of 30 MB each for the checkpoint that ships
 _SOURCES = sorted(Path(__file__).parent.glob('*.py'))
 
@@ -57,6 +60,47 @@ def pays(architecture: Architecture) -> bool:
     return is_installed() and architecture.encoder_width < LEAST_WIDTH
 
 
+class Int8Weights(nn.Module):
+    """
+    A layer of int8 weights as OpenVINO recognises it.
+
+    Where the processor can, it rounds the input too, with a scale for each token, and multiplies
+    int8 by int8, as Int8Product does.
+    """
+
+    def __init__(self, layer: Int8Linear) -> None:
+        """Construct it with the weights of a layer."""
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """
+        Apply the layer.
+
+        :param x: (..., in) float32.
+        :returns: (..., out) float32.
+        """
+        layer = self.layer
+        return nn.functional.linear(x, layer.weight.float() * layer.scale[:, None], layer.bias)
+
+
+def exportable(network: Network) -> Network:
+    """
+    Return a network that shares all weights and can be exported.
+
+    :param network: strict, or int8 with float32 elsewhere.
+    """
+    if not any(isinstance(module, Int8Linear) for module in network.modules()):
+        return network
+    tensors = (*network.parameters(), *network.buffers())
+    copy = deepcopy(network, {id(tensor): tensor for tensor in tensors})
+    for parent in list(copy.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, Int8Linear):
+                setattr(parent, name, Int8Weights(layer))
+    return copy
+
+
 class StepGraph(nn.Module):
     """A step of a network without its update rule, as a function of tensors."""
 
@@ -64,10 +108,10 @@ class StepGraph(nn.Module):
         """
         Wrap a network.
 
-        :param network: in strict precision, on the CPU.
+        :param network: strict, or int8 with float32 elsewhere; on the CPU.
         """
         super().__init__()
-        self.network = network
+        self.network = exportable(network)
 
     def forward(
         self, pixels: Tensor, tokens: Tensor, memory: Tensor, fresh: Tensor
@@ -98,7 +142,7 @@ class OpenVinoStep:
         """
         Construct it; nothing is compiled yet.
 
-        :param network: in strict precision, on the CPU.
+        :param network: strict, or int8 with float32 elsewhere; on the CPU.
         :param rule: update rule of the state.
         :param weights: hash of the weights, for the cache; empty: do not cache.
         :raises UserError: when OpenVINO is not installed.
@@ -109,6 +153,7 @@ class OpenVinoStep:
                 'pip install -r requirements/openvino.txt, or use runtime torch'
             )
         self._graph = StepGraph(network)
+        self._precision = 'strict' if self._graph.network is network else 'int8'
         self._rule = rule
         self._weights = weights
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -158,6 +203,7 @@ class OpenVinoStep:
             'PERFORMANCE_HINT': 'LATENCY',
             # A thread that may not leave a core waits there for other programs.
             'ENABLE_CPU_PINNING': False,
+            'DYNAMIC_QUANTIZATION_GROUP_SIZE': ROUNDED_TOGETHER,
         }
         core = openvino.Core()
         folder = self._folder(height, width)
@@ -200,6 +246,7 @@ class OpenVinoStep:
         made_from = [
             self._weights,
             f'{height}x{width}',
+            self._precision,
             openvino.__version__,
             torch.__version__,
             *(source.read_text() for source in _SOURCES),

@@ -35,34 +35,50 @@ LEAST_WIDTH = 512
 # It is chosen where it is faster by so much, as float32 is the more exact.
 GAIN = 1.1
 ROUNDS = 3
+# Compute capabilities whose tensor cores multiply bfloat16, and float16 only.
+AMPERE, VOLTA = 8, 7
 LONGEST_SIDE, MOST_STATE_TOKENS = 128, 192
 
 
-def choose_precision(name: str, device: torch.device, architecture: Architecture) -> str:
+def choose_precision(
+    name: str, device: torch.device, architecture: Architecture, runtime: str = 'auto'
+) -> str:
     """
-    Return the precision of a setting: strict, fast, int8 or int8_float32.
+    Return the precision of a setting: strict, or a key of REDUCED or BESIDE_INT8.
 
     :param name: auto, strict, fast or int8.
     :param device: device of the network.
     :param architecture: sizes of the network.
+    :param runtime: of the settings; OpenVINO computes in float32 what is not int8.
     """
+    if device.type == 'cuda':
+        return _on_cuda(name, device)
     if name == 'auto':
-        return 'fast' if bfloat16_pays(architecture, device) else 'strict'
-    if name == 'int8' and device.type == 'cpu' and not bfloat16_pays(architecture, device):
+        return 'fast' if bfloat16_pays(architecture) else 'strict'
+    if name == 'int8' and (runtime == 'openvino' or not bfloat16_pays(architecture)):
         return 'int8_float32'
     return name
 
 
-def bfloat16_pays(architecture: Architecture, device: torch.device) -> bool:
+def _on_cuda(name: str, device: torch.device) -> str:
+    """Choose by the hardware; torch would emulate bfloat16 where there is none, slowly."""
+    major, _ = torch.cuda.get_device_capability(device)
+    if major >= AMPERE:
+        return 'fast' if name == 'auto' else name
+    if major >= VOLTA:
+        half = {'auto': 'fast_float16', 'fast': 'fast_float16', 'int8': 'int8_float16'}
+        return half.get(name, name)
+    return {'auto': 'strict', 'int8': 'int8_float32'}.get(name, name)
+
+
+def bfloat16_pays(architecture: Architecture) -> bool:
     """
-    Return whether a network is faster in bfloat16 than in float32.
+    Return whether a network is faster in bfloat16 than in float32 on this processor.
+
+    A measurement decides, which takes a few seconds for the published sizes and is cached.
 
     :param architecture: sizes of the network.
-    :param device: of the network. On a GPU the hardware decides, on a CPU a measurement, which
-        takes a few seconds for the published sizes and is cached.
     """
-    if device.type == 'cuda':
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if architecture.encoder_width < LEAST_WIDTH:
         return False
     key = digest(

@@ -49,6 +49,7 @@ LOGGER = logging.getLogger(__name__)
 WholeStep = Callable[[Pixels, RecurrentState, bool], tuple[Array32, RecurrentState]]
 
 RANDOM_CHECKPOINT = 'random'
+WIDE_IMAGE = 1280, 720  # or another of this shape: it becomes the same network's image
 # Keys of a checkpoint's metadata.
 ADVICE = 'reset_interval'
 GAIN_ADVICE = 'gain_scale'  # and the name of the rule: gain_scale.ttt3r
@@ -138,6 +139,38 @@ class NetworkFacts:
         return '' if self.checkpoint is None else self.checkpoint.sha256
 
 
+class PlainStep:
+    """All operations of a step on the device, one by one, from pixels to one vector."""
+
+    def __init__(self, network: Network, rule: UpdateRule) -> None:
+        """
+        Construct the step.
+
+        It is no method of a predictor, which holds its recordings: that cycle would keep the
+        network in the memory of the device until Python collects it.
+
+        :param network: on its device, in its precision.
+        :param rule: of the state.
+        """
+        self._network, self._rule = network, rule
+
+    def __call__(
+        self, pixels: Tensor, state: RecurrentState, write: bool
+    ) -> tuple[Tensor, RecurrentState]:
+        """
+        Process one image.
+
+        :param pixels: (h, w, 3) uint8.
+        :param state: it is not changed.
+        :param write: False: do not update the state tokens and the memory.
+        :returns: (P,) points, confidence, pose and gains; the next state.
+        """
+        prediction, state = self._network.step(
+            normalised(pixels[None]), state, rule=self._rule, outputs=HeadSelection(), write=write
+        )
+        return _packed(prediction), state
+
+
 class Predictor(NetworkFacts):
     """A network on a device, with the update rule of its state."""
 
@@ -163,10 +196,13 @@ class Predictor(NetworkFacts):
         super().__init__(network.architecture, checkpoint)
         self._network = network.eval()
         self._rule = chosen_rule(ModelSettings(), checkpoint) if rule is None else rule
+        self._step = PlainStep(self._network, self._rule)
         self._whole_step = compiled
         if recorder is not None:
             self._whole_step = RecordedStep(self._step, recorder)
         self.device = device
+        if device.type == 'cuda':
+            use_full_float32()
         self.resize: Resize = DeviceResize(device) if device.type == 'cuda' else resize_on_host
 
     @property
@@ -181,15 +217,20 @@ class Predictor(NetworkFacts):
         """
         Record or compile the steps of a segment before its first image, where this is done.
 
+        A GPU, which records them in a second, does so for wide images too.
+
         :param width: of the expected images, pixels.
         :param height: of the expected images, pixels.
         """
         if self._whole_step is None:
             return
-        fit = self.fit(width, height)
-        blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
-        for _ in range(2):  # the first of a segment, and a later one
-            _, state = self.step(blank, state)
+        wide = [WIDE_IMAGE] if self.device.type == 'cuda' else []
+        for size in ((width, height), *wide):
+            fit = self.fit(*size)
+            blank, state = np.zeros((fit.height, fit.width, 3), np.uint8), self.initial_state()
+            # The first of a segment, a later one, and one that is only localised.
+            for write in (True, True, False):
+                _, state = self.step(blank, state, write)
 
     @torch.inference_mode()
     def initial_state(self) -> RecurrentState:
@@ -250,14 +291,14 @@ class Predictor(NetworkFacts):
     def _pixels(self, rgb: Pixels) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
 
-    def _step(
-        self, pixels: Tensor, state: RecurrentState, write: bool
-    ) -> tuple[Tensor, RecurrentState]:
-        """Run all operations on the device."""
-        prediction, state = self._network.step(
-            normalised(pixels[None]), state, rule=self._rule, outputs=HeadSelection(), write=write
-        )
-        return _packed(prediction), state
+
+def use_full_float32() -> None:
+    """
+    Multiply float32 as float32 on CUDA, in this process: strict promises it.
+
+    cuDNN rounds the factors to TensorFloat-32 unless it is told not to, an error of 5e-4.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def to_host(prediction: FramePrediction) -> HostPrediction:
@@ -359,11 +400,13 @@ def load_predictor(settings: ModelSettings) -> Predictor:
         )
         torch.set_num_threads(1)
     if settings.checkpoint == RANDOM_CHECKPOINT:
-        precision = choose_precision(settings.precision, device, Architecture.tiny())
+        sizes = Architecture.tiny()
+        precision = choose_precision(settings.precision, device, sizes, settings.runtime)
         network, info = random_network(device, precision), None
     else:
         path = resolve_checkpoint(settings.checkpoint)
-        precision = choose_precision(settings.precision, device, read_info(path).architecture)
+        sizes = read_info(path).architecture
+        precision = choose_precision(settings.precision, device, sizes, settings.runtime)
         network, info = load_network(path, device, precision)
     rule, recorder = chosen_rule(settings, info), step_recorder(device)
     compiled = compiled_step(settings, network, precision, rule, info)
@@ -385,11 +428,12 @@ def choose_runtime(
     :param info: of the checkpoint, None for random weights.
     :raises UserError: when OpenVINO is asked for and cannot compute this.
     """
-    able = device.type == 'cpu' and precision == 'strict'
+    able = device.type == 'cpu' and precision in ('strict', 'int8_float32')
     if name == 'openvino' and not able:
-        raise UserError('model.runtime openvino needs device cpu and precision strict')
+        raise UserError('model.runtime openvino needs device cpu and precision strict or int8')
     if name == 'auto':
-        return 'openvino' if able and info and pays(info.architecture) else 'torch'
+        exact = able and precision == 'strict'
+        return 'openvino' if exact and info and pays(info.architecture) else 'torch'
     return name
 
 

@@ -4,7 +4,7 @@
 """
 A step that is recorded once and replayed for every frame: on CUDA, one launch per frame.
 
-A step of the published network launches about 1500 kernels, each of which costs the host more
+A step of the published network launches about 1700 kernels, each of which costs the host more
 time than the device. A CUDA graph contains all of them. It reads and writes fixed buffers, so
 images and states are copied in and out of them on the device; images and outputs are transferred
 through pinned memory, and the host waits once per frame, for the outputs.
@@ -13,8 +13,10 @@ through pinned memory, and the host waits once per frame, for the outputs.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+import gc
 
 import torch
 from torch import Tensor
@@ -49,8 +51,9 @@ class CudaGraphRecorder:
     """Records CUDA graphs that share the memory of their intermediate values."""
 
     def __init__(self) -> None:
-        """Create the shared memory pool."""
+        """Create the shared memory pool, and the stream, whose libraries hold buffers for ever."""
         self._pool = torch.cuda.graph_pool_handle()
+        self._side = torch.cuda.Stream()
 
     def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
         """
@@ -59,24 +62,51 @@ class CudaGraphRecorder:
         :param run: uses fixed tensors only, and does not synchronize with the device.
         :returns: a function that replays it.
         :raises RecordingRefused: when it does synchronize, or the driver is too old.
+        :raises RuntimeError: when the device can no longer be used at all.
         """
-        graph = torch.cuda.CUDAGraph()
-        side = torch.cuda.Stream()
+        graph, side = torch.cuda.CUDAGraph(), self._side
         try:
             # Libraries choose their kernels and set themselves up before, not while recording.
-            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
                     for _ in range(WARM_UP_RUNS):
                         run()
                 torch.cuda.current_stream().wait_stream(side)
-                with torch.cuda.graph(graph, self._pool, capture_error_mode='thread_local'):
+                recording = torch.cuda.graph(
+                    graph, self._pool, side, capture_error_mode='thread_local'
+                )
+                with _nothing_collected(), recording:
                     run()
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
+            if _device_is_lost():
+                raise
             raise RecordingRefused(str(error)) from error
         return graph.replay
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Collect cycles before the block and none within it: freeing a graph ends a recording."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _device_is_lost() -> bool:
+    """Return whether an error stays: after an invalid access each later call fails, too."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 class RecordedStep:

@@ -92,6 +92,8 @@ class DeviceResize:
         :param device: device of the computation.
         """
         self._device = device
+        # From pageable memory a copy waits twice; torch keeps pinned memory for the next one.
+        self._pinned = device.type == 'cuda'
         self._weights = lru_cache(maxsize=8)(self._make_weights)
 
     @torch.inference_mode()
@@ -117,13 +119,25 @@ class DeviceResize:
         return min(both, key=lambda p: int(np.abs(self._resize(noise, p) - wanted).sum()))
 
     def _resize(self, rgb: Pixels, weights: _Weights) -> Pixels:
-        planes = torch.from_numpy(rgb).to(self._device).movedim(-1, 0).float()
+        planes = self._upload(rgb).movedim(-1, 0).float()
         if weights.rows_first:
             image = _rounded(weights.down @ _rounded(planes @ weights.across.T))
         else:
             image = _rounded(_rounded(weights.down @ planes) @ weights.across.T)
-        resized: Pixels = image.movedim(0, -1).to(torch.uint8).cpu().numpy()
-        return np.ascontiguousarray(resized)
+        return self._download(image.movedim(0, -1).to(torch.uint8))
+
+    def _upload(self, rgb: Pixels) -> Tensor:
+        host = torch.empty(rgb.shape, dtype=torch.uint8, pin_memory=self._pinned)
+        host.numpy()[...] = rgb  # of any strides, as of BGR images that are seen backwards
+        return host.to(self._device, non_blocking=True)
+
+    def _download(self, pixels: Tensor) -> Pixels:
+        host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=self._pinned)
+        host.copy_(pixels, non_blocking=True)
+        if self._pinned:
+            torch.cuda.current_stream(self._device).synchronize()
+        resized: Pixels = host.numpy().copy()
+        return resized
 
 
 class _Weights(NamedTuple):

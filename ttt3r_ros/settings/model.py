@@ -42,8 +42,8 @@ class ModelSettings(Checked):
     )
     runtime: str = knob(
         'auto',
-        'Library of the network; openvino needs a CPU and strict; auto: openvino where it is '
-        'faster.',
+        'Library of the network; openvino needs a CPU, and strict or int8; auto: openvino where '
+        'strict is faster.',
         choices=('auto', 'torch', 'openvino'),
     )
     update_rule: str = knob(

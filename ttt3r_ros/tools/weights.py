@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Fetch, convert, show and verify checkpoints.
+Fetch, convert, show, verify and export checkpoints.
 
 Examples:
   ttt3r weights fetch 512                          asks to accept the licence
@@ -11,6 +11,7 @@ Examples:
   ttt3r weights convert FILE.pth --output FILE.safetensors --dtype bfloat16
   ttt3r weights info 512
   ttt3r weights verify FILE.safetensors
+  ttt3r weights export small --resolution 640x480 --output small.onnx
 
 """
 
@@ -31,6 +32,7 @@ from ttt3r_ros.model.checkpoint import (
     check_recorded_hash,
     CheckpointError,
     hash_file,
+    load_network,
     open_checkpoint,
     resolve_checkpoint,
     save_checkpoint,
@@ -44,8 +46,9 @@ from ttt3r_ros.model.published.files import (
     RemoteFile,
     weights_folder,
 )
+from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.download import download, partial_path
-from ttt3r_ros.tools.options import named_path
+from ttt3r_ros.tools.options import image_size, named_path
 from ttt3r_ros.tools.terminal import print_next
 
 LICENSE_NOTICE = f"""\
@@ -55,6 +58,8 @@ The published CUT3R weights are not part of this program. Their licence is {LICE
   - what you derive from them and share, converted files too, keeps this licence.
 The whole text: https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
 """
+# The precision of the network by the option of the export.
+EXPORTED = {'float32': 'strict', 'float16': 'fast_float16'}
 _DTYPE_HELP = (
     'how numbers are stored: float32 (the default) keeps the published ones to the last bit, '
     'as strict precision needs; bfloat16 rounds them and takes half the disk'
@@ -71,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: parser of the command.
     """
-    commands = parser.add_subparsers(required=True, metavar='fetch|convert|info|verify')
+    commands = parser.add_subparsers(required=True, metavar='fetch|convert|info|verify|export')
 
     fetch = commands.add_parser(
         'fetch',
@@ -109,6 +114,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command, action in ((info, _info), (verify, _verify)):
         command.add_argument('file', metavar='FILE', help='a file, or small, 512, 224')
         command.set_defaults(action=action)
+
+    export = commands.add_parser(
+        'export',
+        help='write a step of the network as an ONNX file, for TensorRT',
+        description='Write a step of the network, with the update rule of its state, as an ONNX '
+        'file for camera images of one size. Nothing of it was run on TensorRT or a Jetson yet: '
+        'see docs/performance.md.',
+    )
+    export.add_argument('file', metavar='FILE', help='a file, or small, 512, 224')
+    export.add_argument('--output', type=Path, required=True, help='the .onnx file')
+    export.add_argument(
+        '--resolution',
+        type=image_size,
+        default=(640, 480),
+        metavar='WxH',
+        help='of the camera images (default 640x480), from which that of the network follows',
+    )
+    export.add_argument(
+        '--dtype', choices=list(EXPORTED), default='float32', help='what most layers compute in'
+    )
+    export.add_argument('--rule', choices=('cut3r', 'ttt3r'), default='ttt3r')
+    export.set_defaults(action=_export)
 
 
 def _add_dtype(parser: argparse.ArgumentParser) -> None:
@@ -245,6 +272,22 @@ def _info(arguments: argparse.Namespace) -> int:
         _print_table({f'weights in {precision}': f'{weights / 1e6:.1f} MB'})
     _print_table(metadata)
     _print_map_with(arguments.file)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    # Loads the network, which the other commands do without.
+    from ttt3r_ros.model.image_input import ImageFit
+    from ttt3r_ros.model.onnx_export import export_step
+    from ttt3r_ros.model.predictor import chosen_rule
+
+    path = resolve_checkpoint(arguments.file)
+    network, info = load_network(path, 'cpu', EXPORTED[arguments.dtype])
+    width, height = arguments.resolution
+    fit = ImageFit.for_network(width, height, info.architecture)
+    rule = chosen_rule(ModelSettings(update_rule=arguments.rule), info)
+    export_step(network, rule, fit.width, fit.height, arguments.output)
+    print(f'wrote {arguments.output}, for images of {fit.width}x{fit.height}')
     return 0
 
 
