@@ -55,6 +55,20 @@ def invert(a_T_b: Array) -> Array:
     return transform(b_R_a, -(b_R_a @ a_T_b[..., :3, 3:])[..., 0])
 
 
+def adjoint(a_T_b: Array) -> Array:
+    """
+    Return what takes a small motion (rotation, translation) in b's axes to a's.
+
+    :param a_T_b: (4, 4).
+    :returns: (6, 6).
+    """
+    rotation, (x, y, z) = a_T_b[:3, :3], a_T_b[:3, 3]
+    result = np.zeros((6, 6))
+    result[:3, :3] = result[3:, 3:] = rotation
+    result[3:, :3] = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation
+    return result
+
+
 def transform_points(a_T_b: Array, points_b: NDArray[np.floating]) -> NDArray[np.floating]:
     """
     Transform points of frame b to frame a.

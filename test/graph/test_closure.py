@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ttt3r_ros.geometry import invert, rotation_angle, transform, transform_points
-from ttt3r_ros.graph.closure import adjoint, verify, View
+from ttt3r_ros.geometry import adjoint, invert, rotation_angle, transform, transform_points
+from ttt3r_ros.graph.closure import verify, View
 from ttt3r_ros.graph.places import LocalFeatures, match, Vocabulary
 from ttt3r_ros.tracking.relative_pose import solve_pose
 

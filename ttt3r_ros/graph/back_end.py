@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32
-from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
+from ttt3r_ros.geometry import adjoint, BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.anchor import (
     Anchor,
     flattened,
@@ -25,7 +25,6 @@ from ttt3r_ros.graph.anchor import (
     towards,
 )
 from ttt3r_ros.graph.belief import Belief, Located
-from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.ground import find_ground, levelled
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
 from ttt3r_ros.graph.mount import MountCheck

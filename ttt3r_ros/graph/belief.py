@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, scaled, Similarity
-from ttt3r_ros.graph.closure import adjoint
+from ttt3r_ros.geometry import adjoint, invert, scaled, Similarity
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise

@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert
+from ttt3r_ros.geometry import adjoint, invert
 from ttt3r_ros.graph.chain import WINDOW
-from ttt3r_ros.graph.closure import adjoint
 from ttt3r_ros.graph.loops import Loops, relative
 from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, scaled, transform, transform_points
+from ttt3r_ros.geometry import adjoint, invert, scaled, transform, transform_points
 from ttt3r_ros.graph.places import LocalFeatures, match
 from ttt3r_ros.graph.window import adjust, relative_covariance, Sight
 from ttt3r_ros.tracking.relative_pose import RelativePose, solve_pose
@@ -162,17 +162,3 @@ def _disagreement(forth: RelativePose, back: RelativePose, log_ratio: float) -> 
     moved = adjoint(forth.key_T_camera)
     covariance = moved @ forth.covariance @ moved.T + back.covariance
     return float(error @ np.linalg.solve(covariance, error))
-
-
-def adjoint(a_T_b: Array) -> Array:
-    """
-    Return what takes a small motion (rotation, translation) in b's axes to a's.
-
-    :param a_T_b: (4, 4).
-    :returns: (6, 6).
-    """
-    rotation, (x, y, z) = a_T_b[:3, :3], a_T_b[:3, 3]
-    result = np.zeros((6, 6))
-    result[:3, :3] = result[3:, 3:] = rotation
-    result[3:, :3] = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation
-    return result

@@ -12,9 +12,9 @@ from functools import cache
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, scaled
+from ttt3r_ros.geometry import adjoint, invert, scaled
 from ttt3r_ros.graph.belief import LoopCounts
-from ttt3r_ros.graph.closure import adjoint, Closure, verify
+from ttt3r_ros.graph.closure import Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary, WORDS

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, scaled, Similarity
-from ttt3r_ros.graph.closure import adjoint
+from ttt3r_ros.geometry import adjoint, invert, scaled, Similarity
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
 
 # Two key frames so close to each other show the same.

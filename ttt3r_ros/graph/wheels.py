@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, rotation_angle
-from ttt3r_ros.graph.closure import adjoint
+from ttt3r_ros.geometry import adjoint, invert, rotation_angle
 
 LEVEL_M, LEVEL_RAD = 0.002, 0.001
 ROUNDING = 1e-6

@@ -68,7 +68,8 @@ def follow_on(seen: Seen, found: Trace, between: Between) -> tuple[Followed | No
     """
     followed, state = conclude(seen, found, between.state)
     if not followed.still and followed.inliers == 0 and not _driven(seen, found, between.state):
-        return None, between
+        passed = replace(between.state, passed=state.passed)
+        return None, replace(between, state=passed)
     return followed, between.then(seen, state)
 
 

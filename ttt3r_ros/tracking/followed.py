@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import scaled
+from ttt3r_ros.tracking.backwards import Passed
 from ttt3r_ros.tracking.features import Tracks
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
@@ -71,9 +72,10 @@ class Followed:
 
     key: the key frame it is relative to; where this image became one itself, that. key_T_camera:
     (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
-    matches, network, wheels, nothing. still: the camera has not moved, nothing need be kept.
-    new_key: whether this image became a key frame. inliers: features that agree. log_ratio: to be
-    added to the log depth of this image, so that it has the unit of the key frame's.
+    matches, the way back, network, wheels, nothing. still: the camera has not moved, nothing need
+    be kept. new_key: whether this image became a key frame. inliers: features that agree.
+    log_ratio: to be added to the log depth of this image, so that it has the unit of the key
+    frame's.
     odom_T_camera: (4, 4) by the wheels, or None. slips: wheels and images contradict each other
     since the image before; slipped: since the key frame. cut: the image has nothing to do with the
     one before and begins a track.
@@ -116,7 +118,8 @@ class FollowState:
     was found for that image. continuous: how many images up to it were located by pixels without
     a gap, at most CONTINUOUS of cut.py. network_T_camera: of that image; where the network has not
     seen it, of the last one that it has seen, carried on by the features. odom_T_camera: of that
-    image, or of the last one before it that had one.
+    image, or of the last one before it that had one. passed: the images since the key frame and
+    itself, oldest first.
     """
 
     key: KeyView
@@ -125,6 +128,7 @@ class FollowState:
     network_T_camera: Array | None
     odom_T_camera: Array | None
     continuous: int = 0
+    passed: tuple[Passed, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

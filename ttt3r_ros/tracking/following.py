@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.arrays import Array
+from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.geometry import invert, rotation_angle, scaled, transform_points
+from ttt3r_ros.tracking.backwards import look_back, MOST_PASSED, Passed
 from ttt3r_ros.tracking.cut import CONTINUOUS, is_cut
 from ttt3r_ros.tracking.features import begin, follow, gray_of, Tracks
 from ttt3r_ros.tracking.followed import Followed, FollowState, KeyView, Seen, Trace
@@ -99,7 +100,8 @@ def conclude(
     followed = _held(seen, state) if found.still else locate(seen, tracks, state)
     if not found.still and followed.by != 'features':
         fresh = begin(tracks.gray)
-        lost = followed.by != 'matches' and seen.depth is not None
+        followed = _by_the_way_back(seen, fresh, followed, state)
+        lost = not followed.inliers and seen.depth is not None
         if lost and is_cut(seen, fresh, state):
             first, state = _first(seen, fresh, state.key.number + 1)
             return replace(first, cut=True), state
@@ -126,10 +128,33 @@ def conclude(
         _network_pose(seen, followed, state),
         state.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
         min(state.continuous + 1, CONTINUOUS) if followed.inliers else 0,
+        (*state.passed, _passed(found.tracks.gray, followed))[-MOST_PASSED:],
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
         return _with_new_key(seen, followed, state, ratio or 0.0)
     return followed, state
+
+
+def _by_the_way_back(
+    seen: Seen, fresh: Tracks, followed: Followed, state: FollowState
+) -> Followed:
+    """Locate an image by its own features, where those of the key frame and wheels do not."""
+    if followed.by not in ('network', 'nothing') or seen.depth is None:
+        return followed
+    pose = look_back(fresh, log_depth_at(seen, fresh.px), seen.camera, state.passed)
+    if pose is None:
+        return followed
+    return replace(
+        followed,
+        key_T_camera=pose.key_T_camera,
+        covariance=pose.covariance,
+        by='the way back',
+        inliers=int(pose.inliers.sum()),
+    )
+
+
+def _passed(gray: Pixels, followed: Followed) -> Passed:
+    return Passed(gray, followed.key_T_camera, followed.covariance, followed.inliers)
 
 
 def _network_pose(seen: Seen, followed: Followed, state: FollowState) -> Array | None:
@@ -186,7 +211,14 @@ def _at_key(key: KeyView, tracks: Tracks) -> tuple[Followed, FollowState]:
         len(tracks),
         odom_T_camera=seen.odom_T_camera,
     )
-    return followed, FollowState(key, tracks, followed, seen.network_T_camera, seen.odom_T_camera)
+    return followed, FollowState(
+        key,
+        tracks,
+        followed,
+        seen.network_T_camera,
+        seen.odom_T_camera,
+        passed=(_passed(tracks.gray, followed),),
+    )
 
 
 def _key_is_due(followed: Followed, tracks: Tracks) -> bool:

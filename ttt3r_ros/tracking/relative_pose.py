@@ -27,6 +27,7 @@ LEAST_PIXEL_SIGMA = 1.0  # the pixels of one image do not err independently
 
 # A depth is refused where its neighbourhood spans more than this share of it: at an edge.
 DEPTH_SPAN = 0.25
+HOLE_PX = 2  # holes are filled so far from what is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def depth_at(depth: NDArray[np.floating], px: NDArray[np.floating]) -> NDArray[n
     :param px: (N, 2) columns and rows, inside the image.
     :returns: (N,) metres, NaN where the depth is unknown or not smooth.
     """
-    depth = np.ascontiguousarray(depth, dtype=np.float32)
+    depth = _without_small_holes(np.ascontiguousarray(depth, dtype=np.float32))
     height, width = depth.shape
     u, v = np.asarray(px, dtype=np.float64).T
     columns = np.clip(np.rint(u).astype(int)[:, None] + _ACROSS, 0, width - 1)
@@ -68,6 +69,25 @@ def depth_at(depth: NDArray[np.floating], px: NDArray[np.floating]) -> NDArray[n
     value = above * (1 - y) + below * y
     good = (low > 0) & (high - low < DEPTH_SPAN * value)
     return np.where(good, value, np.nan)
+
+
+def _without_small_holes(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """
+    Fill what is next to known pixels by their mean.
+
+    A depth camera leaves holes where features are, at edges and on what is dark or shines; those
+    where the depth is not smooth are refused afterwards.
+    """
+    for _ in range(HOLE_PX):
+        known = depth > 0
+        if known.all():
+            break
+        count, total = (
+            cv2.boxFilter(one, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            for one in (known.astype(np.float32), np.where(known, depth, np.float32(0)))
+        )
+        depth = np.where(known, depth, total / np.maximum(count, 1))
+    return depth
 
 
 _ACROSS, _DOWN = (grid.ravel() for grid in np.meshgrid([-1, 0, 1], [-1, 0, 1]))
