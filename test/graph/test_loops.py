@@ -50,12 +50,11 @@ def test_how_far_the_path_may_have_drifted_counts_where_a_loop_does_not_fit(
     true = measured(robot, 1, 4).here_T_there
     seen = RelativePose(true @ transform(np.eye(3), [off_m, 0, 0]), SURE, np.ones(50, bool), 0.5)
 
-    class Sure:
-        def joint(self, here, there):
-            calls.append((here, there))
-            return drift_m**2 * np.eye(14)
+    def certainty(here, there):
+        calls.append((here, there))
+        return drift_m**2 * np.eye(6)
 
-    found = _plausible(1, 4, Closure(seen, seen, 0.0, 50, np.empty((0, 3))), graph, Sure)
+    found = _plausible(1, 4, Closure(seen, seen, 0.0, 50, np.empty((0, 3))), graph, certainty)
 
     assert (found, calls) == (plausible, [(1, 4)] * asked)
 

@@ -26,7 +26,8 @@ SIZE = 7  # unknowns of a key frame: rotation, translation, log scale
 SCALE_SIGMA = 0.3  # of the depth of a key frame, a property of the network
 GAUGE_SIGMA = 1e-4  # the first key frame stays where it is
 ENOUGH = 1e-4  # metres and radians; smaller steps end the search
-SMALL = 0.3  # so small a step changes the derivatives little
+# Steps so small, and so much smaller than the one before, change derivatives and weights little.
+SMALL, SHRINKS = 0.03, 0.6
 ROW = 54  # numbers of a motion
 DAMPING = 1e-6
 
@@ -236,8 +237,12 @@ class PoseGraph:
         )
 
     def optimised(self, rounds: int, widths: Sequence[float] = ()) -> PoseGraph:
+        """Return the graph with the estimate that fits best; see `solved`."""
+        return self.solved(rounds, widths).graph
+
+    def solved(self, rounds: int, widths: Sequence[float] = ()) -> Solution:
         """
-        Return the graph with the estimate that fits best.
+        Find the estimate that fits best.
 
         Steps of Gauss and Newton; as soon as they are small and become smaller, the factors of
         one serve for those that follow.
@@ -247,12 +252,11 @@ class PoseGraph:
             off before anything has moved counts as well.
         """
         estimate, system = self.estimate, _System.of(self)
-        factor, made_at, kept, largest, before = None, 0.0, False, np.inf, np.inf
+        factor, made_at, largest, before = None, 0.0, 0.0, 0.0
         for width in [*widths, *[1.0] * rounds][:rounds]:
             linear = system.motions.linearised(estimate)
-            shrinks = largest < SMALL and (not kept or largest < 0.5 * before)
-            kept = factor is not None and width == made_at and shrinks
-            if factor is None or not kept:
+            shrinks = largest < SMALL and largest < SHRINKS * before
+            if factor is None or width != made_at or not shrinks:
                 factor, made_at = system.factorised(linear, estimate, width), width
             step = -factor.solve(system.gradient(linear, estimate, width).ravel())
             if not np.isfinite(step).all():
@@ -261,7 +265,8 @@ class PoseGraph:
             before, largest = largest, float(np.abs(step).max())
             if width == 1.0 and largest < ENOUGH:
                 break
-        return replace(self, estimate=estimate)
+        assert factor is not None
+        return Solution(replace(self, estimate=estimate), largest, Covariances(factor))
 
     def errors(self) -> Array:
         """Return how many sigmas each motion is off, (M,)."""
@@ -290,10 +295,36 @@ class Covariances:
         :param here: index of one, there: of the other.
         :returns: (14, 14) of their unknowns.
         """
-        wanted = np.concatenate([one * SIZE + np.arange(SIZE) for one in (here, there)])
+        return self._part([here, there])
+
+    def of_one(self, here: int) -> Array:
+        """
+        Compute how sure one key frame is.
+
+        :param here: its index.
+        :returns: (7, 7) of its unknowns.
+        """
+        return self._part([here])
+
+    def _part(self, keys: Sequence[int]) -> Array:
+        wanted = np.concatenate([one * SIZE + np.arange(SIZE) for one in keys])
         covariance = self._factor.inverse_at(wanted)
         symmetric: Array = 0.5 * (covariance + covariance.T)
         return symmetric
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """
+    A graph at its optimum.
+
+    step: largest of the last one, metres or radians. covariances: by the last factors, so at an
+    estimate one or a few steps before.
+    """
+
+    graph: PoseGraph
+    step: float
+    covariances: Covariances
 
 
 @dataclass(frozen=True, eq=False)
