@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 import json
 from pathlib import Path
 import sys
@@ -24,7 +24,6 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
 from ttt3r_ros.node import mapping_node
-from ttt3r_ros.node.mapping_node import GRAPH_THREAD
 from ttt3r_ros.node.parameters import Settings
 
 IMAGE_SIZE = 224
@@ -121,7 +120,7 @@ def main() -> int:
     parser.add_argument('--film', type=Path, help='folder of what the camera shows')
     parser.add_argument('--network', type=float, default=0.2, help='seconds that a step takes')
     arguments, _ = parser.parse_known_args()
-    executor = ThreadPoolExecutor(1, thread_name_prefix=GRAPH_THREAD)
+    executor = mapping_node.graph_thread()
     closer = Closer(executor, arguments.keys)
 
     def build(settings: Settings) -> Mapper:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 import sys
 import time
 
@@ -88,7 +89,7 @@ def large_graph(keys: int) -> PoseGraph:
 def _drifted(true: Array, rng: np.random.Generator) -> Array:
     """Return poses that drift as those of a robot do that has closed no loop for long."""
     poses = [true[0]]
-    for before, after in zip(true, true[1:]):
+    for before, after in pairwise(true):
         turn = rotation_about([0, 0, 1], rng.normal(0, DRIFT_RAD))
         step = invert(before) @ after @ transform(turn, rng.normal(0, DRIFT_M, 3))
         poses.append(poses[-1] @ step)

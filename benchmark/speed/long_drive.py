@@ -5,12 +5,12 @@
 Measure memory and time of the whole mapper while a robot stays in one building.
 
 The network is a cheap predictor: the true depth, with a smooth error and a wrong scale in each
-image, and motions that drift. Rendering is not counted. The robot drives from room to room at
-random, with wheels as usual.
+image, and motions that drift. The robot drives a way of many rooms to and fro, with wheels as
+usual; the camera's images are noisy. Rendering is not counted.
 
 Examples:
   OMP_NUM_THREADS=1 python -m benchmark.speed.long_drive
-  OMP_NUM_THREADS=1 python -m benchmark.speed.long_drive --images 2000 --building M
+  OMP_NUM_THREADS=1 python -m benchmark.speed.long_drive --images 2000 --way 200 --building M
 
 """
 
@@ -24,6 +24,7 @@ import sys
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.accuracy.drives import CAMERA_HEIGHT, depth_error
@@ -46,6 +47,7 @@ from ttt3r_ros.units import NANOSECONDS
 
 SEED, RATE_HZ = 7, 10.0
 WIDTH, HEIGHT, FIELD_OF_VIEW = 224, 160, 70.0  # what the network sees of the demo's camera
+NOISES, NOISE = 8, 2.0  # of the images
 TURN_SIGMA, SHIFT_SIGMA = 0.01, 0.02  # of the network's motion from image to image
 REMEMBERED = 64  # images that a new segment may show to the network once more
 GAINS = np.full(1, 0.5, np.float32)
@@ -121,29 +123,43 @@ def drifting(poses: Array, rng: np.random.Generator) -> Array:
     return np.stack(path)
 
 
-def drive(building: str, images: int) -> Iterator[tuple[Mapper, float]]:
+def drive(building: str, images: int, way: int) -> Iterator[tuple[Mapper, float]]:
     """
     Map a drive through a building.
 
     :param building: its family.
     :param images: how many.
+    :param way: of how many images it is, one way.
     :returns: after each image the mapper, and the seconds of processor time it took.
     """
-    world = build_world(building, SEED)
-    path = robot_path(world, SEED, images / RATE_HZ, RATE_HZ, camera_height=CAMERA_HEIGHT, tilt=0)
-    base_T_camera = body_T_camera(CAMERA_HEIGHT)
-    wheels = measure_motion(path.world_T_camera @ invert(base_T_camera), WHEELS['usual'], SEED)
-    network = CheapNetwork(drifting(path.world_T_camera, np.random.default_rng(SEED)))
+    world, rng = build_world(building, SEED), np.random.default_rng(SEED)
+    path = robot_path(world, SEED, way / RATE_HZ, RATE_HZ, camera_height=CAMERA_HEIGHT, tilt=0.0)
+    film, depth = render_clip(world, camera(), path.world_T_camera)
+    noises = rng.normal(0.0, NOISE, (NOISES, *film.shape[1:])).astype(np.float32)
+    places = to_and_fro(images, way)
+    poses, base_T_camera = path.world_T_camera[places], body_T_camera(CAMERA_HEIGHT)
+    wheels = measure_motion(poses @ invert(base_T_camera), WHEELS['usual'], SEED)
+    network = CheapNetwork(drifting(poses, rng))
     mapper = Mapper(network, MappingSettings())
-    for number, pose in enumerate(path.world_T_camera):
-        rgb, depth = render_clip(world, camera(), pose[None])
-        network.show(number, rgb[0], depth[0])
+    for number, at in enumerate(places):
+        rgb = np.clip(film[at] + noises[number % NOISES], 0, 255).astype(np.uint8)
+        network.show(number, rgb, depth[at])
         stamp_ns = round((1.0 + number / RATE_HZ) * NANOSECONDS)
-        seen = Observation(rgb[0], stamp_ns, camera(), base_T_camera, wheels[number])
+        seen = Observation(rgb, stamp_ns, camera(), base_T_camera, wheels[number])
         begin = time.thread_time()
         mapper.observe(seen)
         mapper.integrate()
         yield mapper, time.thread_time() - begin
+
+
+def to_and_fro(count: int, way: int) -> NDArray[np.intp]:
+    """
+    Return the places of images along a way that is driven to and fro, (count,).
+
+    :param way: number of places.
+    """
+    at = np.arange(count) % max(1, 2 * way - 2)
+    return np.minimum(at, 2 * way - 2 - at) if way > 1 else at
 
 
 def _rows(progress: Iterator[tuple[Mapper, float]], images: int) -> list[list[str]]:
@@ -173,8 +189,11 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--images', type=positive_int, default=10_000)
     parser.add_argument('--building', choices=['S', 'M'], default='S')
+    parser.add_argument('--way', type=positive_int, default=600, help='images of it, one way')
     options = parser.parse_args(args)
-    progress = tqdm(drive(options.building, options.images), total=options.images, unit='image')
+    progress = tqdm(
+        drive(options.building, options.images, options.way), total=options.images, unit='image'
+    )
     table = Table(
         f'One robot in building {options.building}', HEAD, _rows(progress, options.images)
     )

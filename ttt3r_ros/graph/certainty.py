@@ -111,7 +111,8 @@ class Certainty:
 def _motion(graph: PoseGraph, here: int, there: int) -> Array:
     poses = graph.estimate.poses
     i, j = graph.numbers.index(here), graph.numbers.index(there)
-    return invert(poses[i]) @ poses[j]
+    motion: Array = invert(poses[i]) @ poses[j]
+    return motion
 
 
 def _carried(covariance: Array, graph: PoseGraph, before: int) -> Array:
