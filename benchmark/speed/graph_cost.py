@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 import sys
 import time
@@ -121,8 +122,9 @@ def close_loop(graph: PoseGraph, known: Covariances) -> None:
     known.joint(last // 2, last)
     Covariances.of(graph.around(WINDOW)).joint(WINDOW - 2, WINDOW - 1)
     solution = graph.solved(ROUNDS_AFTER_LOOP, WIDE_FIRST)
-    for _ in range(2):  # to reject, and to remember
-        solution.graph.errors()
+    loops = [motion for motion in graph.motions if abs(motion.there - motion.here) > 1]
+    for _ in range(3):  # whether they fit, which to reject, and what to remember
+        replace(solution.graph, motions=tuple(loops)).errors()
     solution.covariances.of_one(last)
 
 
