@@ -88,7 +88,9 @@ def graph_thread() -> ThreadPoolExecutor:
 
 def _lower_priority() -> None:
     if sys.platform == 'linux':  # elsewhere it would count for the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GRAPH_NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + GRAPH_NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 class MappingNode(ManagedNode):
