@@ -295,12 +295,12 @@ def _office(front: Front, folder: Path) -> Drive:
         sequence.world_T_camera,
     )
     rng = np.random.default_rng(0)
-    depth = np.stack([one * _depth_error(rng, one.shape) for one in sequence.depth])
+    depth = np.stack([one * depth_error(rng, one.shape) for one in sequence.depth])
     confidence = np.where(depth > 0, 10, 1)
     return replace(drive, depth=depth.astype(np.float16), confidence=confidence.astype(np.float16))
 
 
-def _depth_error(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def depth_error(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Draw the factor by which a predicted depth is wrong: smooth over the image, and a scale."""
     coarse = rng.normal(0.0, 1.0, (3, 4)).astype(np.float32)
     smooth = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 import json
 from pathlib import Path
 import sys
@@ -19,11 +19,11 @@ from benchmark.speed.camera_process import FIELD_OF_VIEW
 from benchmark.speed.graph_cost import close_loop, large_graph
 from benchmark.speed.timed_node import FreePredictor
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.graph.pose_graph import Covariances
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
 from ttt3r_ros.node import mapping_node
-from ttt3r_ros.node.mapping_node import GRAPH_THREAD
 from ttt3r_ros.node.parameters import Settings
 
 IMAGE_SIZE = 224
@@ -84,6 +84,7 @@ class Closer:
         self.phases: list[dict[str, float]] = []
         self.closures_s: list[float] = []
         self._executor, self._graph = executor, large_graph(keys)
+        self._known = Covariances.of(self._graph)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -107,7 +108,7 @@ class Closer:
 
     def _close(self) -> None:
         begin = time.monotonic()
-        close_loop(self._graph)
+        close_loop(self._graph, self._known)
         self.closures_s.append(time.monotonic() - begin)
 
 
@@ -119,7 +120,7 @@ def main() -> int:
     parser.add_argument('--film', type=Path, help='folder of what the camera shows')
     parser.add_argument('--network', type=float, default=0.2, help='seconds that a step takes')
     arguments, _ = parser.parse_known_args()
-    executor = ThreadPoolExecutor(1, thread_name_prefix=GRAPH_THREAD)
+    executor = mapping_node.graph_thread()
     closer = Closer(executor, arguments.keys)
 
     def build(settings: Settings) -> Mapper:

@@ -3,6 +3,8 @@
 
 """Which loops are plausible, and what becomes of one when one of its key frames goes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,12 +52,11 @@ def test_how_far_the_path_may_have_drifted_counts_where_a_loop_does_not_fit(
     true = measured(robot, 1, 4).here_T_there
     seen = RelativePose(true @ transform(np.eye(3), [off_m, 0, 0]), SURE, np.ones(50, bool), 0.5)
 
-    class Sure:
-        def joint(self, here, there):
-            calls.append((here, there))
-            return drift_m**2 * np.eye(14)
+    def certainty(here, there):
+        calls.append((here, there))
+        return drift_m**2 * np.eye(6)
 
-    found = _plausible(1, 4, Closure(seen, seen, 0.0, 50, np.empty((0, 3))), graph, Sure)
+    found = _plausible(1, 4, Closure(seen, seen, 0.0, 50, np.empty((0, 3))), graph, certainty)
 
     assert (found, calls) == (plausible, [(1, 4)] * asked)
 
@@ -84,3 +85,29 @@ def test_a_loop_between_neighbours_goes_with_one_of_them(robot):
     loops.remove(1, 2, (measured(robot, 1, 2), step(1, 2)), nodes_of(robot))
 
     assert loops.accepted == (kept,)
+
+
+def one_loop_off_by(robot, sigmas):
+    """Return loops and a graph whose only loop is so many sigmas off."""
+    nodes, off = nodes_of(robot), sigmas * np.sqrt(SURE[0, 0])
+    wrong = measured(robot, 1, 4)
+    wrong = replace(wrong, here_T_there=wrong.here_T_there @ transform(np.eye(3), [off, 0, 0]))
+    loops = Loops(loops=[Loop(wrong, measured(robot, 4, 1), step(1, 4))])
+    return loops, PoseGraph(nodes.numbers, nodes.estimate, (), ())
+
+
+@pytest.mark.parametrize(('at_optimum', 'later', 'fits'), [(3.0, 3.5, True), (3.0, 4.5, False)])
+def test_a_loop_that_is_off_at_the_optimum_fits_until_it_is_a_sigma_farther_off(
+    robot, at_optimum, later, fits
+):
+    loops, graph = one_loop_off_by(robot, at_optimum)
+    assert not loops.fit(graph)
+
+    loops.remember(graph)
+
+    assert loops.fit(graph)
+    moved, _ = one_loop_off_by(robot, later)
+    loops.add(moved.accepted)
+    assert loops.fit(graph) == fits
+    loops.forget_optimum()
+    assert not loops.fit(graph)

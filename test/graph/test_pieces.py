@@ -313,6 +313,7 @@ def test_a_piece_whose_loops_go_leaves_the_map(robot, monkeypatch):
     numbers = tuple(key.number for key in keys)
 
     monkeypatch.setattr(loops, 'FITS', 0.0)
+    monkeypatch.setattr(loops, 'STILL_FITS', -np.inf)
     monkeypatch.setattr(loops, 'MOST_SIGMAS_AFTER', 0.0)  # the optimum contradicts all of them
     change = graph.add(keys[-1])
 

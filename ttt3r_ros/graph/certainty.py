@@ -1,24 +1,44 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How sure the newest key frame is: in full now and then, else carried on from the one before."""
+"""How sure key frames are: of the whole graph now and then, else carried on from there."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
 from ttt3r_ros.graph.chain import WINDOW
-from ttt3r_ros.graph.loops import Loops, relative
+from ttt3r_ros.graph.loops import relative
 from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph
 
 FULL_EVERY = 5  # key frames; it takes as long as a step of the optimisation of the whole graph
 
 
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Covariances of a whole piece, and where its key frames were in it, by number."""
+
+    index: dict[int, int]
+    newest: int
+    covariances: Covariances
+
+    @classmethod
+    def of(cls, numbers: tuple[int, ...], covariances: Covariances) -> _Known:
+        index = {number: i for i, number in enumerate(numbers)}
+        return cls(index, numbers[-1], covariances)
+
+    def between(self, graph: PoseGraph, here: int, there: int) -> Array:
+        joint = self.covariances.joint(self.index[here], self.index[there])
+        return relative(joint, _motion(graph, here, there))
+
+
 class Certainty:
     """
-    The covariance of the newest key frame since the first one of its piece.
+    The covariance of the newest key frame since the first one of its piece, and of others.
 
     covariance: (6, 6) of rotation and translation to the right of the pose.
     """
@@ -28,37 +48,78 @@ class Certainty:
         self.covariance: Array = np.zeros((6, 6))
         self._number: int | None = None
         self._age = 0
+        self._known: _Known | None = None
+        self._solved: _Known | None = None  # since the last update
 
-    def update(self, chain: PoseGraph, loops: Loops, joined: bool) -> None:
+    def learn(self, numbers: tuple[int, ...], covariances: Covariances) -> None:
+        """
+        Take over what the optimisation of a whole piece has found.
+
+        :param numbers: of its key frames.
+        """
+        self._known = self._solved = _Known.of(numbers, covariances)
+
+    def update(self, graph: PoseGraph, joined: bool) -> None:
         """
         Follow the newest key frame.
 
         What its loops add to a covariance that is carried on is left out until the next full one.
 
-        :param chain: its piece, without loops.
-        :param loops: of all pieces.
+        :param graph: its piece, with loops.
         :param joined: whether the piece has just become another one.
         """
-        last = len(chain.numbers) - 1
-        carries = last > 0 and self._number == chain.numbers[last - 1] and not joined
-        if carries and self._age + 1 < FULL_EVERY:
-            self._age += 1
-            self.covariance = _carried(self.covariance, chain)
+        newest, solved = graph.numbers[-1], self._solved
+        count, self._solved = len(graph.numbers), None
+        carries = count > 1 and self._number == graph.numbers[-2] and not joined
+        self._age += 1
+        if solved is not None and solved.newest == newest and graph.numbers[0] in solved.index:
+            self._begin(solved)
+        elif carries and self._age < FULL_EVERY:
+            self.covariance = _carried(self.covariance, graph, graph.numbers[-2])
+        elif count > 1:
+            self._begin(_Known.of(graph.numbers, Covariances.of(graph)))
         else:
-            self._age = 0
-            self.covariance = np.zeros((6, 6))
-            if last > 0:
-                self.covariance = Covariances.of(loops.added_to(chain)).joint(last, last)[:6, :6]
-        self._number = chain.numbers[last]
+            self.covariance, self._age = np.zeros((6, 6)), 0
+        self._number = newest
+
+    def _begin(self, known: _Known) -> None:
+        self._known, self._age = known, 0
+        self.covariance = known.covariances.of_one(known.index[known.newest])[:6, :6]
+
+    def between(self, graph: PoseGraph, here: int, there: int) -> Array:
+        """
+        Compute how sure one key frame is as seen from another one.
+
+        What was known of the piece a few key frames ago serves for it: loops since then count as
+        little as if they were not there.
+
+        :param graph: their piece, with loops.
+        :param here: number of one, there: of the other, which is newer.
+        :returns: (6, 6) of rotation and translation to the right of the pose.
+        """
+        known, recent = self._known, graph.numbers[-WINDOW:]
+        if known is not None and here in known.index:
+            if there in known.index:
+                return known.between(graph, here, there)
+            if there == graph.numbers[-1] and known.newest in recent:
+                return _carried(known.between(graph, here, known.newest), graph, known.newest)
+        self._known = _Known.of(graph.numbers, Covariances.of(graph))
+        return self._known.between(graph, here, there)
 
 
-def _carried(covariance: Array, chain: PoseGraph) -> Array:
-    """Add the motion of the newest key frame to the covariance of the one before."""
-    recent = chain.around(WINDOW)
-    last = len(recent.numbers) - 1
-    before, newest = recent.estimate.poses[-2:]
-    motion = invert(before) @ newest
-    added = relative(Covariances.of(recent).joint(last - 1, last), motion)
+def _motion(graph: PoseGraph, here: int, there: int) -> Array:
+    poses = graph.estimate.poses
+    i, j = graph.numbers.index(here), graph.numbers.index(there)
+    motion: Array = invert(poses[i]) @ poses[j]
+    return motion
+
+
+def _carried(covariance: Array, graph: PoseGraph, before: int) -> Array:
+    """Add the motion from a recent key frame to the newest one to the covariance of the former."""
+    part = graph.around(WINDOW)
+    last = len(part.numbers) - 1
+    motion = _motion(part, before, part.numbers[-1])
+    joint = Covariances.of(part).joint(part.numbers.index(before), last)
     turned = adjoint(invert(motion))
-    total: Array = turned @ covariance @ turned.T + added
+    total: Array = turned @ covariance @ turned.T + relative(joint, motion)
     return total

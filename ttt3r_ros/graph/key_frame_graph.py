@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -37,7 +38,7 @@ from ttt3r_ros.graph.loops import (
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Covariances, Estimate, PoseGraph
+from ttt3r_ros.graph.pose_graph import Covariances, Estimate, PoseGraph, Solution
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.strands import Pairs, part
@@ -51,7 +52,8 @@ MOST_KEYS = 500
 USUAL_WHEELS = NOISES['usual']
 ROUNDS, ROUNDS_AFTER_LOOP = 2, 6
 # Kernels are so much wider at first: what a loop corrects is many of its sigmas.
-WIDE_FIRST = (30.0, 10.0, 3.0)
+WIDE_FIRST = (30.0,)
+SETTLED = 3e-3  # metres and radians; else the next key frame goes on with the whole
 MOVING = 40  # newest key frames that move while no loop is closed
 # A piece that ends with fewer key frames is dropped; if it was the map, the next one is the map.
 LEAST_PIECE = VOCABULARY_KEYS
@@ -108,6 +110,7 @@ class KeyFrameGraph:
         self._joining = Joining()
         self._doubts = Doubts()
         self._certainty = Certainty()
+        self._settled = True  # else the optimum was not reached in all rounds
         self._next_number = 0
         self._begins = False  # a piece, with the next key frame
         self._belief = Belief(
@@ -186,6 +189,7 @@ class KeyFrameGraph:
         """
         if len(self._nodes) and not self._begins:
             self._begins = True
+            self._loops.forget_optimum()
             self._joining.forget()
             self._publish()
 
@@ -222,7 +226,7 @@ class KeyFrameGraph:
         joined = self._join(key.number) or moved
         gone = self._thin()
         numbers = self._nodes.members(self._nodes.newest_piece)
-        self._certainty.update(self._graph(numbers), self._loops, joined)
+        self._certainty.update(self._whole(numbers), joined)
         self._publish()
         jump = 0.0
         if not (before.lost or self._belief.lost):
@@ -253,8 +257,7 @@ class KeyFrameGraph:
         for number in numbers:
             members = nodes.members(nodes.pieces[number])
             others = [n for n in members if n not in own]
-            found = self._loops.close(nodes.frames, self._graph(members), number, others)
-            self._object(found)
+            self._object(self._look_for_loops(members, number, others))
         for piece in dict.fromkeys(nodes.pieces[number] for number in numbers):
             self._settle(nodes.members(piece))
 
@@ -285,7 +288,7 @@ class KeyFrameGraph:
         """
         nodes = self._nodes
         numbers = nodes.members(nodes.pieces[here])
-        graph = self._loops.added_to(self._graph(numbers))
+        graph = self._whole(numbers)
         i, j = numbers.index(here), numbers.index(there)
         motion = invert(graph.estimate.poses[i]) @ graph.estimate.poses[j]
         return relative(Covariances.of(graph).joint(i, j), motion)
@@ -313,6 +316,10 @@ class KeyFrameGraph:
     def _graph(self, numbers: tuple[int, ...]) -> PoseGraph:
         return self._chain.graph(self._nodes, numbers)
 
+    def _whole(self, numbers: tuple[int, ...]) -> PoseGraph:
+        """Return the graph of some pieces with loops."""
+        return self._loops.added_to(self._graph(numbers))
+
     def _close_loops(self) -> tuple[bool, bool]:
         """
         Close loops in the piece that grows, and optimise it.
@@ -322,15 +329,22 @@ class KeyFrameGraph:
         nodes = self._nodes
         numbers = nodes.members(nodes.newest_piece)
         newest, old = numbers[-1], numbers[: max(len(numbers) - 1 - RECENT_KEYS, 0)]
-        found = self._loops.close(nodes.frames, self._graph(numbers), newest, old)
-        if not self._loops.fit(self._graph(numbers)):
+        found = self._look_for_loops(numbers, newest, old)
+        if not (self._settled and self._loops.fit(self._graph(numbers))):
             self._settle(numbers)
             return True, self._object(found)
         recent = numbers[-MOVING:]
-        graph = self._loops.added_to(self._graph(numbers)).around(MOVING)
+        graph = self._whole(numbers).around(MOVING)
         at, count = graph.optimised(ROUNDS).estimate, len(recent)
         nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
         return False, self._object(found)
+
+    def _look_for_loops(self, numbers: tuple[int, ...], newest: int, old: Sequence[int]) -> Found:
+        """Close loops from one key frame of a piece to others."""
+        graph = self._whole(numbers)
+        return self._loops.close(
+            self._nodes.frames, graph, newest, old, partial(self._certainty.between, graph)
+        )
 
     def _settle(self, numbers: tuple[int, ...]) -> None:
         """Optimise a piece, without the loops that the optimum contradicts."""
@@ -340,11 +354,17 @@ class KeyFrameGraph:
             self._part(before)
             for piece in dict.fromkeys(self._nodes.pieces[number] for number in numbers):
                 self._optimise(self._nodes.members(piece))
+        self._loops.remember(self._graph(self._nodes.numbers))
 
     def _optimise(self, numbers: tuple[int, ...]) -> None:
-        graph = self._loops.added_to(self._graph(numbers))
-        at = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST).estimate
-        self._nodes.update(numbers, at)
+        self._take(numbers, self._whole(numbers).solved(ROUNDS_AFTER_LOOP, WIDE_FIRST))
+
+    def _take(self, numbers: tuple[int, ...], solution: Solution) -> None:
+        """Take over the optimum of a piece."""
+        self._nodes.update(numbers, solution.graph.estimate)
+        if numbers[-1] == self._nodes.numbers[-1]:
+            self._settled = solution.step < SETTLED
+            self._certainty.learn(numbers, solution.covariances)
 
     def _part(self, before: Pairs) -> None:
         """Make pieces of their own of what loops do not hold any more."""
@@ -399,10 +419,10 @@ class KeyFrameGraph:
         loops = [Loop.of(s.here, s.there, s.closure, focal_known) for s in join.sightings]
         graph = self._loops.added_to(self._graph(numbers))
         graph = replace(with_loops(graph, loops), estimate=join.applied(nodes, numbers))
-        graph = graph.optimised(ROUNDS_AFTER_LOOP)
-        if graph.errors()[-2 * len(loops) :].max() > MOST_SIGMAS_AFTER:
+        solution = graph.solved(ROUNDS_AFTER_LOOP)
+        if solution.graph.errors()[-2 * len(loops) :].max() > MOST_SIGMAS_AFTER:
             return False  # all that is known together contradicts it
-        nodes.update(numbers, graph.estimate)
+        self._take(numbers, solution)
         nodes.merge(join.moves, join.stays)
         self._loops.add(loops)
         self._joining.forget()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from ttt3r_ros.graph.closure import Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary, WORDS
-from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.graph.relocalisation import Sighting
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.thinning import joined, joined_step
@@ -34,6 +33,8 @@ MOST_SURPRISE = 25.0  # chi2 of six numbers
 DRIFT_ALLOWANCE = 4.0  # on its variance: errors of key frames that follow each other go together
 MOST_SIGMAS_AFTER = 6.0
 FITS = 2.0  # sigmas by which a loop may be off that moves nothing
+# At the optimum some are off by more: as long as they are not much farther off, it still holds.
+STILL_FITS = 1.0
 NO_LOOPS = LoopCounts()
 
 
@@ -129,6 +130,7 @@ class Loops:
         self.vocabulary = vocabulary
         self.counts = counts
         self._loops = {(loop.forth.here, loop.forth.there): loop for loop in loops}
+        self._at_optimum: dict[tuple[int, int], float] = {}  # sigmas by which each was off there
 
     @property
     def accepted(self) -> tuple[Loop, ...]:
@@ -184,24 +186,29 @@ class Loops:
         self.counts = replace(self.counts, rejected=self.counts.rejected + len(pairs))
 
     def close(
-        self, frames: dict[int, KeyFrame], graph: PoseGraph, number: int, among: Sequence[int]
+        self,
+        frames: dict[int, KeyFrame],
+        graph: PoseGraph,
+        number: int,
+        among: Sequence[int],
+        certainty: Callable[[int, int], Array],
     ) -> Found:
         """
         Look for key frames of its piece that saw the same place as another one.
 
         :param frames: all, of which the places are described on the way.
-        :param graph: of the piece, without loops.
+        :param graph: of the piece.
         :param number: of the key frame, among: of those that come into question.
+        :param certainty: returns the covariance of a key frame as seen from another one, (6, 6).
         """
         self.describe(frames)
         frame, closed, elsewhere = frames[number], [], []
-        sure = cache(lambda: Covariances.of(self.added_to(graph)))
         for other in _candidates(frames, frame, among):
             self.counts = replace(self.counts, tried=self.counts.tried + 1)
             closure = verify(frames[other].view, frame.view)
             if closure is None:
                 continue
-            if not _plausible(other, number, closure, graph, sure):
+            if not _plausible(other, number, closure, graph, certainty):
                 elsewhere.append(Sighting(other, number, closure))
                 continue
             self.add([Loop.of(other, number, closure, frame.focal_known)])
@@ -230,7 +237,21 @@ class Loops:
 
         :param graph: without loops.
         """
-        return bool(self._errors(graph).max(initial=0.0) < FITS)
+        known = self._at_optimum
+        bounds = [max(FITS, known.get(p, 0.0) + STILL_FITS) for p in self._within(graph)]
+        return bool((self._errors(graph) < bounds).all())
+
+    def remember(self, graph: PoseGraph) -> None:
+        """
+        Remember how far off each loop is where all that was measured fits best.
+
+        :param graph: without loops, at its optimum with them.
+        """
+        self._at_optimum.update(zip(self._within(graph), self._errors(graph).tolist()))
+
+    def forget_optimum(self) -> None:
+        """Forget it: what comes next begins as after a file was read."""
+        self._at_optimum = {}
 
     def reject(self, graph: PoseGraph) -> bool:
         """
@@ -305,13 +326,17 @@ def with_loops(graph: PoseGraph, loops: Sequence[Loop]) -> PoseGraph:
 
 
 def _plausible(
-    here: int, there: int, closure: Closure, graph: PoseGraph, sure: Callable[[], Covariances]
+    here: int,
+    there: int,
+    closure: Closure,
+    graph: PoseGraph,
+    certainty: Callable[[int, int], Array],
 ) -> bool:
     """
     Check that a loop is not farther off than the path may have drifted.
 
     :param here: number of one key frame, there: of the other.
-    :param sure: returns how sure the key frames are, which takes long in a large graph.
+    :param certainty: returns how sure there is as seen from here, which may take long.
     """
     i, j = graph.numbers.index(here), graph.numbers.index(there)
     poses, log_scales = graph.estimate.poses, graph.estimate.log_scales
@@ -320,7 +345,7 @@ def _plausible(
     error, covariance = log_pose(invert(measured) @ here_T_there), closure.here_T_there.covariance
     if float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE:
         return True  # drift can only make it more plausible
-    covariance = DRIFT_ALLOWANCE * relative(sure().joint(i, j), here_T_there) + covariance
+    covariance = DRIFT_ALLOWANCE * certainty(here, there) + covariance
     return float(error @ np.linalg.solve(covariance, error)) < MOST_SURPRISE
 
 

@@ -12,21 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
-import scipy.sparse as sparse
-from scipy.sparse.linalg import splu, SuperLU
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import transform
+from ttt3r_ros.graph.linear_system import Factor, Indices, Structure, Summed
 from ttt3r_ros.tracking.relative_pose import cross_matrices
 
 SIZE = 7  # unknowns of a key frame: rotation, translation, log scale
 SCALE_SIGMA = 0.3  # of the depth of a key frame, a property of the network
 GAUGE_SIGMA = 1e-4  # the first key frame stays where it is
 ENOUGH = 1e-4  # metres and radians; smaller steps end the search
+# Steps so small, and so much smaller than the one before, change derivatives and weights little.
+SMALL, SHRINKS = 0.03, 0.6
+ROW = 54  # numbers of a motion
 DAMPING = 1e-6
 
 
@@ -46,6 +48,14 @@ class Motion:
     covariance: Array
     scaled: float = 1.0
     kernel: float = 3.0
+
+    @cached_property
+    def row(self) -> Array:
+        """Return all but the numbers, (54,); the covariance as its inverse Cholesky factor."""
+        whitening = np.linalg.inv(np.linalg.cholesky(self.covariance))
+        return np.concatenate(
+            [self.here_T_there.ravel(), whitening.ravel(), [self.scaled, self.kernel]]
+        )
 
     def renumbered(self, by: int) -> Motion:
         """
@@ -109,11 +119,19 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
+class _Linear:
+    """Whitened errors of motions (M, 6), and their derivatives (M, 6, 14) by here and there."""
+
+    error: Array
+    derivative: Array
+
+
+@dataclass(frozen=True, eq=False)
 class _Motions:
     """Motions as arrays, in the order of the graph's key frames."""
 
-    here: NDArray[np.intp]
-    there: NDArray[np.intp]
+    here: Indices
+    there: Indices
     pose: Array
     whitening: Array  # (M, 6, 6) of which the square is the information
     scaled: Array
@@ -121,51 +139,60 @@ class _Motions:
 
     @classmethod
     def of(cls, motions: Sequence[Motion], index: dict[int, int]) -> _Motions:
-        """Collect; whitening is the inverse Cholesky factor of the covariance."""
-        if not motions:
-            none = np.empty(0, np.intp)
-            return cls(
-                none, none, np.empty((0, 4, 4)), np.empty((0, 6, 6)), np.empty(0), np.empty(0)
-            )
-        factor = np.linalg.cholesky(np.stack([m.covariance for m in motions]))
+        """Collect."""
+        count = len(motions)
+        rows = np.concatenate([m.row for m in motions] or [np.empty(0)]).reshape(count, ROW)
         return cls(
-            np.array([index[m.here] for m in motions]),
-            np.array([index[m.there] for m in motions]),
-            np.stack([m.here_T_there for m in motions]),
-            np.asarray(np.linalg.inv(factor), dtype=np.float64),
-            np.array([m.scaled for m in motions]),
-            np.array([m.kernel for m in motions]),
+            np.fromiter((index[m.here] for m in motions), np.intp, count),
+            np.fromiter((index[m.there] for m in motions), np.intp, count),
+            rows[:, :16].reshape(-1, 4, 4),
+            rows[:, 16:52].reshape(-1, 6, 6),
+            rows[:, 52],
+            rows[:, 53],
         )
 
-    def wider(self, factor: float) -> _Motions:
-        """Return the same with wider kernels."""
-        return replace(self, kernel=self.kernel * factor)
+    def weights(self, error: Array, width: float) -> Array:
+        """Return how much each counts, (M,), with kernels so much wider."""
+        square = np.einsum('ni,ni->n', error, error)
+        weights: Array = 1.0 / (1.0 + square / (width * self.kernel) ** 2)
+        return weights
 
-    def linearised(self, at: Estimate) -> tuple[Array, Array, Array]:
-        """Return whitened errors (M, 6) and their derivatives (M, 6, 7) by here and there."""
+    def _relative(self, at: Estimate) -> tuple[Array, Array, Array, Array]:
+        """Return rotation and way from here to there, the errors, and the stretched ways."""
         turn, place = at.poses[:, :3, :3], at.poses[:, :3, 3]
-        measured_turn, measured_shift = self.pose[:, :3, :3], self.pose[:, :3, 3]
+        to_here = np.swapaxes(turn, 1, 2)[self.here]
+        here_R_there = to_here @ turn[self.there]
+        shift = (to_here @ (place[self.there] - place[self.here])[:, :, None])[:, :, 0]
         stretch = np.exp(self.scaled * at.log_scales[self.here])[:, None]
-        here_R_there = np.swapaxes(turn[self.here], 1, 2) @ turn[self.there]
-        shift = np.einsum('nji,nj->ni', turn[self.here], place[self.there] - place[self.here])
-        measured_R_here = np.swapaxes(measured_turn, 1, 2)
+        along = stretch * self.pose[:, :3, 3]
+        measured_R_here = np.swapaxes(self.pose[:, :3, :3], 1, 2)
         error = np.empty((len(self.here), 6))
-        rest = measured_R_here @ here_R_there
-        error[:, :3] = Rotation.from_matrix(rest).as_rotvec()
-        error[:, 3:] = np.einsum('nij,nj->ni', measured_R_here, shift - stretch * measured_shift)
+        error[:, :3] = Rotation.from_matrix(measured_R_here @ here_R_there).as_rotvec()
+        error[:, 3:] = (measured_R_here @ (shift - along)[:, :, None])[:, :, 0]
+        return here_R_there, shift, error, along
+
+    def errors(self, at: Estimate) -> Array:
+        """Return whitened errors, (M, 6)."""
+        errors: Array = (self.whitening @ self._relative(at)[2][:, :, None])[:, :, 0]
+        return errors
+
+    def linearised(self, at: Estimate) -> _Linear:
+        """Return errors and derivatives."""
+        here_R_there, shift, error, along = self._relative(at)
         # To first order of the error itself, which is small where it counts.
         by_turn = np.eye(3) + 0.5 * cross_matrices(error[:, :3])
-        by_here = np.zeros((len(self.here), 6, SIZE))
-        by_there = np.zeros((len(self.here), 6, SIZE))
-        by_there[:, :3, :3] = by_turn
-        by_there[:, 3:, 3:6] = rest
-        by_here[:, :3, :3] = -by_turn @ np.swapaxes(here_R_there, 1, 2)
-        by_here[:, 3:, :3] = measured_R_here @ cross_matrices(shift)
-        by_here[:, 3:, 3:6] = -measured_R_here
-        along = np.einsum('nij,nj->ni', measured_R_here, stretch * measured_shift)
-        by_here[:, 3:, 6] = -self.scaled[:, None] * along
-        white = self.whitening
-        return np.einsum('nij,nj->ni', white, error), white @ by_here, white @ by_there
+        turned = self.whitening[:, :, :3] @ by_turn
+        moved = self.whitening[:, :, 3:] @ np.swapaxes(self.pose[:, :3, :3], 1, 2)
+        result = np.zeros((len(self.here), 6, 2 * SIZE))
+        by_here, by_there = result[:, :, :SIZE], result[:, :, SIZE:]
+        by_there[:, :, :3] = turned
+        by_there[:, :, 3:6] = moved @ here_R_there
+        by_here[:, :, :3] = moved @ cross_matrices(shift)
+        by_here[:, :, :3] -= turned @ np.swapaxes(here_R_there, 1, 2)
+        by_here[:, :, 3:6] = -moved
+        by_here[:, :, 6] = -self.scaled[:, None] * (moved @ along[:, :, None])[:, :, 0]
+        white = (self.whitening @ error[:, :, None])[:, :, 0]
+        return _Linear(white, result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,42 +237,42 @@ class PoseGraph:
         )
 
     def optimised(self, rounds: int, widths: Sequence[float] = ()) -> PoseGraph:
-        """
-        Return the graph with the estimate that fits best.
+        """Return the graph with the estimate that fits best; see `solved`."""
+        return self.solved(rounds, widths).graph
 
-        :param rounds: steps of Gauss and Newton, at most.
+    def solved(self, rounds: int, widths: Sequence[float] = ()) -> Solution:
+        """
+        Find the estimate that fits best.
+
+        Steps of Gauss and Newton; as soon as they are small and become smaller, the factors of
+        one serve for those that follow.
+
+        :param rounds: steps, at most.
         :param widths: factors on the kernels of motions in the first rounds: so wide, what is far
             off before anything has moved counts as well.
         """
-        estimate = self.estimate
-        motions, steps, fixes, held = self._arrays()
+        estimate, system = self.estimate, _System.of(self)
+        factor, made_at, largest, before = None, 0.0, 0.0, 0.0
         for width in [*widths, *[1.0] * rounds][:rounds]:
-            matrix, gradient = _normal_equations(
-                estimate, motions.wider(width), steps, fixes, held
-            )
-            step = -_factorised(matrix).solve(gradient)
+            linear = system.motions.linearised(estimate)
+            shrinks = largest < SMALL and largest < SHRINKS * before
+            if factor is None or width != made_at or not shrinks:
+                factor, made_at = system.factorised(linear, estimate, width), width
+            step = -factor.solve(system.gradient(linear, estimate, width).ravel())
             if not np.isfinite(step).all():
                 break
             estimate = estimate.moved(step.reshape(-1, SIZE))
-            if width == 1.0 and np.abs(step).max() < ENOUGH:
+            before, largest = largest, float(np.abs(step).max())
+            if width == 1.0 and largest < ENOUGH:
                 break
-        return replace(self, estimate=estimate)
-
-    def _arrays(self) -> tuple[_Motions, Array, Array, NDArray[np.intp]]:
-        index = {number: i for i, number in enumerate(self.numbers)}
-        fixes = [(index[f.here], f.log_scale, f.sigma, f.kernel) for f in self.scale_fixes]
-        return (
-            _Motions.of(self.motions, index),
-            _scale_arrays(self.scale_steps, index),
-            np.array(fixes).reshape(-1, 4),
-            np.array([index[number] for number in self.held], dtype=np.intp),
-        )
+        assert factor is not None
+        return Solution(replace(self, estimate=estimate), largest, Covariances(factor))
 
     def errors(self) -> Array:
         """Return how many sigmas each motion is off, (M,)."""
         index = {number: i for i, number in enumerate(self.numbers)}
-        error, _, _ = _Motions.of(self.motions, index).linearised(self.estimate)
-        sigmas: Array = np.linalg.norm(error, axis=1)
+        motions = _Motions.of(self.motions, index)
+        sigmas: Array = np.linalg.norm(motions.errors(self.estimate), axis=1)
         return sigmas
 
 
@@ -253,14 +280,13 @@ class PoseGraph:
 class Covariances:
     """How sure the key frames of a graph are; it is factorised once."""
 
-    _factor: SuperLU
-    _side: int
+    _factor: Factor
 
     @classmethod
     def of(cls, graph: PoseGraph) -> Covariances:
         """Factorise a graph at its estimate."""
-        matrix, _ = _normal_equations(graph.estimate, *graph._arrays())
-        return cls(_factorised(matrix), matrix.shape[0])
+        system, at = _System.of(graph), graph.estimate
+        return cls(system.factorised(system.motions.linearised(at), at, 1.0))
 
     def joint(self, here: int, there: int) -> Array:
         """
@@ -269,82 +295,134 @@ class Covariances:
         :param here: index of one, there: of the other.
         :returns: (14, 14) of their unknowns.
         """
-        wanted = np.concatenate([one * SIZE + np.arange(SIZE) for one in (here, there)])
-        sides = np.zeros((self._side, len(wanted)))
-        sides[wanted, np.arange(len(wanted))] = 1.0
-        covariance: Array = self._factor.solve(sides)[wanted]
+        return self._part([here, there])
+
+    def of_one(self, here: int) -> Array:
+        """
+        Compute how sure one key frame is.
+
+        :param here: its index.
+        :returns: (7, 7) of its unknowns.
+        """
+        return self._part([here])
+
+    def _part(self, keys: Sequence[int]) -> Array:
+        wanted = np.concatenate([one * SIZE + np.arange(SIZE) for one in keys])
+        covariance = self._factor.inverse_at(wanted)
         symmetric: Array = 0.5 * (covariance + covariance.T)
         return symmetric
 
 
-def _factorised(matrix: sparse.csc_matrix) -> SuperLU:
-    return splu(
-        matrix,
-        permc_spec='MMD_AT_PLUS_A',
-        diag_pivot_thresh=0.0,
-        options={'SymmetricMode': True},
-    )
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """
+    A graph at its optimum.
+
+    step: largest of the last one, metres or radians. covariances: by the last factors, so at an
+    estimate one or a few steps before.
+    """
+
+    graph: PoseGraph
+    step: float
+    covariances: Covariances
 
 
-def _scale_arrays(steps: Sequence[ScaleStep], index: dict[int, int]) -> Array:
-    rows = [(index[s.here], index[s.there], s.log_ratio, s.sigma, s.kernel) for s in steps]
-    return np.array(rows).reshape(-1, 5)
+@dataclass(frozen=True, eq=False)
+class _System:
+    """
+    The normal equations of a graph, of which the structure does not depend on the estimate.
+
+    steps, fixes: rows of indices, log scale, sigma and kernel. firm: (N, 7, 7) what holds the key
+    frames at any estimate.
+    """
+
+    motions: _Motions
+    steps: Array
+    fixes: Array
+    firm: Array
+    structure: Structure
+    _to_keys: Summed
+    _to_edges: Summed
+
+    @classmethod
+    def of(cls, graph: PoseGraph) -> _System:
+        """Collect all that was measured."""
+        index = {number: i for i, number in enumerate(graph.numbers)}
+        motions = _Motions.of(graph.motions, index)
+        steps = np.array(
+            [(index[s.here], index[s.there], s.log_ratio, s.sigma, s.kernel)
+             for s in graph.scale_steps]
+        ).reshape(-1, 5)  # fmt: skip
+        fixes = np.array(
+            [(index[f.here], f.log_scale, f.sigma, f.kernel) for f in graph.scale_fixes]
+        ).reshape(-1, 4)
+        firm = np.tile(DAMPING * np.eye(SIZE), (len(index), 1, 1))
+        firm[:, 6, 6] += SCALE_SIGMA**-2
+        firm[0, range(6), range(6)] += GAUGE_SIGMA**-2
+        firm[[index[number] for number in graph.held]] += GAUGE_SIGMA**-2 * np.eye(SIZE)
+        here = np.concatenate([motions.here, steps[:, 0].astype(np.intp)])
+        there = np.concatenate([motions.there, steps[:, 1].astype(np.intp)])
+        structure = Structure.of(len(index), here, there, SIZE)
+        keys = Summed(np.concatenate([motions.here, motions.there]), len(index))
+        edges = Summed(structure.edge[: len(motions.here)], structure.edges)
+        return cls(motions, steps, fixes, firm, structure, keys, edges)
+
+    def gradient(self, linear: _Linear, at: Estimate, width: float) -> Array:
+        """Return the derivatives of half the sum of squares by the unknowns, (N, 7)."""
+        weighted = self.motions.weights(linear.error, width)[:, None] * linear.error
+        pull = (weighted[:, None, :] @ linear.derivative)[:, 0]
+        result = self._to_keys(np.concatenate([pull[:, :SIZE], pull[:, SIZE:]]))
+        result[:, 6] += at.log_scales * SCALE_SIGMA**-2
+        for rows, sign, pulls in self._scale_pulls(at):
+            result[:, 6] += np.bincount(rows, sign * pulls, len(result))
+        return result
+
+    def _scale_pulls(self, at: Estimate) -> list[tuple[Indices, float, Array]]:
+        """Return where measured scales pull, to which side, and how hard."""
+        fixed, here, there = self._scale_rows()
+        off, firm = self._scale_fixes(at)
+        step_off, step_firm = self._scale_steps(at)
+        steps = step_firm * step_off
+        return [(fixed, 1.0, firm * off), (here, -1.0, steps), (there, 1.0, steps)]
+
+    def _scale_rows(self) -> tuple[Indices, Indices, Indices]:
+        here, there = self.steps[:, :2].astype(np.intp).T
+        return self.fixes[:, 0].astype(np.intp), here, there
+
+    def _scale_fixes(self, at: Estimate) -> tuple[Array, Array]:
+        """Return how far measured scales are off, and with what information."""
+        rows, _, _ = self._scale_rows()
+        off = at.log_scales[rows] - self.fixes[:, 1]
+        return off, _cauchy(off, *self.fixes[:, 2:].T)
+
+    def _scale_steps(self, at: Estimate) -> tuple[Array, Array]:
+        """Return the same of measured ratios."""
+        _, here, there = self._scale_rows()
+        off = at.log_scales[there] - at.log_scales[here] - self.steps[:, 2]
+        return off, _cauchy(off, *self.steps[:, 3:].T)
+
+    def factorised(self, linear: _Linear, at: Estimate, width: float) -> Factor:
+        """Factorise the matrix."""
+        weights, structure = self.motions.weights(linear.error, width), self.structure
+        left = np.swapaxes(linear.derivative * weights[:, None, None], 1, 2)
+        blocks = left @ linear.derivative
+        diagonal = self.firm + self._to_keys(
+            np.concatenate([blocks[:, :SIZE, :SIZE], blocks[:, SIZE:, SIZE:]])
+        )
+        across, turned = blocks[:, :SIZE, SIZE:], structure.turned[: len(blocks)]
+        across[turned] = np.swapaxes(across[turned], 1, 2)
+        between = self._to_edges(across)
+        fixed, here, there = self._scale_rows()
+        _, firm = self._scale_fixes(at)
+        _, step_firm = self._scale_steps(at)
+        for rows, values in ((fixed, firm), (here, step_firm), (there, step_firm)):
+            diagonal[:, 6, 6] += np.bincount(rows, values, len(diagonal))
+        edges = structure.edge[len(blocks) :]
+        between[:, 6, 6] -= np.bincount(edges, step_firm, len(between))
+        return structure.factorised(diagonal, between)
 
 
-def _normal_equations(
-    at: Estimate, motions: _Motions, steps: Array, fixes: Array, held: NDArray[np.intp]
-) -> tuple[sparse.csc_matrix, Array]:
-    count = len(at.log_scales)
-    error, by_here, by_there = motions.linearised(at)
-    square = np.einsum('ni,ni->n', error, error)
-    weight = 1.0 / (1.0 + square / motions.kernel**2)
-    blocks, pairs = [], []
-    gradient = np.zeros((count, SIZE))
-    for rows, left in ((motions.here, by_here), (motions.there, by_there)):
-        turned = np.swapaxes(left * weight[:, None, None], 1, 2)
-        np.add.at(gradient, rows, np.einsum('nij,nj->ni', turned, error))
-        for columns, right in ((motions.here, by_here), (motions.there, by_there)):
-            blocks.append(turned @ right)
-            pairs.append(np.stack([rows, columns], axis=1))
-    everyone = np.arange(count)
-    own = np.tile(DAMPING * np.eye(SIZE), (count, 1, 1))
-    own[:, 6, 6] += SCALE_SIGMA**-2
-    own[0, range(6), range(6)] += GAUGE_SIGMA**-2
-    own[held] += GAUGE_SIGMA**-2 * np.eye(SIZE)
-    gradient[:, 6] += at.log_scales * SCALE_SIGMA**-2
-    fixed = fixes[:, 0].astype(int)
-    off = (at.log_scales[fixed] - fixes[:, 1]) / fixes[:, 2]
-    firm = 1.0 / (1.0 + (off / fixes[:, 3]) ** 2) / fixes[:, 2] ** 2
-    own[:, 6, 6] += np.bincount(fixed, firm, count)
-    gradient[:, 6] += np.bincount(fixed, firm * off * fixes[:, 2], count)
-    blocks.append(own)
-    pairs.append(np.stack([everyone, everyone], axis=1))
-    here, there = steps[:, :2].astype(int).T
-    off = (at.log_scales[there] - at.log_scales[here] - steps[:, 2]) / steps[:, 3]
-    firm = 1.0 / (1.0 + (off / steps[:, 4]) ** 2) / steps[:, 3] ** 2
-    for rows, sign in ((here, -1.0), (there, 1.0)):
-        gradient[:, 6] += np.bincount(rows, sign * firm * off * steps[:, 3], count)
-        for columns, other in ((here, -1.0), (there, 1.0)):
-            block = np.zeros((len(steps), SIZE, SIZE))
-            block[:, 6, 6] = sign * other * firm
-            blocks.append(block)
-            pairs.append(np.stack([rows, columns], axis=1))
-    matrix = _assembled(np.concatenate(pairs), np.concatenate(blocks), count)
-    return matrix, gradient.ravel()
-
-
-def _assembled(pairs: NDArray[np.intp], blocks: Array, count: int) -> sparse.csc_matrix:
-    """Sum blocks that stand at the same place and put them into a sparse matrix."""
-    place = pairs[:, 0] * count + pairs[:, 1]
-    order = np.argsort(place, kind='stable')
-    place = place[order]
-    begin = np.flatnonzero(np.concatenate([[True], np.diff(place) > 0]))
-    # Not np.add.reduceat: it takes ten times as long and keeps all other threads waiting.
-    ends, ones = np.append(begin, len(place)), np.ones(len(place))
-    sums = sparse.csr_matrix((ones, order, ends), shape=(len(begin), len(place)))
-    summed = (sums @ blocks.reshape(len(place), -1)).reshape(-1, SIZE, SIZE)
-    rows, columns = np.divmod(place[begin], count)
-    starts = np.searchsorted(rows, np.arange(count + 1))
-    side = count * SIZE
-    # It is symmetric, so rows may stand for columns.
-    return sparse.bsr_matrix((summed, columns, starts), shape=(side, side)).tocsr().T
+def _cauchy(off: Array, sigma: Array, kernel: Array) -> Array:
+    """Return the information of errors by a Cauchy kernel."""
+    information: Array = 1.0 / (1.0 + (off / sigma / kernel) ** 2) / sigma**2
+    return information

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+import os
 import sys
 import threading
 import time
@@ -55,6 +56,7 @@ ROOM_S = 0.02
 LATE_S = 0.15  # half an odometry of 5 Hz and a bit: users should know what it costs
 STOP_TIMEOUT_S = 4.0
 GRAPH_THREAD = 'ttt3r_graph'
+GRAPH_NICENESS = 5
 # An image is followed by dozens of short calls that release the interpreter's lock; after each of
 # them it would wait for up to 5 ms, the default, while the graph is optimised.
 SWITCH_S = 2e-4
@@ -76,8 +78,19 @@ def build_mapper(settings: Settings) -> Mapper:
         logger.warning(str(need))
     predictor = chosen_predictor(settings.model)
     predictor.warm_up(*EXPECTED_SIZE)
-    thinker = ThreadPoolExecutor(1, thread_name_prefix=GRAPH_THREAD)
-    return Mapper(predictor, settings.mapping, executor=thinker)
+    return Mapper(predictor, settings.mapping, executor=graph_thread())
+
+
+def graph_thread() -> ThreadPoolExecutor:
+    """Return the thread that adds key frames to the graph; poses do not wait for it."""
+    return ThreadPoolExecutor(1, thread_name_prefix=GRAPH_THREAD, initializer=_lower_priority)
+
+
+def _lower_priority() -> None:
+    if sys.platform == 'linux':  # elsewhere it would count for the whole process
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + GRAPH_NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 class MappingNode(ManagedNode):

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from benchmark.speed.graph_cost import large_graph, main
+from benchmark.speed.graph_cost import large_graph, main, ROUND_KEYS
 from ttt3r_ros.graph.key_frame_graph import ROUNDS_AFTER_LOOP, WIDE_FIRST
 
 
@@ -12,7 +12,8 @@ def test_the_graph_that_is_measured_has_an_optimum_to_find():
 
     found = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST)
 
-    assert np.median(found.errors()) < 0.2 * np.median(graph.errors())
+    loops = slice(-2 * (130 - ROUND_KEYS), None)  # the last motions
+    assert np.median(found.errors()[loops]) < 0.5 * np.median(graph.errors()[loops])
 
 
 def test_each_number_of_key_frames_is_a_row(capsys):
@@ -20,4 +21,4 @@ def test_each_number_of_key_frames_is_a_row(capsys):
 
     rows = [line.split('|') for line in capsys.readouterr().out.splitlines() if '|' in line]
     assert [row[1].strip() for row in rows[2:]] == ['80', '130']
-    assert all(float(cell) > 0 for row in rows[2:] for cell in row[2:4])
+    assert all(float(cell) > 0 for row in rows[2:] for cell in row[2:5])

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import io
+import os
+import sys
+import threading
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid, Odometry, Path
@@ -16,6 +19,7 @@ from tf2_msgs.msg import TFMessage
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
+from ttt3r_ros.node.mapping_node import GRAPH_NICENESS, graph_thread
 
 MAST = transform(BODY_T_OPTICAL[:3, :3], [0.2, 0.0, 0.5])  # base_T_camera
 START = transform(rotation_about([0, 0, 1], 0.5), [3.0, -1.0, 0.0])  # odom_T_base
@@ -311,3 +315,12 @@ def test_compressed_images_are_mapped_and_damaged_ones_dropped(rig, form):
 
     assert pose.pose.pose.position.x == pytest.approx(0.3, abs=1e-6)
     assert rig.predictor.seen == [0, 3]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere threads have no priority')
+def test_the_thread_of_the_graph_gives_way_to_those_of_images():
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with graph_thread() as thread:
+        assert thread.submit(niceness).result() == min(niceness() + GRAPH_NICENESS, 19)
