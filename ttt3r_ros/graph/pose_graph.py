@@ -37,7 +37,8 @@ class Motion:
 
     here, there: their numbers. here_T_there: (4, 4). covariance: (6, 6) of rotation and
     translation, to its right. scaled: whether its translation is in the unit of here's depth
-    (1) or metres (0). kernel: width of the Cauchy kernel, sigmas; inf trusts it as it is.
+    (1) or metres (0). kernel: width of the Cauchy kernel, sigmas; inf trusts it as it is. arm:
+    (3,) metres, added to the translation whatever its unit, along the axes of here.
     """
 
     here: int
@@ -46,6 +47,7 @@ class Motion:
     covariance: Array
     scaled: float = 1.0
     kernel: float = 3.0
+    arm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def renumbered(self, by: int) -> Motion:
         """
@@ -118,15 +120,15 @@ class _Motions:
     whitening: Array  # (M, 6, 6) of which the square is the information
     scaled: Array
     kernel: Array
+    arm: Array
 
     @classmethod
     def of(cls, motions: Sequence[Motion], index: dict[int, int]) -> _Motions:
         """Collect; whitening is the inverse Cholesky factor of the covariance."""
         if not motions:
-            none = np.empty(0, np.intp)
-            return cls(
-                none, none, np.empty((0, 4, 4)), np.empty((0, 6, 6)), np.empty(0), np.empty(0)
-            )
+            none, empty = np.empty(0, np.intp), np.empty(0)
+            shapes = np.empty((0, 4, 4)), np.empty((0, 6, 6))
+            return cls(none, none, *shapes, empty, empty, np.empty((0, 3)))
         factor = np.linalg.cholesky(np.stack([m.covariance for m in motions]))
         return cls(
             np.array([index[m.here] for m in motions]),
@@ -135,6 +137,7 @@ class _Motions:
             np.asarray(np.linalg.inv(factor), dtype=np.float64),
             np.array([m.scaled for m in motions]),
             np.array([m.kernel for m in motions]),
+            np.array([m.arm for m in motions]),
         )
 
     def wider(self, factor: float) -> _Motions:
@@ -152,7 +155,9 @@ class _Motions:
         error = np.empty((len(self.here), 6))
         rest = measured_R_here @ here_R_there
         error[:, :3] = Rotation.from_matrix(rest).as_rotvec()
-        error[:, 3:] = np.einsum('nij,nj->ni', measured_R_here, shift - stretch * measured_shift)
+        error[:, 3:] = np.einsum(
+            'nij,nj->ni', measured_R_here, shift - stretch * measured_shift - self.arm
+        )
         # To first order of the error itself, which is small where it counts.
         by_turn = np.eye(3) + 0.5 * cross_matrices(error[:, :3])
         by_here = np.zeros((len(self.here), 6, SIZE))
