@@ -477,7 +477,7 @@ class BackEnd:
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        return _Placed(found, map_T_key, key_T_camera, belief, doubt or self._mount.unit_doubt)
+        return _Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
 
     def _with_others(self, found: Located, followed: Followed) -> Located:
         """Weigh where an image was taken by itself with where the other cameras were then."""
@@ -602,7 +602,7 @@ class BackEnd:
             by_wheels = motion_between(then, now)
             mounted = key.seen.base_T_camera is not None
             if by_wheels is not None and key.by == 'features':
-                self._mount.add_length(key.motion.key_T_camera, by_wheels)
+                camera.mount.add_length(key.motion.key_T_camera, by_wheels)
             if by_wheels is not None and mounted and key.by == 'features' and not key.slipped:
                 camera.mount.add(key.motion.key_T_camera, by_wheels)
         return replace(key, slipped=True) if camera.mount.doubt else key
