@@ -5,6 +5,7 @@
 Start the node on a camera topic.
 
     ros2 launch ttt3r_ros mapping.launch.py image_topic:=/camera/image_raw
+    ros2 launch ttt3r_ros mapping.launch.py cameras:='front back' image_topic:=/{camera}/image_raw
 """
 
 import os
@@ -15,7 +16,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-from ttt3r_ros.players.launch_arguments import is_true, MAPPING, parameters
+from ttt3r_ros.players.launch_arguments import camera_remappings, is_true, MAPPING, parameters
 from ttt3r_ros.players.processes import profile_variable
 
 # Installed or in a checkout, config/ lies beside launch/. Behind links (--symlink-install) that is
@@ -25,9 +26,9 @@ PROFILE = str(SHARE / 'config' / 'fastdds_large_messages.xml')
 PARAMS_FILE = str(SHARE / 'config' / 'mapping.yaml')
 
 
-def beside(image_topic):
-    """Return the topic of the calibration that belongs to images."""
-    return image_topic.rpartition('/')[0] + '/camera_info' if '/' in image_topic else 'camera_info'
+def first_camera(cameras):
+    """Return the remappings of the images of the first camera, for a node that shows one."""
+    return list(zip(('image', 'image/compressed'), (topic for _, topic in cameras)))
 
 
 def start(context):
@@ -35,6 +36,7 @@ def start(context):
     chosen = {each.name: LaunchConfiguration(each.name).perform(context) for each in MAPPING}
     simulated = {'use_sim_time': is_true(chosen['use_sim_time'])}
     image_topic = chosen['image_topic']
+    cameras = camera_remappings(chosen['cameras'], image_topic, chosen['camera_info_topic'])
     tf = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
     mapping = LifecycleNode(
         package='ttt3r_ros',
@@ -46,9 +48,7 @@ def start(context):
             {**parameters(MAPPING, chosen), **simulated},
         ],
         remappings=[
-            ('image', image_topic),
-            ('image/compressed', f'{image_topic}/compressed'),
-            ('camera_info', chosen['camera_info_topic'] or beside(image_topic)),
+            *cameras,
             *tf,
         ],
         arguments=['--ros-args', '--log-level', chosen['log_level']],
@@ -76,11 +76,7 @@ def start(context):
                 executable='viewer',
                 namespace=chosen['namespace'],
                 parameters=[{**transport, 'open_browser': True, **simulated}],
-                remappings=[
-                    ('image', image_topic),
-                    ('image/compressed', f'{image_topic}/compressed'),
-                    *tf,
-                ],
+                remappings=[*first_camera(cameras), *tf],
                 output='screen',
             )
         )

@@ -12,7 +12,13 @@ from unittest import mock
 import pytest
 import yaml
 
-from ttt3r_ros.players.launch_arguments import DEMO, MAPPING, NAV2_DEMO, REPLAY
+from ttt3r_ros.players.launch_arguments import (
+    camera_remappings,
+    DEMO,
+    MAPPING,
+    NAV2_DEMO,
+    REPLAY,
+)
 from ttt3r_ros.players.processes import NODES
 from ttt3r_ros.settings import (
     DrivenRobotSettings,
@@ -48,6 +54,38 @@ CONTRACT = {
     'log_level',
     'params_file',
 }
+
+
+@pytest.mark.parametrize('info', ['', '/{camera}/info'])
+def test_each_camera_has_topics_of_its_own(info):
+    found = camera_remappings('front back=lens', '/{camera}/image_raw', info)
+
+    own = info or '/{camera}/camera_info'
+    assert found == [
+        (f'{name}/{ours}', theirs.replace('{camera}', name))
+        for name in ('front', 'back')
+        for ours, theirs in (
+            ('image', '/{camera}/image_raw'),
+            ('image/compressed', '/{camera}/image_raw/compressed'),
+            ('camera_info', own),
+        )
+    ]
+
+
+def test_topics_of_one_camera_are_remapped_without_a_name():
+    assert camera_remappings('', '/camera/image_raw', '') == [
+        ('image', '/camera/image_raw'),
+        ('image/compressed', '/camera/image_raw/compressed'),
+        ('camera_info', '/camera/camera_info'),
+    ]
+    assert camera_remappings('', 'image', '')[2] == ('camera_info', 'camera_info')
+    assert camera_remappings('front back', 'image', '') == []
+
+
+@pytest.mark.parametrize('topics', [('/image', ''), ('/{camera}/image', '/info')])
+def test_cameras_that_would_share_a_topic_are_refused(topics):
+    with pytest.raises(SettingsError, match='the topics contain'):
+        camera_remappings('front back', *topics)
 
 
 SETTINGS = {

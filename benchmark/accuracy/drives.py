@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmark.accuracy.sequences import FIRST_SEED, recorded
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import new_folder
-from ttt3r_ros.geometry import BODY_T_OPTICAL, invert
+from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import Predictor
@@ -39,6 +39,8 @@ SECONDS, IMAGE_RATE, WHEELS_PER_IMAGE = 60.0, 10.0, 4
 WIDTH, HEIGHT, FIELD_OF_VIEW = 320, 240, 70.0
 CAMERA_HEIGHT = 0.8
 SENSOR = Sensor()
+# Where the other cameras of a robot are mounted: metres ahead and left of the front one, radians.
+MOUNTS = {'left': (-0.1, 0.1, 0.5 * np.pi), 'back': (-0.2, 0.0, np.pi)}
 
 PARKED_SECONDS = 30.0
 # A person of this size, metres, walks to and fro so far from the camera.
@@ -137,10 +139,18 @@ def drive_of(front: Front, cache: Path, name: str) -> Drive:
 
     :param cache: folder of all drives.
     :param name: family (or one of ROWS), kind and number, for example S_robot_0; kinds are robot,
-        hand, parked and person. Numbers that differ by OTHER_ROUTE are drives of one building.
+        left and back (other cameras of the same robot on the same drive), hand, parked and
+        person. Numbers that differ by OTHER_ROUTE are drives of one building.
     """
     family, kind, number = name.split('_')
-    make = {'robot': _robot, 'hand': _hand, 'parked': _parked, 'person': _parked}[kind]
+    makers: dict[str, Callable[[World, int], tuple[CameraPath, Array]]] = {
+        'robot': _robot,
+        'hand': _hand,
+        'parked': _parked,
+        'person': _parked,
+        **{camera: partial(_other_camera, *mount) for camera, mount in MOUNTS.items()},
+    }
+    make = makers[kind]
 
     def sequence() -> Drive:
         build = ROWS.get(family) or partial(build_world, family)
@@ -175,6 +185,17 @@ def _robot(world: World, seed: int, seconds: float = SECONDS) -> tuple[CameraPat
     rate = IMAGE_RATE * WHEELS_PER_IMAGE
     path = robot_path(world, seed, seconds, rate, camera_height=CAMERA_HEIGHT, tilt=0.0)
     return path, body_T_camera(CAMERA_HEIGHT)
+
+
+def _other_camera(
+    ahead: float, left: float, yaw: float, world: World, seed: int
+) -> tuple[CameraPath, Array]:
+    """Return the path of another camera of the robot on the same drive."""
+    path, base_T_front = _robot(world, seed)
+    beside = transform(rotation_about((0.0, 0.0, 1.0), yaw), [ahead, left, 0.0])
+    base_T_camera = beside @ base_T_front
+    front_T_camera = invert(base_T_front) @ base_T_camera
+    return CameraPath(path.stamps_ns, path.world_T_camera @ front_T_camera), base_T_camera
 
 
 def _hand(world: World, seed: int) -> tuple[CameraPath, Array]:

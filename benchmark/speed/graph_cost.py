@@ -21,6 +21,7 @@ from dataclasses import replace
 from itertools import pairwise
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _drifted(true: Array, rng: np.random.Generator) -> Array:
 
 
 def _measured(
-    true: Array, pair: tuple[int, int], rng: np.random.Generator, wider: float, **how: float
+    true: Array, pair: tuple[int, int], rng: np.random.Generator, wider: float, **how: Any
 ) -> Motion:
     """Return a measured motion; wider: factor on its errors."""
     here, there = pair

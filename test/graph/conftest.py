@@ -60,17 +60,22 @@ class Robot:
     def __init__(self):
         self._views, self._stamps = {}, count()
 
-    def drive(self, steps, room=None, first_number=0, odometry=False, scale=1.0, seed=5):
+    def drive(
+        self, steps, room=None, first_number=0, odometry=False, scale=1.0, seed=5, mount=None
+    ):
         """Return the key frames at places of a round, one track; lengths are in `scale` metres."""
+        beside = np.eye(4) if mount is None else invert(BODY_T_OPTICAL) @ mount
+        base_T_camera = BODY_T_OPTICAL if odometry else mount
         room = room or Room()
         keys, track, rng = [], np.eye(4), np.random.default_rng(seed)
         for k, before in zip(steps, [None, *steps]):
-            view, stamp_ns, motion = room.view(self.place(k), scale), next(self._stamps), None
+            here, stamp_ns, motion = self.place(k) @ beside, next(self._stamps), None
+            view = room.view(here, scale)
             px = view.features.px
             if before is not None:
                 wrong = rotation_about([0, 1, 0], 0.004 + rng.normal(0, 0.01))
                 drift = transform(wrong, [0.005, 0.0, rng.normal(0, 0.01)])
-                measured = invert(self.place(before)) @ self.place(k) @ drift
+                measured = invert(self.place(before) @ beside) @ here @ drift
                 measured[:3, 3] /= scale
                 spread = np.diag([0.01**2] * 3 + [0.02**2] * 3)
                 motion = RelativePose(measured, spread, np.ones(len(px), bool), 1.0)
@@ -81,7 +86,7 @@ class Robot:
                 CAMERA,
                 depth=np.ones((160, 224)),
                 odom_T_camera=self.place(k) if odometry else None,
-                base_T_camera=BODY_T_OPTICAL if odometry else None,
+                base_T_camera=base_T_camera,
             )
             # Each key frame numbers its features anew, so the window has nothing to adjust.
             tracks = Tracks(GRAY, 1000 * stamp_ns + np.arange(len(px)), px, px, len(px))
@@ -99,7 +104,8 @@ class Robot:
         seen, empty = key.seen, np.empty(0, np.float32)
         return KeyFrame(
             key.number, seen.stamp_ns, key.track_T_camera, 0.0, seen.base_T_camera,
-            seen.odom_T_camera, self._views[seen.stamp_ns], empty, None, True, key.track,
+            seen.odom_T_camera, self._views[seen.stamp_ns], empty, None, True, key.track, False,
+            seen.camera_index,
         )  # fmt: skip
 
     @staticmethod

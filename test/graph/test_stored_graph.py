@@ -137,8 +137,9 @@ def test_numbers_that_cannot_be_are_refused(saved, name, change, words):
 
 def test_each_part_must_be_there_in_its_type_and_shape(saved):
     for name, array in saved.items():
-        with pytest.raises(StoredGraphError, match=name):
-            from_arrays({key: value for key, value in saved.items() if key != name})
+        if name != 'motion_arm':  # maps of one camera were saved without
+            with pytest.raises(StoredGraphError, match=name):
+                from_arrays({key: value for key, value in saved.items() if key != name})
         with pytest.raises(StoredGraphError, match=name):
             from_arrays({**saved, name: array[..., None]})
         if name != 'version':

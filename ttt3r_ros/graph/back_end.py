@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field, replace
@@ -28,19 +29,28 @@ from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.ground import find_ground, levelled
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
 from ttt3r_ros.graph.mount import MountCheck
+from ttt3r_ros.graph.pose_graph import Motion
+from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.ties import fused, Rig
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.followed import Followed, KeyView
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.standstill import motion_between
+from ttt3r_ros.units import NANOSECONDS
 
 Result = TypeVar('Result')
 
 # More key frames than these wait for nothing: the next image does.
 MOST_WAITING = 20
+# What the pose of an image errs from its key frame beyond its covariance: turns, then metres.
+TRACKING_INFLATION = 4.0
+UNTRACKED = np.diag([0.003**2] * 3 + [0.005**2] * 3)
+# So long the pose of the robot is that of its other cameras, where one of them is lost.
+LOST_AFTER_NS = NANOSECONDS
 
 
 class AtOnce(Executor):
@@ -184,13 +194,29 @@ class KeyFrames:
     loops: tuple[tuple[int, int], ...]
 
 
+@dataclass
+class _Camera:
+    """
+    One camera of the robot.
+
+    newest: its newest image, mapped: the newest that the network has seen. mount: what speaks
+    against where TF has it. key_before: its newest key frame.
+    """
+
+    newest: LocatedCamera | None = None
+    mapped: LocatedFrame | None = None
+    mount: MountCheck = field(default_factory=MountCheck)
+    key_before: KeyView | None = None
+
+
 class BackEnd:
     """
     Own the graph of key frames, and where the odometry lies in the map.
 
     The map begins where the odometry or an initial pose has the first image. An image is located
     by the estimate of that time; an executor adds new key frames to the graph, and `correction`
-    returns what that has changed.
+    returns what that has changed. All cameras of a robot share it: each moves the robot on from
+    where another one had it.
 
     One thread maps; `follow`, `map_T_odom`, `epoch`, `begin_epoch` and `is_current` may be used by
     others.
@@ -215,14 +241,16 @@ class BackEnd:
         self._graph = KeyFrameGraph(self._noise())
         self._map_T_graph = IDENTITY
         self._anchor = Anchor(self._epoch, IDENTITY)
-        self._newest: LocatedCamera | None = None
-        self._mapped: LocatedFrame | None = None  # the newest that the network has seen
+        self._cameras: defaultdict[int, _Camera] = defaultdict(_Camera)
+        self._first_camera: int | None = None  # with which the map began
+        self._rig = Rig()
+        self._ties: list[Motion] = []  # that wait for the key frames which they tie
+        self._next_key = 0
+        self._newest: LocatedCamera | None = None  # of all cameras: where the robot is
         self._start_map_T_base: Array | None = None
         self._resumed: Similarity | None = None
         self._flat = True  # what came of the odometry so far is planar
         self._floor_z: float | None = None
-        self._mount = MountCheck()
-        self._key_before: KeyView | None = None
         self._pending: list[Future[Change]] = []
         self._corrected = 0  # generation of the last correction
 
@@ -239,16 +267,17 @@ class BackEnd:
 
     @property
     def map_T_network(self) -> Similarity:
-        """Return where the network's chained poses lie in the map, at the newest image."""
-        mapped = self._mapped
+        """Return where the first camera's chained poses lie in the map, at its newest image."""
+        mapped = self._cameras[0].mapped
         if mapped is None:
             return self._resumed or Similarity(IDENTITY)
         return Similarity.through(mapped.map_T_camera, mapped.tracked.network_T_camera, 1.0)
 
     @property
-    def base_T_camera(self) -> Array | None:
-        """Return where the camera is mounted, (4, 4), by the newest image; None: nowhere."""
-        return None if self._newest is None else self._newest.base_T_camera
+    def mounts(self) -> dict[int, Array | None]:
+        """Return where each camera is mounted, (4, 4), by its newest image; None: nowhere."""
+        cameras = self._cameras.items()
+        return {i: c.newest.base_T_camera for i, c in cameras if c.newest is not None}
 
     def key_frames(self) -> KeyFrames:
         """Return the key frames and what connects them."""
@@ -342,8 +371,8 @@ class BackEnd:
 
     @property
     def next_key(self) -> int:
-        """Return the least number that the next key frame may have."""
-        return self._graph.next_number
+        """Return the least number that the next key frame of any camera may have."""
+        return max(self._graph.next_number, self._next_key)
 
     def place_base(self, map_T_base: Array) -> None:
         """
@@ -357,8 +386,7 @@ class BackEnd:
         with self._lock:
             newest = self._newest
             if self._graph.belief.lost:
-                mount = None if newest is None else newest.base_T_camera
-                self._executor.submit(self._look_near, self._graph, _camera(map_T_base, mount))
+                self._executor.submit(self._look_near, self._graph, map_T_base, self.mounts)
             elif newest is None:
                 self._start_map_T_base = map_T_base
             else:
@@ -369,8 +397,10 @@ class BackEnd:
         self._map_T_graph = moved @ self._map_T_graph
         self._anchor = Anchor(newest.epoch, map_T_base @ invert(newest.odom_T_base))
         self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
-        if self._mapped is not None:
-            self._mapped = replace(self._mapped, map_T_camera=moved @ self._mapped.map_T_camera)
+        for camera in self._cameras.values():
+            if camera.mapped is not None:
+                pose = moved @ camera.mapped.map_T_camera
+                camera.mapped = replace(camera.mapped, map_T_camera=pose)
         if self._floor_z is not None:
             self._floor_z += float(moved[2, 3])
         self._corrected = -1  # all key frames have moved
@@ -387,11 +417,12 @@ class BackEnd:
         :returns: None before the first image that the network has seen.
         """
         with self._lock:
-            newest = self._newest
-            if newest is None:
+            camera = self._cameras[seen.camera_index]
+            if camera.newest is None:
                 return None
-            self._newest = replace(newest, track_T_camera=before)
-            return self._advanced(followed, seen, self._placed(followed))
+            camera.newest = replace(camera.newest, track_T_camera=before)
+            self._rig.see(followed)
+            return self._advanced(followed, seen, self._placed(camera, followed))
 
     def locate(
         self, tracked: TrackedFrame, seen: Observation, known: LocatedCamera | None = None
@@ -404,22 +435,23 @@ class BackEnd:
         :param known: what `follow` returned for it.
         """
         with self._lock:
-            followed = tracked.followed
+            followed, camera = tracked.followed, self._cameras[seen.camera_index]
             if self._newest is None and not self._graph.belief.lost:
+                self._first_camera = seen.camera_index
                 self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
-            placed = self._placed(followed)
-            camera = self._advanced(followed, seen, placed) if known is None else known
-            pose = camera.map_T_camera
-            if camera.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
+            placed = self._placed(camera, followed)
+            at = self._advanced(followed, seen, placed) if known is None else known
+            pose = at.map_T_camera
+            if at.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
                 pose = placed.map_T_camera
-            self._mapped = LocatedFrame(
-                camera.stamp_ns,
-                camera.epoch,
+            located = LocatedFrame(
+                at.stamp_ns,
+                at.epoch,
                 pose,
                 placed.found.covariance,
-                camera.base_T_camera,
-                camera.odom_T_base,
-                camera.track_T_camera,
+                at.base_T_camera,
+                at.odom_T_base,
+                at.track_T_camera,
                 placed.found.in_map,
                 tracked,
                 placed.map_T_key,
@@ -429,28 +461,60 @@ class BackEnd:
                 by_wheels=placed.found.by_wheels,
             )
             if followed.new_key and seen.base_T_camera is None and self._floor_z is None:
-                self._floor_z = _floor_below(self._mapped)
-            self._mapped = replace(self._mapped, floor_z=self._floor_z)
-            return self._mapped
+                self._floor_z = _floor_below(located)
+            camera.mapped = located = replace(located, floor_z=self._floor_z)
+            self._ties += self._rig.ties(followed)
+            return located
 
-    def _placed(self, followed: Followed) -> _Placed:
+    def _placed(self, camera: _Camera, followed: Followed) -> _Placed:
         """Compute where an image is by the newest estimate."""
-        belief, doubt = self._graph.belief, self._mount.doubt
+        belief, doubt = self._graph.belief, camera.mount.doubt
         found = self._graph.locate(replace(followed, slipped=True) if doubt else followed)
+        if not belief.generation and camera is not self._cameras[self._first_camera or 0]:
+            found = replace(found, in_map=False)  # the map begins with another camera
+        found = self._with_others(found, followed)
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        return _Placed(found, map_T_key, key_T_camera, belief, doubt or self._mount.unit_doubt)
+        return _Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
+
+    def _with_others(self, found: Located, followed: Followed) -> Located:
+        """Weigh where an image was taken by itself with where the other cameras were then."""
+        mount = followed.key.seen.base_T_camera
+        if mount is None:
+            return found
+        poses, covariances = [found.map_T_camera], [_weight(found.since_key, IDENTITY)]
+        for other in self._rig.beside(followed):
+            theirs, beside = self._graph.locate(other), other.key.seen.base_T_camera
+            if beside is not None and theirs.in_map and found.in_map:
+                across = invert(beside) @ mount
+                poses.append(theirs.map_T_camera @ across)
+                covariances.append(_weight(theirs.since_key, across))
+        if len(poses) == 1:
+            return found
+        pose, covariance = fused(poses, covariances)
+        key = found.map_T_key
+        key_T_camera = scaled(invert(key.a_T_b) @ found.map_T_camera, 1 / key.scale)
+        if followed.key.number in self._graph.belief.poses:  # else its key frame is off as much
+            key_T_camera = key_T_camera @ scaled(invert(found.map_T_camera) @ pose, 1 / key.scale)
+        return replace(
+            found,
+            map_T_camera=pose,
+            covariance=found.covariance - found.since_key + covariance,
+            map_T_key=Similarity.through(pose, key_T_camera, key.scale),
+            by_wheels=True,
+            since_key=covariance,
+        )
 
     def _advanced(self, followed: Followed, seen: Observation, placed: _Placed) -> LocatedCamera:
         """Follow the correction, and where there is no odometry go on with our own."""
         mount, found, newest = seen.base_T_camera, placed.found, self._newest
-        pose = _base(placed.map_T_camera, mount)
+        before, pose = self._cameras[seen.camera_index].newest, _base(placed.map_T_camera, mount)
         if newest is None:
             own = pose if self._odometry is None else self._odometry
             odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
         else:
-            odom_T_base, step = self._moved(newest, followed, seen, placed.map_T_key)
+            odom_T_base, step = self._moved(newest, before, followed, seen, placed.map_T_key)
             if seen.odom_T_base is not None:
                 pose = self._in_plane(pose, odom_T_base)
             elapsed_ns = max(0, followed.stamp_ns - newest.stamp_ns)
@@ -467,7 +531,9 @@ class BackEnd:
             followed.track_T_camera,
             found.in_map,
         )
-        if newest is None or newest.stamp_ns <= camera.stamp_ns:  # else later ones are published
+        if before is None or before.stamp_ns <= camera.stamp_ns:
+            self._cameras[seen.camera_index].newest = camera
+        if self._leads(camera, seen.camera_index):
             self._odometry = odom_T_base if seen.odom_T_base is None else None
             self._anchor = Anchor(
                 camera.epoch, pose @ invert(odom_T_base) if found.in_map else None
@@ -475,50 +541,79 @@ class BackEnd:
             self._newest = camera
         return camera
 
+    def _leads(self, camera: LocatedCamera, index: int) -> bool:
+        """Return whether the robot is where one of its cameras has it."""
+        newest = self._newest
+        if newest is None:
+            return True
+        if newest.stamp_ns > camera.stamp_ns:  # later ones are published
+            return False
+        return camera.in_map or not any(
+            other.newest.in_map and camera.stamp_ns - other.newest.stamp_ns < LOST_AFTER_NS
+            for i, other in self._cameras.items()
+            if i != index and other.newest is not None
+        )
+
     def _moved(
-        self, before: LocatedCamera, followed: Followed, seen: Observation, map_T_key: Similarity
+        self,
+        newest: LocatedCamera,
+        before: LocatedCamera | None,
+        followed: Followed,
+        seen: Observation,
+        map_T_key: Similarity,
     ) -> tuple[Array, Array]:
-        """Return odom_T_base, and how the robot moved since an image."""
-        metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
-        step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
-        step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
+        """Return odom_T_base, and how the robot moved since its newest image."""
+        step = IDENTITY
+        if before is not None:
+            metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
+            step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
+            step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
+            step = _later_part(step, before.stamp_ns, newest.stamp_ns, followed.stamp_ns)
         if seen.odom_T_base is None:  # the images are the odometry
-            return before.odom_T_base @ step, step
+            return newest.odom_T_base @ step, step
         if followed.slips or followed.still:
             return seen.odom_T_base, step
-        return seen.odom_T_base, invert(before.odom_T_base) @ seen.odom_T_base
+        return seen.odom_T_base, invert(newest.odom_T_base) @ seen.odom_T_base
 
     def add(self, located: LocatedFrame) -> None:
         """
         Add the image to the graph if it is a new key frame.
 
-        :param located: the newest image.
+        :param located: the newest image of a camera.
         """
         followed = located.tracked.followed
-        if not followed.new_key:
-            return
-        if len(self._pending) >= MOST_WAITING:
-            wait(self._pending[:1])
-        key = self._checked(followed.key)
-        self._pending.append(self._executor.submit(self._graph.add, key))
+        if followed.new_key:
+            if len(self._pending) >= MOST_WAITING:
+                wait(self._pending[:1])
+            key = self._checked(followed.key)
+            self._next_key = key.number + 1
+            self._pending.append(self._executor.submit(self._graph.add, key))
+        ties, self._ties = self._ties, []
+        if ties:
+            self._pending.append(self._executor.submit(self._graph.tie, ties))
 
     def _checked(self, key: KeyView) -> KeyView:
         """Compare the motion to a key frame with that of the wheels, and drop them in doubt."""
-        before, self._key_before = self._key_before, key
+        camera = self._cameras[key.seen.camera_index]
+        before, camera.key_before = camera.key_before, key
         if before is not None and before.track == key.track and key.motion is not None:
             then, now = before.seen.odom_T_camera, key.seen.odom_T_camera
             by_wheels = motion_between(then, now)
             mounted = key.seen.base_T_camera is not None
             if by_wheels is not None and key.by == 'features':
-                self._mount.add_length(key.motion.key_T_camera, by_wheels)
+                camera.mount.add_length(key.motion.key_T_camera, by_wheels)
             if by_wheels is not None and mounted and key.by == 'features' and not key.slipped:
-                self._mount.add(key.motion.key_T_camera, by_wheels)
-        return replace(key, slipped=True) if self._mount.doubt else key
+                camera.mount.add(key.motion.key_T_camera, by_wheels)
+        return replace(key, slipped=True) if camera.mount.doubt else key
 
     @staticmethod
-    def _look_near(graph: KeyFrameGraph, map_T_camera: Array) -> None:
+    def _look_near(
+        graph: KeyFrameGraph, map_T_base: Array, mounts: Mapping[int, Array | None]
+    ) -> None:
         if graph.belief.lost:  # it may have been found since
-            graph.expect(map_T_camera)
+            newest = graph.belief.newest_of_all
+            camera = min(mounts, default=0) if newest is None else newest.camera_index
+            graph.expect(_camera(map_T_base, mounts.get(camera)))
 
     def _start(self, tracked: TrackedFrame, seen: Observation) -> Array:
         """Return map_T_camera of the first image."""
@@ -542,6 +637,26 @@ class BackEnd:
         if not self._flat or self._settings.planar == 'off':
             return map_T_base
         return flattened(map_T_base)
+
+
+def _weight(since_key: Array, across: Array) -> Array:
+    """Return the covariance of an image's pose among those of others, at another camera."""
+    turned = adjoint(invert(across))
+    covariance: Array = turned @ (TRACKING_INFLATION * since_key + UNTRACKED) @ turned.T
+    return covariance
+
+
+def _later_part(motion: Array, begin_ns: int, since_ns: int, end_ns: int) -> Array:
+    """
+    Return the part of a motion after a time, at even speed.
+
+    :param motion: (4, 4), from begin to end.
+    :param since_ns: the time.
+    """
+    if since_ns == begin_ns:
+        return motion
+    share = (end_ns - since_ns) / (end_ns - begin_ns) if end_ns > begin_ns else 0.0
+    return exp_pose(min(max(share, 0.0), 1.0) * log_pose(motion))
 
 
 def _floor_below(located: LocatedFrame) -> float | None:

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import adjoint, invert, scaled, Similarity
+from ttt3r_ros.geometry import adjoint, IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
-from ttt3r_ros.tracking.followed import Followed
+from ttt3r_ros.tracking.followed import Followed, Seen
 from ttt3r_ros.tracking.standstill import motion_between
 
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
@@ -35,8 +35,8 @@ class Located:
     map_T_camera: (4, 4), in the frame of the piece unless in_map. covariance: (6, 6) of rotation
     and translation to the right of it. map_T_key: of the key frame
     that it is relative to, from the unit of that one's depth. in_map: without it the pose must
-    not be given out. by_wheels: whether they measured the motion from that key frame, in metres,
-    too.
+    not be given out. by_wheels: whether they, or other cameras of the robot, measured the motion
+    from that key frame, in metres, too. since_key: the part of the covariance of that motion.
     """
 
     map_T_camera: Array
@@ -44,6 +44,7 @@ class Located:
     map_T_key: Similarity
     in_map: bool
     by_wheels: bool = False
+    since_key: Array = field(default_factory=lambda: np.zeros((6, 6)))
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,17 @@ class Belief:
     All that others may read, replaced as a whole.
 
     correction: map_T_track, right at the newest key frame. generation: counts the corrections.
-    newest: key frame, None before the first one of a piece. poses: map_T_camera of each key frame
-    of the map. apart: of those of other pieces, each in the frame of its piece. log_scales: of
-    both. lost: the piece that grows has no place in the map, correction leads into its own frame.
-    loops: pairs of key frames. counts: of loops. covariance: (6, 6) of the newest key frame,
-    rotation and translation to the right of it, since the first one of its piece.
+    newest: key frame of each camera, by its index; none before the first one of a piece. poses:
+    map_T_camera of each key frame of the map. apart: of those of other pieces, each in the frame
+    of its piece. log_scales: of both. lost: no piece that grows has a place in the map, correction
+    leads into its own frame. loops: pairs of key frames. counts: of loops. covariance: (6, 6) of
+    the newest key frame, rotation and translation to the right of it, since the first one of its
+    piece.
     """
 
     correction: Similarity
     generation: int
-    newest: KeyFrame | None
+    newest: Mapping[int, KeyFrame]
     poses: Mapping[int, Array]
     apart: Mapping[int, Array]
     log_scales: Mapping[int, float]
@@ -87,8 +89,9 @@ class Belief:
         :param wheels: how good they are.
         :param start: (4, 4) pose of the first key frame of a piece.
         """
-        key, newest, covariance = followed.key, self.newest, followed.covariance
+        key, covariance = followed.key, followed.covariance
         seen, in_map = key.seen, key.number in self.poses
+        newest = self.newest.get(seen.camera_index)
         then, slipped = seen.odom_T_camera, followed.slipped
         pose = self.poses.get(key.number, self.apart.get(key.number))
         if pose is not None:
@@ -98,12 +101,12 @@ class Belief:
             log_scale, pose, motion = key.log_scale, start, followed.track_T_camera
             in_map = self.generation == 0
         else:  # the key frame has not been thought about yet: go on from one that has
-            log_scale = key.log_scale + float(np.log(self.correction.scale))
-            pose, then, in_map = self.pose_of(newest.number), newest.odom_T_camera, not self.lost
-            slipped |= key.slipped
-            motion = scaled(
-                invert(newest.track_T_camera) @ followed.track_T_camera, self.correction.scale
-            )
+            stretch = self.log_scales[newest.number] - newest.log_scale
+            log_scale = key.log_scale + stretch
+            pose, then = self.pose_of(newest.number), newest.odom_T_camera
+            in_map, slipped = newest.number in self.poses, slipped | key.slipped
+            motion = invert(newest.track_T_camera) @ followed.track_T_camera
+            motion = scaled(motion, float(np.exp(stretch)))
             covariance = covariance + (0.0 if key.motion is None else key.motion.covariance)
         by_wheels = None if slipped else motion_between(then, followed.odom_T_camera)
         noise = wheels, seen.base_T_camera
@@ -116,9 +119,23 @@ class Belief:
         by_pixels = scaled(followed.key_T_camera, scale)
         hangs, _ = _weighed(by_pixels, followed.covariance, since, *noise)
         map_T_key = Similarity.through(pose @ motion, scaled(hangs, 1 / scale), scale)
-        carried = adjoint(invert(motion))
-        covariance = covariance + carried @ (GRAPH_INFLATION * self.covariance) @ carried.T
-        return Located(pose @ motion, covariance, map_T_key, in_map, since is not None)
+        carried = adjoint(invert(self._across(seen) @ motion))
+        total = covariance + carried @ (GRAPH_INFLATION * self.covariance) @ carried.T
+        return Located(pose @ motion, total, map_T_key, in_map, since is not None, covariance)
+
+    @property
+    def newest_of_all(self) -> KeyFrame | None:
+        """Return the newest key frame, None before the first one of a piece."""
+        return max(self.newest.values(), key=lambda frame: frame.number, default=None)
+
+    def _across(self, seen: Seen) -> Array:
+        """Return how a camera is mounted beside the one of the newest key frame, (4, 4)."""
+        newest = self.newest_of_all
+        if newest is None or newest.camera_index == seen.camera_index:
+            return IDENTITY
+        if newest.base_T_camera is None or seen.base_T_camera is None:
+            return IDENTITY
+        return invert(newest.base_T_camera) @ seen.base_T_camera
 
     def pose_of(self, number: int) -> Array:
         """

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What leads from each key frame to the next: features, wheels, the network, the floor."""
+"""What leads from each key frame of a camera to the next: features, wheels, network, floor."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,7 +107,11 @@ NOTHING = Measurements()
 
 
 class Chain:
-    """Measurements between key frames that follow each other, and of each for itself."""
+    """
+    Measurements between key frames that follow each other, and of each for itself.
+
+    Each camera of a robot has a chain of its own.
+    """
 
     def __init__(self, wheels: WheelNoise, measured: Measurements = NOTHING) -> None:
         """
@@ -117,7 +121,7 @@ class Chain:
         :param measured: before.
         """
         self._wheels = wheels
-        self._recent: list[KeyView] = []
+        self._recent: dict[int, list[KeyView]] = {}  # by camera
         self._sights: dict[int, Sight] = {}
         # Each by the key frame from which it leads to the next.
         self._visual = {link[0].here: link for link in measured.visual}
@@ -135,9 +139,18 @@ class Chain:
             tuple(self._fixes.values()),
         )
 
-    def begin(self) -> None:
-        """Leave the next key frame without a link to the one before."""
-        self._recent = []
+    @property
+    def ends(self) -> dict[int, KeyView]:
+        """Return the newest key frame of each camera."""
+        return {camera: views[-1] for camera, views in self._recent.items()}
+
+    def begin(self, camera: int) -> None:
+        """
+        Leave the next key frame without a link to the one before.
+
+        :param camera: its index.
+        """
+        self._recent.pop(camera, None)
 
     def graph(self, nodes: Nodes, numbers: tuple[int, ...]) -> PoseGraph:
         """
@@ -168,27 +181,33 @@ class Chain:
         """
         if frame.floor is not None:
             self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, FLOOR_SIGMA)
-        piece = frame.number
-        if self._recent and key.motion is not None:
-            piece = nodes.newest_piece
-            before = nodes.frames[self._recent[-1].number]
-            pose, log_scale = self._measured(key, frame, before, nodes.estimate)
-            self._add_network(self._recent[-1], key)
+        piece, camera = frame.number, frame.camera_index
+        recent = self._recent.get(camera, [])
+        if recent and key.motion is not None:
+            before = nodes.frames[recent[-1].number]
+            piece = nodes.pieces[before.number]
+            at = nodes.part([before.number])
+            pose, log_scale = self._measured(recent[-1], key, before, frame, at)
+            self._add_network(recent[-1], key)
             self._add_wheels(before, frame)
         else:
             fix = self._fixes.get(key.number)
             pose, log_scale = start, 0.0 if fix is None else fix.log_scale
         self._sights[key.number] = _sight(key, frame, pose, log_scale)
         nodes.add(frame, pose, log_scale, piece)
-        self._recent = [*self._recent, key][-WINDOW:]
-        self._sights = {view.number: self._sights[view.number] for view in self._recent}
-        self._adjust_window(nodes)
+        self._recent[camera] = [*recent, key][-WINDOW:]
+        self._sights = {number: self._sights[number] for number in self._held()}
+        self._adjust_window(self._recent[camera], nodes)
+
+    def _held(self) -> set[int]:
+        """Return the numbers of the key frames that are measured again with the next one."""
+        return {view.number for views in self._recent.values() for view in views}
 
     def _measured(
-        self, key: KeyView, frame: KeyFrame, before: KeyFrame, at: Estimate
+        self, old: KeyView, key: KeyView, before: KeyFrame, frame: KeyFrame, at: Estimate
     ) -> tuple[Array, float]:
-        """Link a key frame to the newest one; return where it is then."""
-        old, old_scale = self._recent[-1], float(at.log_scales[-1])
+        """Link a key frame to the one before, which is estimated; return where it is then."""
+        old_scale = float(at.log_scales[0])
         again = None if key.by == 'features' else verify(before.view, frame.view)
         if again is None:
             assert key.motion is not None
@@ -203,7 +222,7 @@ class Chain:
             step = ScaleStep(old.number, key.number, ratio, STEP_SIGMA)
         self._visual[old.number] = Motion(old.number, key.number, measured, covariance), step
         log_scale = 0.9 * old_scale if ratio is None else old_scale + ratio
-        pose: Array = at.poses[-1] @ scaled(measured, float(np.exp(old_scale)))
+        pose: Array = at.poses[0] @ scaled(measured, float(np.exp(old_scale)))
         return pose, log_scale
 
     def _add_network(self, old: KeyView, new: KeyView) -> None:
@@ -233,27 +252,23 @@ class Chain:
             before.number, frame.number, by_wheels, covariance, scaled=0.0
         )
 
-    def _adjust_window(self, nodes: Nodes) -> None:
-        """Measure the motions between the last key frames again, all features together."""
-        numbers = self._sharing()
+    def _adjust_window(self, recent: Sequence[KeyView], nodes: Nodes) -> None:
+        """Measure the motions between key frames again, all features together."""
+        numbers = _sharing(recent)
         count = len(numbers)
         if count < 4:
             return
-        at = nodes.estimate
+        at = nodes.part(numbers)
         sights = [
-            replace(
-                self._sights[number],
-                map_T_camera=at.poses[i - count],
-                log_scale=float(at.log_scales[i - count]),
-            )
-            for i, number in enumerate(numbers)
+            replace(self._sights[number], map_T_camera=pose, log_scale=log_scale)
+            for number, pose, log_scale in zip(numbers, at.poses, at.log_scales.tolist())
         ]
         adjusted = adjust(sights)
         self._sights.update(zip(numbers, adjusted.sights))
         for number, sight in zip(numbers, adjusted.sights):
             if sight.floor is not None and np.isfinite(sight.floor[:, 0]).sum() > LEAST_ON_FLOOR:
                 self._fixes[number] = ScaleFix(number, sight.log_scale, ON_FLOOR_SIGMA)
-        first = 0 if numbers[0] == nodes.newest_piece else 1
+        first = 0 if nodes.pieces[numbers[0]] == numbers[0] else 1
         for i in range(first, count - 1):
             frame = nodes.frames[numbers[i + 1]]
             self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame)
@@ -261,18 +276,10 @@ class Chain:
         scales = np.array([s.log_scale for s in adjusted.sights])
         nodes.update(numbers, Estimate(poses, scales))
 
-    def _sharing(self) -> list[int]:
-        """Return the numbers of the last key frames that share features one with the next."""
-        numbers = [key.number for key in self._recent]
-        for i in range(len(numbers) - 1, 0, -1):
-            before, after = self._recent[i - 1].tracks, self._recent[i].tracks
-            if np.isin(before.number, after.number).sum() < LEAST_SHARED:
-                return numbers[i:]
-        return numbers
-
     def inner(self) -> set[int]:
-        """Return the numbers of the key frames that have neighbours on both sides."""
-        return self._visual.keys() & {motion.there for motion, _ in self._visual.values()}
+        """Return the numbers of the key frames that have neighbours on both sides, and may go."""
+        later = {motion.there for motion, _ in self._visual.values()}
+        return (self._visual.keys() & later) - self._held()
 
     def strands(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return to which strand key frames belong; see Measurements.strands."""
@@ -286,22 +293,34 @@ class Chain:
         """
         return self._visual[number]
 
-    def remove(self, gone: int, nodes: Nodes) -> None:
+    def link_to(self, number: int) -> Motion | None:
+        """
+        Return the motion that leads to a key frame from the one before, None where none does.
+
+        :param number: of the key frame.
+        """
+        links = (motion for motion, _ in self._visual.values() if motion.there == number)
+        return next(links, None)
+
+    def remove(self, number: int, nodes: Nodes) -> None:
         """
         Remove a key frame, and join its two neighbours in time.
 
-        :param gone: its index; it has both.
+        :param number: of the key frame; it has both.
         :param nodes: with it.
         """
-        before, number = nodes.numbers[gone - 1], nodes.numbers[gone]
+        link = self.link_to(number)
+        assert link is not None
+        before = link.here
+        at = nodes.part([before, number])
         for table in (self._by_wheels, self._by_network):
             first, second = table.pop(before, None), table.pop(number, None)
             if first is not None and second is not None:
-                table[before] = joined(first, second, nodes.estimate, gone - 1, gone)
+                table[before] = joined(first, second, at, 0, 1)
         (motion, step), (onward, onward_step) = self._visual[before], self._visual.pop(number)
         if step is not None:
             step = None if onward_step is None else joined_step(step, onward_step)
-        self._visual[before] = joined(motion, onward, nodes.estimate, gone - 1, gone), step
+        self._visual[before] = joined(motion, onward, at, 0, 1), step
         self._fixes.pop(number, None)
 
     def forget(self, numbers: Collection[int]) -> None:
@@ -315,6 +334,16 @@ class Chain:
             self._fixes.pop(number, None)
             self._by_wheels.pop(number, None)
             self._by_network.pop(number, None)
+
+
+def _sharing(recent: Sequence[KeyView]) -> list[int]:
+    """Return the numbers of the last key frames that share features one with the next."""
+    numbers = [key.number for key in recent]
+    for i in range(len(numbers) - 1, 0, -1):
+        before, after = recent[i - 1].tracks, recent[i].tracks
+        if np.isin(before.number, after.number).sum() < LEAST_SHARED:
+            return numbers[i:]
+    return numbers
 
 
 def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:

@@ -8,6 +8,9 @@ They form pieces: within one the motion from key frame to key frame is known. Th
 holds the frame of the map, the newest one grows. As soon as two key frames recognise places of
 another piece, and agree, the younger of both pieces is moved to the older one. It is moved away
 again when more of them recognise it elsewhere.
+
+Each camera of a robot adds key frames of its own. Ties, which follow from how the cameras are
+mounted, hold them together, and join their pieces.
 """
 
 from __future__ import annotations
@@ -38,11 +41,12 @@ from ttt3r_ros.graph.loops import (
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Covariances, Estimate, PoseGraph, Solution
+from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, Solution
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.strands import Pairs, part
 from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, Heir, most_covered
+from ttt3r_ros.graph.ties import metric, Ties
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.tracking.followed import Followed, KeyView
 
@@ -106,6 +110,7 @@ class KeyFrameGraph:
         self._start = np.eye(4) if start is None else start
         self._nodes = Nodes()
         self._chain = Chain(wheels)
+        self._ties = Ties()
         self._loops = Loops()
         self._joining = Joining()
         self._doubts = Doubts()
@@ -114,7 +119,7 @@ class KeyFrameGraph:
         self._next_number = 0
         self._begins = False  # a piece, with the next key frame
         self._belief = Belief(
-            Similarity(self._start), 0, None, {}, {}, {}, False, (), LoopCounts(), np.zeros((6, 6))
+            Similarity(self._start), 0, {}, {}, {}, {}, False, (), LoopCounts(), np.zeros((6, 6))
         )
 
     @classmethod
@@ -134,6 +139,7 @@ class KeyFrameGraph:
         graph = cls(wheels, stored.start, most_keys)
         graph._nodes = Nodes(stored.frames, stored.estimate, stored.pieces)
         graph._chain = Chain(wheels, stored.measured)
+        graph._ties = Ties(stored.ties)
         graph._loops = Loops(stored.vocabulary, stored.counts, stored.loops)
         graph._next_number = stored.next_number
         graph.begin_piece()
@@ -156,6 +162,7 @@ class KeyFrameGraph:
             loops.counts,
             self._start,
             self._next_number,
+            self._ties.all,
         )
 
     def _vocabulary(self) -> Vocabulary:
@@ -190,6 +197,8 @@ class KeyFrameGraph:
         if len(self._nodes) and not self._begins:
             self._begins = True
             self._loops.forget_optimum()
+            for camera in self._chain.ends:
+                self._chain.begin(camera)
             self._joining.forget()
             self._publish()
 
@@ -234,6 +243,42 @@ class KeyFrameGraph:
         left = before.poses.keys() - self._belief.poses.keys() - set(dropped)
         parted = tuple(number for number in self._nodes.numbers if number in left)
         return Change(jump, closed or joined, gone, joined, dropped, parted)
+
+    def tie(self, ties: Sequence[Motion]) -> Change:
+        """
+        Hold key frames of different cameras together; pieces that are tied become one.
+
+        :param ties: those of which a key frame went meanwhile are ignored.
+        """
+        nodes, joined = self._nodes, False
+        known = [tie for tie in ties if {tie.here, tie.there} <= nodes.frames.keys()]
+        for tie in known:
+            self._ties.add(tie)
+            if nodes.pieces[tie.here] != nodes.pieces[tie.there]:
+                self._pull_together(tie)
+                joined = True
+        for piece in dict.fromkeys(nodes.pieces[tie.there] for tie in known):
+            self._adjust_newest(nodes.members(piece))
+        if known:
+            self._publish()
+        return Change(0.0, joined, None, joined)
+
+    def _pull_together(self, tie: Motion) -> None:
+        """Join the pieces of two key frames that are tied; both have the metre."""
+        nodes, (here, there) = self._nodes, (tie.here, tie.there)
+        at = nodes.part([here, there])
+        pose = at.poses[0] @ metric(tie, float(at.log_scales[0]))
+        places = Similarity(pose), Similarity(at.poses[1])
+        stays, moves = nodes.pieces[here], nodes.pieces[there]
+        if stays > moves:
+            stays, moves, places = moves, stays, places[::-1]
+        join = Join(moves, stays, places[0].after(places[1].inverse()), ())
+        numbers = nodes.members(moves, stays)
+        nodes.update(numbers, join.applied(nodes, numbers))
+        nodes.merge(moves, stays)
+        self._joining.forget()
+        self._doubts.forget()
+        self._optimise(numbers)
 
     def revisit(self, numbers: Sequence[int]) -> bool:
         """
@@ -295,26 +340,32 @@ class KeyFrameGraph:
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""
-        newest = self._belief.newest
-        if newest is not None and (newest.track != key.track or key.motion is None):
-            self.begin_piece()
-        if not self._begins:
+        nodes, camera = self._nodes, key.seen.camera_index
+        ended = self._chain.ends.get(camera)
+        if self._begins:
+            self._begins, last = False, nodes.numbers[-1]
+        elif ended is not None and (ended.track != key.track or key.motion is None):
+            self._chain.begin(camera)
+            self._joining.forget()
+            last = ended.number
+        else:
             return ()
-        self._begins = False
-        self._chain.begin()
-        nodes = self._nodes
-        members = nodes.members(nodes.newest_piece)
-        if len(members) >= LEAST_PIECE:
+        piece = nodes.pieces[last]
+        members = nodes.members(piece)
+        grows = piece in {nodes.pieces[end.number] for end in self._chain.ends.values()}
+        if grows or len(members) >= LEAST_PIECE:
             return ()
-        if nodes.newest_piece == nodes.map_piece:  # a new map, that begins where the old one ended
-            self._start = nodes.estimate.poses[-1]
+        if piece == nodes.map_piece:  # a new map, that begins where the old one ended
+            self._start = nodes.part([last]).poses[0]
         self._chain.forget(members)
+        self._ties.forget(members)
         self._loops.forget(members)
         nodes.remove(members)
         return members
 
     def _graph(self, numbers: tuple[int, ...]) -> PoseGraph:
-        return self._chain.graph(self._nodes, numbers)
+        graph = self._chain.graph(self._nodes, numbers)
+        return replace(graph, motions=(*graph.motions, *self._ties.within(numbers)))
 
     def _whole(self, numbers: tuple[int, ...]) -> PoseGraph:
         """Return the graph of some pieces with loops."""
@@ -328,16 +379,28 @@ class KeyFrameGraph:
         """
         nodes = self._nodes
         numbers = nodes.members(nodes.newest_piece)
-        newest, old = numbers[-1], numbers[: max(len(numbers) - 1 - RECENT_KEYS, 0)]
+        newest, old = numbers[-1], self._long_ago(numbers)
         found = self._look_for_loops(numbers, newest, old)
         if not (self._settled and self._loops.fit(self._graph(numbers))):
             self._settle(numbers)
             return True, self._object(found)
+        self._adjust_newest(numbers)
+        return False, self._object(found)
+
+    def _adjust_newest(self, numbers: tuple[int, ...]) -> None:
+        """Optimise the newest key frames of a piece; the others stay."""
         recent = numbers[-MOVING:]
         graph = self._whole(numbers).around(MOVING)
         at, count = graph.optimised(ROUNDS).estimate, len(recent)
-        nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
-        return False, self._object(found)
+        self._nodes.update(recent, Estimate(at.poses[-count:], at.log_scales[-count:]))
+
+    def _long_ago(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Leave out the newest key frame, and those that its camera took just before."""
+        frames = self._nodes.frames
+        camera = frames[numbers[-1]].camera_index
+        own = [n for n in numbers if frames[n].camera_index == camera]
+        recent = set(own[-1 - RECENT_KEYS :])
+        return tuple(number for number in numbers if number not in recent)
 
     def _look_for_loops(self, numbers: tuple[int, ...], newest: int, old: Sequence[int]) -> Found:
         """Close loops from one key frame of a piece to others."""
@@ -373,7 +436,7 @@ class KeyFrameGraph:
             self._doubts.forget()
 
     def _strands(self) -> dict[int, int]:
-        return self._chain.strands(self._nodes.numbers)
+        return self._ties.bundled(self._chain.strands(self._nodes.numbers))
 
     def _object(self, found: Found) -> bool:
         """Take pieces apart that were joined wrongly; return whether they were."""
@@ -447,8 +510,10 @@ class KeyFrameGraph:
             float(at.log_scales[gone]),
             float(at.log_scales[heir]),
         )
-        self._loops.remove(number, numbers[gone + 1], self._chain.link(number), nodes)
-        self._chain.remove(gone, nodes)
+        link = self._chain.link(number)
+        self._loops.remove(number, link[0].there, link, nodes)
+        self._ties.hand_over(link[0], nodes)
+        self._chain.remove(number, nodes)
         nodes.remove([number])
         return result
 
@@ -456,22 +521,23 @@ class KeyFrameGraph:
         nodes, at = self._nodes, self._nodes.estimate
         poses = dict(zip(nodes.numbers, at.poses))
         inside = set(nodes.members(nodes.map_piece))
-        newest, correction = None, Similarity(self._start)
-        if not self._begins:
+        ends = {camera: nodes.frames[end.number] for camera, end in self._chain.ends.items()}
+        correction = Similarity(self._start)
+        if ends:
             newest = nodes.frames[nodes.numbers[-1]]
             stretch = float(np.exp(at.log_scales[-1] - newest.log_scale))
             correction = Similarity.through(at.poses[-1], newest.track_T_camera, stretch)
         self._belief = Belief(
             correction,
             self._belief.generation + 1,
-            newest,
+            ends,
             {number: pose for number, pose in poses.items() if number in inside},
             {number: pose for number, pose in poses.items() if number not in inside},
             dict(zip(nodes.numbers, at.log_scales.tolist())),
-            newest is None or newest.number not in inside,
+            inside.isdisjoint(end.number for end in ends.values()),
             self._loops.pairs,
             self._loops.counts,
-            np.zeros((6, 6)) if self._begins else self._certainty.covariance,
+            self._certainty.covariance if ends else np.zeros((6, 6)),
         )
 
 

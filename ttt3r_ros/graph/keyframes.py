@@ -26,7 +26,8 @@ class KeyFrame:
     number: rising. stamp_ns: as given. track_T_camera: (4, 4). log_scale: of its depth in track.
     base_T_camera, odom_T_camera: (4, 4) or None. view: what is compared. place: what is searched
     for, empty before there is a vocabulary. floor: scale by the floor. focal_known: calibrated.
-    track: number of the first key frame of the same track. slipped: see KeyView.
+    track: number of the first key frame of the same track. slipped: see KeyView. camera_index: of
+    the camera on the robot.
     """
 
     number: int
@@ -41,6 +42,7 @@ class KeyFrame:
     focal_known: bool
     track: int = 0
     slipped: bool = False
+    camera_index: int = 0
 
     @classmethod
     def of(cls, key: KeyView) -> KeyFrame:
@@ -70,4 +72,5 @@ class KeyFrame:
             seen.focal_known,
             key.track,
             key.slipped,
+            seen.camera_index,
         )

@@ -28,7 +28,7 @@ GAUGE_SIGMA = 1e-4  # the first key frame stays where it is
 ENOUGH = 1e-4  # metres and radians; smaller steps end the search
 # Steps so small, and so much smaller than the one before, change derivatives and weights little.
 SMALL, SHRINKS = 0.03, 0.6
-ROW = 54  # numbers of a motion
+ROW = 57  # numbers of a motion
 DAMPING = 1e-6
 
 
@@ -39,7 +39,8 @@ class Motion:
 
     here, there: their numbers. here_T_there: (4, 4). covariance: (6, 6) of rotation and
     translation, to its right. scaled: whether its translation is in the unit of here's depth
-    (1) or metres (0). kernel: width of the Cauchy kernel, sigmas; inf trusts it as it is.
+    (1) or metres (0). kernel: width of the Cauchy kernel, sigmas; inf trusts it as it is. arm:
+    (3,) metres, added to the translation whatever its unit, along the axes of here.
     """
 
     here: int
@@ -48,13 +49,14 @@ class Motion:
     covariance: Array
     scaled: float = 1.0
     kernel: float = 3.0
+    arm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @cached_property
     def row(self) -> Array:
-        """Return all but the numbers, (54,); the covariance as its inverse Cholesky factor."""
+        """Return all but the numbers, (57,); the covariance as its inverse Cholesky factor."""
         whitening = np.linalg.inv(np.linalg.cholesky(self.covariance))
         return np.concatenate(
-            [self.here_T_there.ravel(), whitening.ravel(), [self.scaled, self.kernel]]
+            [self.here_T_there.ravel(), whitening.ravel(), [self.scaled, self.kernel, *self.arm]]
         )
 
     def renumbered(self, by: int) -> Motion:
@@ -136,6 +138,7 @@ class _Motions:
     whitening: Array  # (M, 6, 6) of which the square is the information
     scaled: Array
     kernel: Array
+    arm: Array
 
     @classmethod
     def of(cls, motions: Sequence[Motion], index: dict[int, int]) -> _Motions:
@@ -149,6 +152,7 @@ class _Motions:
             rows[:, 16:52].reshape(-1, 6, 6),
             rows[:, 52],
             rows[:, 53],
+            rows[:, 54:57],
         )
 
     def weights(self, error: Array, width: float) -> Array:
@@ -168,7 +172,7 @@ class _Motions:
         measured_R_here = np.swapaxes(self.pose[:, :3, :3], 1, 2)
         error = np.empty((len(self.here), 6))
         error[:, :3] = Rotation.from_matrix(measured_R_here @ here_R_there).as_rotvec()
-        error[:, 3:] = (measured_R_here @ (shift - along)[:, :, None])[:, :, 0]
+        error[:, 3:] = (measured_R_here @ (shift - along - self.arm)[:, :, None])[:, :, 0]
         return here_R_there, shift, error, along
 
     def errors(self, at: Estimate) -> Array:

@@ -54,6 +54,7 @@ PARTS: dict[str, tuple[type[np.generic], tuple[int | str, ...]]] = {
     'motion_covariance': (np.float64, ('motions', 6, 6)),
     'motion_scaled': (np.float64, ('motions',)),
     'motion_kernel': (np.float64, ('motions',)),
+    'motion_arm': (np.float64, ('motions', 3)),
     'step_pair': (np.int64, ('steps', 2)),
     'step_log_ratio': (np.float64, ('steps',)),
     'step_sigma_kernel': (np.float64, ('steps', 2)),
@@ -68,7 +69,7 @@ PARTS: dict[str, tuple[type[np.generic], tuple[int | str, ...]]] = {
 MAY_BE_UNKNOWN = 'feature_point'
 POSES = ('track_T_camera', 'pose', 'motion_pose', 'start')
 POSITIVE = ('motion_kernel', 'step_sigma_kernel', 'fix_sigma_kernel')
-VISUAL, BY_WHEELS, BY_NETWORK, FORTH, BACK = range(5)
+VISUAL, BY_WHEELS, BY_NETWORK, FORTH, BACK, TIE = range(6)
 RIGID = 1e-6  # by which the product of a rotation and its inverse may differ from one
 
 
@@ -84,7 +85,7 @@ class StoredGraph:
     frames: all key frames, by rising numbers. estimate: of them. pieces: to which they belong.
     measured: between them. loops: that are accepted. vocabulary: by which places are described.
     counts: of loops. start: (4, 4) pose of the first key frame of a piece. next_number: of the
-    next key frame, at least.
+    next key frame, at least. ties: between key frames of different cameras.
     """
 
     frames: tuple[KeyFrame, ...]
@@ -96,6 +97,7 @@ class StoredGraph:
     counts: LoopCounts
     start: Array
     next_number: int
+    ties: tuple[Motion, ...] = ()
 
     def moved(self, a_T_b: Array) -> StoredGraph:
         """
@@ -137,6 +139,7 @@ class StoredGraph:
             measured=self.measured.renumbered(by),
             loops=tuple(loop.renumbered(by) for loop in self.loops),
             next_number=self.next_number + by,
+            ties=tuple(tie.renumbered(by) for tie in self.ties),
         )
 
     def beside(self, other: StoredGraph) -> StoredGraph:
@@ -163,6 +166,7 @@ class StoredGraph:
                 self.counts.rejected + counts.rejected,
             ),
             next_number=other.next_number,
+            ties=(*self.ties, *other.ties),
         )
 
 
@@ -180,7 +184,7 @@ def to_arrays(stored: StoredGraph) -> Arrays:
         'pose': stored.estimate.poses,
         'log_scale': stored.estimate.log_scales,
         'piece': np.array(stored.pieces, dtype=np.int64),
-        **_motion_arrays(stored.measured, stored.loops),
+        **_motion_arrays(stored),
         **_scale_arrays(stored.measured, stored.loops),
         'words': stored.vocabulary.words,
         'loop_counts': np.array([counts.tried, counts.accepted, counts.rejected]),
@@ -199,10 +203,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> StoredGraph:
         frames that do not exist.
     """
     _check_version(arrays)
+    arrays = _with_arms(arrays)
     _check_shapes(arrays)
     _check_numbers(arrays)
     vocabulary = Vocabulary(arrays['words'])
-    measured, loops = _measurements(arrays)
+    measured, loops, ties = _measurements(arrays)
     return StoredGraph(
         tuple(_frames(arrays, vocabulary)),
         Estimate(arrays['pose'], arrays['log_scale']),
@@ -213,6 +218,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> StoredGraph:
         LoopCounts(*arrays['loop_counts'].tolist()),
         arrays['start'][0],
         int(arrays['next_number'][0]),
+        ties,
     )
 
 
@@ -233,13 +239,15 @@ def _frame_arrays(frames: Sequence[KeyFrame]) -> Arrays:
     }
 
 
-def _motion_arrays(measured: Measurements, loops: Sequence[Loop]) -> Arrays:
+def _motion_arrays(stored: StoredGraph) -> Arrays:
+    measured, loops = stored.measured, stored.loops
     kinds = {
         VISUAL: [motion for motion, _ in measured.visual],
         BY_WHEELS: measured.by_wheels,
         BY_NETWORK: measured.by_network,
         FORTH: [loop.forth for loop in loops],
         BACK: [loop.back for loop in loops],
+        TIE: stored.ties,
     }
     motions = [(kind, motion) for kind, some in kinds.items() for motion in some]
     return {
@@ -249,6 +257,7 @@ def _motion_arrays(measured: Measurements, loops: Sequence[Loop]) -> Arrays:
         'motion_covariance': np.array([m.covariance for _, m in motions]).reshape(-1, 6, 6),
         'motion_scaled': np.array([m.scaled for _, m in motions], np.float64),
         'motion_kernel': np.array([m.kernel for _, m in motions], np.float64),
+        'motion_arm': np.array([m.arm for _, m in motions], np.float64).reshape(-1, 3),
     }
 
 
@@ -298,7 +307,7 @@ def _frames(arrays: Mapping[str, NDArray[Any]], vocabulary: Vocabulary) -> Itera
 
 def _measurements(
     arrays: Mapping[str, NDArray[Any]],
-) -> tuple[Measurements, tuple[Loop, ...]]:
+) -> tuple[Measurements, tuple[Loop, ...], tuple[Motion, ...]]:
     motions = _motions(arrays)
     columns = 'step_pair', 'step_log_ratio', 'step_sigma_kernel'
     steps = [
@@ -316,12 +325,13 @@ def _measurements(
     measured = Measurements(
         tuple(visual), tuple(motions[BY_WHEELS]), tuple(motions[BY_NETWORK]), tuple(fixes)
     )
-    return measured, _loops(motions[FORTH], motions[BACK], steps[looped:])
+    loops = _loops(motions[FORTH], motions[BACK], steps[looped:])
+    return measured, loops, tuple(motions[TIE])
 
 
 def _motions(arrays: Mapping[str, NDArray[Any]]) -> list[list[Motion]]:
     """Return the motions of each kind."""
-    motions: list[list[Motion]] = [[] for _ in range(BACK + 1)]
+    motions: list[list[Motion]] = [[] for _ in range(TIE + 1)]
     for i, (here, there) in enumerate(arrays['motion_pair'].tolist()):
         motions[arrays['motion_kind'][i]].append(
             Motion(
@@ -331,6 +341,7 @@ def _motions(arrays: Mapping[str, NDArray[Any]]) -> list[list[Motion]]:
                 arrays['motion_covariance'][i],
                 float(arrays['motion_scaled'][i]),
                 float(arrays['motion_kernel'][i]),
+                tuple(arrays['motion_arm'][i].tolist()),
             )
         )
     return motions
@@ -354,6 +365,13 @@ def _check_version(arrays: Mapping[str, NDArray[Any]]) -> None:
     if version is None or version.shape != (1,) or int(version[0]) != VERSION:
         found = 'none' if version is None else version.tolist()
         raise StoredGraphError(f'its graph has version {found}, this program reads {VERSION}')
+
+
+def _with_arms(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays of a map of one camera as it was saved before there were rigs."""
+    if 'motion_arm' in arrays or 'motion_kind' not in arrays:
+        return arrays
+    return {**arrays, 'motion_arm': np.zeros((len(arrays['motion_kind']), 3))}
 
 
 def _check_shapes(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -395,7 +413,7 @@ def _check_numbers(arrays: Mapping[str, NDArray[Any]]) -> None:
         raise StoredGraphError('its camera has no focal length')
     if not _positive_definite(arrays['motion_covariance']):
         raise StoredGraphError('its motion_covariance is not positive definite')
-    if not np.isin(arrays['motion_kind'], range(BACK + 1)).all():
+    if not np.isin(arrays['motion_kind'], range(TIE + 1)).all():
         raise StoredGraphError('its motion_kind is none')
     _check_references(arrays)
 

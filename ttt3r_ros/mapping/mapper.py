@@ -17,7 +17,7 @@ from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.model.elsewhere import StateElsewhere
 from ttt3r_ros.model.state import RecurrentState
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.follower import Ahead, Follower
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, OpenGuard
@@ -43,9 +43,40 @@ class FollowedImage:
     camera: LocatedCamera | None
 
 
+class _Camera:
+    """The front end of one camera: nothing of it depends on the others."""
+
+    def __init__(
+        self,
+        predictor: FramePredictor,
+        settings: TrackingSettings,
+        guard: type[Guard],
+        epoch: int,
+    ) -> None:
+        """
+        Begin with no image.
+
+        :param predictor: the network, which all cameras share.
+        :param guard: decides which images and predictions are refused.
+        :param epoch: of the map.
+        """
+        self.guard = guard(settings)
+        self.tracker = Tracker(predictor, settings)
+        self.follower = Follower(self.tracker)
+        self.followed_epoch = epoch
+
+    def reset(self) -> None:
+        """Delete everything but what was followed, which another thread has."""
+        self.guard.reset()
+        self.tracker.reset()
+
+
 class Mapper:
     """
-    Map the images of one camera, in constant memory.
+    Map the images of the cameras of one robot, in constant memory.
+
+    Each camera has a tracker and a state of its own; all share the network, the key frames, the
+    map, and where the odometry lies in it. A robot with one camera is the rig of one.
 
     `observe` locates an image, and its result may be published at once; `integrate` does the
     rest. A refused image changes nothing. One thread maps; `map_T_odom`, `epoch`, `begin_epoch`
@@ -74,11 +105,9 @@ class Mapper:
         self.predictor = predictor
         tracking = predictor.advise(settings.tracking)
         self._settings = settings = replace(settings, tracking=tracking)
-        self._guard = (guard or (Guard if tracking.guard else OpenGuard))(tracking)
-        self._tracker = Tracker(predictor, tracking)
-        self._follower = Follower(self._tracker)
+        self._guard = guard or (Guard if tracking.guard else OpenGuard)
+        self._cameras: dict[int, _Camera] = {}
         self._back_end = BackEnd(settings.odometry, executor or AtOnce())
-        self._followed_epoch = self._back_end.epoch
         self._map = WorldMap(settings)
         self._apart: dict[int, WorldMap] = {}  # of tracks that have no place in the map yet
         self._trail = Trail()
@@ -92,8 +121,17 @@ class Mapper:
         :raises UserError: BadImage, BadStamp, CalibrationError, BadPrediction, RefusedImage or
             RefusedPrediction.
         """
-        self._guard.before(seen)
-        return self._accepted(*self._tracker.look(seen, write=not self._follows_only), seen, None)
+        camera = self._camera(seen.camera_index)
+        camera.guard.before(seen)
+        write, next_key = not self._follows_only, self._back_end.next_key
+        return self._accepted(*camera.tracker.look(seen, write, next_key), seen, None)
+
+    def _camera(self, index: int) -> _Camera:
+        """Return the front end of a camera, which begins with its first image."""
+        if index not in self._cameras:
+            tracking, epoch = self._settings.tracking, self._back_end.epoch
+            self._cameras[index] = _Camera(self.predictor, tracking, self._guard, epoch)
+        return self._cameras[index]
 
     def follow(self, seen: Observation) -> FollowedImage:
         """
@@ -101,21 +139,21 @@ class Mapper:
 
         :raises UserError: BadImage, CalibrationError or RefusedImage.
         """
-        epoch = self._back_end.epoch
-        if epoch != self._followed_epoch:
-            self._follower.reset()
-            self._followed_epoch = epoch
-        self._guard.before(seen)
-        ahead = self._follower.look(seen)
-        camera = self._camera_of(ahead)
-        if camera is not None:
-            self._follower.keep(ahead)
-        return FollowedImage(seen, ahead.glimpse, camera)
+        camera, epoch = self._camera(seen.camera_index), self._back_end.epoch
+        if epoch != camera.followed_epoch:
+            camera.follower.reset()
+            camera.followed_epoch = epoch
+        camera.guard.before(seen)
+        ahead = camera.follower.look(seen)
+        located = self._located(ahead, camera.guard)
+        if located is not None:
+            camera.follower.keep(ahead)
+        return FollowedImage(seen, ahead.glimpse, located)
 
-    def _camera_of(self, ahead: Ahead) -> LocatedCamera | None:
+    def _located(self, ahead: Ahead, guard: Guard) -> LocatedCamera | None:
         """Locate what was followed, unless nothing can move so."""
         followed, before = ahead.followed, ahead.before
-        if followed is None or before is None or self._guard.motion_fault(before, followed):
+        if followed is None or before is None or guard.motion_fault(before, followed):
             return None
         return self._back_end.follow(followed, ahead.glimpse.seen, before.track_T_camera)
 
@@ -128,7 +166,9 @@ class Mapper:
         write, known = not self._follows_only, image.camera
         if known is not None and not self.is_current(known):
             known = None
-        return self._accepted(*self._tracker.complete(image.glimpse, write), image.seen, known)
+        tracker = self._camera(image.seen.camera_index).tracker
+        tracked, state = tracker.complete(image.glimpse, write, self._back_end.next_key)
+        return self._accepted(tracked, state, image.seen, known)
 
     def _accepted(
         self,
@@ -138,8 +178,9 @@ class Mapper:
         known: LocatedCamera | None,
     ) -> LocatedFrame:
         """Keep what was found, unless the guard refuses it."""
-        self._guard.after(tracked, seen)
-        self._tracker.keep(state)
+        camera = self._camera(seen.camera_index)
+        camera.guard.after(tracked, seen)
+        camera.tracker.keep(state)
         self._pending = located = self._back_end.locate(tracked, seen, known)
         return located
 
@@ -153,7 +194,7 @@ class Mapper:
             self._back_end.add(located)
             if not self._follows_only:
                 self._map_of(located).add(MapImage.of(located))
-                self._tracker.look_ahead()
+                self._camera(located.tracked.seen.camera_index).tracker.look_ahead()
         self.correct()
 
     def _map_of(self, located: LocatedFrame) -> WorldMap:
@@ -198,13 +239,13 @@ class Mapper:
 
     @property
     def frames(self) -> int:
-        """Return the number of images since the reset."""
-        return self._tracker.state.frames
+        """Return the number of images of all cameras since the reset."""
+        return sum(camera.tracker.state.frames for camera in list(self._cameras.values()))
 
     @property
     def state(self) -> TrackerState:
-        """Return the state of the front end, which is immutable."""
-        return self._tracker.state
+        """Return the state of the first camera, which is immutable."""
+        return self._camera(0).tracker.state
 
     @property
     def settings(self) -> MappingSettings:
@@ -218,18 +259,18 @@ class Mapper:
 
     @property
     def trail(self) -> Trail:
-        """Return the path of the camera."""
+        """Return the path of the cameras."""
         return self._trail
 
     @property
     def base_T_camera(self) -> Array | None:
-        """Return where the camera is mounted, (4, 4), by the newest image; None: nowhere."""
-        return self._back_end.base_T_camera
+        """Return where the first camera is mounted, (4, 4), by its newest image; None: nowhere."""
+        return self._back_end.mounts.get(0)
 
     def path_of_base(self) -> Trajectory:
         """Return the path of the robot; without a robot, of the camera."""
-        path, mount = self._trail.trajectory(), self.base_T_camera
-        return path if mount is None else replace(path, poses=path.poses @ invert(mount))
+        mounts = self._back_end.mounts.items()
+        return self._trail.trajectory({i: invert(m) for i, m in mounts if m is not None})
 
     def key_frames(self) -> KeyFrames:
         """Return the key frames and what connects them."""
@@ -266,8 +307,8 @@ class Mapper:
 
     def reset(self) -> None:
         """Delete everything."""
-        self._guard.reset()
-        self._tracker.reset()
+        for camera in self._cameras.values():
+            camera.reset()
         self._back_end.reset()
         self._map = WorldMap(self._settings)
         self._apart = {}
@@ -307,7 +348,7 @@ class Mapper:
 
         :raises NetworkLost: when the state of the network is elsewhere and cannot be had.
         """
-        state, grid = self._tracker.state, self._map.grid
+        state, grid = self.state, self._map.grid
         track, network = None, state.network
         if isinstance(network, StateElsewhere):
             network = network.fetched()
@@ -347,4 +388,4 @@ class Mapper:
         self._map = resumed
         if track is not None and state is not None:
             self._back_end.resume(track.map_T_world, stored.graph)
-            self._tracker.keep(replace(state, first_key=self._back_end.next_key))
+            self._camera(0).tracker.keep(state)

@@ -1,25 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the camera was: poses that hang on key frames and move with them."""
+"""Where the cameras were: poses that hang on key frames and move with them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import itertools
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import scaled, Similarity, transform
+from ttt3r_ros.geometry import IDENTITY, scaled, Similarity, transform
 from ttt3r_ros.graph.back_end import Correction, LocatedFrame
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.trajectory import Trajectory
 
 # When a trail is full, so much of it is dropped at once.
 DROPPED_PART = 8
+IN_THE_CAMERA: Mapping[int, Array] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +30,13 @@ class Hung:
 
     key_T_camera: (3, 4), metres as estimated at first. unit: metres per unit of the key frame's
     depth then, by which the motion was measured; 0 where wheels measured it, in metres.
+    camera_index: of the camera.
     """
 
     stamp_ns: int
     key_T_camera: Array
     unit: float
+    camera_index: int = 0
 
     def after(self, heir: Heir) -> Hung:
         """Return the same pose on the heir of its key frame."""
@@ -42,7 +45,8 @@ class Hung:
         if self.unit:
             gone_T_camera = scaled(gone_T_camera, float(np.exp(heir.log_scale)) / self.unit)
             unit = float(np.exp(heir.heir_log_scale))
-        return Hung(self.stamp_ns, (heir.heir_T_gone @ gone_T_camera)[:3], unit)
+        heir_T_camera = (heir.heir_T_gone @ gone_T_camera)[:3]
+        return Hung(self.stamp_ns, heir_T_camera, unit, self.camera_index)
 
 
 class Trail:
@@ -89,7 +93,7 @@ class Trail:
 
         :param located: its stamp is later than those of all before.
         """
-        place = located.map_T_camera[:3, 3]
+        place = located.map_T_base[:3, 3]  # the same for all cameras
         if self._last is not None and np.linalg.norm(place - self._last) < self._step_m:
             return
         self._last = place
@@ -98,7 +102,8 @@ class Trail:
         unit = located.map_T_key.scale
         key_T_camera = scaled(located.key_T_camera, unit)[:3]
         unit = 0.0 if located.by_wheels else unit
-        self.hang(located.key, Hung(located.tracked.stamp_ns, key_T_camera, unit))
+        seen = located.tracked.seen
+        self.hang(located.key, Hung(seen.stamp_ns, key_T_camera, unit, seen.camera_index))
 
     def hang(self, key: int, hung: Hung) -> None:
         """
@@ -127,14 +132,19 @@ class Trail:
         for number in correction.parted:
             self._map_T_key.pop(number, None)
 
-    def trajectory(self) -> Trajectory:
-        """Return the path, map_T_camera, in the order of time, as far as it is in the map."""
+    def trajectory(self, camera_T_base: Mapping[int, Array] = IN_THE_CAMERA) -> Trajectory:
+        """
+        Return the path in the order of time, as far as it is in the map.
+
+        :param camera_T_base: (4, 4), whose poses are returned, by the index of a camera; those of
+            the camera itself where it is missing.
+        """
         stamps, poses = [np.empty(0, np.int64)], [np.empty((0, 4, 4))]
         for key, part in self._parts.items():
             if key not in self._map_T_key:
                 continue
             stamps.append(np.array([hung.stamp_ns for hung in part], np.int64))
-            poses.append(_poses(self._map_T_key[key], part))
+            poses.append(_poses(self._map_T_key[key], part) @ _ends(part, camera_T_base))
         all_stamps = np.concatenate(stamps)
         order = np.argsort(all_stamps)
         return Trajectory(all_stamps[order], np.concatenate(poses)[order])
@@ -153,6 +163,11 @@ class Trail:
             if not self._parts[key]:
                 del self._parts[key]
         self._length = len(stamps) - count
+
+
+def _ends(part: Sequence[Hung], camera_T_base: Mapping[int, Array]) -> Array:
+    """Return what is taken of each camera, (N, 4, 4)."""
+    return np.stack([camera_T_base.get(hung.camera_index, IDENTITY) for hung in part])
 
 
 def _poses(map_T_key: Similarity, part: Sequence[Hung]) -> Array:

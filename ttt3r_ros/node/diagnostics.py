@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 import re
 import resource
@@ -83,18 +84,57 @@ class _Window:
     located: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     pose_latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
-    waits: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW_IMAGES))
+
+
+@dataclass
+class _Camera:
+    """One camera: its images; in_map: whether the newest is where the map knows it."""
+
+    name: str
+    window: _Window = field(default_factory=_Window)
+    received: int = 0
+    mapped: int = 0
+    in_map: bool = True
+
+    def state(self, now: float, since: float, stale_timeout: float) -> tuple[State, str]:
+        """Return the state and, unless it is OK, the cause."""
+        arrivals, mapped = self.window.arrivals, self.window.mapped
+        newest = arrivals[-1] if arrivals else since
+        if now - newest > stale_timeout:
+            return State.STALE, f'no image for {now - newest:.0f} s: is it plugged in?'
+        newest = mapped[-1] if mapped else since
+        if now - newest > stale_timeout:
+            return State.DEGRADED, 'images come, but none is mapped: is the lens covered?'
+        if not self.in_map:
+            return State.LOST, 'it sees nothing that it recognises from the map'
+        return State.OK, ''
+
+    def values(self, now: float) -> dict[DiagnosticKey, int | str]:
+        """Return what is told of the camera alone."""
+        window = self.window
+        return {
+            DiagnosticKey.RECEIVED: self.received,
+            DiagnosticKey.MAPPED: self.mapped,
+            DiagnosticKey.INPUT_RATE: f'{rate(window.arrivals, now):.2f}',
+            DiagnosticKey.MAP_RATE: f'{rate(window.mapped, now):.2f}',
+            DiagnosticKey.POSE_RATE: f'{rate(window.located, now):.2f}',
+            **_latencies([window]),
+            DiagnosticKey.MISSING: f'{100 * missing_part(window.stamps_ns):.0f}',
+        }
 
 
 class Health:
     """Count what happens; may be called from every thread."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, cameras: Sequence[str] = ('',)) -> None:
+        """
+        Begin with nothing.
+
+        :param cameras: names of them; empty for a camera alone.
+        """
         self._lock = threading.Lock()
-        self._window = _Window()
-        self._received = 0
-        self._mapped = 0
+        self._cameras = [_Camera(name) for name in cameras]
+        self._waits: deque[tuple[float, float]] = deque(maxlen=WINDOW_IMAGES)
         self._dropped: Counter[Cause] = Counter()
         self._trouble: dict[str, tuple[str, float]] = {}
         self._stamp_age_s = 0.0
@@ -104,18 +144,20 @@ class Health:
         self._keys, self._loops, self._lost = 0, LoopCounts(), False
         self._began = time.monotonic()
 
-    def received(self, stamp_ns: int, age_s: float) -> None:
+    def received(self, stamp_ns: int, age_s: float, camera: int = 0) -> None:
         """
         Count an image that came.
 
         :param stamp_ns: its stamp.
         :param age_s: of the stamp at its arrival, seconds.
+        :param camera: index of the camera.
         """
         with self._lock:
-            self._received += 1
+            one = self._cameras[camera]
+            one.received += 1
             self._stamp_age_s = age_s
-            self._window.arrivals.append(time.monotonic())
-            self._window.stamps_ns.append(stamp_ns)
+            one.window.arrivals.append(time.monotonic())
+            one.window.stamps_ns.append(stamp_ns)
 
     def dropped(self, cause: Cause, explanation: str = '') -> None:
         """
@@ -138,39 +180,46 @@ class Health:
         with self._lock:
             self._trouble[subject] = (explanation, time.monotonic())
 
-    def located(self, latency_s: float) -> None:
+    def located(self, latency_s: float, camera: int = 0) -> None:
         """
         Count an image whose pose was published.
 
         :param latency_s: from its arrival to its pose, seconds.
+        :param camera: index of the camera.
         """
         with self._lock:
-            self._window.located.append(time.monotonic())
-            self._window.pose_latencies_s.append(latency_s)
+            window = self._cameras[camera].window
+            window.located.append(time.monotonic())
+            window.pose_latencies_s.append(latency_s)
 
-    def mapped(self, located: LocatedFrame, latency_s: float) -> None:
+    def mapped(self, located: LocatedFrame, latency_s: float, lost: bool) -> None:
         """
         Count an image that was mapped; called by the thread that mapped it.
 
         :param located: result for the image.
         :param latency_s: from its arrival to its outputs, seconds.
+        :param lost: whether the robot is, whichever camera took the image.
         """
         tracked = located.tracked
         with self._lock:
-            self._mapped += 1
+            one = self._cameras[tracked.seen.camera_index]
+            one.mapped += 1
+            one.in_map = located.in_map
             self._calibrated = tracked.seen.focal_known
             self._gain_mean = tracked.gain_mean
             self._scale = located.scale
             self._keys, self._loops = len(located.belief.poses), located.belief.counts
-            self._lost = not located.in_map
-            self._window.mapped.append(time.monotonic())
-            self._window.waits.append((self._window.mapped[-1], waited_s()))
-            self._window.latencies_s.append(latency_s)
+            self._lost = lost
+            one.window.mapped.append(time.monotonic())
+            self._waits.append((one.window.mapped[-1], waited_s()))
+            one.window.latencies_s.append(latency_s)
 
     def restart(self) -> None:
         """Delete rates and faults, as after a reset; the counts stay."""
         with self._lock:
-            self._window = _Window()
+            for one in self._cameras:
+                one.window = _Window()
+            self._waits.clear()
             self._trouble.clear()
             self._lost = False
             self._began = time.monotonic()
@@ -192,33 +241,48 @@ class Health:
             values = {key.text: value for key, value in self._values(now, state, around).items()}
             for cause in sorted(self._dropped, key=lambda cause: cause.text):
                 values[DROPPED_KEY.format(cause.text)] = self._dropped[cause]
-        return DiagnosticStatus(
-            level=state.level,
-            name=name,
-            message=f'{state.name}: {reason}' if reason else state.name,
-            hardware_id=hardware_id,
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-        )
+        return _status(name, hardware_id, state, reason, values)
+
+    def camera_statuses(
+        self, name: str, hardware_id: str, settings: DiagnosticsSettings
+    ) -> list[DiagnosticStatus]:
+        """
+        Return the diagnostics of each camera; none for a camera alone.
+
+        :param name: before the name of the camera.
+        :param hardware_id: of the device.
+        :param settings: limits of what is healthy.
+        """
+        if len(self._cameras) < 2:
+            return []
+        with self._lock:
+            now = time.monotonic()
+            return [
+                _status(
+                    f'{name} {one.name}',
+                    hardware_id,
+                    *one.state(now, self._began, settings.stale_timeout),
+                    {key.text: value for key, value in one.values(now).items()},
+                )
+                for one in self._cameras
+            ]
 
     def _values(
         self, now: float, state: State, around: Surroundings
     ) -> dict[DiagnosticKey, int | str]:
-        window = self._window
-        latencies = list(window.latencies_s) or [0.0]
-        pose_latencies = list(window.pose_latencies_s) or [0.0]
+        windows = [one.window for one in self._cameras]
+        missing = max(missing_part(window.stamps_ns) for window in windows)
         return {
             DiagnosticKey.STATE: state.name,
-            DiagnosticKey.RECEIVED: self._received,
-            DiagnosticKey.MAPPED: self._mapped,
-            DiagnosticKey.INPUT_RATE: f'{rate(window.arrivals, now):.2f}',
-            DiagnosticKey.MAP_RATE: f'{rate(window.mapped, now):.2f}',
-            DiagnosticKey.POSE_RATE: f'{rate(window.located, now):.2f}',
+            DiagnosticKey.RECEIVED: sum(one.received for one in self._cameras),
+            DiagnosticKey.MAPPED: sum(one.mapped for one in self._cameras),
+            DiagnosticKey.INPUT_RATE: f'{sum(rate(w.arrivals, now) for w in windows):.2f}',
+            DiagnosticKey.MAP_RATE: f'{self._map_rate(now):.2f}',
+            DiagnosticKey.POSE_RATE: f'{sum(rate(w.located, now) for w in windows):.2f}',
             DiagnosticKey.STAMP_AGE: f'{self._stamp_age_s:.3f}',
-            DiagnosticKey.LATENCY_MEDIAN: f'{np.median(latencies):.3f}',
-            DiagnosticKey.LATENCY_MAX: f'{max(latencies):.3f}',
-            DiagnosticKey.POSE_LATENCY: f'{np.median(pose_latencies):.3f}',
-            DiagnosticKey.MISSING: f'{100 * missing_part(window.stamps_ns):.0f}',
-            DiagnosticKey.STARVED: f'{100 * waiting_part(window.waits):.0f}',
+            **_latencies(windows),
+            DiagnosticKey.MISSING: f'{100 * missing:.0f}',
+            DiagnosticKey.STARVED: f'{100 * waiting_part(self._waits):.0f}',
             DiagnosticKey.CHECKPOINT: around.checkpoint,
             DiagnosticKey.CALIBRATION: (
                 'camera_info' if self._calibrated else 'estimated focal length'
@@ -244,7 +308,9 @@ class Health:
         if around.paused:
             return State.STALE, 'paused by its service'
         troubles = [text for text, moment in self._trouble.values() if now - moment < RECENT_S]
-        newest = self._window.mapped[-1] if self._window.mapped else self._began
+        newest = max(
+            one.window.mapped[-1] if one.window.mapped else self._began for one in self._cameras
+        )
         if now - newest > settings.stale_timeout:
             away = self._network_is_away(now)
             if around.loading:
@@ -258,18 +324,22 @@ class Health:
             return State.LOST, 'the camera sees nothing that it recognises from the map'
         if around.conflict:
             return State.DEGRADED, around.conflict
+        for one in self._cameras if len(self._cameras) > 1 else ():
+            worse, reason = one.state(now, self._began, settings.stale_timeout)
+            if worse is not State.OK:
+                return State.DEGRADED, f'camera {one.name}: {reason}'
         if troubles:
             return State.DEGRADED, troubles[-1]
-        starved = waiting_part(self._window.waits)
+        starved = waiting_part(self._waits)
         if starved > STARVED_PART:
             return State.DEGRADED, (
                 'cpu: other programs hold the cores, for which mapping waits '
                 f'{100 * starved:.0f} % of the time'
             )
-        missing = missing_part(self._window.stamps_ns)
+        missing = max(missing_part(one.window.stamps_ns) for one in self._cameras)
         if missing > MISSING_PART:
             return State.DEGRADED, f'rate: about {100 * missing:.0f} % of the images do not arrive'
-        mapped = rate(self._window.mapped, now)
+        mapped = self._map_rate(now)
         long_enough = now - self._began > WINDOW_S
         if long_enough and mapped < settings.min_image_rate:
             return State.DEGRADED, f'rate: {mapped:.2f} images a second are mapped'
@@ -281,12 +351,15 @@ class Health:
         return text if now - moment < RECENT_S else ''
 
     def _poses_go_on(self, now: float, settings: DiagnosticsSettings) -> bool:
-        located = self._window.located
-        return bool(located) and now - located[-1] <= settings.stale_timeout
+        located = [one.window.located for one in self._cameras]
+        return any(some and now - some[-1] <= settings.stale_timeout for some in located)
 
     def _images_come(self, now: float) -> bool:
-        arrivals = self._window.arrivals
-        return bool(arrivals) and now - arrivals[-1] <= RECENT_S
+        arrivals = [one.window.arrivals for one in self._cameras]
+        return any(some and now - some[-1] <= RECENT_S for some in arrivals)
+
+    def _map_rate(self, now: float) -> float:
+        return sum(rate(one.window.mapped, now) for one in self._cameras)
 
     def _why_nothing_comes(self, now: float, around: Surroundings) -> str:
         if around.clock_is_silent:
@@ -301,6 +374,29 @@ class Health:
                 'is the camera on? are large messages lost (docs/node.md, Fast DDS profile)?'
             )
         return 'images come, but none is mapped yet'
+
+
+def _status(
+    name: str, hardware_id: str, state: State, reason: str, values: Mapping[str, int | str]
+) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=state.level,
+        name=name,
+        message=f'{state.name}: {reason}' if reason else state.name,
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+def _latencies(windows: Sequence[_Window]) -> dict[DiagnosticKey, int | str]:
+    """Return the latencies of the images of some cameras."""
+    latencies = [s for window in windows for s in window.latencies_s] or [0.0]
+    pose_latencies = [s for window in windows for s in window.pose_latencies_s] or [0.0]
+    return {
+        DiagnosticKey.LATENCY_MEDIAN: f'{np.median(latencies):.3f}',
+        DiagnosticKey.LATENCY_MAX: f'{max(latencies):.3f}',
+        DiagnosticKey.POSE_LATENCY: f'{np.median(pose_latencies):.3f}',
+    }
 
 
 def rate(moments: deque[float], now: float) -> float:
@@ -364,14 +460,15 @@ class Reporter:
         self._reported: dict[str, float] = {}
         self._state = ''
 
-    def mapped(self, located: LocatedFrame, arrived: float) -> None:
+    def mapped(self, located: LocatedFrame, arrived: float, lost: bool) -> None:
         """
         Report an image that was mapped.
 
         :param located: result for the image.
         :param arrived: monotonic seconds.
+        :param lost: whether the robot is, whichever camera took the image.
         """
-        self._health.mapped(located, time.monotonic() - arrived)
+        self._health.mapped(located, time.monotonic() - arrived, lost)
         if located.height is not None:
             self.note(
                 'floor found',

@@ -19,6 +19,7 @@ from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.image_formats import FULL_RANGE, ValueRange
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.node import interface, messages
+from ttt3r_ros.node.cameras import NamedCamera
 from ttt3r_ros.node.diagnostics import Health, Reporter
 from ttt3r_ros.node.distributions import SubscriptionEventCallbacks
 from ttt3r_ros.node.interface import Cause, Topic
@@ -38,6 +39,7 @@ class ReceivedImage:
     message: not decoded yet. stamp_ns: the one to use. info: the newest calibration, or None.
     arrived: monotonic seconds. base_frame, camera_frame: names of the robot's frame and of the
     optical one; the same for a camera alone. rectified: whether it is without distortion.
+    camera_index: of the camera on the robot.
     """
 
     message: Image | CompressedImage
@@ -47,6 +49,7 @@ class ReceivedImage:
     base_frame: str
     camera_frame: str
     rectified: bool = False
+    camera_index: int = 0
 
     @property
     def frame_id(self) -> str:
@@ -92,11 +95,12 @@ class ReceivedImage:
 
 
 class ImageInput:
-    """Subscribe to images, and pass on those whose stamps are in order."""
+    """Subscribe to the images of one camera, and pass on those whose stamps are in order."""
 
     def __init__(
         self,
         node: Node,
+        camera: NamedCamera,
         settings: Callable[[], NodeSettings],
         health: Health,
         reporter: Reporter,
@@ -107,6 +111,7 @@ class ImageInput:
         Subscribe.
 
         :param node: has the subscriptions.
+        :param camera: whose images they are.
         :param settings: returns the present ones.
         :param health: counts the images.
         :param reporter: receives faults.
@@ -114,7 +119,7 @@ class ImageInput:
         :param on_time_back: called with a sentence for the log when the stamps went back.
         """
         self.gate = StampGate()
-        self._node, self._settings = node, settings
+        self._node, self._camera, self._settings = node, camera, settings
         self._health, self._reporter = health, reporter
         self._on_image, self._on_time_back = on_image, on_time_back
         self._info: CameraInfo | None = None
@@ -141,10 +146,11 @@ class ImageInput:
     def _name_of(self, topic: Topic) -> str:
         """Return the name of a topic; where only `image` is remapped, of the one beside it."""
         resolve = self._node.resolve_topic_name
-        image = resolve(interface.IMAGE.name)
-        follows = image != resolve(interface.IMAGE.name, only_expand=True)
-        if not follows or resolve(topic.name) != resolve(topic.name, only_expand=True):
-            return topic.name
+        own, images = self._camera.topic(topic.name), self._camera.topic(interface.IMAGE.name)
+        image = resolve(images)
+        follows = image != resolve(images, only_expand=True)
+        if not follows or resolve(own) != resolve(own, only_expand=True):
+            return own
         if topic is interface.COMPRESSED_IMAGE:
             return f'{image}/compressed'
         return f'{image.rpartition("/")[0]}/{topic.name}'
@@ -189,7 +195,8 @@ class ImageInput:
         """Pass on an image, or let it wait for its calibration; nothing is decoded here."""
         arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         given_ns = messages.nanoseconds(message.header.stamp)
-        self._health.received(given_ns, (now_ns - given_ns) / NANOSECONDS)
+        age_s = (now_ns - given_ns) / NANOSECONDS
+        self._health.received(given_ns, age_s, self._camera.index)
         if self._waiting is not None:
             self._health.dropped(Cause.AWAITS_CALIBRATION)
             self._waiting = None
@@ -216,7 +223,7 @@ class ImageInput:
             )
             return
         node = self._settings()
-        camera_frame = node.camera_optical_frame or str(message.header.frame_id).lstrip('/')
+        camera_frame = self._camera.optical_frame or str(message.header.frame_id).lstrip('/')
         base_frame = node.base_frame or camera_frame
         if camera_frame in ('', node.map_frame, node.odom_frame):
             self._reporter.drop(
@@ -227,7 +234,14 @@ class ImageInput:
             return
         self._on_image(
             ReceivedImage(
-                message, stamp_ns, self._info, arrived, base_frame, camera_frame, self._rectified
+                message,
+                stamp_ns,
+                self._info,
+                arrived,
+                base_frame,
+                camera_frame,
+                self._rectified,
+                self._camera.index,
             )
         )
 

@@ -52,7 +52,7 @@ IMAGE = Topic(
     'image',
     Image,
     None,
-    'colour, grey, Bayer or YUV 4:2:2, 8 or 16 bit',
+    'colour, grey, Bayer or YUV 4:2:2, 8 or 16 bit; with `cameras` `NAME/image`, and so on',
 )
 COMPRESSED_IMAGE = Topic(
     'image/compressed',

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ROS 2 node: one camera in, a metric map, a pose and TF out."""
+"""The ROS 2 node: the cameras of a robot in, a metric map, a pose and TF out."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
 from ttt3r_ros.node import interface, messages, parameters
 from ttt3r_ros.node.autosave import Autosave
 from ttt3r_ros.node.bond import form_bond
+from ttt3r_ros.node.cameras import named_cameras, NamedCamera
 from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
 from ttt3r_ros.node.gravity import Gravity
 from ttt3r_ros.node.inputs import ImageInput, ReceivedImage
@@ -137,19 +138,24 @@ class MappingNode(ManagedNode):
         self._failure = self._checkpoint = ''
         self._sent_ns = 0
         self._traced: set[tuple[type[Exception], str]] = set()
-        self._health = Health()
+        self._cameras = named_cameras(self._node_settings)
+        self._health = Health([camera.name for camera in self._cameras])
         self._reporter = Reporter(self.get_logger(), self._health)
-        self._room = WaitingRoom(
-            self._is_ready,
-            self._follow,
-            lambda image: self._health.dropped(Cause.NO_TRANSFORM),
-        )
+        # Each camera waits for itself: one without transforms keeps no other waiting.
+        self._rooms = [
+            WaitingRoom(
+                self._is_ready,
+                self._follow,
+                lambda image: self._health.dropped(Cause.NO_TRANSFORM),
+            )
+            for _ in self._cameras
+        ]
         self._make_worker()
         self._make_inputs()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
             (HOUSEKEEPING_S, self._keep_house),
-            (ROOM_S, self._room.look),
+            (ROOM_S, self._look_into_rooms),
             (1 / self._node_settings.tf.rate, self._send_tf),
         ):
             timer = self.create_timer(period, callback, clock=steady)
@@ -205,15 +211,7 @@ class MappingNode(ManagedNode):
         return gravity
 
     def _make_inputs(self) -> None:
-        self._input = ImageInput(
-            self,
-            lambda: self._settings.node,
-            self._health,
-            self._reporter,
-            self._on_image,
-            self._reset_for_new_time,
-        )
-        self.held.callback(self._input.close)
+        self._inputs = [self._make_input(camera) for camera in self._cameras]
         topic = interface.INITIAL_POSE
         initial_pose = self.create_subscription(
             topic.kind,
@@ -238,6 +236,19 @@ class MappingNode(ManagedNode):
             post_callback=self._on_clock_jump,
         )
         self.held.callback(jumps.unregister)
+
+    def _make_input(self, camera: NamedCamera) -> ImageInput:
+        made = ImageInput(
+            self,
+            camera,
+            lambda: self._settings.node,
+            self._health,
+            self._reporter,
+            self._on_image,
+            self._reset_for_new_time,
+        )
+        self.held.callback(made.close)
+        return made
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -286,16 +297,21 @@ class MappingNode(ManagedNode):
         elif self._paused:
             self._health.dropped(Cause.PAUSED)
         else:
-            self._room.put(image)
+            self._rooms[image.camera_index].put(image)
+
+    def _look_into_rooms(self) -> None:
+        for room in self._rooms:
+            room.look()
 
     def _follow(self, image: ReceivedImage) -> None:
-        if self._follower.offer(Arrival(image, self._pipeline.epoch)):
+        if self._follower.offer(Arrival(image, self._pipeline.epoch), image.camera_index):
             ready = self._pipeline.ready
             self._health.dropped(Cause.NEWER_IMAGE if ready else Cause.NOT_LOADED)
 
     def _offer(self, arrival: Arrival) -> None:
         """Run the network on an image that was followed, unless a newer one comes first."""
-        if self._worker is not None and self._worker.offer(arrival):
+        slot = arrival.image.camera_index
+        if self._worker is not None and self._worker.offer(arrival, slot):
             self._health.dropped(Cause.NEWER_IMAGE)
 
     def _is_ready(self, image: ReceivedImage) -> bool:
@@ -304,12 +320,13 @@ class MappingNode(ManagedNode):
         if waited_s >= self._node_settings.tf.timeout:
             return True
         # Images that waited for TF come all at once: none shall take the place of another.
-        return self._has_transforms(image, waited_s) and (waited_s < ROOM_S or self._has_time())
+        known = self._has_transforms(image, waited_s)
+        return known and (waited_s < ROOM_S or self._has_time(image.camera_index))
 
-    def _has_time(self) -> bool:
-        """Return whether the next image is followed at once."""
-        begun = self._pipeline.started or self._worker is None or self._worker.idle
-        return begun and self._follower.idle
+    def _has_time(self, slot: int) -> bool:
+        """Return whether the next image of a camera is followed at once."""
+        begun = self._pipeline.started or self._worker is None or self._worker.is_idle(slot)
+        return begun and self._follower.is_idle(slot)
 
     def _has_transforms(self, image: ReceivedImage, waited_s: float) -> bool:
         """Return whether TF knows where an image was taken."""
@@ -346,7 +363,9 @@ class MappingNode(ManagedNode):
         return result
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
-        if self._input.gate.clock_went_back(self.get_clock().now().nanoseconds):
+        now_ns = self.get_clock().now().nanoseconds
+        went_back = [one.gate.clock_went_back(now_ns) for one in self._inputs]
+        if any(went_back):
             self._reset_for_new_time(
                 f'the clock went back by {-jump.delta.nanoseconds / NANOSECONDS:.3f} s'
             )
@@ -365,7 +384,8 @@ class MappingNode(ManagedNode):
 
     def _clear(self) -> None:
         """Drop the images that wait."""
-        self._room.clear()
+        for room in self._rooms:
+            room.clear()
         if self._worker is not None:
             self._follower.clear()
             self._worker.clear()
@@ -456,7 +476,12 @@ class MappingNode(ManagedNode):
             around,
             self._node_settings.diagnostics,
         )
-        message = DiagnosticArray(status=[status])
+        of_cameras = self._health.camera_statuses(
+            f'{self.get_fully_qualified_name()}: camera',
+            status.hardware_id,
+            self._node_settings.diagnostics,
+        )
+        message = DiagnosticArray(status=[status, *of_cameras])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
         self._log_trouble(status)
@@ -469,12 +494,13 @@ class MappingNode(ManagedNode):
 
     def _surroundings(self) -> Surroundings:
         simulated = self.get_parameter('use_sim_time').value
+        first = self._inputs[0]
         return Surroundings(
             active=self._active,
             paused=self._paused,
-            image_topic=self._input.topic,
-            publishers=self._input.publishers(),
-            incompatible_qos=self._input.incompatible_qos(),
+            image_topic=first.topic,
+            publishers=first.publishers(),
+            incompatible_qos=first.incompatible_qos(),
             clock_is_silent=bool(simulated) and self.get_clock().now().nanoseconds == 0,
             conflict=self._frames.buffer.conflict(),
             loading=not self._pipeline.ready,

@@ -68,7 +68,15 @@ class Observer:
         if first and odom_T_base is None and self._gravity is not None:
             up_camera = self._up_camera(self._gravity, image)
         return self._turn.observation(
-            Observation(rgb, image.stamp_ns, intrinsics, base_T_camera, odom_T_base, up_camera)
+            Observation(
+                rgb,
+                image.stamp_ns,
+                intrinsics,
+                base_T_camera,
+                odom_T_base,
+                up_camera,
+                image.camera_index,
+            )
         )
 
     def _decode(self, image: ReceivedImage) -> Pixels:

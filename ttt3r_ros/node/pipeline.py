@@ -231,7 +231,7 @@ class Pipeline:
 
     def _publish_pose(self, mapper: Mapper, camera: LocatedCamera, image: ReceivedImage) -> None:
         if mapper.is_current(camera) and self._outputs.publish_pose(camera, image.base_frame):
-            self._health.located(time.monotonic() - image.arrived)
+            self._health.located(time.monotonic() - image.arrived, image.camera_index)
 
     def process(self, arrival: Arrival) -> None:
         """Map the newest image that was followed, and publish the results."""
@@ -264,7 +264,7 @@ class Pipeline:
         self._newest_ns = image.stamp_ns
         self._publish_pose(mapper, located, image)  # unless it or a later one was already
         self._outputs.publish_points(located, image.camera_frame)
-        self._reporter.mapped(located, image.arrived)
+        self._reporter.mapped(located, image.arrived, lost=mapper.map_T_odom is None)
         mapper.integrate()
         self._note_change()
         self.publish_maps()

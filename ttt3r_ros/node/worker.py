@@ -18,9 +18,10 @@ FOLLOWER_NAME = 'ttt3r_follower'
 
 class Worker(Generic[Item]):
     """
-    Run jobs in their order, and between them process the newest item.
+    Run jobs in their order, and between them process the newest item of each slot.
 
-    There is room for one item: a newer one replaces one that still waits.
+    A slot has room for one item: a newer one replaces one that still waits. Slots take turns, so
+    an item waits for one item of each other slot at most.
     """
 
     def __init__(
@@ -40,37 +41,42 @@ class Worker(Generic[Item]):
         self._on_error = on_error
         self._changed = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
-        self._item: Item | None = None
-        self._working = False
+        self._items: dict[int, Item] = {}  # by slot, in the order of their turns
+        self._working: int | None = None  # the slot
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def idle(self) -> bool:
-        """Return whether no item waits and none is processed."""
-        return self._item is None and not self._working
+    def is_idle(self, slot: int = 0) -> bool:
+        """
+        Return whether no item of a slot waits and none is processed.
 
-    def offer(self, item: Item) -> bool:
+        :param slot: of the items.
+        """
+        return slot not in self._items and self._working != slot
+
+    def offer(self, item: Item, slot: int = 0) -> bool:
         """
         Put an item in the place of the one that waits.
 
+        :param slot: of the item.
         :returns: whether one waited and is now dropped.
         """
         with self._changed:
-            replaced = self._item is not None
-            self._item = item
+            replaced = slot in self._items
+            self._items[slot] = item  # one that replaces another has its turn
             self._changed.notify()
         return replaced
 
     def clear(self) -> bool:
         """
-        Drop the item that waits.
+        Drop the items that wait.
 
-        :returns: whether there was one.
+        :returns: whether there were any.
         """
         with self._changed:
-            waited, self._item = self._item is not None, None
+            waited = bool(self._items)
+            self._items.clear()
         return waited
 
     def post(self, job: Callable[[], None]) -> None:
@@ -93,7 +99,7 @@ class Worker(Generic[Item]):
         """
         with self._changed:
             self._stopping = True
-            self._item = None
+            self._items.clear()
             self._changed.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -107,11 +113,12 @@ class Worker(Generic[Item]):
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
-            self._working = False
-            self._changed.wait_for(lambda: self._jobs or self._item is not None or self._stopping)
+            self._working = None
+            self._changed.wait_for(lambda: self._jobs or self._items or self._stopping)
             if self._jobs:
                 return self._jobs.popleft()
-            if self._item is None:
+            if not self._items:
                 return None
-            item, self._item, self._working = self._item, None, True
+            slot = self._working = next(iter(self._items))
+            item = self._items.pop(slot)
         return lambda: self._process(item)

@@ -26,6 +26,7 @@ from ttt3r_ros.settings import (
 
 BOOLEANS = ('true', 'false', 'True', 'False')
 FROM_FILE = 'Empty: as in params_file.'
+CAMERA_NAME = '{camera}'  # in a topic
 NONE = 'none'  # as a value: an empty text, for an empty value leaves the parameter to the file
 
 
@@ -120,6 +121,40 @@ def parameters(arguments: Iterable[LaunchArgument], given: Mapping[str, str]) ->
     }
 
 
+def camera_remappings(cameras: str, image_topic: str, info_topic: str) -> list[tuple[str, str]]:
+    """
+    Return from where to where the topics of the images and calibrations lead.
+
+    :param cameras: their names, see NodeSettings; empty: one camera.
+    :param image_topic: of the images, with CAMERA_NAME where there are several cameras.
+    :param info_topic: of the calibration, alike; empty: camera_info beside the images.
+    :raises SettingsError: when cameras would share a topic.
+    """
+    names = [word.partition('=')[0] for word in cameras.split()]
+    if names and image_topic == 'image':
+        return []
+    if len(names) > 1 and not all(
+        CAMERA_NAME in topic for topic in (image_topic, info_topic or CAMERA_NAME)
+    ):
+        raise SettingsError(f'with cameras, the topics contain {CAMERA_NAME}, not {image_topic!r}')
+    remappings = []
+    for name in names or ['']:
+        own = f'{name}/' if name else ''
+        images = image_topic.replace(CAMERA_NAME, name)
+        info = info_topic.replace(CAMERA_NAME, name) or _beside(images)
+        remappings += [
+            (f'{own}image', images),
+            (f'{own}image/compressed', f'{images}/compressed'),
+            (f'{own}camera_info', info),
+        ]
+    return remappings
+
+
+def _beside(image_topic: str) -> str:
+    """Return the topic of the calibration that belongs to images."""
+    return image_topic.rpartition('/')[0] + '/camera_info' if '/' in image_topic else 'camera_info'
+
+
 def is_true(text: str) -> bool:
     """
     Return the value of a Boolean argument.
@@ -136,11 +171,15 @@ def switch(name: str, default: str, description: str) -> LaunchArgument:
 
 MAPPING = (
     LaunchArgument(
-        'image_topic', 'image', 'Topic of the images; compressed: IMAGE_TOPIC/compressed.'
+        'image_topic',
+        'image',
+        'Topic of the images; compressed: IMAGE_TOPIC/compressed. With cameras it contains '
+        f'{CAMERA_NAME}, which stands for the name of each.',
     ),
     LaunchArgument(
         'camera_info_topic', '', 'Topic of the calibration; empty: camera_info beside the images.'
     ),
+    over_file(NodeSettings, 'cameras'),
     over_file(NodeSettings, 'image_transport'),
     over_file(NodeSettings, 'image_qos'),
     over_file(NodeSettings, 'map_frame'),

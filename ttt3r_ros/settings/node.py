@@ -155,6 +155,11 @@ class NodeSettings(Checked):
     camera_optical_frame: str = knob(
         '', 'Optical frame of the camera; empty: the frame_id of the images.'
     )
+    cameras: str = knob(
+        '',
+        'Names of several cameras, like front back: each has NAME/image and NAME/camera_info, '
+        'and NAME=FRAME sets its optical frame; empty: one camera.',
+    )
     imu_topic: str = knob(
         '',
         'IMU (sensor_msgs/Imu) whose gravity levels a map without odometry; empty: none.',

@@ -26,7 +26,8 @@ class Seen:
     focal_known: calibrated, or only estimated from the points. depth: (h, w) metres along z,
     confidence: (h, w), network_T_camera: (4, 4) of the network's chained segments; all None for
     an image that the network has not seen. odom_T_camera: (4, 4) by the wheels, or None.
-    base_T_camera: (4, 4), or None where there is no base.
+    base_T_camera: (4, 4), or None where there is no base. camera_index: which camera of the robot
+    took it.
     """
 
     stamp_ns: int
@@ -38,6 +39,7 @@ class Seen:
     network_T_camera: Array | None = None
     odom_T_camera: Array | None = None
     base_T_camera: Array | None = None
+    camera_index: int = 0
 
 
 @dataclass(frozen=True, eq=False)

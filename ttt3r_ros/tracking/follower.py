@@ -80,4 +80,5 @@ def _seen(glimpse: Glimpse, between: Between) -> Seen:
         intrinsics is not None,
         odom_T_camera=seen.odom_T_camera,
         base_T_camera=seen.base_T_camera,
+        camera_index=seen.camera_index,
     )

@@ -64,7 +64,7 @@ def trace(
 
 
 def look(
-    seen: Seen, state: FollowState | None, first_number: int = 0
+    seen: Seen, state: FollowState | None, next_number: int = 0
 ) -> tuple[Followed, FollowState]:
     """
     Find where an image was taken.
@@ -73,37 +73,37 @@ def look(
     becomes a key frame.
 
     :param state: after the image before, None at the beginning.
-    :param first_number: of the key frame with which a track begins; where a map is gone on with,
-        above all that it has.
+    :param next_number: least number that the image may have as a key frame; where others go on
+        with the same map, or it was saved, above all that it has.
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
     found = trace(seen.image, seen.odom_T_camera, state)
-    return conclude(seen, found, state, first_number)
+    return conclude(seen, found, state, next_number)
 
 
 def conclude(
-    seen: Seen, found: Trace, state: FollowState | None, first_number: int = 0
+    seen: Seen, found: Trace, state: FollowState | None, next_number: int = 0
 ) -> tuple[Followed, FollowState]:
     """
     Find where an image was taken whose features are followed.
 
     :param found: of the same image and state.
     :param state: after the image before, None at the beginning.
-    :param first_number: of the key frame with which a track begins.
+    :param next_number: least number that the image may have as a key frame.
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
     tracks = found.tracks
     if state is None:
-        return _first(seen, tracks, first_number)
+        return _first(seen, tracks, next_number)
     followed = _held(seen, state) if found.still else locate(seen, tracks, state)
     if not found.still and followed.by != 'features':
         fresh = begin(tracks.gray)
         followed = _by_the_way_back(seen, fresh, followed, state)
         lost = not followed.inliers and seen.depth is not None
         if lost and is_cut(seen, fresh, state):
-            first, state = _first(seen, fresh, state.key.number + 1)
+            first, state = _first(seen, fresh, max(state.key.number + 1, next_number))
             return replace(first, cut=True), state
         # What is left of them is left by chance: a key frame begins anew, without one they are
         # looked for again from where they were seen last.
@@ -131,7 +131,8 @@ def conclude(
         (*state.passed, _passed(found.tracks.gray, followed))[-MOST_PASSED:],
     )
     if seen.depth is not None and _key_is_due(followed, tracks):
-        return _with_new_key(seen, followed, state, ratio or 0.0)
+        number = max(state.key.number + 1, next_number)
+        return _with_new_key(seen, followed, state, ratio or 0.0, number)
     return followed, state
 
 
@@ -232,15 +233,15 @@ def _key_is_due(followed: Followed, tracks: Tracks) -> bool:
 
 
 def _with_new_key(
-    seen: Seen, followed: Followed, state: FollowState, ratio: float
+    seen: Seen, followed: Followed, state: FollowState, ratio: float, number: int
 ) -> tuple[Followed, FollowState]:
     """Make the image a key frame: features that are still seen go on."""
     old = state.key
-    next_number = int(old.tracks.number[-1]) + 1 if len(old.tracks) else 0
-    tracks = begin(state.tracks.gray, state.tracks, next_number)
+    next_feature = int(old.tracks.number[-1]) + 1 if len(old.tracks) else 0
+    tracks = begin(state.tracks.gray, state.tracks, next_feature)
     log_depth = log_depth_at(seen, tracks.px)
     key = KeyView(
-        number=old.number + 1,
+        number=number,
         seen=seen,
         tracks=tracks,
         log_depth=log_depth,

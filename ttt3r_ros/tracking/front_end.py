@@ -47,7 +47,7 @@ def trace_nothing(
 
 
 def conclude_by_network(
-    seen: Seen, found: Trace, state: FollowState | None, first_number: int = 0
+    seen: Seen, found: Trace, state: FollowState | None, next_number: int = 0
 ) -> tuple[Followed, FollowState]:
     """
     Locate an image by the pose of the network, relative to the first image, in its own unit.
@@ -57,13 +57,13 @@ def conclude_by_network(
     :param seen: with the pose of the network; wheels and mount are ignored.
     :param found: of the same image.
     :param state: after the image before, None at the beginning.
-    :param first_number: of the key frame.
+    :param next_number: of the key frame.
     """
     seen = replace(seen, odom_T_camera=None, base_T_camera=None)
     if state is None:
         empty = np.empty(0)
         key = KeyView(
-            first_number, seen, found.tracks, empty, None, 'nothing', np.eye(4), 0.0, first_number
+            next_number, seen, found.tracks, empty, None, 'nothing', np.eye(4), 0.0, next_number
         )
     else:
         key = state.key

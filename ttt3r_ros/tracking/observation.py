@@ -16,11 +16,12 @@ class Observation:
     """
     One image with calibration and transforms at its stamp.
 
-    rgb: (H, W, 3) uint8; the size may change from image to image. stamp_ns: nanoseconds, must
-    increase. intrinsics: of this image, or None. base_T_camera: (4, 4), metres, pose of
-    the camera on the robot; None: there is no robot, and the base is the camera.
+    rgb: (H, W, 3) uint8; the size may change from image to image. stamp_ns: nanoseconds.
+    intrinsics: of this image, or None. base_T_camera: (4, 4), metres, pose of the camera on the
+    robot; None: there is no robot, and the base is the camera.
     odom_T_base: (4, 4), metres, the robot's odometry; None: there is none at this stamp.
     up_camera: (3,) unit vector, up by an IMU, in the axes of the camera; None: unknown.
+    camera_index: of the camera on the robot, from 0; stamps of one camera must increase.
     """
 
     rgb: Pixels
@@ -29,6 +30,7 @@ class Observation:
     base_T_camera: Array | None = None
     odom_T_base: Array | None = None
     up_camera: Array | None = None
+    camera_index: int = 0
 
     @property
     def odom_T_camera(self) -> Array | None:

@@ -75,9 +75,8 @@ class TrackerState:
 
     network: the recurrent state. segment: the current one. views: its last images, newest last,
     as many as the next segment needs. following: of the features, None before the first image.
-    focal: by the images so far where there is no calibration. first_key: number of the first key
-    frame. frames, segment_frames: images since the reset and in this segment. last_stamp_ns: of
-    the newest image, or None.
+    focal: by the images so far where there is no calibration. frames, segment_frames: images since
+    the reset and in this segment. last_stamp_ns: of the newest image, or None.
     """
 
     network: Any
@@ -85,7 +84,6 @@ class TrackerState:
     views: tuple[View, ...] = ()
     following: FollowState | None = None
     focal: SteadyFocal = UNKNOWN_FOCAL
-    first_key: int = 0
     frames: int = 0
     segment_frames: int = 0
     last_stamp_ns: int | None = None
@@ -167,18 +165,23 @@ class Tracker:
         found = self._front_end.trace(image, seen.odom_T_camera, state)
         return Glimpse(seen, image, fit, lens, between, found)
 
-    def look(self, seen: Observation, write: bool = True) -> tuple[TrackedFrame, TrackerState]:
+    def look(
+        self, seen: Observation, write: bool = True, next_key: int = 0
+    ) -> tuple[TrackedFrame, TrackerState]:
         """
         Compute the pose and points of one image.
 
         :param write: False never changes the network's state, and begins no segment.
+        :param next_key: see `complete`.
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
         self._check_stamp(seen.stamp_ns)
-        return self.complete(self.glimpse(seen, begun(self._state.following)), write)
+        return self.complete(self.glimpse(seen, begun(self._state.following)), write, next_key)
 
-    def complete(self, glimpse: Glimpse, write: bool = True) -> tuple[TrackedFrame, TrackerState]:
+    def complete(
+        self, glimpse: Glimpse, write: bool = True, next_key: int = 0
+    ) -> tuple[TrackedFrame, TrackerState]:
         """
         Compute the pose and points of an image whose features are followed.
 
@@ -186,6 +189,8 @@ class Tracker:
 
         :param glimpse: of an image after the newest of the network.
         :param write: False never changes the network's state, and begins no segment.
+        :param next_key: least number that the image may have as a key frame: above those of all
+            cameras.
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError, BadPrediction or NetworkLost.
         """
@@ -213,8 +218,9 @@ class Tracker:
             place.pose(prediction.world_T_camera),
             seen.odom_T_camera,
             seen.base_T_camera,
+            seen.camera_index,
         )
-        followed, following = self._front_end.conclude(known, found, before, state.first_key)
+        followed, following = self._front_end.conclude(known, found, before, next_key)
         scale = place.scale * followed.depth_scale
         frame = TrackedFrame(
             state.frames,

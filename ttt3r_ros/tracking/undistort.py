@@ -63,10 +63,10 @@ class Lens:
         return self.rays * points_camera[..., 2:], np.where(self.seen, confidence, np.float32(1))
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
     """
-    Compute the tables of a camera; those of the last two are kept.
+    Compute the tables of a camera; those of the last eight are kept.
 
     :param camera: intrinsics of the original image.
     :param fit: resize and crop of the straight image.

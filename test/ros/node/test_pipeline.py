@@ -14,7 +14,9 @@ from ttt3r_ros.settings import MappingSettings, NodeSettings
 from ttt3r_ros.tracking.observation import Observation
 
 WIDTH, HEIGHT = 64, 48
-IMAGE = SimpleNamespace(stamp_ns=1, arrived=0.0, base_frame='camera', camera_frame='camera')
+IMAGE = SimpleNamespace(
+    stamp_ns=1, arrived=0.0, base_frame='camera', camera_frame='camera', camera_index=0
+)
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 OBSERVATION = Observation(RGB, 1)
 

@@ -75,10 +75,12 @@ def test_the_part_is_that_of_the_time_between(waits, part):
 def test_the_status_names_the_starved_processor():
     health = Health()
     now = time.monotonic()
-    health._window.mapped.append(now)
-    health._window.waits.extend([(now - 4, 10.0), (now, 12.0)])
+    health._cameras[0].window.mapped.append(now)
+    health._waits.extend([(now - 4, 10.0), (now, 12.0)])
     # Images that do not arrive follow from it.
-    health._window.stamps_ns.extend(number * 10**8 for number in range(60) if number % 3)
+    health._cameras[0].window.stamps_ns.extend(
+        number * 10**8 for number in range(60) if number % 3
+    )
 
     settings = DiagnosticsSettings(stale_timeout=60.0, min_image_rate=0.0)
     status = health.status('ttt3r', 'none', Surroundings(), settings)
@@ -92,6 +94,8 @@ def test_a_mapped_image_notes_how_long_its_thread_has_waited(monkeypatch):
     monkeypatch.setattr(diagnostics, 'waited_s', lambda: 7.0)
     health = Health()
 
-    health.mapped(MagicMock(), 0.1)
+    located = MagicMock()
+    located.tracked.seen.camera_index = 0
+    health.mapped(located, 0.1, lost=False)
 
-    assert [waited for _, waited in health._window.waits] == [7.0]
+    assert [waited for _, waited in health._waits] == [7.0]
