@@ -299,6 +299,7 @@ class WorldMap:
             key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
             self._keys[image.key] = key
         key.last_seen = self._images
+        key.images += 1
         self._set_poses({image.key: image.map_T_key})
         return key
 
@@ -345,8 +346,13 @@ class WorldMap:
         """Keep the points of the newest key frame like those of all others."""
         if self._open is not None:
             newest, sums = self._open
+            key = self._keys[newest]
             if newest in self._stale:  # more have come since they were fused
-                self._keys[newest].points = sums.all().points()
+                key.points = sums.all().points()
+            supported = key.supported(key.points)
+            if len(supported) < len(key.points):
+                key.points = supported
+                self._stale.add(newest)
             self._open = None
 
     def _fuse_newest(self) -> None:
