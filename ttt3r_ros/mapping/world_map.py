@@ -142,7 +142,8 @@ class WorldMap:
         map_T_image = image.map_T_key.after(image.key_T_camera)
         self._camera = map_T_image.a_T_b
         bounds, scale = self._settings.map, map_T_image.scale
-        good = image.pointmap.reliable(bounds.confidence_threshold, bounds.max_range / scale)
+        farthest = min(bounds.fused_range, bounds.max_range)
+        good = image.pointmap.reliable(bounds.confidence_threshold, farthest / scale)
         key = self._begun(image)
         self.follow()
         self._see_through(image.pointmap, scale)
