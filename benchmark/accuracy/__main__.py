@@ -18,6 +18,7 @@ parts, in the order of `--part all`:
   covariance  errors of live poses against their predicted sigmas; only by name
   slow_network  live poses of the images that a slow network has no time for; only by name
   lost      when a camera counts as carried away, for each threshold; only by name
+  map       points, cells and ghosts of the map against the true surfaces; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
 
@@ -51,6 +52,7 @@ from benchmark.accuracy import (
     frame_rates,
     long_sequences,
     lost,
+    map_bars,
     merging,
     pictures,
     recordings,
@@ -95,11 +97,12 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'covariance': covariance.measure,
     'slow_network': slow_network.measure,
     'lost': lost.measure,
+    'map': map_bars.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
 # They film a quarter of an hour of drives first.
-ALONE = {'slam', 'relocalisation', 'merge', 'traps', 'covariance', 'slow_network', 'lost'}
+ALONE = {'slam', 'relocalisation', 'merge', 'traps', 'covariance', 'slow_network', 'lost', 'map'}
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 
