@@ -187,8 +187,8 @@ def _world_T_map(located: Located) -> Array:
 
 
 def _points(world_map: WorldMap, world_T_map: Array) -> Array:
-    points: Array = transform_points(world_T_map, world_map.voxels.points().points)
-    return points.astype(np.float64)
+    points = transform_points(world_T_map, world_map.voxels.points().points)
+    return np.asarray(points, np.float64)
 
 
 def _counts(points: Array) -> Mask:
@@ -211,11 +211,11 @@ def _seen(drive: Drive) -> Array:
     for depth, world_T_camera in zip(drive.truth_depth[::5], drive.world_T_camera[::5]):
         points = (rays * np.asarray(depth, np.float32)[some][..., None]).reshape(-1, 3)
         points = points[np.linalg.norm(points, axis=1) < SEEN_UP_TO]
-        points = transform_points(world_T_camera, points).astype(np.float64)
-        parts.append(points[_counts(points)])
-    points = np.concatenate(parts)
-    _, first = np.unique(np.floor(points / SEEN_CELL), axis=0, return_index=True)
-    chosen: Array = points[first]
+        in_world = np.asarray(transform_points(world_T_camera, points), np.float64)
+        parts.append(in_world[_counts(in_world)])
+    seen = np.concatenate(parts)
+    _, first = np.unique(np.floor(seen / SEEN_CELL), axis=0, return_index=True)
+    chosen: Array = seen[first]
     return chosen
 
 
@@ -229,21 +229,25 @@ def _row(label: str, scores: Sequence[MapScore], bar: str) -> list[str]:
 def _ghosts(seen: Vanishing, seed: int, kind: Kind) -> tuple[int, int, float]:
     """Return the ghost points before and after, and the share of good points that were lost."""
     located = locate(_with_depth(seen.drive, kind), WHEELS, seed)
-    world_T_map, at_end = _world_T_map(located), []
-    for maker in (WorldMap, AllKept):
-        world_map, shown = maker(MappingSettings()), {}
-
-        def after(image: int, of: WorldMap = world_map, into: dict[int, Array] = shown) -> None:
-            if image == BEFORE - 1:
-                into[image] = _points(of, world_T_map)
-
-        fuse(located, world_map, after)
-        at_end.append((shown[BEFORE - 1], _points(world_map, world_T_map)))
-    (before, points), (_, kept) = at_end
+    before, points = _twice(located, WorldMap(MappingSettings()))
+    _, kept = _twice(located, AllKept(MappingSettings()))
     kept = kept[_counts(kept)]
     good = kept[np.abs(from_surface(seen.world, kept)) <= kind.within]
     lost = 1 - float(still_there(good, points, SAME).mean())
     return _count_ghosts(seen, before, kind), _count_ghosts(seen, points, kind), lost
+
+
+def _twice(located: Located, world_map: WorldMap) -> tuple[Array, Array]:
+    """Return the points of a map just before the thing vanishes, and at the end."""
+    world_T_map = _world_T_map(located)
+    before: list[Array] = []
+
+    def after(image: int) -> None:
+        if image == BEFORE - 1:
+            before.append(_points(world_map, world_T_map))
+
+    fuse(located, world_map, after)
+    return before[0], _points(world_map, world_T_map)
 
 
 def _count_ghosts(seen: Vanishing, points: Array, kind: Kind) -> int:

@@ -60,7 +60,7 @@ def cells_right(
     """
     settings = OccupancySettings()
     heights = np.linspace(settings.min_height, settings.max_height, HEIGHTS)
-    found = {}
+    found: dict[int, Mask] = {}
     for value in (FREE, OCCUPIED):
         row, column = np.argwhere(occupancy.cells == value)[::share].T
         middles = np.zeros((len(row), 3))
@@ -70,8 +70,10 @@ def cells_right(
         columns = np.repeat(places, HEIGHTS, axis=0)
         columns[:, 2] = np.tile(heights, len(places))
         distance = from_surface(world, columns, floor=False).reshape(-1, HEIGHTS)
-        near = (np.abs(distance) <= within).any(axis=1)
-        found[value] = near | ((distance >= 0).all(axis=1) if value == FREE else False)
+        right = (np.abs(distance) <= within).any(axis=1)
+        if value == FREE:
+            right |= (distance >= 0).all(axis=1)
+        found[value] = np.asarray(right)
     return found
 
 

@@ -61,7 +61,7 @@ def vanishing(front: Front, family: str, number: int) -> Vanishing:
     rate = IMAGE_RATE * WHEELS_PER_IMAGE
     whole = robot_path(world, seed, SECONDS, rate, camera_height=CAMERA_HEIGHT, tilt=0.0)
     first, thing = _stretch(world, whole.world_T_camera[::WHEELS_PER_IMAGE])
-    with_thing = _with_cylinder(world, thing)
+    with_thing = with_cylinder(world, thing)
 
     def sequence() -> Drive:
         parts = [
@@ -99,8 +99,12 @@ def _stretch(world: World, world_T_camera: Array) -> tuple[int, Array]:
     raise ValueError('the drive has no straight part with room before the robot')
 
 
-def _with_cylinder(world: World, middle: Array) -> World:
-    """Return a world with one thing more."""
+def with_cylinder(world: World, middle: Array) -> World:
+    """
+    Return a world with one thing more, as large as a person.
+
+    :param middle: (3,) metres, in a room.
+    """
     tables, cell = world.tables, int(world.cells_at(middle[None])[0])
     half = np.array([RADIUS, RADIUS, 0.5 * TOP])
     part = record(
