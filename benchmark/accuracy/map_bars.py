@@ -181,9 +181,7 @@ def score(located: Located, world: World, within: float) -> MapScore:
 def _world_T_map(located: Located) -> Array:
     """Return where the map lies in the world, by the path."""
     truth = located.drive.world_T_camera[located.images, :3, 3]
-    found = align(located.map_T_camera[:, :3, 3], truth, 'se3')
-    world_T_map: Array = found.apply(np.eye(4)[None])[0]
-    return world_T_map
+    return align(located.map_T_camera[:, :3, 3], truth, 'se3').a_T_b
 
 
 def _points(world_map: WorldMap, world_T_map: Array) -> Array:
