@@ -19,6 +19,7 @@ parts, in the order of `--part all`:
   slow_network  live poses of the images that a slow network has no time for; only by name
   lost      when a camera counts as carried away, for each threshold; only by name
   rig       three cameras of one robot against one; only by name
+  map       points, cells and ghosts of the map against the true surfaces; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
 
@@ -52,6 +53,7 @@ from benchmark.accuracy import (
     frame_rates,
     long_sequences,
     lost,
+    map_bars,
     merging,
     pictures,
     recordings,
@@ -98,11 +100,14 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'slow_network': slow_network.measure,
     'lost': lost.measure,
     'rig': rigs.measure,
+    'map': map_bars.measure,
     'curve': curve.measure,
     'targets': targets.measure,
 }
 # They film a quarter of an hour of drives first.
-ALONE = {'slam', 'relocalisation', 'merge', 'traps', 'covariance', 'slow_network', 'lost', 'rig'}
+ALONE = {
+    'slam', 'relocalisation', 'merge', 'traps', 'covariance', 'slow_network', 'lost', 'rig', 'map',
+}  # fmt: skip
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
 

@@ -155,10 +155,10 @@ def drive_of(front: Front, cache: Path, name: str) -> Drive:
     def sequence() -> Drive:
         build = ROWS.get(family) or partial(build_world, family)
         world = build(FIRST_SEED + int(number) % OTHER_ROUTE)
-        drive = _filmed(front, world, *make(world, FIRST_SEED + int(number)))
+        drive = filmed(front, world, *make(world, FIRST_SEED + int(number)))
         return _with_person(drive) if kind == 'person' else drive
 
-    return _cached(front, cache, name, sequence)
+    return cached(front, cache, name, sequence)
 
 
 def office_of(front: Front, cache: Path, folder: Path) -> Drive:
@@ -168,10 +168,10 @@ def office_of(front: Front, cache: Path, folder: Path) -> Drive:
     :param cache: folder of all drives.
     :param folder: of the recording.
     """
-    return _cached(front, cache, folder.name, lambda: _office(front, folder))
+    return cached(front, cache, folder.name, lambda: _office(front, folder))
 
 
-def _cached(front: Front, cache: Path, name: str, sequence: Callable[[], Drive]) -> Drive:
+def cached(front: Front, cache: Path, name: str, sequence: Callable[[], Drive]) -> Drive:
     folder = cache / front.weights[:12] / name
     if not folder.is_dir():
         drive = _seen(front, sequence(), name)
@@ -211,7 +211,7 @@ def _parked(world: World, seed: int) -> tuple[CameraPath, Array]:
     return CameraPath(stamps_ns.astype(np.int64), poses), base_T_camera
 
 
-def _filmed(front: Front, world: World, path: CameraPath, base_T_camera: Array) -> Drive:
+def filmed(front: Front, world: World, path: CameraPath, base_T_camera: Array) -> Drive:
     """Render the images; the predictions of the network are still missing."""
     intrinsics = CameraIntrinsics.from_field_of_view(WIDTH, HEIGHT, FIELD_OF_VIEW)
     fit = front.fit(WIDTH, HEIGHT)

@@ -207,7 +207,8 @@ def walked(look, settings):
             else:
                 floor[direction(x - camera[0], y - camera[1])].append(distance)
     counts = Counter(cell(x, y) for x, y, _ in obstacles)
-    occupied = {place for place, count in counts.items() if count >= 2}
+    needed = round(8 * look.pointmap.depth.size / (256 * 72))
+    occupied = {place for place, count in counts.items() if count >= needed}
     stops = defaultdict(list)
     for x, y, distance in obstacles:
         if cell(x, y) in occupied:

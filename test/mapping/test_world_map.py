@@ -344,6 +344,34 @@ def test_depth_that_errs_by_a_tenth_takes_no_good_points():
     assert len(share) >= 0.95 * before
 
 
+@pytest.mark.parametrize('images', [3, 8, 30])
+def test_of_a_key_frame_stays_what_most_of_its_images_saw(images):
+    world, rng = WorldMap(settings()), np.random.default_rng(0)
+    for number in range(images):
+        pointmap = wall(1.5)
+        strays = rng.choice(80 * 60, 500, replace=False)  # somewhere before the wall
+        pointmap.points_camera.reshape(-1, 3)[strays] *= rng.uniform(0.5, 0.9, (500, 1))
+        world.add(seen(pointmap, 0, at(0, 0.002 * number)))
+    before = world.voxels.points().points[:, 0]
+
+    world.add(seen(wall(1.5), 1))
+
+    after = world.voxels.points().points[:, 0]
+    assert (before < 1.4).sum() > 400
+    assert (after < 1.4).sum() < 0.05 * (before < 1.4).sum()
+    assert (after > 1.4).sum() > 0.97 * (before > 1.4).sum()
+
+
+def test_of_a_single_image_all_stays():
+    world = WorldMap(settings())
+    world.add(seen(wall(6.0), 0))
+    before = len(world.voxels)
+
+    world.add(seen(wall(6.0), 1, at(0, 10.0)))
+
+    assert len(world.voxels) == 2 * before
+
+
 def test_a_full_map_lets_go_of_what_was_seen_longest_ago():
     world = WorldMap(settings(max_voxels=3000))
     one = WorldMap(settings())
@@ -364,7 +392,7 @@ def test_an_image_larger_than_the_map_leaves_it_bounded():
     world.add(seen(wall(5.0), 0))
 
     assert 0 < len(world.voxels) <= 1000
-    world.add(seen(wall(6.0), 0))
+    world.add(seen(wall(6.0), 1))
     assert 0 < len(world.voxels) <= 1000
 
 

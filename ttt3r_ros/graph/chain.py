@@ -29,6 +29,9 @@ WINDOW = 8
 # Of the log scale of a key frame's depth against the one before, and by the floor.
 STEP_SIGMA, ADJUSTED_STEP_SIGMA = 0.06, 0.04
 FLOOR_SIGMA = 0.07
+# A bed or a shelf that is taken for the floor makes the depth larger by more than this. What is
+# lower than the floor was is the floor.
+TABLE = 0.25
 # The same after adjustment, with features that lie on the floor.
 ON_FLOOR_SIGMA, LEAST_ON_FLOOR = 0.03, 10
 
@@ -179,8 +182,6 @@ class Chain:
         :param nodes: to which it is added.
         :param start: (4, 4) pose where it begins a piece.
         """
-        if frame.floor is not None:
-            self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, FLOOR_SIGMA)
         piece, camera = frame.number, frame.camera_index
         recent = self._recent.get(camera, [])
         if recent and key.motion is not None:
@@ -188,11 +189,13 @@ class Chain:
             piece = nodes.pieces[before.number]
             at = nodes.part([before.number])
             pose, log_scale = self._measured(recent[-1], key, before, frame, at)
+            frame = _without_table(frame, log_scale)
             self._add_network(recent[-1], key)
             self._add_wheels(before, frame)
         else:
-            fix = self._fixes.get(key.number)
-            pose, log_scale = start, 0.0 if fix is None else fix.log_scale
+            pose, log_scale = start, 0.0 if frame.floor is None else frame.floor.log_scale
+        if frame.floor is not None:
+            self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, FLOOR_SIGMA)
         self._sights[key.number] = _sight(key, frame, pose, log_scale)
         nodes.add(frame, pose, log_scale, piece)
         self._recent[camera] = [*recent, key][-WINDOW:]
@@ -344,6 +347,14 @@ def _sharing(recent: Sequence[KeyView]) -> list[int]:
         if np.isin(before.number, after.number).sum() < LEAST_SHARED:
             return numbers[i:]
     return numbers
+
+
+def _without_table(frame: KeyFrame, log_scale: float) -> KeyFrame:
+    """Remove a floor that lies clearly higher than the depth of the key frames before has it."""
+    floor = frame.floor
+    if floor is None or floor.log_scale - log_scale < TABLE:
+        return frame
+    return replace(frame, floor=None)
 
 
 def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:

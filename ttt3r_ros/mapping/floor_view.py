@@ -23,8 +23,9 @@ from ttt3r_ros.mapping.evidence import Evidence, FREE_STEP, OCCUPIED_STEP
 from ttt3r_ros.settings import OccupancySettings
 from ttt3r_ros.tracking.frame import Pointmap
 
-# Points on a cell that make it an obstacle; single ones fly off the edges of things.
-FEWEST_POINTS = 2
+# Points of a full image on a cell that make it an obstacle: of what is 5 cm by 20 cm at 4 m there
+# are ten. Single ones fly off the edges of things, and where depth errs they are spread thinly.
+MOST_NEEDED, FEWEST_NEEDED = 8, 2
 
 # About so many columns and rows of an image are used.
 COLUMNS, ROWS = 256, 72
@@ -70,7 +71,8 @@ class FloorView:
             floor_T_camera = transform(map_T_camera[:3, :3], above)
         height, width = good.shape
         some = (slice(None, None, height // ROWS or 1), slice(None, None, width // COLUMNS or 1))
-        points = pointmap.points_camera[some][good[some]].T
+        used_pixels = good[some]
+        points = pointmap.points_camera[some][used_pixels].T
         # Written out: numpy is slow along short axes.
         x, y, heights = (
             sum(np.float32(m) * axis for m, axis in zip(row, points))
@@ -86,12 +88,14 @@ class FloorView:
         if not len(used):
             return None
         rays, is_obstacle = np.stack([x.take(used), y.take(used)]), heights.take(used) >= low
-        first, step = self._along_rays(map_T_camera[:2, 3], rays, is_obstacle)
+        first, step = self._along_rays(
+            map_T_camera[:2, 3], rays, is_obstacle, points_needed(used_pixels.size)
+        )
         floor = map_T_camera[2, 3] - floor_T_camera[2, 3]
         return Evidence.of(first, step, float(floor / self._resolution))
 
     def _along_rays(
-        self, camera: Array, rays: Array32, is_obstacle: Mask
+        self, camera: Array, rays: Array32, is_obstacle: Mask, needed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """
         Return what is added to the cells between the camera and its points.
@@ -99,6 +103,7 @@ class FloorView:
         :param camera: (2,) x and y, metres, map frame.
         :param rays: (2, N) from there to points, metres, map frame.
         :param is_obstacle: (N,) bool, whether they lie on an obstacle, else on the floor.
+        :param needed: of them on a cell.
         :returns: (2,) x and y of the first cell; (rows, columns) int8.
         """
         resolution = self._resolution
@@ -113,7 +118,7 @@ class FloorView:
         columns, rows = end - first
         cell = (cells[1] - first[1]) * columns + cells[0] - first[0]
         counts = np.bincount(cell[is_obstacle], minlength=rows * columns)
-        occupied = counts >= FEWEST_POINTS
+        occupied = counts >= needed
 
         is_solid = is_obstacle & occupied[cell]
         nearest, farthest = self._floor_in_view(rays, ~is_obstacle, is_solid)
@@ -158,3 +163,12 @@ class FloorView:
         direction: NDArray[np.int64] = (turns * np.float32(self._directions)).astype(np.int64)
         # The last direction ends where the first begins.
         return np.minimum(direction, self._directions - 1)
+
+
+def points_needed(pixels: int) -> int:
+    """
+    Return how many points on a cell make it an obstacle.
+
+    :param pixels: of the image that are used.
+    """
+    return max(FEWEST_NEEDED, round(MOST_NEEDED * pixels / (COLUMNS * ROWS)))

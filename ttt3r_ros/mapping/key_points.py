@@ -11,12 +11,17 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
-from ttt3r_ros.mapping.voxels import FixedPoints, hashed, Integers, VoxelPoints
+from ttt3r_ros.mapping.voxels import FixedPoints, hashed, Integers, VoxelPoints, WEIGHT_STEPS
 
 # Points stay where they are until one of them is wrong by more than this.
 MOST_SHIFT = 0.5  # voxels
 
 FLAG_BITS = 16
+
+# Confidence that a voxel needs for each image of its key frame after the first: two pixels or
+# three in most of them. Surfaces have it, seen from less than 5 m; what flies off edges and what
+# is far has not. More images than so many need no more.
+LEAST_SUPPORT, MOST_COUNTED = 8.0, 20
 
 
 @dataclass(eq=False)
@@ -28,7 +33,7 @@ class KeyPoints:
     newest estimate. last_seen: number of the last image that added some. points: all. fused:
     those that are in the map, and in_map: where the map of birth lies there. cells: (N,) of the
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
-    whose points are to be removed.
+    whose points are to be removed. images: number of those that added points.
     """
 
     birth: Similarity
@@ -40,6 +45,7 @@ class KeyPoints:
     cells: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     corners: frozenset[int] = frozenset()
     ghosts: list[Integers] = field(default_factory=list)
+    images: int = 0
 
     def map_T_birth(self) -> Similarity:
         """Return where the map of birth lies now, in metres."""
@@ -62,6 +68,15 @@ class KeyPoints:
         change = corners @ (linear_part(now) - linear_part(then)).T
         change += now.a_T_b[:3, 3] - then.a_T_b[:3, 3]
         return bool((change**2).sum(axis=1).max() > MOST_SHIFT**2)
+
+    def supported(self, points: VoxelPoints) -> VoxelPoints:
+        """
+        Return the points that enough images of the key frame agree on.
+
+        :param points: the sums of these images.
+        """
+        least = LEAST_SUPPORT * WEIGHT_STEPS * min(self.images - 1, MOST_COUNTED)
+        return points.chosen(points.weight >= least)
 
     def take_ghosts(self) -> Integers:
         """Return the cells whose points are to be removed, sorted, and forget them."""

@@ -142,7 +142,8 @@ class WorldMap:
         map_T_image = image.map_T_key.after(image.key_T_camera)
         self._camera = map_T_image.a_T_b
         bounds, scale = self._settings.map, map_T_image.scale
-        good = image.pointmap.reliable(bounds.confidence_threshold, bounds.max_range / scale)
+        farthest = min(bounds.fused_range, bounds.max_range)
+        good = image.pointmap.reliable(bounds.confidence_threshold, farthest / scale)
         key = self._begun(image)
         self.follow()
         self._see_through(image.pointmap, scale)
@@ -299,6 +300,7 @@ class WorldMap:
             key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
             self._keys[image.key] = key
         key.last_seen = self._images
+        key.images += 1
         self._set_poses({image.key: image.map_T_key})
         return key
 
@@ -345,8 +347,13 @@ class WorldMap:
         """Keep the points of the newest key frame like those of all others."""
         if self._open is not None:
             newest, sums = self._open
+            key = self._keys[newest]
             if newest in self._stale:  # more have come since they were fused
-                self._keys[newest].points = sums.all().points()
+                key.points = sums.all().points()
+            supported = key.supported(key.points)
+            if len(supported) < len(key.points):
+                key.points = supported
+                self._stale.add(newest)
             self._open = None
 
     def _fuse_newest(self) -> None:

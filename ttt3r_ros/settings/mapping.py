@@ -86,7 +86,15 @@ class MapSettings(Checked):
     )
     max_range: float = knob(
         20.0,
-        'Distance up to which points enter clouds and map.',
+        'Distance up to which points enter the clouds.',
+        'm',
+        0.1,
+        1e4,
+        live=True,
+    )
+    fused_range: float = knob(
+        6.0,
+        'Distance up to which points enter the map, max_range at most: errors grow with it.',
         'm',
         0.1,
         1e4,
