@@ -43,7 +43,7 @@ test: setup
 	$(BIN)/python -m pytest $(PYTEST_MARKS) $(SPREAD) $(ARGS)
 
 # The tests that compare floats, with the instructions of other processors (a processor without
-# AVX-512 takes what it has) and with two threads. Two rounds at a time: most have one thread.
+# AVX-512 takes what it has) and with two threads.
 NUMERIC := test/model test/mapping test/tracking test/graph test/benchmark test/simulation \
     test/test_shipped_checkpoint.py
 ROUNDS := $(addprefix processor-,oldest default avx2 avx512 threads)
@@ -58,10 +58,11 @@ processor-threads: SETTING = OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
 .PHONY: $(ROUNDS)
 $(ROUNDS): setup
 	@printf '\033[1m== %s: %s\033[0m\n' $@ '$(SETTING)'
-	env OMP_NUM_THREADS=1 $(SETTING) $(BIN)/python -m pytest -q -m 'not slow and not nightly' $(NUMERIC) $(ARGS)
+	env OMP_NUM_THREADS=1 $(SETTING) $(BIN)/python -m pytest -q -m 'not slow and not nightly' $(SPREAD) \
+	    $(NUMERIC) $(ARGS)
 
 test-processors: setup
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(ROUNDS)
+	@$(MAKE) --no-print-directory --keep-going $(ROUNDS)
 
 # TTT3R_SOAK_MINUTES=60 takes an hour.
 nightly: setup
