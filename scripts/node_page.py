@@ -87,7 +87,7 @@ def _type(kind: type[Any]) -> str:
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [f'| {" | ".join(cells)} |' for cells in (columns, *rows)]
+    lines = [f'|{"|".join(cells)}|' for cells in (columns, *rows)]
     lines.insert(1, '|' + '---|' * len(columns))
     return '\n'.join([*lines, ''])
 

@@ -5,7 +5,8 @@
 Copy the results of benchmark.accuracy into the documentation.
 
 In docs/*.md everything between `<!-- accuracy: PART -->` and `<!-- end of PART -->` is replaced by
-PART.md; its pictures are copied to docs/images. A part that was not measured is not changed.
+PART.md, its tables without padding; its pictures are copied to docs/images. A part that was not
+measured is not changed.
 
 Example:
   python -m benchmark.accuracy.docs
@@ -28,6 +29,8 @@ DOCS = Path(__file__).parents[2] / 'docs'
 MEASURED = Path('runs/accuracy')
 BLOCK = re.compile(r'(<!-- accuracy: (\w+) -->\n).*?(<!-- end of \2 -->)', re.DOTALL)
 PICTURE = re.compile(r'\]\((\w+\.png)\)')
+ROW = re.compile(r'^\|.*\|$', re.MULTILINE)
+RULE = re.compile('--+(:?)')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +70,16 @@ def _fill(block: re.Match[str], page: Path, measured: Path) -> str:
         images.mkdir(exist_ok=True)
         shutil.copyfile(measured / picture, images / picture)
     print(f'{page.name}: {part}')
-    return begin + PICTURE.sub(r'](images/\1)', text) + '\n' + end
+    text = ROW.sub(_without_padding, PICTURE.sub(r'](images/\1)', text))
+    return begin + text + '\n' + end
+
+
+def _without_padding(row: re.Match[str]) -> str:
+    """Return a row of a table, or the rule below its head, as short as Markdown allows."""
+    cells = [cell.strip() for cell in row[0][1:-1].split('|')]
+    if all(map(RULE.fullmatch, cells)):
+        cells = [RULE.sub(r'---\1', cell) for cell in cells]
+    return f'|{"|".join(cells)}|'
 
 
 if __name__ == '__main__':

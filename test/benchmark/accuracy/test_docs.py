@@ -38,6 +38,20 @@ def test_writing_twice_changes_nothing(tmp_path):
     assert (docs / 'page.md').read_text() == once
 
 
+def test_rows_of_tables_lose_their_padding_and_no_sign_of_their_cells(tmp_path):
+    docs, measured = pages(tmp_path)
+    table = """
+| drives  | ATE [m] |  - |
+|---------|--------:|---:|
+| a --- b |   -0.20 |  - |
+| -       |       - |  - |
+"""
+    (measured / 'short.md').write_text(f'a | b - c\n{table}')
+    main([str(measured), '--docs', str(docs)])
+    short = '\n|drives|ATE [m]|-|\n|---|---:|---:|\n|a --- b|-0.20|-|\n|-|-|-|\n'
+    assert (docs / 'page.md').read_text() == PAGE.replace('old\n', f'a | b - c\n{short}\n')
+
+
 def test_what_was_not_measured_stays(tmp_path, capsys):
     docs, measured = pages(tmp_path)
     (measured / 'short.md').unlink()

@@ -17,7 +17,9 @@ def test_the_tables_in_the_repository_are_those_of_the_node(repository):
 def test_every_entry_has_a_row_or_a_line():
     lines = [line for table in TABLES.values() for line in table().splitlines()]
     heads = [
-        re.split(r'`[:| ]*[:|(]', line)[0] + '`' for line in lines if line[:3] in ('| `', '- `')
+        re.split(r'`[:| ]*[:|(]', line)[0] + '`'
+        for line in lines
+        if line.startswith(('|`', '- `'))
     ]
     shown = [name for head in heads for name in re.findall('`([^`]+)`', head)]
     names = [entry.name for entry in (*SUBSCRIBED, *PUBLISHED, *SERVICES)]
