@@ -197,7 +197,14 @@ def images_of(located: Located) -> Iterator[tuple[Step, MapImage | None]]:
         )
         yield (
             step,
-            MapImage(pointmap, step.key, step.key_T_camera, step.map_T_key, drive.base_T_camera),
+            MapImage(
+                pointmap,
+                step.key,
+                step.key_T_camera,
+                step.map_T_key,
+                drive.base_T_camera,
+                float(drive.camera[0, 0]),
+            ),
         )
 
 

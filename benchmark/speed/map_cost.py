@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import sys
 import time
 
@@ -59,6 +59,7 @@ class Drive:
     rgb: Pixels
     points: Array32
     map_T_camera: Array
+    focal_px: float
 
     @classmethod
     def through_a_building(cls, width: int, height: int, images: int) -> Drive:
@@ -73,7 +74,7 @@ class Drive:
         camera = CameraIntrinsics.from_field_of_view(width, height, 70.0)
         rgb, depth = render_clip(world, camera, path.world_T_camera)
         points = (camera.rays() * depth[..., None]).astype(np.float32)
-        return cls(rgb, points, path.world_T_camera)
+        return cls(rgb, points, path.world_T_camera, camera.fx)
 
     def pointmap(self, number: int) -> Pointmap:
         """
@@ -102,6 +103,7 @@ class Drive:
                 key_T_camera,
                 Similarity(map_T_key),
                 body_T_camera(HEIGHT_M),
+                self.focal_px,
             )
 
 
@@ -215,11 +217,7 @@ def stay(drive: Drive, images: int) -> list[list[str]]:
         for image in drive.images(drift):
             key = number * len(drive.rgb) + image.key
             poses[key] = image.map_T_key
-            world.add(
-                MapImage(
-                    image.pointmap, key, image.key_T_camera, image.map_T_key, image.base_T_camera
-                )
-            )
+            world.add(replace(image, key=key))
             if len(poses) > MOST_KEYS:
                 _let_go(world, poses)
         if (number + 1) * 5 // rounds > number * 5 // rounds:

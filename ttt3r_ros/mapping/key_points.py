@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ttt3r_ros.arrays import Array, Mask
+from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
 from ttt3r_ros.mapping.voxels import FixedPoints, hashed, Integers, VoxelPoints, WEIGHT_STEPS
 
@@ -18,10 +18,10 @@ MOST_SHIFT = 0.5  # voxels
 
 FLAG_BITS = 16
 
-# Confidence that a voxel needs for each image of its key frame after the first: two pixels or
-# three in most of them. Surfaces have it, seen from less than 5 m; what flies off edges and what
-# is far has not. More images than so many need no more.
-LEAST_SUPPORT, MOST_COUNTED = 8.0, 20
+# A voxel needs as many pixels, of usual confidence, as a surface fills that is so far away, in
+# each image of its key frame after the first, and one in most of them. Near surfaces have them;
+# what flies off edges and what is far has not. More images than so many need no more.
+FAR_M, LEAST_PIXELS, MOST_COUNTED = 6.0, 0.6, 20
 
 
 @dataclass(eq=False)
@@ -33,7 +33,8 @@ class KeyPoints:
     newest estimate. last_seen: number of the last image that added some. points: all. fused:
     those that are in the map, and in_map: where the map of birth lies there. cells: (N,) of the
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
-    whose points are to be removed. images: number of those that added points.
+    whose points are to be removed. images: number of those that added points. needs: the sum over
+    them of the confidence that a voxel needs.
     """
 
     birth: Similarity
@@ -46,6 +47,7 @@ class KeyPoints:
     corners: frozenset[int] = frozenset()
     ghosts: list[Integers] = field(default_factory=list)
     images: int = 0
+    needs: float = 0.0
 
     def map_T_birth(self) -> Similarity:
         """Return where the map of birth lies now, in metres."""
@@ -75,7 +77,8 @@ class KeyPoints:
 
         :param points: the sums of these images.
         """
-        least = LEAST_SUPPORT * WEIGHT_STEPS * min(self.images - 1, MOST_COUNTED)
+        count = min(self.images - 1, MOST_COUNTED)
+        least = WEIGHT_STEPS * count * self.needs / max(self.images, 1)
         return points.chosen(points.weight >= least)
 
     def take_ghosts(self) -> Integers:
@@ -110,6 +113,18 @@ class KeyPoints:
             cells = self.points.placed(in_map).cells
             self.points = self.points.chosen(~_among(cells, ghosts))
         return dropped
+
+
+def needed(confidence: Array32, focal_px: float, voxel_size: float) -> float:
+    """
+    Return the confidence that an image gives to a voxel of a surface at the largest distance.
+
+    :param confidence: (N,) of its good points.
+    :param focal_px: of the image.
+    :param voxel_size: metres.
+    """
+    pixels = max((focal_px * voxel_size / FAR_M) ** 2, LEAST_PIXELS)
+    return pixels * float(confidence.mean()) if len(confidence) else 0.0
 
 
 def in_voxels(metres: Similarity, voxel_size: float) -> Similarity:

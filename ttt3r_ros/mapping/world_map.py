@@ -14,7 +14,7 @@ from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, Similarity, transform
 from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
-from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part
+from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part, needed
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
 from ttt3r_ros.mapping.voxels import (
@@ -50,8 +50,8 @@ class MapImage:
     pointmap: in the unit of `track`. key: number of the key frame on which it hangs.
     key_T_camera: from the image, in that unit, to the key frame, in its unit. map_T_key: from
     there to metres of the map, by the newest estimate. base_T_camera: (4, 4), where the camera is
-    mounted, or None for a camera alone. floor_z: height of the floor in the map, metres, where a
-    camera alone has found it.
+    mounted, or None for a camera alone. focal_px: of the pixels of `pointmap`. floor_z: height of
+    the floor in the map, metres, where a camera alone has found it.
     """
 
     pointmap: Pointmap
@@ -59,6 +59,7 @@ class MapImage:
     key_T_camera: Similarity
     map_T_key: Similarity
     base_T_camera: Array | None
+    focal_px: float
     floor_z: float | None = None
 
     @classmethod
@@ -75,6 +76,7 @@ class MapImage:
             Similarity(located.key_T_camera, float(np.exp(-tracked.followed.key.log_scale))),
             located.map_T_key,
             located.base_T_camera,
+            float(tracked.seen.camera[0, 0]),
             located.floor_z,
         )
 
@@ -138,7 +140,8 @@ class WorldMap:
         """
         self._images += 1
         stride = image.pointmap.depth.shape[1] // COLUMNS or 1
-        image = replace(image, pointmap=image.pointmap.subsampled(stride))
+        smaller = image.pointmap.subsampled(stride)
+        image = replace(image, pointmap=smaller, focal_px=image.focal_px / stride)
         map_T_image = image.map_T_key.after(image.key_T_camera)
         self._camera = map_T_image.a_T_b
         bounds, scale = self._settings.map, map_T_image.scale
@@ -300,7 +303,6 @@ class WorldMap:
             key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
             self._keys[image.key] = key
         key.last_seen = self._images
-        key.images += 1
         self._set_poses({image.key: image.map_T_key})
         return key
 
@@ -325,6 +327,8 @@ class WorldMap:
             sums.add(key.points.placed(Similarity(IDENTITY)))
             self._open = image.key, sums
         sums.add(self._in_birth(image, key.birth.after(image.key_T_camera), good))
+        key.images += 1
+        key.needs += needed(image.pointmap.confidence[good], image.focal_px, self._voxel_size)
         sums.bound_weights()
         self._stale.add(image.key)
         if sums.used > self._settings.map.max_voxels:

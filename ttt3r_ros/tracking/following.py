@@ -100,11 +100,11 @@ def conclude(
     followed = _held(seen, state) if found.still else locate(seen, tracks, state)
     if not found.still and followed.by != 'features':
         fresh = begin(tracks.gray)
-        followed = _by_the_way_back(seen, fresh, followed, state)
         lost = not followed.inliers and seen.depth is not None
         if lost and is_cut(seen, fresh, state):
             first, state = _first(seen, fresh, max(state.key.number + 1, next_number))
             return replace(first, cut=True), state
+        followed = _by_the_way_back(seen, fresh, followed, state)
         # What is left of them is left by chance: a key frame begins anew, without one they are
         # looked for again from where they were seen last.
         tracks = state.tracks if seen.depth is None else tracks.without_all(tracks.gray)

@@ -6,6 +6,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from benchmark.speed.map_cost import Drive, main, SortedVoxels, stay
+from ttt3r_ros.mapping.key_points import KeyPoints
 from ttt3r_ros.mapping.voxels import unpacked
 from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.settings import MappingSettings
@@ -16,7 +17,8 @@ def drive():
     return Drive.through_a_building(64, 48, 15)
 
 
-def test_both_ways_have_the_same_voxels(drive):
+def test_both_ways_have_the_same_voxels(drive, monkeypatch):
+    monkeypatch.setattr(KeyPoints, 'supported', lambda key, points: points)
     world, by_sorting = WorldMap(MappingSettings()), SortedVoxels(MappingSettings().map.voxel_size)
     for image in drive.images():
         world.add(image)

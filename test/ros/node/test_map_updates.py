@@ -91,7 +91,7 @@ def image(key, pose, seed):
     colors = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     pointmap = Pointmap(points.astype(np.float32), np.full((24, 32), 5, np.float32), colors)
     here = Similarity(np.eye(4))
-    return MapImage(pointmap, key, here, Similarity(pose), None)
+    return MapImage(pointmap, key, here, Similarity(pose), None, focal_px=16.0)
 
 
 class Watched:
