@@ -31,7 +31,7 @@ from ttt3r_ros.bench.timed_predictor import WHOLE
 from ttt3r_ros.model import Architecture, HeadSelection, Network, update_rule
 from ttt3r_ros.model.blocks import DecoderBlock, EncoderBlock
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
-from ttt3r_ros.model.layers import Int8Product, Int8Storage, Linear
+from ttt3r_ros.model.layers import int8_kind, Int8Product, Int8Storage, Linear, PrecisionError
 from ttt3r_ros.model.predictor import Predictor, step_recorder
 from ttt3r_ros.model.resize import DeviceResize
 from ttt3r_ros.settings import MappingSettings, ModelSettings
@@ -242,9 +242,22 @@ def graph_equals_steps(subject: Subject) -> Iterator[Row]:
         yield row
 
 
+def _impossible(subject: Subject, precision: str) -> str | None:
+    """Return why the device does not compute in a precision, None where it does."""
+    try:
+        if precision == 'int8':
+            int8_kind(subject.device)
+    except PrecisionError as error:
+        return str(error)
+    return None
+
+
 def precisions_agree(subject: Subject) -> Iterator[Row]:
     """Compare 16 bit and int8 with strict, on the device."""
     for precision in ('fast', 'fast_float16', 'int8'):
+        if (reason := _impossible(subject, precision)) is not None:
+            yield Row(f'strict and {precision} agree', '-', reason, None)
+            continue
         strict, other = subject.shipped('strict'), subject.shipped(precision)
         worst = largest_difference(strict, other, normal_images(subject))
         yield _equal(f'strict and {precision} agree', worst, MOST_DIFFERENCE[precision])
@@ -311,6 +324,9 @@ def steps(subject: Subject) -> Iterator[Row]:
 def other_precisions(subject: Subject) -> Iterator[Row]:
     """Time the step of the large network in the precisions that are not the default."""
     for precision in ('int8', 'fast_float16', 'strict'):
+        if (reason := _impossible(subject, precision)) is not None:
+            yield Row(f'network in {precision}', '-', reason, None)
+            continue
         predictor = subject.predictor(subject.network(precision))
         times = times_of_steps(subject, predictor, max(subject.effort.frames // 4, 2))
         median = float(np.median(times))
