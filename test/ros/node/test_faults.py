@@ -435,7 +435,9 @@ def test_a_slow_network_gets_the_newest_image_and_the_executor_goes_on(rig, pose
 
     for number in range(1, 31):
         rig.show(number, start_ns + number * SECOND // 60)
-        rig.spin_until(lambda n=number: node._health._received > n, 'the image is received')
+        rig.spin_until(
+            lambda n=number: node._health._cameras[0].received > n, 'the image is received'
+        )
     before = len(transforms)
     rig.wait_for_count('images received', 31)
     rig.spin_until(lambda: len(transforms) > before + 10, 'TF goes on')

@@ -169,9 +169,10 @@ def test_without_the_network_a_robot_is_lost_once_it_has_no_pose_either(
     posed_s, arrived_s, expected
 ):
     health, now = Health(), time.monotonic()
-    health._window.mapped.append(now - 10.0)
-    health._window.located.append(now - posed_s)
-    health._window.arrivals.append(now - arrived_s)
+    window = health._cameras[0].window
+    window.mapped.append(now - 10.0)
+    window.located.append(now - posed_s)
+    window.arrivals.append(now - arrived_s)
     health.dropped(Cause.NO_NETWORK, 'away')
     around = Surroundings(image_topic='/image', publishers=1)
     status = health.status('ttt3r', 'none', around, DiagnosticsSettings())
