@@ -46,6 +46,9 @@ test: setup
 # AVX-512 takes what it has) and with two threads.
 NUMERIC := test/model test/mapping test/tracking test/graph test/benchmark test/simulation \
     test/test_shipped_checkpoint.py
+# These take times and compare no floats.
+TIMED := model/test_threads.py $(patsubst %,benchmark/speed/test_%.py,closures gpu_check \
+    long_drive node_latency serving start_up two_cameras under_load)
 ROUNDS := $(addprefix processor-,oldest default avx2 avx512 threads)
 processor-oldest: SETTING = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
     MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Prescott
@@ -59,7 +62,7 @@ processor-threads: SETTING = OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
 $(ROUNDS): setup
 	@printf '\033[1m== %s: %s\033[0m\n' $@ '$(SETTING)'
 	env OMP_NUM_THREADS=1 $(SETTING) $(BIN)/python -m pytest -q -m 'not slow and not nightly' $(SPREAD) \
-	    $(NUMERIC) $(ARGS)
+	    $(addprefix --ignore=test/,$(TIMED)) $(NUMERIC) $(ARGS)
 
 test-processors: setup
 	@$(MAKE) --no-print-directory --keep-going $(ROUNDS)
