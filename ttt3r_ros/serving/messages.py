@@ -53,7 +53,7 @@ class StepOrder:
     One image for the network.
 
     state: number of the state before it. becomes: number that the state after it gets, chosen by
-    the robot. released: states that nobody will ask for again. rgb: (h, w, 3) uint8, fitted.
+    the robot. released: states that the robot no longer needs. rgb: (h, w, 3) uint8, fitted.
     """
 
     state: int

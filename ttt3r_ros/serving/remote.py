@@ -28,7 +28,7 @@ from ttt3r_ros.serving.messages import Offer, StepOrder
 from ttt3r_ros.serving.offered import checkpoint_of
 
 # A step may take so long, and some times as long as the slowest of the last ones; at first nothing
-# is known. Nobody waits for it but the map: poses go on by features.
+# is known. Only the map waits for it: poses go on by features.
 SPARE_S, TIMES_LONGER, FIRST_S, LONGEST_S = 1.5, 5.0, 20.0, 60.0
 RECENT_STEPS = 10
 STATE_S = 20.0
@@ -38,7 +38,7 @@ PAUSE_S = 0.5
 
 class RemoteState:
     """
-    The number of a state on the server, which lets go of it when nobody refers to it here.
+    The number of a state on the server, which deletes it when no reference to it is left here.
 
     origin: the same state, where this program has a copy.
     """

@@ -31,7 +31,7 @@ MOST_NAME = 64  # characters of the name of a client
 
 
 class Gone(Exception):
-    """Nobody waits for the answer any longer."""
+    """The caller has gone before the answer was ready."""
 
 
 class Service:

@@ -125,7 +125,7 @@ def _address(arguments: argparse.Namespace) -> Address:
     if address.plain and not (address.is_loopback or arguments.trust_network):
         raise UserError(
             f'--plain on {address.host} would send images and token unencrypted beyond this '
-            'machine: leave --plain out, or add --trust-network if nobody else can listen'
+            'machine: leave --plain out, or add --trust-network if no other machine can listen'
         )
     return address
 

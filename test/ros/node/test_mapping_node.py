@@ -205,7 +205,7 @@ def test_clouds_depth_and_camera_info_describe_the_wall_in_front_of_the_camera(r
     assert len(paths[-1].poses) >= 1
 
 
-def test_nothing_is_published_that_nobody_hears(rig, monkeypatch):
+def test_nothing_is_published_without_a_subscriber(rig, monkeypatch):
     made = []
     monkeypatch.setattr(messages, 'point_cloud', lambda *a: made.append('cloud'))
     monkeypatch.setattr(messages, 'depth_image', lambda *a: made.append('depth'))
