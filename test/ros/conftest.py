@@ -419,7 +419,7 @@ def start_process(domain, tmp_path):
         with output.open('w') as file:
             process = subprocess.Popen(
                 [sys.executable, '-m', module, '--ros-args', *options],
-                env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
+                env={**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONFAULTHANDLER': '1'},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -435,3 +435,5 @@ def start_process(domain, tmp_path):
             process.wait(DEADLINE_S)
         finally:
             process.kill()
+            # Captured, and shown where the test fails.
+            sys.stdout.write(process.output.read_text(errors='replace'))

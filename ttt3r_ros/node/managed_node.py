@@ -20,6 +20,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.node.shutdown import shut_down
 from ttt3r_ros.node.worker import WORKER_NAME
 
 Callback = Callable[[Any, LifecycleState], TransitionCallbackReturn]
@@ -153,9 +154,7 @@ def run(
             raise
     finally:
         node.release()
-        executor.shutdown(timeout_sec=0)
-        node.destroy_node()
-        rclpy.try_shutdown()
+        shut_down(executor, node)
     threads_left = set(threading.enumerate()) - threads_before
     if any(thread.name == WORKER_NAME for thread in threads_left):
         # A network that still computes must not keep the process, nor crash its end.

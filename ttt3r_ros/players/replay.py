@@ -26,6 +26,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.qos import CLOCK, LATCHED
+from ttt3r_ros.node.shutdown import shut_down
 from ttt3r_ros.players.readiness import MappingReady
 from ttt3r_ros.settings import ReplaySettings
 from ttt3r_ros.units import NANOSECONDS
@@ -313,7 +314,5 @@ def run_replay(make_node: Callable[[], ReplayNode], name: str, args: list[str] |
     finally:
         if node is not None:
             node.replay.stop()
-            node.destroy_node()
-        executor.shutdown(timeout_sec=0)
-        rclpy.try_shutdown()
+        shut_down(executor, node)
     return 0

@@ -13,6 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.node.shutdown import shut_down
 
 AnyNode = TypeVar('AnyNode', bound=Node)
 
@@ -44,10 +45,7 @@ def run_until_signal(
         rclpy.logging.get_logger(name).fatal(str(error))
         return 1
     finally:
-        executor.shutdown(timeout_sec=0)
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
+        shut_down(executor, node)
     return 0
 
 
