@@ -9,13 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 import threading
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ttt3r_ros.arrays import Array, Array32
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.anchor import (
     Anchor,
@@ -25,9 +24,10 @@ from ttt3r_ros.graph.anchor import (
     near_origin,
     towards,
 )
-from ttt3r_ros.graph.belief import Belief, Located
+from ttt3r_ros.graph.belief import Located
 from ttt3r_ros.graph.ground import find_ground, levelled
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
+from ttt3r_ros.graph.located import base_pose, camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.pose_graph import Motion
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
@@ -37,7 +37,7 @@ from ttt3r_ros.graph.ties import fused, Rig
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.followed import Followed, KeyView
-from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.standstill import motion_between
 from ttt3r_ros.units import NANOSECONDS
@@ -61,108 +61,6 @@ class AtOnce(Executor):
         done: Future[Result] = Future()
         done.set_result(fn(*args, **kwargs))
         return done
-
-
-@dataclass(frozen=True, eq=False)
-class LocatedCamera:
-    """
-    Where camera and robot were at one image, in metres; it never changes.
-
-    stamp_ns: of the image. epoch: of the map that it belongs to. map_T_camera: (4, 4), as
-    published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
-    translation to the right of it, as far as the map knows. base_T_camera: (4, 4), where the
-    camera is mounted, or None for a camera alone, which is its own base. odom_T_base: (4, 4) at
-    the stamp. track_T_camera: (4, 4). in_map: whether it is known where in the map the image was
-    taken; else its poses are in a frame of their own.
-    """
-
-    stamp_ns: int
-    epoch: int
-    map_T_camera: Array
-    covariance: Array
-    base_T_camera: Array | None
-    odom_T_base: Array
-    track_T_camera: Array
-    in_map: bool
-
-    @cached_property
-    def map_T_base(self) -> Array:
-        """Return the pose of the robot, (4, 4); without a robot, of the camera."""
-        return _base(self.map_T_camera, self.base_T_camera)
-
-    def base_covariance(self) -> Array:
-        """Return the covariance of the robot's pose along the axes of the map, (6, 6)."""
-        mount = IDENTITY if self.base_T_camera is None else self.base_T_camera
-        at_base = adjoint(mount)
-        turned = np.kron(np.eye(2), self.map_T_base[:3, :3])
-        covariance: Array = turned @ at_base @ self.covariance @ at_base.T @ turned.T
-        return covariance
-
-
-@dataclass(frozen=True, eq=False)
-class LocatedFrame(LocatedCamera):
-    """
-    One image in the map, with its points.
-
-    tracked: as the front end saw it. map_T_key: of the key frame that it is relative to, from the
-    unit of that one's depth, as estimated then. key_T_camera: (4, 4), in that unit. belief: by
-    which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
-    has the camera on the robot, or with the unit of the wheels, in one sentence; empty while
-    nothing is. floor_z: height of the
-    floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
-    by_wheels: whether they measured the motion from the key frame too.
-    """
-
-    tracked: TrackedFrame
-    map_T_key: Similarity
-    key_T_camera: Array
-    belief: Belief
-    doubt: str
-    floor_z: float | None = None
-    by_wheels: bool = False
-
-    @property
-    def key(self) -> int:
-        """Return the number of the key frame that the image is relative to."""
-        return self.tracked.followed.key.number
-
-    @property
-    def height(self) -> float | None:
-        """Return the height above the floor that a camera alone has found, metres, or None."""
-        return None if self.floor_z is None else float(self.map_T_camera[2, 3]) - self.floor_z
-
-    @property
-    def scale(self) -> float:
-        """Return metres per unit of the network's depth of this image."""
-        return self._metres_per_track * self.tracked.scale
-
-    @cached_property
-    def pointmap(self) -> Pointmap:
-        """Return the points, metres, camera frame."""
-        return self.tracked.pointmap.scaled(self._metres_per_track)
-
-    def points_map(self) -> Array32:
-        """Return the points, (h, w, 3) float32, metres, map frame."""
-        return self.pointmap.points_in(self.map_T_key.pose(self.key_T_camera))
-
-    @property
-    def _metres_per_track(self) -> float:
-        return self.map_T_key.scale / float(np.exp(self.tracked.followed.key.log_scale))
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """An image by the newest estimate; map_T_key and key_T_camera as in LocatedFrame."""
-
-    found: Located
-    map_T_key: Similarity
-    key_T_camera: Array
-    belief: Belief
-    doubt: str
-
-    @property
-    def map_T_camera(self) -> Array:
-        return self.map_T_key.pose(self.key_T_camera)
 
 
 @dataclass(frozen=True, eq=False)
@@ -396,7 +294,7 @@ class BackEnd:
         moved = map_T_base @ invert(newest.map_T_base)
         self._map_T_graph = moved @ self._map_T_graph
         self._anchor = Anchor(newest.epoch, map_T_base @ invert(newest.odom_T_base))
-        self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
+        self._newest = replace(newest, map_T_camera=camera_pose(map_T_base, newest.base_T_camera))
         for camera in self._cameras.values():
             if camera.mapped is not None:
                 pose = moved @ camera.mapped.map_T_camera
@@ -466,7 +364,7 @@ class BackEnd:
             self._ties += self._rig.ties(followed)
             return located
 
-    def _placed(self, camera: _Camera, followed: Followed) -> _Placed:
+    def _placed(self, camera: _Camera, followed: Followed) -> Placed:
         """Compute where an image is by the newest estimate."""
         belief, doubt = self._graph.belief, camera.mount.doubt
         found = self._graph.locate(replace(followed, slipped=True) if doubt else followed)
@@ -476,7 +374,7 @@ class BackEnd:
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        return _Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
+        return Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
 
     def _with_others(self, found: Located, followed: Followed) -> Located:
         """Weigh where an image was taken by itself with where the other cameras were then."""
@@ -506,10 +404,13 @@ class BackEnd:
             since_key=covariance,
         )
 
-    def _advanced(self, followed: Followed, seen: Observation, placed: _Placed) -> LocatedCamera:
+    def _advanced(self, followed: Followed, seen: Observation, placed: Placed) -> LocatedCamera:
         """Follow the correction, and where there is no odometry go on with our own."""
         mount, found, newest = seen.base_T_camera, placed.found, self._newest
-        before, pose = self._cameras[seen.camera_index].newest, _base(placed.map_T_camera, mount)
+        before, pose = (
+            self._cameras[seen.camera_index].newest,
+            base_pose(placed.map_T_camera, mount),
+        )
         if newest is None:
             own = pose if self._odometry is None else self._odometry
             odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
@@ -524,7 +425,7 @@ class BackEnd:
         camera = LocatedCamera(
             followed.stamp_ns,
             self._anchor.epoch,
-            _camera(pose, mount),
+            camera_pose(pose, mount),
             found.covariance,
             mount,
             odom_T_base,
@@ -567,7 +468,9 @@ class BackEnd:
         if before is not None:
             metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
             step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
-            step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
+            step = base_pose(
+                camera_pose(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera
+            )
             step = _later_part(step, before.stamp_ns, newest.stamp_ns, followed.stamp_ns)
         if seen.odom_T_base is None:  # the images are the odometry
             return newest.odom_T_base @ step, step
@@ -613,17 +516,17 @@ class BackEnd:
         if graph.belief.lost:  # it may have been found since
             newest = graph.belief.newest_of_all
             camera = min(mounts, default=0) if newest is None else newest.camera_index
-            graph.expect(_camera(map_T_base, mounts.get(camera)))
+            graph.expect(camera_pose(map_T_base, mounts.get(camera)))
 
     def _start(self, tracked: TrackedFrame, seen: Observation) -> Array:
         """Return map_T_camera of the first image."""
         mount = seen.base_T_camera
         if self._start_map_T_base is not None:
-            return _camera(self._start_map_T_base, mount)
+            return camera_pose(self._start_map_T_base, mount)
         if self._resumed is not None:
             return self._resumed.pose(tracked.network_T_camera)
         if seen.odom_T_base is not None:
-            return _camera(near_origin(seen.odom_T_base), mount)
+            return camera_pose(near_origin(seen.odom_T_base), mount)
         # A camera alone looks ahead along x, z up.
         start, up = BODY_T_OPTICAL if mount is None else mount, seen.up_camera
         if up is None and mount is None:
@@ -663,11 +566,3 @@ def _floor_below(located: LocatedFrame) -> float | None:
     """Return the height of the floor in the map, where an image shows it."""
     ground = find_ground(located.pointmap, located.map_T_camera[2, :3])
     return None if ground is None else float(located.map_T_camera[2, 3]) - ground.height
-
-
-def _base(map_T_camera: Array, base_T_camera: Array | None) -> Array:
-    return map_T_camera if base_T_camera is None else map_T_camera @ invert(base_T_camera)
-
-
-def _camera(map_T_base: Array, base_T_camera: Array | None) -> Array:
-    return map_T_base if base_T_camera is None else map_T_base @ base_T_camera
