@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, wait
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 import threading
-from typing import Any, TypeVar
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
+from ttt3r_ros.graph.additions import Additions, Correction, KeyFrames
 from ttt3r_ros.graph.anchor import (
     Anchor,
     flattened,
@@ -26,13 +26,12 @@ from ttt3r_ros.graph.anchor import (
 )
 from ttt3r_ros.graph.belief import Located
 from ttt3r_ros.graph.ground import find_ground, levelled
-from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import base_pose, camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.pose_graph import Motion
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.stored_graph import StoredGraph
-from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.ties import fused, Rig
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
@@ -42,54 +41,11 @@ from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.standstill import motion_between
 from ttt3r_ros.units import NANOSECONDS
 
-Result = TypeVar('Result')
-
-# More key frames than these wait for nothing: the next image does.
-MOST_WAITING = 20
 # What the pose of an image errs from its key frame beyond its covariance: turns, then metres.
 TRACKING_INFLATION = 4.0
 UNTRACKED = np.diag([0.003**2] * 3 + [0.005**2] * 3)
 # So long the pose of the robot is that of its other cameras, where one of them is lost.
 LOST_AFTER_NS = NANOSECONDS
-
-
-class AtOnce(Executor):
-    """Runs what is submitted before it returns: so that a run can be repeated to the bit."""
-
-    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """Return the finished future."""
-        done: Future[Result] = Future()
-        done.set_result(fn(*args, **kwargs))
-        return done
-
-
-@dataclass(frozen=True, eq=False)
-class Correction:
-    """
-    Newest estimate of the key frames, and which of them were removed.
-
-    map_T_key: of each key frame of the map, from the unit of its depth. gone: key frames that were
-    removed since the correction before, and their heirs. dropped: numbers of those that have none,
-    because their piece was too short. parted: those that are not in the map any more, in a frame
-    of their own.
-    """
-
-    map_T_key: Mapping[int, Similarity]
-    gone: tuple[Heir, ...]
-    dropped: tuple[int, ...] = ()
-    parted: Mapping[int, Similarity] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class KeyFrames:
-    """
-    What the map hangs on.
-
-    map_T_camera: (4, 4) by number. loops: pairs of numbers that saw the same place.
-    """
-
-    map_T_camera: Mapping[int, Array]
-    loops: tuple[tuple[int, int], ...]
 
 
 @dataclass
@@ -149,8 +105,7 @@ class BackEnd:
         self._resumed: Similarity | None = None
         self._flat = True  # what came of the odometry so far is planar
         self._floor_z: float | None = None
-        self._pending: list[Future[Change]] = []
-        self._corrected = 0  # generation of the last correction
+        self._additions = Additions(self._executor)
 
     def _noise(self) -> WheelNoise:
         return replace(NOISES[self._settings.wheels], level=self._settings.planar != 'off')
@@ -189,28 +144,7 @@ class BackEnd:
 
     def correction(self) -> Correction | None:
         """Return what key frames have changed since the last call, None where nothing."""
-        done = 0
-        while done < len(self._pending) and self._pending[done].done():
-            done += 1
-        finished, self._pending = self._pending[:done], self._pending[done:]
-        changes = [future.result() for future in finished]
-        gone = tuple(change.gone for change in changes if change.gone is not None)
-        dropped = tuple(number for change in changes for number in change.dropped)
-        belief = self._graph.belief
-        if belief.generation == self._corrected and not gone:
-            return None
-        self._corrected = belief.generation
-        left = {number for change in changes for number in change.parted}
-        map_T_key, parted = (
-            {
-                number: Similarity(
-                    self._map_T_graph @ pose, float(np.exp(belief.log_scales[number]))
-                )
-                for number, pose in poses.items()
-            }
-            for poses in (belief.poses, {n: belief.apart[n] for n in left & belief.apart.keys()})
-        )
-        return Correction(map_T_key, gone, dropped, parted)
+        return self._additions.correction(self._graph, self._map_T_graph)
 
     # ---- requests of users
 
@@ -237,14 +171,13 @@ class BackEnd:
 
     def reset(self) -> None:
         """Delete everything; key frames that are still waiting are discarded."""
-        for future in self._pending:
-            future.cancel()
+        self._additions.cancel()
         with self._lock:
             self._begin()
 
     def stored(self) -> StoredGraph | None:
         """Return the key frames for a file, None where they cannot be recognised yet."""
-        wait(self._pending)
+        self._additions.wait()
         try:
             stored = self._graph.stored()
         except ValueError:
@@ -301,7 +234,7 @@ class BackEnd:
                 camera.mapped = replace(camera.mapped, map_T_camera=pose)
         if self._floor_z is not None:
             self._floor_z += float(moved[2, 3])
-        self._corrected = -1  # all key frames have moved
+        self._additions.move_all()
 
     # ---- one image
 
@@ -486,14 +419,13 @@ class BackEnd:
         """
         followed = located.tracked.followed
         if followed.new_key:
-            if len(self._pending) >= MOST_WAITING:
-                wait(self._pending[:1])
+            self._additions.make_room()
             key = self._checked(followed.key)
             self._next_key = key.number + 1
-            self._pending.append(self._executor.submit(self._graph.add, key))
+            self._additions.submit(self._graph.add, key)
         ties, self._ties = self._ties, []
         if ties:
-            self._pending.append(self._executor.submit(self._graph.tie, ties))
+            self._additions.submit(self._graph.tie, ties)
 
     def _checked(self, key: KeyView) -> KeyView:
         """Compare the motion to a key frame with that of the wheels, and drop them in doubt."""

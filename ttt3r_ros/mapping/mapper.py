@@ -11,7 +11,8 @@ import time
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, Similarity
-from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames
+from ttt3r_ros.graph.additions import AtOnce, KeyFrames
+from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.graph.located import LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
