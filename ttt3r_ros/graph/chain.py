@@ -20,8 +20,8 @@ from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, Sc
 from ttt3r_ros.graph.thinning import joined, joined_step
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, Sight
+from ttt3r_ros.tracking.feature_depth import scale_ratio
 from ttt3r_ros.tracking.followed import KeyView
-from ttt3r_ros.tracking.following import scale_ratio
 from ttt3r_ros.tracking.standstill import motion_between
 
 WINDOW = 8

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, rotation_angle
+from ttt3r_ros.geometry import invert, rotation_angle, scaled
 from ttt3r_ros.tracking.features import NOMINAL_WIDTH
+from ttt3r_ros.tracking.followed import Followed
 
 # Of a camera that stands at most 0.03 pixels were measured, of one that moves at least 0.17.
 STILL_PX = 0.15
@@ -86,6 +87,24 @@ def motion_between(then: Array | None, now: Array | None) -> Array | None:
     :param now: (4, 4) odom_T_camera.
     """
     return None if then is None or now is None else invert(then) @ now
+
+
+def slips(followed: Followed, wheels: Array | None, last: Followed) -> bool:
+    """
+    Return whether the wheels contradict the motion by the images.
+
+    :param followed: where an image was taken.
+    :param wheels: (4, 4) motion of the camera since the image before by the wheels, or None.
+    :param last: the image before, relative to the same key frame.
+    """
+    if wheels is None:
+        return False
+    if followed.still:
+        return wheels_move(wheels)
+    if followed.by == 'wheels':
+        return False
+    moved = invert(last.key_T_camera) @ followed.key_T_camera
+    return not agrees(wheels, scaled(moved, float(np.exp(followed.key.log_scale))))
 
 
 def agrees(by_wheels: Array, seen: Array) -> bool:

@@ -244,7 +244,8 @@ class Tracker:
             state = None if between is None else between.state
             known = earlier is between
         else:
-            state, known = between.state, between.state.tracks is earlier.state.tracks
+            state, before = between.state, earlier.state
+            known = state.tracks is before.tracks and state.odom_T_camera is before.odom_T_camera
         if known:
             return state, glimpse.found
         return state, self._front_end.trace(glimpse.image, glimpse.seen.odom_T_camera, state)
