@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import motion_between
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.tracking.followed import KeyView
-from ttt3r_ros.tracking.standstill import motion_between
 
 # From key frame to key frame: shorter motions and turns do not show their direction.
 LEAST_WAY_M, LEAST_TURN_RAD = 0.1, np.radians(6.0)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class Followed:
     slipped: bool = False
     cut: bool = False
 
-    @property
+    @cached_property
     def track_T_camera(self) -> Array:
         """Return the pose in track, (4, 4), metres."""
         pose: Array = self.key.track_T_camera @ scaled(

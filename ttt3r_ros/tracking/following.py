@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import motion_between
 from ttt3r_ros.tracking.backwards import by_the_way_back
 from ttt3r_ros.tracking.cut import is_cut
 from ttt3r_ros.tracking.feature_depth import scale_ratio
@@ -23,7 +24,7 @@ from ttt3r_ros.tracking.features import begin, follow, gray_of
 from ttt3r_ros.tracking.followed import Followed, FollowState, Seen, Trace
 from ttt3r_ros.tracking.locating import locate
 from ttt3r_ros.tracking.new_key import begun, choose, first_key, next_key
-from ttt3r_ros.tracking.standstill import image_still, motion_between, slips
+from ttt3r_ros.tracking.standstill import image_still, slips
 
 
 def trace(
@@ -40,14 +41,10 @@ def trace(
     gray = gray_of(image)
     if state is None:
         return Trace(begin(gray), False, None)
-    old, wheels = state.tracks, motion_between(state.odom_T_camera, odom_T_camera)
-    if gray.shape != old.gray.shape:
-        return Trace(old.without_all(gray), False, wheels)
-    tracks = follow(old, gray)
-    kept = np.isin(old.number, tracks.number)
-    after = np.zeros_like(old.px)
-    after[kept] = tracks.px
-    return Trace(tracks, image_still(old.px, after, kept, gray.shape[1], wheels), wheels)
+    old = state.tracks
+    tracks = follow(old, gray) if gray.shape == old.gray.shape else old.without_all(gray)
+    wheels = motion_between(state.odom_T_camera, odom_T_camera)
+    return Trace(tracks, image_still(old, tracks, wheels), wheels)
 
 
 def look(

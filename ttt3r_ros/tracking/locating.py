@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import rotation_angle, scaled
+from ttt3r_ros.geometry import motion_between, rotation_angle, scaled
 from ttt3r_ros.tracking.feature_depth import log_depth_at
 from ttt3r_ros.tracking.features import match, Tracks
 from ttt3r_ros.tracking.followed import Followed, FollowState, KeyView, Seen, Trace
 from ttt3r_ros.tracking.relative_pose import rays_at, RelativePose, solve_pose
-from ttt3r_ros.tracking.standstill import can_drive, motion_between
+from ttt3r_ros.tracking.standstill import can_drive
 from ttt3r_ros.units import NANOSECONDS
 
 ROUGH_PX = 8.0

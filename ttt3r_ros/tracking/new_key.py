@@ -51,12 +51,13 @@ def choose(seen: Seen, found: Trace, followed: Followed, state: FollowState) -> 
         tracks = state.tracks if followed.lost else found.tracks
         return Features(tracks, None, of_key=False, fresh=False)
     # What is left of lost features is left by chance: all of them begin anew.
-    known = None if followed.lost else found.tracks
-    of_key, tracks = known is None or _is_due(followed, known), found.tracks
+    lost, tracks = followed.lost, found.tracks
+    known = None if lost else tracks
+    of_key = known is None or _is_due(followed, known)
     if of_key:
         old = state.key.tracks.number
         tracks = begin(tracks.gray, known, int(old[-1]) + 1 if len(old) else 0)
-    return Features(tracks, log_depth_at(seen, tracks.px), of_key, fresh=followed.lost)
+    return Features(tracks, log_depth_at(seen, tracks.px), of_key, fresh=lost)
 
 
 def _is_due(followed: Followed, tracks: Tracks) -> bool:
