@@ -39,8 +39,8 @@ def located_frame():
     import numpy as np
 
     from ttt3r_ros.geometry import IDENTITY, Similarity
-    from ttt3r_ros.graph.back_end import LocatedFrame
     from ttt3r_ros.graph.belief import Belief, LoopCounts
+    from ttt3r_ros.graph.located import LocatedFrame
     from ttt3r_ros.intrinsics import CameraIntrinsics
     from ttt3r_ros.model.image_input import ImageFit
     from ttt3r_ros.tracking.features import begin

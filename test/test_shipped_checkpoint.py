@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 import torch
 
 from ttt3r_ros.doctor.machine import look_at_checkpoint
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.voxels import FixedPoints, VoxelSums

@@ -55,6 +55,16 @@ def invert(a_T_b: Array) -> Array:
     return transform(b_R_a, -(b_R_a @ a_T_b[..., :3, 3:])[..., 0])
 
 
+def motion_between(then: Array | None, now: Array | None) -> Array | None:
+    """
+    Return the motion from one pose to another, (4, 4), None where one of them is unknown.
+
+    :param then: (4, 4) a_T_b, or None.
+    :param now: (4, 4) a_T_b of the same frames later, or None.
+    """
+    return None if then is None or now is None else invert(then) @ now
+
+
 def adjoint(a_T_b: Array) -> Array:
     """
     Return what takes a small motion (rotation, translation) in b's axes to a's.

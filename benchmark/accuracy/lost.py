@@ -19,9 +19,9 @@ from benchmark.accuracy.slam import CACHE, front_of, seen_images
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
-from ttt3r_ros.tracking.cut import CONTINUOUS, LEAST_RESEMBLANCE, RICH
+from ttt3r_ros.tracking.cut import LEAST_RESEMBLANCE, RICH
 from ttt3r_ros.tracking.features import begin, resemblance
-from ttt3r_ros.tracking.followed import FollowState, Seen
+from ttt3r_ros.tracking.followed import CONTINUOUS, FollowState, Seen
 from ttt3r_ros.tracking.following import look, trace
 from ttt3r_ros.tracking.locating import locate
 
@@ -107,10 +107,10 @@ def probe_of(kind: str, seen: Seen, state: FollowState) -> Probe:
     :param kind: what happened before.
     :param state: of the tracker.
     """
-    tracks = trace(seen.image, None, state).tracks
-    fresh = begin(tracks.gray)
+    traced = trace(seen.image, None, state)
+    fresh = begin(traced.tracks.gray)
     rich = min(len(state.tracks), len(fresh)) >= RICH
-    lost = rich and locate(seen, tracks, state).inliers == 0
+    lost = rich and locate(seen, traced, state).inliers == 0
     return Probe(kind, lost, resemblance(state.tracks.gray, fresh.gray))
 
 

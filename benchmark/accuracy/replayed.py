@@ -15,7 +15,8 @@ from benchmark.accuracy.drives import Drive
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Similarity
-from ttt3r_ros.graph.back_end import AtOnce, BackEnd, Correction
+from ttt3r_ros.graph.additions import AtOnce, Correction
+from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap

@@ -25,7 +25,7 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import align
 from ttt3r_ros.geometry import invert, transform_points
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import FREE, OCCUPIED

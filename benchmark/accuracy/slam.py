@@ -18,7 +18,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.evaluation.errors import evaluate_trajectory
 from ttt3r_ros.geometry import invert, rotation_angle, Similarity
-from ttt3r_ros.graph.back_end import Correction
+from ttt3r_ros.graph.additions import Correction
 from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.thinning import Heir

@@ -16,8 +16,9 @@ from ttt3r_ros.geometry import (
     transform,
 )
 from ttt3r_ros.graph import back_end as room
+from ttt3r_ros.graph.additions import AtOnce
 from ttt3r_ros.graph.anchor import flattened, is_planar, longest_step, towards
-from ttt3r_ros.graph.back_end import AtOnce, BackEnd
+from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
 from ttt3r_ros.graph.key_frame_graph import Change
 from ttt3r_ros.graph.thinning import Heir

@@ -12,9 +12,10 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
+from ttt3r_ros.tracking.feature_depth import depth_at
 from ttt3r_ros.tracking.features import begin, gray_of
 from ttt3r_ros.tracking.followed import KeyView, Seen
-from ttt3r_ros.tracking.relative_pose import depth_at, RelativePose
+from ttt3r_ros.tracking.relative_pose import RelativePose
 
 CAMERA = CameraIntrinsics.from_field_of_view(160, 120, 70.0)
 SEED = 3

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.strands import part, weakest_cut
+from ttt3r_ros.graph.strands import minimum_cut, part
 
 # Three strands of ten key frames; the first and the second are well joined.
 STRANDS = {number: 10 * (number // 10) for number in range(30)}
@@ -16,27 +16,27 @@ HARDLY = {(15, 21), (16, 22)}
 
 
 @pytest.mark.parametrize(('here', 'there'), [(0, 20), (20, 10), (10, 20)])
-def test_the_weakest_cut_is_where_the_fewest_key_frames_vote(here, there):
-    cut = weakest_cut(STRANDS, WELL | HARDLY, here, there)
+def test_the_minimum_cut_is_where_the_fewest_key_frames_vote(here, there):
+    cut = minimum_cut(STRANDS, WELL | HARDLY, here, there)
 
     assert cut.pairs == HARDLY
     assert cut.votes == 2
 
 
 def test_a_key_frame_votes_once():
-    assert weakest_cut(STRANDS, WELL, 0, 10).votes == 3
+    assert minimum_cut(STRANDS, WELL, 0, 10).votes == 3
 
 
 def test_loops_around_have_to_be_cut_as_well():
     around = {(5, 23), (6, 24), (7, 25), (8, 26)}
-    cut = weakest_cut(STRANDS, WELL | HARDLY | around, 10, 20)
+    cut = minimum_cut(STRANDS, WELL | HARDLY | around, 10, 20)
 
     assert cut.pairs == WELL | HARDLY  # the second strand goes, with five votes instead of six
     assert cut.votes == 3 + 2
 
 
 def test_strands_that_nothing_joins_need_no_cut():
-    cut = weakest_cut(STRANDS, WELL, 0, 20)
+    cut = minimum_cut(STRANDS, WELL, 0, 20)
 
     assert (cut.pairs, cut.votes) == (frozenset(), 0)
 

@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, Similarity, transform
-from ttt3r_ros.graph.back_end import Correction, LocatedFrame
+from ttt3r_ros.graph.additions import Correction
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.graph.mount import MOST_FACTOR
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.intrinsics import CameraIntrinsics

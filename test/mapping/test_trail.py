@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import rotation_about, Similarity, transform
-from ttt3r_ros.graph.back_end import Correction
+from ttt3r_ros.graph.additions import Correction
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.mapping.trail import Trail
 

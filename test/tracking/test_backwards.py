@@ -9,9 +9,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, rotation_angle, transform
+from ttt3r_ros.tracking.feature_depth import depth_at
 from ttt3r_ros.tracking.followed import Seen
 from ttt3r_ros.tracking.following import look
-from ttt3r_ros.tracking.relative_pose import depth_at
 
 WIDTH, HEIGHT, FOCAL = 224, 160, 160.0
 MIDDLE = 111.5, 79.5

@@ -6,8 +6,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, transform, transform_points
+from ttt3r_ros.tracking.feature_depth import depth_at
 from ttt3r_ros.tracking.relative_pose import (
-    depth_at,
     pixel_jacobians,
     pose_covariance,
     rays_at,

@@ -4,7 +4,7 @@
 import numpy as np
 
 from ttt3r_ros.geometry import IDENTITY, Similarity, transform
-from ttt3r_ros.graph.back_end import KeyFrames
+from ttt3r_ros.graph.additions import KeyFrames
 from ttt3r_ros.mapping.parts import PartedVoxels
 from ttt3r_ros.mapping.voxels import VoxelCloud, VoxelPoints
 from ttt3r_ros.viewer.of_mapper import key_places, MapState

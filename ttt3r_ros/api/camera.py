@@ -14,7 +14,7 @@ from ttt3r_ros.api.chosen import chosen_intrinsics, chosen_settings, Setting
 from ttt3r_ros.api.cloud import Cloud
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.image_mapper import ImageMapper

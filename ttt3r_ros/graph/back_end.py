@@ -6,192 +6,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, wait
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 import threading
-from typing import Any, TypeVar
 
 import numpy as np
 
-from ttt3r_ros.arrays import Array, Array32
-from ttt3r_ros.geometry import adjoint, BODY_T_OPTICAL, IDENTITY, invert, scaled, Similarity
-from ttt3r_ros.graph.anchor import (
-    Anchor,
-    flattened,
-    is_planar,
-    longest_step,
-    near_origin,
-    towards,
-)
-from ttt3r_ros.graph.belief import Belief, Located
-from ttt3r_ros.graph.ground import find_ground, levelled
-from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
+from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import adjoint, IDENTITY, invert, scaled, Similarity
+from ttt3r_ros.graph.additions import Additions, Correction, KeyFrames
+from ttt3r_ros.graph.belief import Located
+from ttt3r_ros.graph.ground import floor_below
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
+from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.pose_graph import Motion
-from ttt3r_ros.graph.rotations import exp_pose, log_pose
+from ttt3r_ros.graph.robot import Robot
+from ttt3r_ros.graph.start import Start
 from ttt3r_ros.graph.stored_graph import StoredGraph
-from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.graph.ties import fused, Rig
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
-from ttt3r_ros.tracking.followed import Followed, KeyView
-from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+from ttt3r_ros.tracking.followed import Followed
+from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.standstill import motion_between
-from ttt3r_ros.units import NANOSECONDS
 
-Result = TypeVar('Result')
-
-# More key frames than these wait for nothing: the next image does.
-MOST_WAITING = 20
 # What the pose of an image errs from its key frame beyond its covariance: turns, then metres.
 TRACKING_INFLATION = 4.0
 UNTRACKED = np.diag([0.003**2] * 3 + [0.005**2] * 3)
-# So long the pose of the robot is that of its other cameras, where one of them is lost.
-LOST_AFTER_NS = NANOSECONDS
-
-
-class AtOnce(Executor):
-    """Runs what is submitted before it returns: so that a run can be repeated to the bit."""
-
-    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """Return the finished future."""
-        done: Future[Result] = Future()
-        done.set_result(fn(*args, **kwargs))
-        return done
-
-
-@dataclass(frozen=True, eq=False)
-class LocatedCamera:
-    """
-    Where camera and robot were at one image, in metres; it never changes.
-
-    stamp_ns: of the image. epoch: of the map that it belongs to. map_T_camera: (4, 4), as
-    published, which follows corrections at a bounded speed. covariance: (6, 6) of rotation and
-    translation to the right of it, as far as the map knows. base_T_camera: (4, 4), where the
-    camera is mounted, or None for a camera alone, which is its own base. odom_T_base: (4, 4) at
-    the stamp. track_T_camera: (4, 4). in_map: whether it is known where in the map the image was
-    taken; else its poses are in a frame of their own.
-    """
-
-    stamp_ns: int
-    epoch: int
-    map_T_camera: Array
-    covariance: Array
-    base_T_camera: Array | None
-    odom_T_base: Array
-    track_T_camera: Array
-    in_map: bool
-
-    @cached_property
-    def map_T_base(self) -> Array:
-        """Return the pose of the robot, (4, 4); without a robot, of the camera."""
-        return _base(self.map_T_camera, self.base_T_camera)
-
-    def base_covariance(self) -> Array:
-        """Return the covariance of the robot's pose along the axes of the map, (6, 6)."""
-        mount = IDENTITY if self.base_T_camera is None else self.base_T_camera
-        at_base = adjoint(mount)
-        turned = np.kron(np.eye(2), self.map_T_base[:3, :3])
-        covariance: Array = turned @ at_base @ self.covariance @ at_base.T @ turned.T
-        return covariance
-
-
-@dataclass(frozen=True, eq=False)
-class LocatedFrame(LocatedCamera):
-    """
-    One image in the map, with its points.
-
-    tracked: as the front end saw it. map_T_key: of the key frame that it is relative to, from the
-    unit of that one's depth, as estimated then. key_T_camera: (4, 4), in that unit. belief: by
-    which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
-    has the camera on the robot, or with the unit of the wheels, in one sentence; empty while
-    nothing is. floor_z: height of the
-    floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
-    by_wheels: whether they measured the motion from the key frame too.
-    """
-
-    tracked: TrackedFrame
-    map_T_key: Similarity
-    key_T_camera: Array
-    belief: Belief
-    doubt: str
-    floor_z: float | None = None
-    by_wheels: bool = False
-
-    @property
-    def key(self) -> int:
-        """Return the number of the key frame that the image is relative to."""
-        return self.tracked.followed.key.number
-
-    @property
-    def height(self) -> float | None:
-        """Return the height above the floor that a camera alone has found, metres, or None."""
-        return None if self.floor_z is None else float(self.map_T_camera[2, 3]) - self.floor_z
-
-    @property
-    def scale(self) -> float:
-        """Return metres per unit of the network's depth of this image."""
-        return self._metres_per_track * self.tracked.scale
-
-    @cached_property
-    def pointmap(self) -> Pointmap:
-        """Return the points, metres, camera frame."""
-        return self.tracked.pointmap.scaled(self._metres_per_track)
-
-    def points_map(self) -> Array32:
-        """Return the points, (h, w, 3) float32, metres, map frame."""
-        return self.pointmap.points_in(self.map_T_key.pose(self.key_T_camera))
-
-    @property
-    def _metres_per_track(self) -> float:
-        return self.map_T_key.scale / float(np.exp(self.tracked.followed.key.log_scale))
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """An image by the newest estimate; map_T_key and key_T_camera as in LocatedFrame."""
-
-    found: Located
-    map_T_key: Similarity
-    key_T_camera: Array
-    belief: Belief
-    doubt: str
-
-    @property
-    def map_T_camera(self) -> Array:
-        return self.map_T_key.pose(self.key_T_camera)
-
-
-@dataclass(frozen=True, eq=False)
-class Correction:
-    """
-    Newest estimate of the key frames, and which of them were removed.
-
-    map_T_key: of each key frame of the map, from the unit of its depth. gone: key frames that were
-    removed since the correction before, and their heirs. dropped: numbers of those that have none,
-    because their piece was too short. parted: those that are not in the map any more, in a frame
-    of their own.
-    """
-
-    map_T_key: Mapping[int, Similarity]
-    gone: tuple[Heir, ...]
-    dropped: tuple[int, ...] = ()
-    parted: Mapping[int, Similarity] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class KeyFrames:
-    """
-    What the map hangs on.
-
-    map_T_camera: (4, 4) by number. loops: pairs of numbers that saw the same place.
-    """
-
-    map_T_camera: Mapping[int, Array]
-    loops: tuple[tuple[int, int], ...]
 
 
 @dataclass
@@ -199,14 +42,11 @@ class _Camera:
     """
     One camera of the robot.
 
-    newest: its newest image, mapped: the newest that the network has seen. mount: what speaks
-    against where TF has it. key_before: its newest key frame.
+    mapped: its newest image that the network has seen. mount: what speaks against where TF has it.
     """
 
-    newest: LocatedCamera | None = None
     mapped: LocatedFrame | None = None
     mount: MountCheck = field(default_factory=MountCheck)
-    key_before: KeyView | None = None
 
 
 class BackEnd:
@@ -230,29 +70,23 @@ class BackEnd:
         """
         self._settings = settings
         self._executor = executor
-        self._epoch = 0
-        # Where the images have the robot in `odom`, where they are the odometry: it never jumps.
-        self._odometry: Array | None = None
+        self._robot = Robot(settings)
         # Held while images are located, which two threads do, and while that begins anew.
         self._lock = threading.RLock()
         self._begin()
 
     def _begin(self) -> None:
+        self._robot.reset()
         self._graph = KeyFrameGraph(self._noise())
         self._map_T_graph = IDENTITY
-        self._anchor = Anchor(self._epoch, IDENTITY)
         self._cameras: defaultdict[int, _Camera] = defaultdict(_Camera)
         self._first_camera: int | None = None  # with which the map began
         self._rig = Rig()
         self._ties: list[Motion] = []  # that wait for the key frames which they tie
         self._next_key = 0
-        self._newest: LocatedCamera | None = None  # of all cameras: where the robot is
-        self._start_map_T_base: Array | None = None
-        self._resumed: Similarity | None = None
-        self._flat = True  # what came of the odometry so far is planar
+        self._start = Start()
         self._floor_z: float | None = None
-        self._pending: list[Future[Change]] = []
-        self._corrected = 0  # generation of the last correction
+        self._additions = Additions(self._executor)
 
     def _noise(self) -> WheelNoise:
         return replace(NOISES[self._settings.wheels], level=self._settings.planar != 'off')
@@ -262,22 +96,20 @@ class BackEnd:
     @property
     def map_T_odom(self) -> Array | None:
         """Return where the odometry lies in the present map, (4, 4), or None while it is lost."""
-        anchor = self._anchor
-        return anchor.map_T_odom if anchor.epoch == self._epoch else IDENTITY
+        return self._robot.map_T_odom
 
     @property
     def map_T_network(self) -> Similarity:
         """Return where the first camera's chained poses lie in the map, at its newest image."""
         mapped = self._cameras[0].mapped
         if mapped is None:
-            return self._resumed or Similarity(IDENTITY)
+            return self._start.map_T_network or Similarity(IDENTITY)
         return Similarity.through(mapped.map_T_camera, mapped.tracked.network_T_camera, 1.0)
 
     @property
     def mounts(self) -> dict[int, Array | None]:
         """Return where each camera is mounted, (4, 4), by its newest image; None: nowhere."""
-        cameras = self._cameras.items()
-        return {i: c.newest.base_T_camera for i, c in cameras if c.newest is not None}
+        return self._robot.mounts
 
     def key_frames(self) -> KeyFrames:
         """Return the key frames and what connects them."""
@@ -287,43 +119,22 @@ class BackEnd:
 
     def is_current(self, located: LocatedCamera) -> bool:
         """Return whether an image belongs to the present map."""
-        return located.epoch == self._epoch
+        return self._robot.is_current(located)
 
     def correction(self) -> Correction | None:
         """Return what key frames have changed since the last call, None where nothing."""
-        done = 0
-        while done < len(self._pending) and self._pending[done].done():
-            done += 1
-        finished, self._pending = self._pending[:done], self._pending[done:]
-        changes = [future.result() for future in finished]
-        gone = tuple(change.gone for change in changes if change.gone is not None)
-        dropped = tuple(number for change in changes for number in change.dropped)
-        belief = self._graph.belief
-        if belief.generation == self._corrected and not gone:
-            return None
-        self._corrected = belief.generation
-        left = {number for change in changes for number in change.parted}
-        map_T_key, parted = (
-            {
-                number: Similarity(
-                    self._map_T_graph @ pose, float(np.exp(belief.log_scales[number]))
-                )
-                for number, pose in poses.items()
-            }
-            for poses in (belief.poses, {n: belief.apart[n] for n in left & belief.apart.keys()})
-        )
-        return Correction(map_T_key, gone, dropped, parted)
+        return self._additions.correction(self._graph, self._map_T_graph)
 
     # ---- requests of users
 
     @property
     def epoch(self) -> int:
         """Return the number of the present map."""
-        return self._epoch
+        return self._robot.epoch
 
     def begin_epoch(self) -> None:
-        """Outdate all images that are under way: a reset is about to follow."""
-        self._epoch += 1
+        """Invalidate all images in process: a reset follows."""
+        self._robot.begin_epoch()
 
     def change(self, settings: OdometrySettings) -> None:
         """
@@ -332,6 +143,7 @@ class BackEnd:
         :param settings: all of them; the quality of the wheels waits for the next reset.
         """
         self._settings = settings
+        self._robot.change(settings)
 
     def close(self) -> None:
         """End the executor."""
@@ -339,14 +151,13 @@ class BackEnd:
 
     def reset(self) -> None:
         """Delete everything; key frames that are still waiting are discarded."""
-        for future in self._pending:
-            future.cancel()
+        self._additions.cancel()
         with self._lock:
             self._begin()
 
     def stored(self) -> StoredGraph | None:
         """Return the key frames for a file, None where they cannot be recognised yet."""
-        wait(self._pending)
+        self._additions.wait()
         try:
             stored = self._graph.stored()
         except ValueError:
@@ -364,10 +175,10 @@ class BackEnd:
         with self._lock:
             self.reset()
             if graph is None:
-                self._resumed = map_T_network
+                self._start = Start(map_T_network=map_T_network)
                 return
             self._graph = KeyFrameGraph.resumed(graph, self._noise())
-            self._anchor = Anchor(self._epoch, None)
+            self._robot.lose()
 
     @property
     def next_key(self) -> int:
@@ -384,26 +195,25 @@ class BackEnd:
         :param map_T_base: (4, 4).
         """
         with self._lock:
-            newest = self._newest
+            newest = self._robot.newest
             if self._graph.belief.lost:
                 self._executor.submit(self._look_near, self._graph, map_T_base, self.mounts)
             elif newest is None:
-                self._start_map_T_base = map_T_base
+                self._start = replace(self._start, map_T_base=map_T_base)
             else:
                 self._move_map(newest, map_T_base)
 
     def _move_map(self, newest: LocatedCamera, map_T_base: Array) -> None:
         moved = map_T_base @ invert(newest.map_T_base)
         self._map_T_graph = moved @ self._map_T_graph
-        self._anchor = Anchor(newest.epoch, map_T_base @ invert(newest.odom_T_base))
-        self._newest = replace(newest, map_T_camera=_camera(map_T_base, newest.base_T_camera))
+        self._robot.place(newest, map_T_base)
         for camera in self._cameras.values():
             if camera.mapped is not None:
                 pose = moved @ camera.mapped.map_T_camera
                 camera.mapped = replace(camera.mapped, map_T_camera=pose)
         if self._floor_z is not None:
             self._floor_z += float(moved[2, 3])
-        self._corrected = -1  # all key frames have moved
+        self._additions.move_all()
 
     # ---- one image
 
@@ -417,12 +227,11 @@ class BackEnd:
         :returns: None before the first image that the network has seen.
         """
         with self._lock:
-            camera = self._cameras[seen.camera_index]
-            if camera.newest is None:
+            if not self._robot.go_on_from(seen.camera_index, before):
                 return None
-            camera.newest = replace(camera.newest, track_T_camera=before)
             self._rig.see(followed)
-            return self._advanced(followed, seen, self._placed(camera, followed))
+            placed = self._placed(self._cameras[seen.camera_index], followed)
+            return self._robot.advance(followed, seen, placed)
 
     def locate(
         self, tracked: TrackedFrame, seen: Observation, known: LocatedCamera | None = None
@@ -436,11 +245,12 @@ class BackEnd:
         """
         with self._lock:
             followed, camera = tracked.followed, self._cameras[seen.camera_index]
-            if self._newest is None and not self._graph.belief.lost:
+            if self._robot.newest is None and not self._graph.belief.lost:
                 self._first_camera = seen.camera_index
-                self._map_T_graph = self._start(tracked, seen) @ invert(tracked.track_T_camera)
+                start = self._start.map_T_camera(tracked, seen)
+                self._map_T_graph = start @ invert(tracked.track_T_camera)
             placed = self._placed(camera, followed)
-            at = self._advanced(followed, seen, placed) if known is None else known
+            at = self._robot.advance(followed, seen, placed) if known is None else known
             pose = at.map_T_camera
             if at.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
                 pose = placed.map_T_camera
@@ -461,12 +271,12 @@ class BackEnd:
                 by_wheels=placed.found.by_wheels,
             )
             if followed.new_key and seen.base_T_camera is None and self._floor_z is None:
-                self._floor_z = _floor_below(located)
+                self._floor_z = floor_below(located.pointmap, located.map_T_camera)
             camera.mapped = located = replace(located, floor_z=self._floor_z)
             self._ties += self._rig.ties(followed)
             return located
 
-    def _placed(self, camera: _Camera, followed: Followed) -> _Placed:
+    def _placed(self, camera: _Camera, followed: Followed) -> Placed:
         """Compute where an image is by the newest estimate."""
         belief, doubt = self._graph.belief, camera.mount.doubt
         found = self._graph.locate(replace(followed, slipped=True) if doubt else followed)
@@ -476,7 +286,7 @@ class BackEnd:
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
-        return _Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
+        return Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
 
     def _with_others(self, found: Located, followed: Followed) -> Located:
         """Weigh where an image was taken by itself with where the other cameras were then."""
@@ -506,75 +316,6 @@ class BackEnd:
             since_key=covariance,
         )
 
-    def _advanced(self, followed: Followed, seen: Observation, placed: _Placed) -> LocatedCamera:
-        """Follow the correction, and where there is no odometry go on with our own."""
-        mount, found, newest = seen.base_T_camera, placed.found, self._newest
-        before, pose = self._cameras[seen.camera_index].newest, _base(placed.map_T_camera, mount)
-        if newest is None:
-            own = pose if self._odometry is None else self._odometry
-            odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
-        else:
-            odom_T_base, step = self._moved(newest, before, followed, seen, placed.map_T_key)
-            if seen.odom_T_base is not None:
-                pose = self._in_plane(pose, odom_T_base)
-            elapsed_ns = max(0, followed.stamp_ns - newest.stamp_ns)
-            most_m = longest_step(self._settings.correction_speed, elapsed_ns)
-            if found.in_map and newest.in_map:
-                pose = towards(newest.map_T_base @ step, pose, most_m)
-        camera = LocatedCamera(
-            followed.stamp_ns,
-            self._anchor.epoch,
-            _camera(pose, mount),
-            found.covariance,
-            mount,
-            odom_T_base,
-            followed.track_T_camera,
-            found.in_map,
-        )
-        if before is None or before.stamp_ns <= camera.stamp_ns:
-            self._cameras[seen.camera_index].newest = camera
-        if self._leads(camera, seen.camera_index):
-            self._odometry = odom_T_base if seen.odom_T_base is None else None
-            self._anchor = Anchor(
-                camera.epoch, pose @ invert(odom_T_base) if found.in_map else None
-            )
-            self._newest = camera
-        return camera
-
-    def _leads(self, camera: LocatedCamera, index: int) -> bool:
-        """Return whether the robot is where one of its cameras has it."""
-        newest = self._newest
-        if newest is None:
-            return True
-        if newest.stamp_ns > camera.stamp_ns:  # later ones are published
-            return False
-        return camera.in_map or not any(
-            other.newest.in_map and camera.stamp_ns - other.newest.stamp_ns < LOST_AFTER_NS
-            for i, other in self._cameras.items()
-            if i != index and other.newest is not None
-        )
-
-    def _moved(
-        self,
-        newest: LocatedCamera,
-        before: LocatedCamera | None,
-        followed: Followed,
-        seen: Observation,
-        map_T_key: Similarity,
-    ) -> tuple[Array, Array]:
-        """Return odom_T_base, and how the robot moved since its newest image."""
-        step = IDENTITY
-        if before is not None:
-            metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
-            step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
-            step = _base(_camera(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
-            step = _later_part(step, before.stamp_ns, newest.stamp_ns, followed.stamp_ns)
-        if seen.odom_T_base is None:  # the images are the odometry
-            return newest.odom_T_base @ step, step
-        if followed.slips or followed.still:
-            return seen.odom_T_base, step
-        return seen.odom_T_base, invert(newest.odom_T_base) @ seen.odom_T_base
-
     def add(self, located: LocatedFrame) -> None:
         """
         Add the image to the graph if it is a new key frame.
@@ -583,28 +324,13 @@ class BackEnd:
         """
         followed = located.tracked.followed
         if followed.new_key:
-            if len(self._pending) >= MOST_WAITING:
-                wait(self._pending[:1])
-            key = self._checked(followed.key)
+            self._additions.make_room()
+            key = self._cameras[followed.key.seen.camera_index].mount.check(followed.key)
             self._next_key = key.number + 1
-            self._pending.append(self._executor.submit(self._graph.add, key))
+            self._additions.submit(self._graph.add, key)
         ties, self._ties = self._ties, []
         if ties:
-            self._pending.append(self._executor.submit(self._graph.tie, ties))
-
-    def _checked(self, key: KeyView) -> KeyView:
-        """Compare the motion to a key frame with that of the wheels, and drop them in doubt."""
-        camera = self._cameras[key.seen.camera_index]
-        before, camera.key_before = camera.key_before, key
-        if before is not None and before.track == key.track and key.motion is not None:
-            then, now = before.seen.odom_T_camera, key.seen.odom_T_camera
-            by_wheels = motion_between(then, now)
-            mounted = key.seen.base_T_camera is not None
-            if by_wheels is not None and key.by == 'features':
-                camera.mount.add_length(key.motion.key_T_camera, by_wheels)
-            if by_wheels is not None and mounted and key.by == 'features' and not key.slipped:
-                camera.mount.add(key.motion.key_T_camera, by_wheels)
-        return replace(key, slipped=True) if camera.mount.doubt else key
+            self._additions.submit(self._graph.tie, ties)
 
     @staticmethod
     def _look_near(
@@ -613,30 +339,7 @@ class BackEnd:
         if graph.belief.lost:  # it may have been found since
             newest = graph.belief.newest_of_all
             camera = min(mounts, default=0) if newest is None else newest.camera_index
-            graph.expect(_camera(map_T_base, mounts.get(camera)))
-
-    def _start(self, tracked: TrackedFrame, seen: Observation) -> Array:
-        """Return map_T_camera of the first image."""
-        mount = seen.base_T_camera
-        if self._start_map_T_base is not None:
-            return _camera(self._start_map_T_base, mount)
-        if self._resumed is not None:
-            return self._resumed.pose(tracked.network_T_camera)
-        if seen.odom_T_base is not None:
-            return _camera(near_origin(seen.odom_T_base), mount)
-        # A camera alone looks ahead along x, z up.
-        start, up = BODY_T_OPTICAL if mount is None else mount, seen.up_camera
-        if up is None and mount is None:
-            ground = find_ground(tracked.pointmap, start[2, :3])
-            up = None if ground is None else ground.up
-        return start if up is None else levelled(start, up)
-
-    def _in_plane(self, map_T_base: Array, odom_T_base: Array) -> Array:
-        """Keep height, roll and pitch of the odometry where that is planar."""
-        self._flat &= is_planar(odom_T_base)
-        if not self._flat or self._settings.planar == 'off':
-            return map_T_base
-        return flattened(map_T_base)
+            graph.expect(camera_pose(map_T_base, mounts.get(camera)))
 
 
 def _weight(since_key: Array, across: Array) -> Array:
@@ -644,30 +347,3 @@ def _weight(since_key: Array, across: Array) -> Array:
     turned = adjoint(invert(across))
     covariance: Array = turned @ (TRACKING_INFLATION * since_key + UNTRACKED) @ turned.T
     return covariance
-
-
-def _later_part(motion: Array, begin_ns: int, since_ns: int, end_ns: int) -> Array:
-    """
-    Return the part of a motion after a time, at even speed.
-
-    :param motion: (4, 4), from begin to end.
-    :param since_ns: the time.
-    """
-    if since_ns == begin_ns:
-        return motion
-    share = (end_ns - since_ns) / (end_ns - begin_ns) if end_ns > begin_ns else 0.0
-    return exp_pose(min(max(share, 0.0), 1.0) * log_pose(motion))
-
-
-def _floor_below(located: LocatedFrame) -> float | None:
-    """Return the height of the floor in the map, where an image shows it."""
-    ground = find_ground(located.pointmap, located.map_T_camera[2, :3])
-    return None if ground is None else float(located.map_T_camera[2, 3]) - ground.height
-
-
-def _base(map_T_camera: Array, base_T_camera: Array | None) -> Array:
-    return map_T_camera if base_T_camera is None else map_T_camera @ invert(base_T_camera)
-
-
-def _camera(map_T_base: Array, base_T_camera: Array | None) -> Array:
-    return map_T_base if base_T_camera is None else map_T_base @ base_T_camera

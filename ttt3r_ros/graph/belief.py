@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import adjoint, IDENTITY, invert, scaled, Similarity
+from ttt3r_ros.geometry import adjoint, IDENTITY, invert, motion_between, scaled, Similarity
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
-from ttt3r_ros.tracking.followed import Followed, Seen
-from ttt3r_ros.tracking.standstill import motion_between
+from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
 
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
 # Wheels that contradict the pixels by more slipped, jumped or began anew: chi2 of six numbers.
@@ -89,39 +88,50 @@ class Belief:
         :param wheels: how good they are.
         :param start: (4, 4) pose of the first key frame of a piece.
         """
-        key, covariance = followed.key, followed.covariance
-        seen, in_map = key.seen, key.number in self.poses
-        newest = self.newest.get(seen.camera_index)
-        then, slipped = seen.odom_T_camera, followed.slipped
-        pose = self.poses.get(key.number, self.apart.get(key.number))
-        if pose is not None:
-            log_scale = self.log_scales[key.number]
-            motion = scaled(followed.key_T_camera, float(np.exp(log_scale)))
-        elif newest is None or newest.track != key.track:  # the first key frame of a piece
-            log_scale, pose, motion = key.log_scale, start, followed.track_T_camera
-            in_map = self.generation == 0
-        else:  # the key frame has not been thought about yet: go on from one that has
-            stretch = self.log_scales[newest.number] - newest.log_scale
-            log_scale = key.log_scale + stretch
-            pose, then = self.pose_of(newest.number), newest.odom_T_camera
-            in_map, slipped = newest.number in self.poses, slipped | key.slipped
-            motion = invert(newest.track_T_camera) @ followed.track_T_camera
-            motion = scaled(motion, float(np.exp(stretch)))
-            covariance = covariance + (0.0 if key.motion is None else key.motion.covariance)
-        by_wheels = None if slipped else motion_between(then, followed.odom_T_camera)
-        noise = wheels, seen.base_T_camera
-        motion, covariance = _weighed(motion, covariance, by_wheels, *noise)
-        scale = float(np.exp(log_scale))
+        key, noise = followed.key, (wheels, followed.key.seen.base_T_camera)
+        pose, in_map = self.poses.get(key.number, self.apart.get(key.number)), False
+        newest = self.newest.get(key.seen.camera_index)
+        scale = float(np.exp(self._log_scale(key, newest)))
         # What hangs on the key frame is measured from there, wherever the key frame itself lies.
         since = None
         if not followed.slipped:
-            since = motion_between(seen.odom_T_camera, followed.odom_T_camera)
+            since = motion_between(key.seen.odom_T_camera, followed.odom_T_camera)
         by_pixels = scaled(followed.key_T_camera, scale)
-        hangs, _ = _weighed(by_pixels, followed.covariance, since, *noise)
+        hangs, covariance = _weighed(by_pixels, followed.covariance, since, *noise)
+        if pose is not None:
+            motion, in_map = hangs, key.number in self.poses
+        elif newest is None or newest.track != key.track:  # the first key frame of a piece
+            pose, motion, in_map = start, followed.track_T_camera, self.generation == 0
+            motion, covariance = _weighed(motion, followed.covariance, since, *noise)
+        else:  # the key frame has not been thought about yet: go on from one that has
+            pose, in_map = self.pose_of(newest.number), newest.number in self.poses
+            motion, covariance = _weighed(*self._motion_from(newest, followed), *noise)
         map_T_key = Similarity.through(pose @ motion, scaled(hangs, 1 / scale), scale)
-        carried = adjoint(invert(self._across(seen) @ motion))
+        carried = adjoint(invert(self._across(key.seen) @ motion))
         total = covariance + carried @ (GRAPH_INFLATION * self.covariance) @ carried.T
         return Located(pose @ motion, total, map_T_key, in_map, since is not None, covariance)
+
+    def _log_scale(self, key: KeyView, newest: KeyFrame | None) -> float:
+        """Return the scale of a key frame's depth, by the newest one that is estimated."""
+        if key.number in self.log_scales:
+            return self.log_scales[key.number]
+        if newest is None or newest.track != key.track:
+            return key.log_scale
+        return key.log_scale + (self.log_scales[newest.number] - newest.log_scale)
+
+    def _motion_from(
+        self, newest: KeyFrame, followed: Followed
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the motion from the newest estimated key frame, covariance and by wheels."""
+        key, covariance = followed.key, followed.covariance
+        stretch = self.log_scales[newest.number] - newest.log_scale
+        motion = invert(newest.track_T_camera) @ followed.track_T_camera
+        if key.motion is not None:
+            covariance = covariance + key.motion.covariance
+        by_wheels = None
+        if not followed.slipped and not key.slipped:
+            by_wheels = motion_between(newest.odom_T_camera, followed.odom_T_camera)
+        return scaled(motion, float(np.exp(stretch))), covariance, by_wheels
 
     @property
     def newest_of_all(self) -> KeyFrame | None:

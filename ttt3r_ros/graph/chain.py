@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, rotation_angle, scaled
+from ttt3r_ros.geometry import invert, motion_between, rotation_angle, scaled
 from ttt3r_ros.graph.closure import verify
 from ttt3r_ros.graph.floor import depth_on_floor
 from ttt3r_ros.graph.keyframes import KeyFrame
@@ -20,9 +20,8 @@ from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, Sc
 from ttt3r_ros.graph.thinning import joined, joined_step
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, Sight
+from ttt3r_ros.tracking.feature_depth import scale_ratio
 from ttt3r_ros.tracking.followed import KeyView
-from ttt3r_ros.tracking.following import scale_ratio
-from ttt3r_ros.tracking.standstill import motion_between
 
 WINDOW = 8
 

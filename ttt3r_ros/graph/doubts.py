@@ -18,7 +18,7 @@ from ttt3r_ros.graph.joining import is_solid, Join, join_of, seen_points, Sighti
 from ttt3r_ros.graph.loops import Found
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.relocalisation import is_sure, KnownPlaces, Sighting
-from ttt3r_ros.graph.strands import Pairs, weakest_cut
+from ttt3r_ros.graph.strands import minimum_cut, Pairs
 
 REMEMBERED = 100  # sightings that contradict
 
@@ -70,7 +70,7 @@ class Doubts:
             return None
         agreeing = self._sightings.confirmed(sighting, strands, known)
         votes = len({one.there for one in agreeing})
-        cut = weakest_cut(strands, pairs, strands[sighting.here], strands[sighting.there])
+        cut = minimum_cut(strands, pairs, strands[sighting.here], strands[sighting.there])
         if votes <= max(cut.votes, 1) or not is_solid(seen_points(agreeing, known)):
             return None
         return Objection(cut.pairs, agreeing)

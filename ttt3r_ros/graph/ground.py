@@ -66,6 +66,17 @@ def find_ground(pointmap: Pointmap, up: Array) -> Ground | None:
     return Ground(normal, height)
 
 
+def floor_below(pointmap: Pointmap, map_T_camera: Array) -> float | None:
+    """
+    Return the height of the floor in the map, metres; None where an image does not show it.
+
+    :param pointmap: of the image, metres.
+    :param map_T_camera: (4, 4), metres, z up.
+    """
+    ground = find_ground(pointmap, map_T_camera[2, :3])
+    return None if ground is None else float(map_T_camera[2, 3]) - ground.height
+
+
 def _planes(points: Array, up: Array) -> tuple[Array, Array]:
     """Return planes through three points each that lean little: (R, 3) normals, (R,) heights."""
     a, b, c = points[np.random.default_rng(0).integers(0, len(points), (3, ROUNDS))]

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.geometry import motion_between
 from ttt3r_ros.graph.rotations import log_pose
+from ttt3r_ros.tracking.followed import KeyView
 
 # From key frame to key frame: shorter motions and turns do not show their direction.
 LEAST_WAY_M, LEAST_TURN_RAD = 0.1, np.radians(6.0)
@@ -29,6 +32,24 @@ class MountCheck:
         self._ways: deque[float] = deque(maxlen=REMEMBERED)
         self._turns: deque[float] = deque(maxlen=REMEMBERED)
         self._factors: deque[float] = deque(maxlen=REMEMBERED)
+        self._before: KeyView | None = None
+
+    def check(self, key: KeyView) -> KeyView:
+        """
+        Compare the motion to a key frame with that of the wheels.
+
+        :param key: the next one of the camera.
+        :returns: the key frame; without wheels while they are in doubt.
+        """
+        before, self._before = self._before, key
+        if before is not None and before.track == key.track and key.motion is not None:
+            by_wheels = motion_between(before.seen.odom_T_camera, key.seen.odom_T_camera)
+            mounted = key.seen.base_T_camera is not None
+            if by_wheels is not None and key.by == 'features':
+                self.add_length(key.motion.key_T_camera, by_wheels)
+                if mounted and not key.slipped:
+                    self.add(key.motion.key_T_camera, by_wheels)
+        return replace(key, slipped=True) if self.doubt else key
 
     def add_length(self, by_images: Array, by_wheels: Array) -> None:
         """

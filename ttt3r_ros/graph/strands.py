@@ -24,9 +24,9 @@ Pairs = Collection[tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class MinimumCut:
     """
-    What holds two strands together where it is weakest.
+    The minimum cut between two strands in the graph whose edges are the loops between strands.
 
     pairs: the loops that would have to go. votes: key frames that closed them.
     """
@@ -35,9 +35,9 @@ class Cut:
     votes: int
 
 
-def weakest_cut(strands: Mapping[int, int], pairs: Pairs, here: int, there: int) -> Cut:
+def minimum_cut(strands: Mapping[int, int], pairs: Pairs, here: int, there: int) -> MinimumCut:
     """
-    Return the fewest loops without which two strands do not hold together.
+    Compute the fewest loops without which two strands are not connected, by maximum flow.
 
     A key frame votes once for two strands, however many loops between them it closed.
 
@@ -59,7 +59,7 @@ def weakest_cut(strands: Mapping[int, int], pairs: Pairs, here: int, there: int)
     reached = breadth_first_order(left, index[here], return_predecessors=False)
     side = {names[i] for i in reached}
     across = frozenset(pair for pair in pairs if len({strands[n] in side for n in pair}) > 1)
-    return Cut(across, int(result.flow_value))
+    return MinimumCut(across, int(result.flow_value))
 
 
 def part(nodes: Nodes, strands: Mapping[int, int], before: Pairs, after: Pairs) -> bool:

@@ -13,7 +13,7 @@ import torch
 
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, intrinsics_for
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.elsewhere import NetworkLost

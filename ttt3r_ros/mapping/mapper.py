@@ -11,7 +11,9 @@ import time
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, Similarity
-from ttt3r_ros.graph.back_end import AtOnce, BackEnd, KeyFrames, LocatedCamera, LocatedFrame
+from ttt3r_ros.graph.additions import AtOnce, KeyFrames
+from ttt3r_ros.graph.back_end import BackEnd
+from ttt3r_ros.graph.located import LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
@@ -124,7 +126,7 @@ class Mapper:
         camera = self._camera(seen.camera_index)
         camera.guard.before(seen)
         write, next_key = not self._follows_only, self._back_end.next_key
-        return self._accepted(*camera.tracker.look(seen, write, next_key), seen, None)
+        return self._accepted(camera, *camera.tracker.look(seen, write, next_key), seen, None)
 
     def _camera(self, index: int) -> _Camera:
         """Return the front end of a camera, which begins with its first image."""
@@ -166,19 +168,19 @@ class Mapper:
         write, known = not self._follows_only, image.camera
         if known is not None and not self.is_current(known):
             known = None
-        tracker = self._camera(image.seen.camera_index).tracker
-        tracked, state = tracker.complete(image.glimpse, write, self._back_end.next_key)
-        return self._accepted(tracked, state, image.seen, known)
+        camera, next_key = self._camera(image.seen.camera_index), self._back_end.next_key
+        tracked, state = camera.tracker.complete(image.glimpse, write, next_key)
+        return self._accepted(camera, tracked, state, image.seen, known)
 
     def _accepted(
         self,
+        camera: _Camera,
         tracked: TrackedFrame,
         state: TrackerState,
         seen: Observation,
         known: LocatedCamera | None,
     ) -> LocatedFrame:
         """Keep what was found, unless the guard refuses it."""
-        camera = self._camera(seen.camera_index)
         camera.guard.after(tracked, seen)
         camera.tracker.keep(state)
         self._pending = located = self._back_end.locate(tracked, seen, known)

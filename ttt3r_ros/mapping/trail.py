@@ -14,7 +14,8 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity, transform
-from ttt3r_ros.graph.back_end import Correction, LocatedFrame
+from ttt3r_ros.graph.additions import Correction
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.graph.thinning import Heir
 from ttt3r_ros.trajectory import Trajectory
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, Similarity, transform
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part, needed
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid

@@ -18,8 +18,8 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 import torch
 
-from ttt3r_ros.graph.back_end import LocatedFrame
 from ttt3r_ros.graph.belief import LoopCounts
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.node.interface import (
     Cause,
     DiagnosticKey,

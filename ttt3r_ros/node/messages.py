@@ -56,7 +56,7 @@ from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.units import NANOSECONDS
 
 if TYPE_CHECKING:  # the recorder reads messages without loading torch
-    from ttt3r_ros.graph.back_end import KeyFrames
+    from ttt3r_ros.graph.additions import KeyFrames
 
 CLOUD_FIELDS = [
     PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)

@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph.back_end import LocatedCamera, LocatedFrame
+from ttt3r_ros.graph.located import LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid, UNKNOWN
 from ttt3r_ros.node import interface, messages

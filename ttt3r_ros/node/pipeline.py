@@ -16,7 +16,7 @@ import torch
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import IDENTITY
-from ttt3r_ros.graph.back_end import LocatedCamera
+from ttt3r_ros.graph.located import LocatedCamera
 from ttt3r_ros.image_formats import UnsupportedImage
 from ttt3r_ros.intrinsics import CalibrationError
 from ttt3r_ros.mapping import files

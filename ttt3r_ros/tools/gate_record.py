@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array32, Pixels
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.units import NANOSECONDS
 
 # At most twice as many images are drawn over; of so many numbers at most the tokens are kept.

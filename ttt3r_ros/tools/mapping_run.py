@@ -29,7 +29,7 @@ from ttt3r_ros.atomic import atomic_file, output_folder, OutputError
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import path_length
 from ttt3r_ros.geometry import BODY_T_OPTICAL, IDENTITY
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.inputs.clock import in_order
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.inputs.source import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ttt3r_ros.arrays import Array32, Pixels
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 
 # At most twice as many sample frames are held.
 SAMPLES = 8

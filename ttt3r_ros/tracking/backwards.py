@@ -11,34 +11,44 @@ the images since the key frame, until one of those was located by the key frame'
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from ttt3r_ros.arrays import Array, Pixels
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
 from ttt3r_ros.tracking.features import follow, Tracks
+from ttt3r_ros.tracking.followed import Features, Followed, Passed
 from ttt3r_ros.tracking.relative_pose import rays_at, RelativePose, solve_pose
 
-MOST_PASSED = 15  # images since the key frame
 ROUGH_PX = 8.0
 # Of the log scale of a depth against that of another image, of which nothing was compared.
 UNIT_SIGMA = 0.12
 
 
-@dataclass(frozen=True, eq=False)
-class Passed:
+def by_the_way_back(
+    followed: Followed, features: Features, camera: Array, passed: tuple[Passed, ...]
+) -> Followed:
     """
-    An image since the key frame.
+    Locate an image by its own features, where those of the key frame and wheels do not.
 
-    gray: (h, w). key_T_camera, covariance: of RelativePose; inliers: features that agree, 0 where
-    they do not show where it was taken.
+    :param followed: where it was taken as far as is known.
+    :param features: of the image, with their depth.
+    :param camera: (3, 3) of all images.
+    :param passed: the images since the key frame, oldest first.
     """
-
-    gray: Pixels
-    key_T_camera: Array
-    covariance: Array
-    inliers: int
+    if followed.by not in ('network', 'nothing') or features.log_depth is None:
+        return followed
+    pose = look_back(features.tracks, features.log_depth, camera, passed)
+    if pose is None:
+        return followed
+    return replace(
+        followed,
+        key_T_camera=pose.key_T_camera,
+        covariance=pose.covariance,
+        by='the way back',
+        inliers=int(pose.inliers.sum()),
+    )
 
 
 def look_back(
@@ -47,7 +57,7 @@ def look_back(
     """
     Find the pose of an image in the axes of the key frame by an image between the two.
 
-    :param fresh: features of the image, numbered from 0.
+    :param fresh: features of the image.
     :param log_depth: (N,) of them, NaN is unknown.
     :param camera: (3, 3) of all images.
     :param passed: the images since the key frame, oldest first.
@@ -60,8 +70,9 @@ def look_back(
         if one.gray.shape != tracks.gray.shape:
             break
         tracks = follow(tracks, one.gray)
-        chosen = known[tracks.number]
-        seen = points[tracks.number[chosen]], tracks.px[chosen], camera
+        row = np.searchsorted(fresh.number, tracks.number)
+        chosen = known[row]
+        seen = points[row[chosen]], tracks.px[chosen], camera
         pose = solve_pose(*seen) or solve_pose(*seen, ROUGH_PX)
         if pose is None:
             break

@@ -18,7 +18,7 @@ from ttt3r_ros.tracking.cut import is_cut
 from ttt3r_ros.tracking.features import begin
 from ttt3r_ros.tracking.followed import Followed, FollowState, Seen, Trace
 from ttt3r_ros.tracking.following import conclude, trace
-from ttt3r_ros.tracking.standstill import can_drive, motion_between
+from ttt3r_ros.tracking.standstill import can_drive
 from ttt3r_ros.units import NANOSECONDS
 
 # A second of a camera of 30 Hz; of a slower network the oldest images are not followed again.
@@ -75,11 +75,10 @@ def follow_on(seen: Seen, found: Trace, between: Between) -> tuple[Followed | No
 
 def _driven(seen: Seen, found: Trace, state: FollowState) -> bool:
     """Return whether the wheels alone may be believed."""
-    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
     seconds = (seen.stamp_ns - state.last.stamp_ns) / NANOSECONDS
-    if wheels is None or not can_drive(wheels, seconds):
+    if found.wheels is None or not can_drive(found.wheels, seconds):
         return False
-    return not is_cut(seen, begin(found.tracks.gray), state)
+    return not is_cut(found.wheels, begin(found.tracks.gray), state)
 
 
 def rebased(between: Between | None, origin: FollowState | None, stamp_ns: int) -> Between | None:

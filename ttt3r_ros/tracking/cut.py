@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import rotation_angle
 from ttt3r_ros.tracking.features import resemblance, Tracks
-from ttt3r_ros.tracking.followed import FollowState, Seen
-from ttt3r_ros.tracking.standstill import motion_between
+from ttt3r_ros.tracking.followed import CONTINUOUS, FollowState
 
-# After so many images of a film, of single photographs there are none, two that both have so many
-# features resemble each other so much, however fast the camera turns; unless it was carried away.
-CONTINUOUS, RICH, LEAST_RESEMBLANCE = 5, 60, 0.4
+# In a film, two images that both have so many features resemble each other so much, however fast
+# the camera turns; unless it was carried away.
+RICH, LEAST_RESEMBLANCE = 60, 0.4
 
 # Wheels that have moved by more than this explain a change of the view.
 DRIVEN_M, DRIVEN_RAD = 0.5, np.radians(20.0)
 
 
-def is_cut(seen: Seen, fresh: Tracks, state: FollowState) -> bool:
+def is_cut(wheels: Array | None, fresh: Tracks, state: FollowState) -> bool:
     """
     Decide whether an image whose features are lost has nothing to do with the one before.
 
+    :param wheels: (4, 4) motion of the camera since the image before by the wheels, or None.
     :param fresh: the features that it could begin with.
     :param state: after the image before.
     """
-    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
     if wheels is not None:
         far = np.linalg.norm(wheels[:3, 3]) > DRIVEN_M
         if far or rotation_angle(wheels[:3, :3]) > DRIVEN_RAD:

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import scaled
-from ttt3r_ros.tracking.backwards import Passed
+from ttt3r_ros.arrays import Array, Pixels
+from ttt3r_ros.geometry import invert, scaled
 from ttt3r_ros.tracking.features import Tracks
 from ttt3r_ros.tracking.relative_pose import RelativePose
+
+CONTINUOUS = 5  # so many images in a row are a film; of single photographs there are none
+MOST_PASSED = 15  # images since the key frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ class Followed:
     slipped: bool = False
     cut: bool = False
 
-    @property
+    @cached_property
     def track_T_camera(self) -> Array:
         """Return the pose in track, (4, 4), metres."""
         pose: Array = self.key.track_T_camera @ scaled(
@@ -110,6 +113,49 @@ class Followed:
         """Return by what the depth of this image is multiplied in track."""
         return float(np.exp(self.key.log_scale + self.log_ratio))
 
+    @property
+    def lost(self) -> bool:
+        """Return whether the features of the key frame do not show where the image was taken."""
+        return not self.still and self.by != 'features'
+
+    def then(self, last: Followed, log_ratio: float | None, slips: bool) -> Followed:
+        """
+        Return the same after another image, with what is known since.
+
+        :param last: the image before.
+        :param log_ratio: of this image; None: that of the image before holds.
+        :param slips: whether wheels and images contradict each other since then.
+        """
+        return replace(
+            self,
+            log_ratio=last.log_ratio if log_ratio is None else log_ratio,
+            slips=slips,
+            slipped=slips or last.slipped,
+        )
+
+    def passed(self, gray: Pixels) -> Passed:
+        """
+        Return what is remembered of the image until the next key frame.
+
+        :param gray: (h, w) uint8, the image.
+        """
+        return Passed(gray, self.key_T_camera, self.covariance, self.inliers)
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """
+    An image since the key frame.
+
+    gray: (h, w). key_T_camera, covariance: of RelativePose; inliers: features that agree, 0 where
+    they do not show where it was taken.
+    """
+
+    gray: Pixels
+    key_T_camera: Array
+    covariance: Array
+    inliers: int
+
 
 @dataclass(frozen=True, eq=False)
 class FollowState:
@@ -118,7 +164,7 @@ class FollowState:
 
     key: newest key frame. tracks: its features in the newest image that was not still. last: what
     was found for that image. continuous: how many images up to it were located by pixels without
-    a gap, at most CONTINUOUS of cut.py. network_T_camera: of that image; where the network has not
+    a gap, at most CONTINUOUS. network_T_camera: of that image; where the network has not
     seen it, of the last one that it has seen, carried on by the features. odom_T_camera: of that
     image, or of the last one before it that had one. passed: the images since the key frame and
     itself, oldest first.
@@ -132,6 +178,41 @@ class FollowState:
     continuous: int = 0
     passed: tuple[Passed, ...] = ()
 
+    def after(self, seen: Seen, gray: Pixels, tracks: Tracks, followed: Followed) -> FollowState:
+        """
+        Return the state after an image, relative to the same key frame.
+
+        Where the camera stood still, it stays as it is, unless wheels have moved meanwhile: that
+        they have is wrong.
+
+        :param seen: the image.
+        :param gray: (h, w) uint8, the same.
+        :param tracks: features to go on with.
+        :param followed: where it was taken.
+        """
+        if followed.still:
+            if not followed.slips:
+                return self
+            last = replace(self.last, slipped=True)
+            return replace(self, last=last, odom_T_camera=seen.odom_T_camera)
+        return FollowState(
+            self.key,
+            tracks,
+            followed,
+            self._network_pose(seen, followed),
+            self.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
+            min(self.continuous + 1, CONTINUOUS) if followed.inliers else 0,
+            (*self.passed, followed.passed(gray))[-MOST_PASSED:],
+        )
+
+    def _network_pose(self, seen: Seen, followed: Followed) -> Array | None:
+        """Return the network's pose; where it has not seen the image, as the features moved."""
+        before = self.network_T_camera
+        if seen.network_T_camera is not None or before is None:
+            return seen.network_T_camera
+        moved: Array = before @ invert(self.last.key_T_camera) @ followed.key_T_camera
+        return moved
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -139,8 +220,26 @@ class Trace:
     What an image shows before the network has seen it.
 
     tracks: the features that are found again; of a first image those that it begins with. still:
-    they are where they were, so the camera has not moved.
+    they are where they were, so the camera has not moved. wheels: (4, 4) motion of the camera
+    since the image before as they measured it, or None.
     """
 
     tracks: Tracks
     still: bool
+    wheels: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """
+    The features that the tracker goes on with after an image.
+
+    tracks: where they are. log_depth: (N,) of those, NaN is unknown; None for an image that the
+    network has not seen. of_key: whether the image becomes a key frame with them. fresh: whether
+    all of them begin with it.
+    """
+
+    tracks: Tracks
+    log_depth: Array | None
+    of_key: bool
+    fresh: bool

@@ -43,7 +43,7 @@ def trace_nothing(
     :param state: is ignored.
     """
     none = np.empty((0, 2), np.float32)
-    return Trace(Tracks(gray_of(image), np.empty(0, np.int64), none, none, 0), False)
+    return Trace(Tracks(gray_of(image), np.empty(0, np.int64), none, none, 0), False, None)
 
 
 def conclude_by_network(

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import rotation_angle, scaled
+from ttt3r_ros.geometry import motion_between, rotation_angle, scaled
+from ttt3r_ros.tracking.feature_depth import log_depth_at
 from ttt3r_ros.tracking.features import match, Tracks
-from ttt3r_ros.tracking.followed import Followed, FollowState, KeyView, Seen
-from ttt3r_ros.tracking.relative_pose import depth_at, rays_at, RelativePose, solve_pose
-from ttt3r_ros.tracking.standstill import can_drive, motion_between
+from ttt3r_ros.tracking.followed import Followed, FollowState, KeyView, Seen, Trace
+from ttt3r_ros.tracking.relative_pose import rays_at, RelativePose, solve_pose
+from ttt3r_ros.tracking.standstill import can_drive
 from ttt3r_ros.units import NANOSECONDS
 
 ROUGH_PX = 8.0
@@ -30,32 +31,48 @@ NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA = np.radians(1.9), 0.07
 FOCAL_SIGMA = 0.1
 
 
-def locate(seen: Seen, tracks: Tracks, state: FollowState) -> Followed:
+def locate(seen: Seen, found: Trace, state: FollowState) -> Followed:
     """
     Solve for the pose by features or matches, else continue by the wheels or the network.
 
-    :param tracks: the features that are found again.
+    The pose of a camera that stands still is held.
+
+    :param found: of the same image and state.
     :param state: after the image before.
     """
+    if found.still:
+        return _held(seen, state)
     key = state.key
-    pose, by = _by_features(seen, tracks, state), 'features'
+    pose, by = _by_features(seen, found.tracks, state), 'features'
     if pose is None:
-        pose, by = _by_matches(seen, tracks.gray, key), 'matches'
+        pose, by = _by_matches(seen, found.tracks.gray, key), 'matches'
     if pose is not None:
+        key_T_camera, covariance = pose.key_T_camera, pose.covariance
         count = int(pose.inliers.sum())
-        return Followed(
-            seen.stamp_ns, key, pose.key_T_camera, pose.covariance, by, False, False, count
-        )
-    by, motion, added = _motion_otherwise(seen, state)
+    else:
+        by, motion, added = _motion_otherwise(seen, found.wheels, state)
+        key_T_camera = state.last.key_T_camera @ motion
+        covariance, count = state.last.covariance + added, 0
     return Followed(
         seen.stamp_ns,
         key,
-        state.last.key_T_camera @ motion,
-        state.last.covariance + added,
+        key_T_camera,
+        covariance,
         by,
         False,
         False,
-        0,
+        count,
+        odom_T_camera=seen.odom_T_camera,
+    )
+
+
+def _held(seen: Seen, state: FollowState) -> Followed:
+    return replace(
+        state.last,
+        stamp_ns=seen.stamp_ns,
+        still=True,
+        new_key=False,
+        odom_T_camera=seen.odom_T_camera,
     )
 
 
@@ -86,10 +103,11 @@ def _by_matches(seen: Seen, gray: NDArray[np.uint8], key: KeyView) -> RelativePo
     return solve_pose(points, px[known], seen.camera, least_inliers=LEAST_MATCHES)
 
 
-def _motion_otherwise(seen: Seen, state: FollowState) -> tuple[str, Array, Array]:
+def _motion_otherwise(
+    seen: Seen, wheels: Array | None, state: FollowState
+) -> tuple[str, Array, Array]:
     """Return the source of the motion since the last image, the motion, and its covariance."""
     unit = float(np.exp(state.key.log_scale))
-    wheels = motion_between(state.odom_T_camera, seen.odom_T_camera)
     network = motion_between(state.network_T_camera, seen.network_T_camera)
     seconds = (seen.stamp_ns - state.last.stamp_ns) / NANOSECONDS
     if wheels is not None and (network is None or can_drive(wheels, seconds)):
@@ -101,17 +119,3 @@ def _motion_otherwise(seen: Seen, state: FollowState) -> tuple[str, Array, Array
 
 def _spread(turn: float, shift: float) -> Array:
     return np.diag([turn**2] * 3 + [shift**2] * 3)
-
-
-def log_depth_at(seen: Seen, px: NDArray[np.float32]) -> Array:
-    """
-    Return the log depth at pixels, (N,), NaN where it is unknown.
-
-    :param seen: an image with its depth.
-    :param px: (N, 2).
-    """
-    assert seen.depth is not None
-    depth = seen.depth
-    if seen.confidence is not None:
-        depth = np.where(seen.confidence > 1.0, depth, 0.0)
-    return np.log(depth_at(depth, px))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.intrinsics import CameraIntrinsics
@@ -32,7 +33,7 @@ class Observation:
     up_camera: Array | None = None
     camera_index: int = 0
 
-    @property
+    @cached_property
     def odom_T_camera(self) -> Array | None:
         """Return where the wheels have the camera, (4, 4), or None."""
         if self.odom_T_base is None or self.base_T_camera is None:

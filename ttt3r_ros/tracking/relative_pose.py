@@ -25,10 +25,6 @@ WHITE_DEPTH_SIGMA = 0.03
 TILT_SIGMA = 0.34
 LEAST_PIXEL_SIGMA = 1.0  # the pixels of one image do not err independently
 
-# A depth is refused where its neighbourhood spans more than this share of it: at an edge.
-DEPTH_SPAN = 0.25
-HOLE_PX = 2  # holes are filled so far from what is known
-
 
 @dataclass(frozen=True, eq=False)
 class RelativePose:
@@ -44,53 +40,6 @@ class RelativePose:
     covariance: Array
     inliers: NDArray[np.bool_]
     rms_px: float
-
-
-def depth_at(depth: NDArray[np.floating], px: NDArray[np.floating]) -> NDArray[np.float64]:
-    """
-    Read a depth map between its pixels.
-
-    :param depth: (h, w) metres along z, 0 or less is unknown.
-    :param px: (N, 2) columns and rows, inside the image.
-    :returns: (N,) metres, NaN where the depth is unknown or not smooth.
-    """
-    depth = _without_small_holes(np.ascontiguousarray(depth, dtype=np.float32))
-    height, width = depth.shape
-    u, v = np.asarray(px, dtype=np.float64).T
-    columns = np.clip(np.rint(u).astype(int)[:, None] + _ACROSS, 0, width - 1)
-    rows = np.clip(np.rint(v).astype(int)[:, None] + _DOWN, 0, height - 1)
-    near = depth[rows, columns]  # (N, 9)
-    low, high = near.min(axis=1), near.max(axis=1)
-    left = np.clip(np.floor(u).astype(int), 0, width - 2)
-    top = np.clip(np.floor(v).astype(int), 0, height - 2)
-    x, y = u - left, v - top
-    above = depth[top, left] * (1 - x) + depth[top, left + 1] * x
-    below = depth[top + 1, left] * (1 - x) + depth[top + 1, left + 1] * x
-    value = above * (1 - y) + below * y
-    good = (low > 0) & (high - low < DEPTH_SPAN * value)
-    return np.where(good, value, np.nan)
-
-
-def _without_small_holes(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """
-    Fill what is next to known pixels by their mean.
-
-    A depth camera leaves holes where features are, at edges and on what is dark or shines; those
-    where the depth is not smooth are refused afterwards.
-    """
-    for _ in range(HOLE_PX):
-        known = depth > 0
-        if known.all():
-            break
-        count, total = (
-            cv2.boxFilter(one, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-            for one in (known.astype(np.float32), np.where(known, depth, np.float32(0)))
-        )
-        depth = np.where(known, depth, total / np.maximum(count, 1))
-    return depth
-
-
-_ACROSS, _DOWN = (grid.ravel() for grid in np.meshgrid([-1, 0, 1], [-1, 0, 1]))
 
 
 def rays_at(px: NDArray[np.floating], camera: Array) -> Array:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, rotation_angle
-from ttt3r_ros.tracking.features import NOMINAL_WIDTH
+from ttt3r_ros.geometry import invert, rotation_angle, scaled
+from ttt3r_ros.tracking.features import NOMINAL_WIDTH, Tracks
+from ttt3r_ros.tracking.followed import Followed
 
 # Of a camera that stands at most 0.03 pixels were measured, of one that moves at least 0.17.
 STILL_PX = 0.15
@@ -37,24 +37,18 @@ FASTEST, FASTEST_TURN = 10.0, 6.0
 JITTER_M, JITTER_RAD = 0.2, 0.2
 
 
-def image_still(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    seen: NDArray[np.bool_],
-    width: int,
-    odom_motion: Array | None,
-) -> bool:
+def image_still(before: Tracks, after: Tracks, odom_motion: Array | None) -> bool:
     """
     Decide whether the camera has not moved since another image.
 
-    :param before: (N, 2) pixels of features in that image.
-    :param after: (N, 2) pixels in this one.
-    :param seen: (N,) bool, which of them were found again.
-    :param width: of the image, pixels.
+    :param before: features in that image.
+    :param after: those of them that were found again in this one.
     :param odom_motion: (4, 4) of the camera since then by the wheels, or None.
     """
-    flow = np.linalg.norm(after[seen] - before[seen], axis=1) * NOMINAL_WIDTH / width
-    least = max(LEAST_FEATURES, round(STILL_SHARE * len(seen)))
+    again = np.isin(before.number, after.number)
+    flow = np.linalg.norm(after.px - before.px[again], axis=1)
+    flow = flow * NOMINAL_WIDTH / after.gray.shape[1]
+    least = max(LEAST_FEATURES, round(STILL_SHARE * len(before)))
     still = int((flow < STILL_PX).sum()) >= least
     if odom_motion is None:
         return still
@@ -63,7 +57,7 @@ def image_still(
     if shift < WHEELS_REST_M and turn < WHEELS_REST_RAD:
         return int((flow < DOUBTFUL_PX).sum()) >= least
     if wheels_move(odom_motion):
-        least = max(LEAST_FEATURES, round(STILL_SHARE_OF_MOVING * len(seen)))
+        least = max(LEAST_FEATURES, round(STILL_SHARE_OF_MOVING * len(before)))
         return int((flow < STILL_PX).sum()) >= least
     return still
 
@@ -78,14 +72,22 @@ def wheels_move(odom_motion: Array) -> bool:
     return bool(shift >= WHEELS_MOVE_M or turn >= WHEELS_MOVE_RAD)
 
 
-def motion_between(then: Array | None, now: Array | None) -> Array | None:
+def slips(followed: Followed, wheels: Array | None, last: Followed) -> bool:
     """
-    Return what the wheels measured between two moments, None where one of them is missing.
+    Return whether the wheels contradict the motion by the images.
 
-    :param then: (4, 4) odom_T_camera.
-    :param now: (4, 4) odom_T_camera.
+    :param followed: where an image was taken.
+    :param wheels: (4, 4) motion of the camera since the image before by the wheels, or None.
+    :param last: the image before, relative to the same key frame.
     """
-    return None if then is None or now is None else invert(then) @ now
+    if wheels is None:
+        return False
+    if followed.still:
+        return wheels_move(wheels)
+    if followed.by == 'wheels':
+        return False
+    moved = invert(last.key_T_camera) @ followed.key_T_camera
+    return not agrees(wheels, scaled(moved, float(np.exp(followed.key.log_scale))))
 
 
 def agrees(by_wheels: Array, seen: Array) -> bool:

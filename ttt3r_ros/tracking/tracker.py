@@ -177,7 +177,9 @@ class Tracker:
         :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
         self._check_stamp(seen.stamp_ns)
-        return self.complete(self.glimpse(seen, begun(self._state.following)), write, next_key)
+        before = self._state.following
+        glimpse = self.glimpse(seen, begun(before))
+        return self._concluded(glimpse, before, glimpse.found, write, next_key)
 
     def complete(
         self, glimpse: Glimpse, write: bool = True, next_key: int = 0
@@ -194,9 +196,20 @@ class Tracker:
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError, BadPrediction or NetworkLost.
         """
-        seen, image, fit, lens = glimpse.seen, glimpse.image, glimpse.fit, glimpse.lens
-        self._check_stamp(seen.stamp_ns)
+        self._check_stamp(glimpse.seen.stamp_ns)
         before, found = self._before(glimpse)
+        return self._concluded(glimpse, before, found, write, next_key)
+
+    def _concluded(
+        self,
+        glimpse: Glimpse,
+        before: FollowState | None,
+        found: Trace,
+        write: bool,
+        next_key: int,
+    ) -> tuple[TrackedFrame, TrackerState]:
+        """Show an image to the network, and locate it by its features from a state on."""
+        seen, image, fit, lens = glimpse.seen, glimpse.image, glimpse.fit, glimpse.lens
         moved = write and not found.still
         state = self._in_due_segment(self._state) if moved else self._state
         state, prediction, network = self._predicted(image, state, write=moved)
@@ -244,7 +257,8 @@ class Tracker:
             state = None if between is None else between.state
             known = earlier is between
         else:
-            state, known = between.state, between.state.tracks is earlier.state.tracks
+            state, before = between.state, earlier.state
+            known = state.tracks is before.tracks and state.odom_T_camera is before.odom_T_camera
         if known:
             return state, glimpse.found
         return state, self._front_end.trace(glimpse.image, glimpse.seen.odom_T_camera, state)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import math
 
 from ttt3r_ros.arrays import Array32, Pixels
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.viewer.scene import View
 from ttt3r_ros.viewer.thumbnails import small

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from ttt3r_ros.graph.back_end import LocatedFrame
+from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.settings import MapSettings
 from ttt3r_ros.viewer.album import Album, thumbnail

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ttt3r_ros.arrays import Array32
-from ttt3r_ros.graph.back_end import KeyFrames
+from ttt3r_ros.graph.additions import KeyFrames
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.parts import Parts
 from ttt3r_ros.mapping.voxels import Integers

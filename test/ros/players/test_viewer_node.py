@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
-from ttt3r_ros.graph.back_end import KeyFrames
+from ttt3r_ros.graph.additions import KeyFrames
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.players.node_scenes import (
     fov_of,
