@@ -97,6 +97,25 @@ def test_a_header_without_a_stamp_takes_the_time_of_recording(tmp_path):
     assert [f.stamp_ns for f in source.frames(1)] == [100 * 10**9]
 
 
+@pytest.mark.parametrize(
+    'headers',
+    [
+        [0, 10**18, 0, 10**18 + 10**9, 0, 10**18 + 2 * 10**9],  # every second one has no stamp
+        [10**18, 10**18, 10**18, 10**18 + 10**9, 10**18 + 10**9],  # whole seconds
+        [10**18] * 5,
+    ],
+)
+def test_headers_whose_times_are_no_clock_take_that_of_the_recording(tmp_path, headers):
+    messages = [('/image', IMAGE, image(stamp, 9)) for stamp in headers]
+
+    source = open_source(str(write_bag(tmp_path / 'bag', messages)))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [
+        (100 + i) * 10**9 for i in range(len(headers))
+    ]
+    assert 'those of the recording count' in source.notes[0]
+
+
 @pytest.mark.parametrize('topic', ['/cam/image_raw', '/cam/image_raw/compressed'])
 def test_the_camera_info_of_the_same_namespace_is_used(tmp_path, topic):
     kind, message = (

@@ -94,7 +94,8 @@ class BagSource:
                 self._stamped = self._headers_have_times(reader)
                 if not self._stamped:
                     notes.append(
-                        f'the headers of {self.topic} have no times: those of the recording count'
+                        f'the headers of {self.topic} have no times of their own: those of the '
+                        'recording count'
                     )
                 self._range = self._fit_range(reader)
                 if self._range != FULL_RANGE:
@@ -189,7 +190,8 @@ class BagSource:
         """
         Choose the clock of the topic by its first messages.
 
-        :returns: whether the stamps of the headers differ, or the only one is not zero.
+        :returns: whether the stamps of the headers differ, all but one, or the only one is not
+            zero.
         """
         images = [c for c in reader.connections if c.topic == self.topic]
         first = itertools.islice(reader.messages(images), MESSAGES_TO_CHOOSE)
@@ -197,7 +199,7 @@ class BagSource:
         stamps = [bytes(data[:12]) for _, _, data in first if len(data) >= 12]
         if len(stamps) < 2:
             return any(stamp[4:] != bytes(8) for stamp in stamps)
-        return len(set(stamps)) > 1
+        return len(set(stamps)) > max(1, len(stamps) - 2)
 
     def _read_calibration(self, reader: BagReader) -> tuple[CameraIntrinsics | None, str]:
         """Read the first CameraInfo of the images' namespace."""
