@@ -39,5 +39,9 @@ def test_a_comma_between_two_numbers_alone_separates():
     assert split_row('0 0,1') == ['0', '0.1']
 
 
+def test_a_field_of_any_length_ends():
+    assert split_row('"' + 200_000 * '1' + '","2"') == []
+
+
 def test_a_word_is_a_number_or_none():
     assert [is_number(word) for word in ('1e3', 'nan', 'qx', '')] == [True, True, False, False]

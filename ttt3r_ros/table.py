@@ -31,8 +31,7 @@ def split_row(line: str) -> list[str]:
 
 def _words(line: str) -> list[str]:
     if '"' in line and ',' in line:
-        fields = next(csv.reader([line], delimiter=';' if ';' in line else ','))
-        return [field.strip().replace(',', '.') for field in fields if field.strip()]
+        return [field.strip().replace(',', '.') for field in _quoted(line) if field.strip()]
     line = line.replace('"', '')
     parts = line.split(';') if ';' in line else line.split()
     words = [part.strip() for part in parts if part.strip()]
@@ -40,6 +39,13 @@ def _words(line: str) -> list[str]:
     if decimal or (';' in line and ',' in line):
         return [word.replace(',', '.') for word in words]
     return line.replace(',', ' ').replace(';', ' ').split()
+
+
+def _quoted(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=';' if ';' in line else ','))
+    except csv.Error:  # a field that is too long
+        return []
 
 
 def is_number(word: str) -> bool:
