@@ -44,8 +44,8 @@ def _words(line: str) -> list[str]:
 def _quoted(line: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=';' if ';' in line else ','))
-    except csv.Error:  # a field that is too long
-        return []
+    except csv.Error:  # a field that is too long: no number
+        return ['"']
 
 
 def is_number(word: str) -> bool:

@@ -106,6 +106,15 @@ def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
     return fitted, [f'16 bit images: {fitted.low} to {fitted.high} become 0 to 255 in all of them']
 
 
+def has_images(folder: Path) -> bool:
+    """
+    Return whether a folder holds images, or their table or subfolder.
+
+    :param folder: an existing folder.
+    """
+    return any(_is_image(path) or path.is_dir() for path in folder.iterdir())
+
+
 def image_files(folder: Path) -> list[Path]:
     """
     List the images of a folder in natural order; depth beside colour is none.
