@@ -27,6 +27,7 @@ LIBRARIES = {
     'image_formats': {'numpy', 'cv2', 'PIL'},
     'atomic': set(),
     'home': set(),
+    'table': set(),
     'trajectory': {'numpy'},
 }
 FOUNDATION = set(LIBRARIES)
@@ -42,7 +43,8 @@ ROOMS = {
     'image_formats': {'errors', 'arrays'},
     'atomic': {'errors'},
     'home': {'errors'},
-    'trajectory': {'errors', 'units', 'arrays', 'geometry', 'atomic'},
+    'table': set(),
+    'trajectory': {'errors', 'units', 'arrays', 'geometry', 'atomic', 'table'},
     'inputs': FOUNDATION,
     'model': FOUNDATION,
     'tracking': FOUNDATION | {'model'},

@@ -212,6 +212,15 @@ def test_a_region_of_interest_moves_the_centre_and_keeps_the_focal_length():
     assert camera == CameraIntrinsics(64, 48, 120.0, 121.0, 63.5 - 32, 47.5 - 24)
 
 
+@pytest.mark.parametrize('roi', [(33, 0, 64, 48), (0, 25, 64, 72), (0, 0, 97, 96)])
+def test_a_region_that_is_not_within_the_image_is_refused(roi):
+    # As drivers send it that set width and height to those of the region.
+    info = CameraInfo(96, 96, '', (), (60.0, 0, 48, 0, 60, 48, 0, 0, 1), roi=roi)
+
+    with pytest.raises(CalibrationError, match='is not within the 96x96 pixels'):
+        info.intrinsics()
+
+
 def test_p_counts_where_k_is_zero_or_the_images_are_rectified():
     bent = (0.1, 0.2, 0.0, 0.0, 0.0)
     of_p = CameraIntrinsics(128, 96, 100.0, 101.0, 60.0, 40.0)

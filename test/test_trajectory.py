@@ -186,6 +186,75 @@ def test_rows_that_are_no_poses_are_left_out_and_named(tmp_path):
     assert 'lines 1, 4, 5' in trajectory.left_out
 
 
+@pytest.mark.parametrize('column', range(8))
+@pytest.mark.parametrize('missing', ['nan', '', '-nan(ind)', 'null'])
+def test_a_row_that_lacks_any_one_number_is_left_out(tmp_path, column, missing):
+    row = ['9', '8', '7', '6', '0', '0', '0', '1']
+    row[column] = missing
+    path = tmp_path / 'path.csv'
+    path.write_text(POSES.replace(' ', ',') + ','.join(row) + ',\n')
+
+    trajectory = read_trajectory(path)
+
+    check_poses(trajectory)
+    assert '1 left out' in trajectory.left_out
+    assert 'line 3' in trajectory.left_out
+
+
+def test_the_last_row_of_a_writer_that_was_stopped_is_left_out(tmp_path):
+    path = tmp_path / 'path.txt'
+    path.write_text(POSES + '3 8 7 6 0 0')
+
+    trajectory = read_trajectory(path)
+
+    check_poses(trajectory)
+    assert 'cut' in trajectory.left_out
+    path.write_text(POSES + '3 8 7 6 0 0\n')  # not stopped: another kind of row
+    with pytest.raises(TrajectoryError, match='line 3'):
+        read_trajectory(path)
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        't,px,py,pz,q0,q1,q2,q3',
+        '# timestamp x y z q1 q2 q3 q4',
+        'timestamp tx ty tz w x y z',
+        'a b c d e f g h',
+    ],
+)
+def test_columns_whose_names_are_not_understood_are_refused_not_guessed(tmp_path, header):
+    path = tmp_path / 'path.txt'
+    path.write_text(f'{header}\n{POSES}')
+
+    with pytest.raises(TrajectoryError, match=r'the header .* is not understood'):
+        read_trajectory(path)
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        '# the path of a robot in x y',
+        '// as TUM writes it',
+        'Zeit;X;Y;Z;QX;QY;QZ;QW',  # the one column that is left is the time
+        '# Übung',
+    ],
+)
+def test_other_words_above_the_poses_cost_nothing(tmp_path, header):
+    path = tmp_path / 'path.txt'
+    path.write_bytes(f'{header}\n{POSES}'.encode('latin-1'))
+
+    check_poses(read_trajectory(path))
+
+
+def test_times_that_lost_their_digits_are_refused(tmp_path):
+    path = tmp_path / 'path.txt'
+    path.write_text('1.30503e+09 2 3 4 0 0 0 1\n' * 9)  # as C++ prints it unless told otherwise
+
+    with pytest.raises(TrajectoryError, match='only 1 of 9 times differ'):
+        read_trajectory(path)
+
+
 def test_the_cases_of_trajectories_are_read_or_refused():
     with pytest.raises(TrajectoryError, match='KITTI'):
         read_trajectory(CASES / 'traj/kitti_turn.txt')

@@ -25,9 +25,11 @@ MAX_PIXELS = 80_000_000
 ORIENTATION_TAG = 0x0112  # of EXIF
 TIFF_BITS = 0x0102  # of each value of a pixel
 
+SERIES = frozenset(('GIF', 'PNG', 'TIFF', 'WEBP'))  # formats of animations and stacks
+
 # A PNG begins with its signature, width and height; then bits a value and type of colour.
 PNG_HEAD = struct.Struct('>24xBB')
-PNG_WIDE_COLOURS = (16, 2), (16, 6)  # RGB, RGBA
+PNG_WIDE_COLOURS = (16, 2), (16, 4), (16, 6)  # RGB, grey with alpha, RGBA
 
 # Of the values of the first images, so much may lie outside their range: hot and dead pixels.
 STRAY_PERCENT = 0.1
@@ -291,6 +293,22 @@ def wide_values(file: IO[bytes]) -> NDArray[np.uint16] | None:
             return _wide(file, image)
     except UnsupportedImage:
         return None
+
+
+def images_in(file: IO[bytes]) -> int:
+    """
+    Return how many images a file holds: an animation or a stack has several, of equal rank.
+
+    A photo of a telephone may have smaller ones beside it, which do not count.
+
+    :param file: open for binary reading.
+    :returns: at least 1; 1 where it cannot be read.
+    """
+    try:
+        with _opened(file) as image:
+            return int(getattr(image, 'n_frames', 1)) if image.format in SERIES else 1
+    except UnsupportedImage:
+        return 1
 
 
 @contextmanager

@@ -437,6 +437,11 @@ class CameraInfo:
         ).plausible()
         left, top, width, height = self.roi
         if width and height:
+            if left + width > camera.width or top + height > camera.height:
+                raise CalibrationError(
+                    f'the region of interest, {width}x{height} at {left}, {top}, is not within '
+                    f'the {camera.width}x{camera.height} pixels of the calibration'
+                )
             camera = camera.cropped(left, top, width, height)
         x, y = (max(1, factor) for factor in self.binning)
         return (

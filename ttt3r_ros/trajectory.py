@@ -27,6 +27,7 @@ from ttt3r_ros.geometry import (
     rotation_from_quaternion,
     transform,
 )
+from ttt3r_ros.table import is_number, split_row
 from ttt3r_ros.units import NANOSECONDS
 
 TUM_COLUMNS = 'seconds tx ty tz qx qy qz qw'
@@ -43,15 +44,16 @@ OTHER_FORMATS = {
 COLUMN_NAMES = (
     r'time.*|t|stamp.*|n?sec.*',
     *(rf'((t|p|pos|position|translation|p_\w+|pose[._]position)[._]?)?{axis}' for axis in 'xyz'),
-    *(rf'(q|q_\w+|rot\w*|quat\w*|(pose[._])?orientation)[._]?{axis}' for axis in 'xyzw'),
+    *(rf'(q|q_\w+|rot\w*|quat\w*|(pose[._])?ori\w*)[._]?{axis}' for axis in 'xyzw'),
 )
+LEAST_NAMES = 4  # of columns, in a comment that is a header
 TUM_ORDER, EUROC_ORDER = (0, 1, 2, 3, 4, 5, 6, 7), (0, 1, 2, 3, 5, 6, 7, 4)
 UNITS = re.compile(r'\[[^]]*\]|\([^)]*\)')
 ANGLES = re.compile(r'roll|pitch|yaw')
-DECIMAL_COMMA = re.compile(r'[-+]?[0-9]+,[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+|nan')
 UTF_16 = (b'\xff\xfe', b'\xfe\xff')
 SMALLEST_QUATERNION, LARGEST_NUMBER = 1e-9, 1e9
 USUAL_QUATERNION = 0.5, 2.0  # length; it may be written by hand, such as 0 0 1 1
+MOST_ALIKE = 3  # times of a file that may all be the same
 MOST_SECONDS = Decimal(10) ** 20  # more than nanoseconds since 1970, taken for seconds
 
 
@@ -118,11 +120,18 @@ def times_ns(words: Sequence[str]) -> list[int]:
 
     :param words: as written, in any order.
     :returns: nanoseconds.
-    :raises ValueError: when one is no time, or of no year that a camera may see.
+    :raises ValueError: when one is no time, or of no year that a camera may see; or when most of
+        them are the same.
     """
     seconds_ns = [nanoseconds(word) for word in words]
     if not seconds_ns:
         return []
+    different = len(set(seconds_ns))
+    if len(words) > MOST_ALIKE and different * 2 < len(words):
+        raise ValueError(
+            f'only {different} of {len(words)} times differ, such as {words[0]}: they were '
+            'written with too few digits'
+        )
     values = sorted(abs(value) for value in seconds_ns)
     typical = values[len(values) // 2] / 1e9
     steps = sorted(b - a for a, b in pairwise(sorted(set(seconds_ns))))
@@ -187,24 +196,26 @@ def read_trajectory(path: str | Path, folder_file: str = 'trajectory.txt') -> Tr
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        return data.decode('utf-16' if data[:2] in UTF_16 else 'utf-8-sig')
+        # A comment in an old encoding costs nothing, a number in it is told by its line.
+        return data.decode('utf-16' if data[:2] in UTF_16 else 'utf-8-sig', errors='replace')
     except FileNotFoundError:
         raise TrajectoryError(f'there is no file {path}') from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise TrajectoryError(f'cannot read {path} as a trajectory: {error}') from error
 
 
 def _rows(text: str) -> tuple[list[tuple[int, list[str]]], Sequence[int]]:
     """Split a table; return its rows with their line numbers, and which columns are TUM's."""
     rows: list[tuple[int, list[str]]] = []
-    header = ''
+    header, named = '', False
     for number, line in enumerate(text.splitlines(), start=1):
-        words = _words(line)
+        words = split_row(line)
         if not words:
             continue
-        named = not rows and not any(_is_number(word) for word in words)
-        if words[0].startswith(('#', '%')) or named:
-            header = header if rows else line.lower()
+        comment = line.lstrip().startswith(('#', '%', '//'))
+        if comment or (not rows and not any(is_number(word) for word in words)):
+            if not rows:
+                header, named = line.lower(), not comment
             continue
         rows.append((number, words))
     columns = len(rows[0][1]) if rows else 0
@@ -214,49 +225,39 @@ def _rows(text: str) -> tuple[list[tuple[int, list[str]]], Sequence[int]]:
             f'line {rows[0][0]}: this is {found}: needed is `{TUM_COLUMNS}` (TUM), or the CSV of '
             'EuRoC'
         )
-    return rows, _order(header, columns)
+    if len(rows) > 1 and len(rows[-1][1]) < columns and not text.endswith(('\n', '\r')):
+        rows[-1] = rows[-1][0], ['nan'] * columns  # its writer was stopped in it
+    return rows, _order(header, columns, named)
 
 
-def _order(header: str, columns: int) -> Sequence[int]:
+def _order(header: str, columns: int, named: bool) -> Sequence[int]:
     """
     Return where the columns of TUM are in a table.
 
     :param header: the line above the first row, in small letters, or any comment.
     :param columns: of the rows.
-    :raises TrajectoryError: when the header names angles.
+    :param named: whether the header is no comment.
+    :raises TrajectoryError: when the header names angles, or columns that are not understood.
     """
-    text = UNITS.sub('', header).replace('"', '').lstrip('#% ')
-    names = text.split(',') if ',' in text else text.replace(';', ' ').split()
-    names = [name.strip() for name in names[:columns]]
+    text = UNITS.sub('', header).replace('"', '').lstrip('#%/ ')
+    separator = next((mark for mark in ',;' if mark in text), None)
+    names = [name.strip() for name in text.split(separator)]
     if any(ANGLES.fullmatch(name) for name in names):
         raise TrajectoryError(f'the header names angles: needed is `{TUM_COLUMNS}` (TUM)')
     found = [
-        [place for place, name in enumerate(names) if re.fullmatch(known, name)]
+        [place for place, name in enumerate(names[:columns]) if re.fullmatch(known, name)]
         for known in COLUMN_NAMES
     ]
+    left = sorted(set(range(columns)) - {place for places in found for place in places})
+    if len(names) == columns == len(found) and len(left) == 1:
+        found = [places or left for places in found]  # the one that has another name
     if all(len(places) == 1 for places in found):
         return [place for (place,) in found]
+    if len(names) == columns and (named or columns - len(left) >= LEAST_NAMES):
+        raise TrajectoryError(
+            f'the header {header.strip()!r} is not understood: needed is `{TUM_COLUMNS}` (TUM)'
+        )
     return EUROC_ORDER if columns == EUROC_COLUMNS else TUM_ORDER
-
-
-def _words(line: str) -> list[str]:
-    """Split a row; a comma is decimal where something else separates and each word has one."""
-    line = line.replace('"', '')
-    parts = line.split(';') if ';' in line else line.split()
-    words = [part.strip() for part in parts if part.strip()]
-    if len(words) > 1 and all(DECIMAL_COMMA.fullmatch(word) for word in words):
-        return [word.replace(',', '.') for word in words]
-    if ';' in line and any(',' in word for word in words):
-        return [word.replace(',', '.') for word in words]
-    return line.replace(',', ' ').replace(';', ' ').split()
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _poses(
@@ -271,7 +272,7 @@ def _poses(
                 raise ValueError
             time, *pose_words = (words[place] for place in order)
             pose = [float(word) for word in pose_words]
-            finite = isfinite(float(time)) and max(map(abs, pose)) < LARGEST_NUMBER
+            finite = isfinite(float(time)) and all(abs(n) < LARGEST_NUMBER for n in pose)
         except ValueError:
             raise TrajectoryError(
                 f'line {number}: a pose is `{TUM_COLUMNS}`, not {" ".join(words)!r}'
@@ -285,7 +286,7 @@ def _poses(
         return poses, ''
     named = ', '.join(map(str, wrong[:5])) + (', ...' if len(wrong) > 5 else '')
     lines = 'line' if len(wrong) == 1 else 'lines'
-    return poses, f'{len(wrong)} left out, not finite or a zero quaternion ({lines} {named})'
+    return poses, f'{len(wrong)} left out, not finite, cut or a zero quaternion ({lines} {named})'
 
 
 def _check_quaternions(quaternions: Sequence[Sequence[float]]) -> None:

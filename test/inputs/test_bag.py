@@ -21,6 +21,7 @@ CASES = Path(__file__).parents[1] / 'cases'
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'
+TOPIC_OF_INFO = '/camera_info'
 K = [60.0, 0, 31.5, 0, 61.0, 23.5, 0, 0, 1]
 
 
@@ -95,6 +96,25 @@ def test_a_header_without_a_stamp_takes_the_time_of_recording(tmp_path):
     source = open_source(str(write_bag(tmp_path / 'bag', [('/image', IMAGE, image(0, 9))])))
 
     assert [f.stamp_ns for f in source.frames(1)] == [100 * 10**9]
+
+
+@pytest.mark.parametrize(
+    'headers',
+    [
+        [0, 10**18, 0, 10**18 + 10**9, 0, 10**18 + 2 * 10**9],  # every second one has no stamp
+        [10**18, 10**18, 10**18, 10**18 + 10**9, 10**18 + 10**9],  # whole seconds
+        [10**18] * 5,
+    ],
+)
+def test_headers_whose_times_are_no_clock_take_that_of_the_recording(tmp_path, headers):
+    messages = [('/image', IMAGE, image(stamp, 9)) for stamp in headers]
+
+    source = open_source(str(write_bag(tmp_path / 'bag', messages)))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [
+        (100 + i) * 10**9 for i in range(len(headers))
+    ]
+    assert 'those of the recording count' in source.notes[0]
 
 
 @pytest.mark.parametrize('topic', ['/cam/image_raw', '/cam/image_raw/compressed'])
@@ -262,6 +282,45 @@ def test_none_all_zero_and_not_understood_are_three_values(tmp_path):
     assert open_source(str(strange), with_intrinsics=False).intrinsics is None
 
 
+def scaled_info(focal, shape=(48, 64)):
+    info = camera_info()
+    info.height, info.width = shape
+    info.k = np.array([focal, 0, 31.5, 0, focal, 23.5, 0, 0, 1.0])
+    return info
+
+
+def test_a_calibration_that_comes_after_zeros_is_used(tmp_path):
+    messages = [(TOPIC_OF_INFO, INFO, scaled_info(0.0))] * 3
+    messages[0][2].k[:], messages[0][2].p[:] = 0, 0
+    messages += [(TOPIC_OF_INFO, INFO, scaled_info(61.0)), ('/image', IMAGE, image(1, 0))]
+
+    source = open_source(str(write_bag(tmp_path / 'bag', messages)))
+
+    assert source.intrinsics.fx == 61.0
+    assert source.calibration == 'read from /camera_info'
+
+
+@pytest.mark.parametrize('storage', StoragePlugin)
+def test_images_have_the_calibration_that_is_in_force_when_it_changes_on_the_way(
+    tmp_path, storage
+):
+    unusable = scaled_info(float('nan'))
+    infos = [scaled_info(60.0), scaled_info(60.0), scaled_info(90.0), unusable, scaled_info(60.0)]
+    messages = []
+    for i, info in enumerate(infos):
+        messages += [(TOPIC_OF_INFO, INFO, info), ('/image', IMAGE, image(1 + i, 0))]
+    path = str(write_bag(tmp_path / 'bag', messages, storage))
+
+    source = open_source(path)
+    frames = list(source.frames(1))
+
+    used = [(frame.intrinsics or source.intrinsics).fx for frame in frames]
+    assert used == [60.0, 60.0, 90.0, 90.0, 60.0]
+    assert [frame.index for frame in frames] == list(range(5))
+    alone = open_source(path, with_intrinsics=False)
+    assert [frame.intrinsics for frame in alone.frames(1)] == [None] * 5
+
+
 def test_a_calibration_without_a_size_has_that_of_the_images(tmp_path):
     info = camera_info()
     info.width = info.height = 0
@@ -379,12 +438,78 @@ def test_a_video_in_compressed_images_is_refused_by_name(tmp_path, form):
         open_source(str(path))
 
 
-def test_a_bag_of_ros_1_names_the_command_that_converts_it(tmp_path):
-    path = tmp_path / 'my drive.bag'
+@pytest.mark.parametrize('name', ['my drive.bag', 'drive', 'in/drive.bag'])
+def test_a_bag_of_ros_1_names_the_command_that_converts_it(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(b'#ROSBAG V2.0\n')
+    given = path.parent if '/' in name else path
 
-    with pytest.raises(InputError, match=r"rosbags-convert --src '.*my drive\.bag' --dst"):
+    with pytest.raises(InputError, match=r'rosbags-convert --src .*drive.* --dst .*drive_ros2'):
+        open_source(str(given))
+
+
+def test_a_bag_of_ros_1_that_was_not_closed_is_told(tmp_path):
+    (tmp_path / 'drive.bag.active').write_bytes(b'#ROSBAG V2.0\n')
+
+    with pytest.raises(InputError, match='rosbag reindex'):
+        open_source(str(tmp_path / 'drive.bag.active'))
+
+
+def test_an_image_topic_of_another_type_is_listed_with_it(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    (file,) = path.glob('*.db3')
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE topics SET type = 'sensor_msgs/Image'")
+
+    with pytest.raises(InputError, match=r'/image \(sensor_msgs/Image, 1 messages\)'):
         open_source(str(path))
+
+
+@pytest.mark.parametrize('storage', StoragePlugin)
+def test_a_file_that_a_killed_recorder_had_just_opened_is_left_out_and_told(tmp_path, storage):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))], storage)
+    (file,) = (f for f in path.iterdir() if f.suffix != '.yaml')
+    (path / f'bag_1{file.suffix}').write_bytes(b'')
+    (path / 'metadata.yaml').unlink()
+
+    source = open_source(str(path))
+
+    assert [f.stamp_ns for f in source.frames(1)] == [1]
+    assert any(f'bag_1{file.suffix} is left out' in note for note in source.notes)
+
+
+def test_a_damaged_file_among_several_is_named(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    (path / 'bag_1.db3').write_bytes(b'no database at all' * 99)
+    (path / 'metadata.yaml').unlink()
+
+    with pytest.raises(InputError, match=r'bag_1\.db3: file is not a database'):
+        open_source(str(path))
+
+
+def test_without_metadata_the_numbers_tell_which_files_are_missing(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    (path / 'bag.db3').rename(path / 'bag_2.db3')
+    (path / 'metadata.yaml').unlink()
+
+    assert open_source(str(path)).notes[0].endswith('number 0, 1 is missing')
+
+
+def test_a_file_that_metadata_lists_twice_is_read_once(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    metadata = path / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('- bag.db3', '- bag.db3\n  - bag.db3'))
+
+    assert open_source(str(path)).length == 1
+
+
+def test_a_bag_that_the_program_zstd_compressed_is_read(tmp_path):
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 0))])
+    packed = tmp_path / 'bag.db3.zst'
+    packed.write_bytes(zstd.compress((path / 'bag.db3').read_bytes()))
+
+    assert open_source(str(packed)).length == 1
 
 
 def test_raw_images_of_12_bits_use_the_whole_range_and_say_so(tmp_path):

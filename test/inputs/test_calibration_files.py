@@ -117,6 +117,10 @@ FORMATS = {
         OPENCV_SAMPLE,
         pinhole(300, 301, 160, 120, model='plumb_bob', distortion=(0.1, 0.2, 0.01, 0.02, 0.3)),
     ),
+    'a comment before the version': (
+        f'# of the left camera\n\n{OPENCV_SAMPLE}',
+        pinhole(300, 301, 160, 120, model='plumb_bob', distortion=(0.1, 0.2, 0.01, 0.02, 0.3)),
+    ),
     'opencv fisheye': (
         OPENCV_SAMPLE.replace('calibration_time: "Sat"', 'fisheye_model: 1').replace(
             '[ 0.1, 0.2, 0.01, 0.02, 0.3 ]', '[0.1, 0.2, 0.3, 0.4]'

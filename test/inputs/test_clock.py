@@ -9,6 +9,7 @@ import pytest
 
 from ttt3r_ros.inputs.clock import in_order
 from ttt3r_ros.inputs.opening import open_source
+from ttt3r_ros.inputs.sequence import read_stamps
 from ttt3r_ros.inputs.source import BadFrame, InputError, InputFrame, TimeJump
 
 CASES = Path(__file__).parents[1] / 'cases'
@@ -42,6 +43,10 @@ def sorted_out(*stamps):
         ((1, 2, 2, 2, 3), [1, 'odd', 'odd', 2, 3]),
         ((1, 2, 3, 3 + 10**15), [1, 2, 3, 'odd']),
         ((1, 10**15), [1, 10**15]),
+        # So does a first one, or some, before a clock was set.
+        ((0, 10**15, 10**15 + 1, 10**15 + 2), ['odd', 10**15, 10**15 + 1, 10**15 + 2]),
+        ((0, 0, 0, 10**15, 10**15 + 1), ['odd', 'odd', 'odd', 10**15, 10**15 + 1]),
+        ((0, 10**15, 0, 10**15 + 1, 10**15 + 2), ['odd', 10**15, 'odd', 10**15 + 1, 10**15 + 2]),
         # A lasting jump begins anew, once.
         ((51, 52, 1, 2, 3), [51, 52, ('back', 51), 1, 2, 3]),
         ((51, 52, 1, 2, 53), [51, 52, ('back', 51), 1, 2, 53]),
@@ -67,6 +72,37 @@ def test_a_clock_that_begins_at_zero_is_kept():
 def test_nanoseconds_in_a_table_are_recognised():
     first = 1403636579763555584
     assert stamps_of(CASES / 'seqns') == [first + i * 50_000_000 for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '0 0,0\n1 0,033\n2 0,066\n',
+        '0;0,0\n1;0,033\n2;0,066\n',
+        'frame_index,seconds\n0,0.0\n1,0.033\n2,0.066\n',
+        '"0","0.0"\n"1","0.033"\n"2","0.066"\n',
+        '0 0.0 a.png\n1 0.033 b.png\n2 0.066 c.png\n',
+    ],
+)
+def test_a_table_of_stamps_is_read_as_spreadsheets_write_it(tmp_path, text):
+    (tmp_path / 'timestamps.txt').write_text(text)
+
+    assert read_stamps(tmp_path / 'timestamps.txt') == {0: 0, 1: 33_000_000, 2: 66_000_000}
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('0 1 2 3\n', 'needed is `frame_index seconds`'),
+        ('0 nan\n1 0.1\n', 'line 1: needed is'),
+        (''.join(f'{i} 1.30503e+09\n' for i in range(5)), 'only 1 of 5 times differ'),
+    ],
+)
+def test_a_table_whose_stamps_mean_nothing_is_refused(tmp_path, text, said):
+    (tmp_path / 'timestamps.txt').write_text(text)
+
+    with pytest.raises(InputError, match=said):
+        read_stamps(tmp_path / 'timestamps.txt')
 
 
 def test_a_video_of_variable_rate_has_each_line_of_its_table():

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from pathlib import Path
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -357,3 +359,34 @@ def test_a_damaged_index_of_a_video_has_no_duration(tmp_path):
         seconds = shown_seconds(tmp_path / 'v.mp4')
 
         assert seconds is None or seconds > 0
+
+
+@pytest.mark.parametrize('suffix', ['gif', 'webp', 'png', 'tiff'])
+def test_an_animation_or_stack_says_that_its_first_image_is_read(tmp_path, suffix):
+    first, *others = (Image.new('RGB', (16, 12), (60 * k, 0, 0)) for k in (1, 2, 3))
+    first.save(tmp_path / f'a.{suffix}', save_all=True, append_images=others)
+
+    source = open_source(str(tmp_path))
+
+    assert [int(frame.rgb[0, 0, 0]) for frame in source.frames(1)] == pytest.approx([60], abs=3)
+    assert source.notes == [f'a.{suffix} holds 3 images: of such a file the first is read']
+
+
+def test_grey_with_alpha_of_16_bits_gets_the_range_of_its_camera(tmp_path):
+    def chunk(kind, data):
+        return (
+            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        )
+
+    values = np.zeros((12, 16, 2), '>u2')
+    values[..., 0], values[..., 1] = np.linspace(0, 4095, 16), 65535
+    rows = b''.join(b'\0' + row.tobytes() for row in values)
+    head = chunk(b'IHDR', struct.pack('>IIBBBBB', 16, 12, 16, 4, 0, 0, 0))
+    body = chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+    (tmp_path / '0.png').write_bytes(b'\x89PNG\r\n\x1a\n' + head + body)
+
+    source = open_source(str(tmp_path))
+    (frame,) = source.frames(1)
+
+    expected = np.linspace(0, 4095, 16).astype(int) / 4095 * 255
+    np.testing.assert_allclose(frame.rgb[0, :, 1], expected, atol=0.51)

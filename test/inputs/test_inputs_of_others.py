@@ -34,6 +34,14 @@ REALSENSE = {**SIZE, 'fx': 500, 'fy': 510, 'ppx': 320, 'ppy': 240, 'coeffs': BEN
 PLAIN = {**SIZE, 'fx': 500, 'fy': 510, 'cx': 320, 'cy': 240}
 
 
+FISHEYE = CameraIntrinsics(640, 480, 500, 510, 320, 240, 'equidistant', (0.1, 0.2, 0.3, 0.4))
+ORB = {f'Camera.{name}': value for name, value in PLAIN.items()}
+VSLAM = {'fx': 500, 'fy': 510, 'cx': 320, 'cy': 240, 'cols': 640, 'rows': 480}
+FOUR = {f'k{i}': i / 10 for i in (1, 2, 3, 4)}
+NERF = {'fl_x': 500, 'fl_y': 510, 'cx': 320.5, 'cy': 240.5, 'w': 640, 'h': 480}
+OPEN3D = {'intrinsic': {**SIZE, 'intrinsic_matrix': COLUMNS}, 'extrinsic': [0] * 16}
+
+
 def read(tmp_path, record):
     path = tmp_path / 'calibration.json'
     path.write_text(json.dumps(record))
@@ -55,6 +63,15 @@ def read(tmp_path, record):
             {**VINS},
             CameraIntrinsics(640, 480, 500, 510, 320, 240, 'plumb_bob', (0.1, -0.2, 0.01, 0.02)),
         ),
+        ({'Camera': {**VSLAM, 'model': 'fisheye', **FOUR}}, FISHEYE),
+        (
+            {f'Camera.{n}': v for n, v in (VSLAM | FOUR | {'model': 'fisheye'}).items()},
+            FISHEYE,
+        ),
+        ({'Camera': {**VSLAM, 'model': 'perspective', 'k1': 0.0}}, PINHOLE),
+        ({'frames': [{**NERF, 'file_path': '1.png'}, {**NERF, 'w': 640.0}]}, PINHOLE),
+        ({'w': 640, 'h': 480.0, 'frames': [NERF]}, PINHOLE),
+        ({'class_name': 'PinholeCameraTrajectory', 'parameters': [OPEN3D] * 2}, PINHOLE),
     ],
 )
 def test_each_name_and_order_of_the_same_numbers_is_the_same_camera(tmp_path, record, expected):
@@ -85,6 +102,21 @@ def test_the_angles_and_the_fisheye_of_instant_ngp_count(tmp_path):
             "'inverse_brown_conrady' of librealsense",
         ),
         ({**VINS, 'model_type': 'MEI'}, "'MEI' of VINS is not PINHOLE"),
+        ({**ORB, 'Camera.k4': 0.1}, 'Camera.k4 is no coefficient'),
+        ({'Camera': {**VSLAM, 'model': 'equirectangular'}}, "type 'equirectangular'"),
+        ({**NERF, 'k4': 0.1, 'frames': []}, "k4 of the camera model 'OPENCV'"),
+        ({'frames': [NERF, {**NERF, 'fl_x': 600}]}, 'different intrinsics (fl_x)'),
+        ({'frames': [NERF, {'file_path': '2.png', 'w': 640}]}, 'different intrinsics (h)'),
+        ({**NERF, 'frames': [{'fl_x': 600}]}, 'different intrinsics (fl_x)'),
+        (
+            {
+                'parameters': [
+                    OPEN3D,
+                    {'intrinsic': {**SIZE, 'intrinsic_matrix': [9, *COLUMNS[1:]]}},
+                ]
+            },
+            'PinholeCameraTrajectory differ',
+        ),
         ({'imu0': {'update_rate': 200}}, "Kalibr's imu.yaml is not read"),
         ({'camera_angle_x': 0.69, 'frames': []}, 'has no w and h'),
         ({'fx_color': 1, 'fy_color': 1}, "no 'width' among fx_color, fy_color"),

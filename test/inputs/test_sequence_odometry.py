@@ -59,7 +59,7 @@ def test_rows_of_the_odometry_that_are_no_poses_are_told(tmp_path):
 
     source = open_source(write_sequence(tmp_path, rows, MOUNT), odometry=AUTO)
 
-    assert '1 left out, not finite or a zero quaternion (line 4)' in source.odometry
+    assert '1 left out, not finite, cut or a zero quaternion (line 4)' in source.odometry
 
 
 def test_a_sequence_without_odometry_says_so(tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -637,6 +638,21 @@ def test_the_summary_holds_the_calibration_that_fits_the_photos(tmp_path):
 
     used = summary_of(tmp_path / 'out')['intrinsics']
     assert (used['cx'], used['cy']) == (width - 1 - 20, height - 1 - 10)
+
+
+def test_an_image_is_mapped_with_the_calibration_in_force(images, tmp_path, monkeypatch):
+    camera = CameraIntrinsics(160, 120, 111.0, 112.0, 80.0, 60.0)
+    read = image_folder.ImageFolderSource.frames
+    monkeypatch.setattr(
+        image_folder.ImageFolderSource,
+        'frames',
+        lambda self, step: (replace(frame, intrinsics=camera) for frame in read(self, step)),
+    )
+
+    assert run_map(images, tmp_path / 'out') == 0
+
+    used = summary_of(tmp_path / 'out')['intrinsics']
+    assert (used['fx'], used['fy']) == (111.0, 112.0)
 
 
 def test_the_gain_of_each_image_is_saved_and_drawn_where_it_is_asked_for(images, tmp_path):

@@ -170,6 +170,26 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
         )
 
 
+@pytest.mark.parametrize('factor', [0.8, 1.25])
+@pytest.mark.parametrize('segment_scale', ['auto', 'free'])
+def test_scales_that_compound_over_segments_stay_within_a_factor_of_three(factor, segment_scale):
+    # Each segment begins with the last image of the one before, in a unit of its own.
+    units = {3 * segment - 1: factor**segment for segment in range(1, 40)}
+    settings = TrackingSettings(reset_interval=3, segment_scale=segment_scale)
+    tracker = Tracker(ExactPredictor(units), settings)
+
+    frames = run(tracker, range(119))
+
+    within = [factor**-segment for segment in range(5)]  # 0.8**-5 is more than 3
+    np.testing.assert_allclose([frame.scale for frame in frames[:15:3]], within, atol=1e-4)
+    assert frames[-1].segment == 39
+    beyond = [frame.scale for frame in frames[15:]]
+    np.testing.assert_allclose(beyond, 3.0 if factor < 1 else 1 / 3, atol=1e-12)
+
+    tracker.reset()
+    assert run(tracker, range(1))[0].scale == 1.0
+
+
 def test_a_fixed_scale_ignores_the_evidence():
     settings = TrackingSettings(reset_interval=5, segment_scale='fixed')
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 import io
 import itertools
 from pathlib import Path
@@ -28,27 +29,22 @@ from ttt3r_ros.image_formats import (
     ValueRange,
     wide_values,
 )
-from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types
+from ttt3r_ros.inputs.bag_calibration import BagCalibration
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types, one_line
 from ttt3r_ros.inputs.source import (
     BadFrame,
     IGNORED,
     InputError,
     InputFrame,
     missing_frames,
-    NONE_GIVEN,
 )
-from ttt3r_ros.intrinsics import (
-    CameraInfo,
-    CameraIntrinsics,
-    NotCalibrated,
-)
+from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.units import NANOSECONDS
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
 # So many messages decide which clock and which values a topic has.
 MESSAGES_TO_CHOOSE = 5
-CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 VIDEO_FORMATS = ('h264', 'h.264', 'avc', 'h265', 'hevc', 'av1', 'vp8', 'vp9', 'ffmpeg')
 VIDEO_STARTS = (b'\0\0\0\1', b'\0\0\1')
@@ -94,16 +90,20 @@ class BagSource:
                 self._stamped = self._headers_have_times(reader)
                 if not self._stamped:
                     notes.append(
-                        f'the headers of {self.topic} have no times: those of the recording count'
+                        f'the headers of {self.topic} have no times of their own: those of the '
+                        'recording count'
                     )
                 self._range = self._fit_range(reader)
                 if self._range != FULL_RANGE:
                     low, high = self._range.low, self._range.high
                     notes.append(f'16 bit images: {low} to {high} become 0 to 255 in all of them')
                 self.notes = notes
-                self.intrinsics, self.calibration = None, IGNORED
+                self._calibration = BagCalibration(path, chosen.topic)
+                self.intrinsics: CameraIntrinsics | None = None
+                self.calibration = IGNORED
                 if with_intrinsics:
-                    self.intrinsics, self.calibration = self._read_calibration(reader)
+                    found = self._calibration.first(reader, self._first_shape)
+                    self.intrinsics, self.calibration = found
         except DAMAGE as error:
             if isinstance(error, InputError):
                 raise
@@ -119,11 +119,21 @@ class BagSource:
         why = 'missing'
         try:
             with BagReader(self._path) as reader:
-                images = [c for c in reader.connections if c.topic == self.topic]
-                for connection, recorded_ns, data in reader.messages(images):
+                wanted = [c for c in reader.connections if c.topic == self.topic]
+                changes = None
+                if self.intrinsics is not None:
+                    changes = self._calibration.changes(self.intrinsics)
+                    wanted += self._calibration.connections(reader)
+                for connection, recorded_ns, data in reader.messages(wanted):
+                    if changes is not None and connection.topic != self.topic:
+                        changes.take(data)
+                        continue
                     index, expected = expected, expected + 1
                     if index % step == 0:
-                        yield self._frame(index, connection.msgtype, recorded_ns, data)
+                        frame = self._frame(index, connection.msgtype, recorded_ns, data)
+                        if changes is not None and isinstance(frame, InputFrame):
+                            frame = replace(frame, intrinsics=changes.newest)
+                        yield frame
         except DAMAGE as error:
             why = f'the bag is damaged: {one_line(error)}'
         yield from missing_frames(expected, self.length, step, why)
@@ -189,7 +199,8 @@ class BagSource:
         """
         Choose the clock of the topic by its first messages.
 
-        :returns: whether the stamps of the headers differ, or the only one is not zero.
+        :returns: whether the stamps of the headers differ, all but one, or the only one is not
+            zero.
         """
         images = [c for c in reader.connections if c.topic == self.topic]
         first = itertools.islice(reader.messages(images), MESSAGES_TO_CHOOSE)
@@ -197,36 +208,7 @@ class BagSource:
         stamps = [bytes(data[:12]) for _, _, data in first if len(data) >= 12]
         if len(stamps) < 2:
             return any(stamp[4:] != bytes(8) for stamp in stamps)
-        return len(set(stamps)) > 1
-
-    def _read_calibration(self, reader: BagReader) -> tuple[CameraIntrinsics | None, str]:
-        """Read the first CameraInfo of the images' namespace."""
-        namespace, _, name = self.topic.rpartition('/')
-        topics = {f'{namespace}/camera_info'}
-        if name.startswith('compressed'):
-            namespace, _, name = namespace.rpartition('/')
-            topics.add(f'{namespace}/camera_info')
-        infos = [c for c in reader.connections if c.msgtype == CAMERA_INFO and c.topic in topics]
-        first = next(reader.messages(infos), None) if infos else None
-        if first is None:
-            return None, NONE_GIVEN
-        topic = first[0].topic
-        try:
-            message: Any = self._types.deserialize_cdr(first[2], CAMERA_INFO)
-            info = CameraInfo.of_message(message, name.startswith('image_rect'))
-            if not info.width and not info.height:
-                height, width = self._first_shape(reader)
-                info = info.sized(width, height)
-            if any(info.p) and not any(info.k):
-                return info.intrinsics(), f'read from {topic}: K is zero, P is used'
-            return info.intrinsics(), f'read from {topic}'
-        except NotCalibrated as error:
-            return None, f'{error}, in {topic}'
-        except DAMAGE as error:
-            raise InputError(
-                f'{self._path}: the calibration of {topic} is not understood: {one_line(error)}; '
-                'set another with --intrinsics, or use --no-intrinsics'
-            ) from error
+        return len(set(stamps)) > max(1, len(stamps) - 2)
 
     def _first_shape(self, reader: BagReader) -> tuple[int, int]:
         """Return the height and width of the first image that can be read, or zeros."""
@@ -254,7 +236,9 @@ def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Conn
         return images[topic]
     if not filled:
         others = (
-            ', '.join(sorted({f'{c.topic} ({c.msgcount} messages)' for c in connections}))
+            ', '.join(
+                sorted({f'{c.topic} ({c.msgtype}, {c.msgcount} messages)' for c in connections})
+            )
             or 'none'
         )
         raise InputError(f'{path} has no image topic; its topics: {others}')
@@ -286,8 +270,3 @@ def _rgb(message: Any, message_type: str, value_range: ValueRange) -> Pixels:
         bool(message.is_bigendian),
         value_range,
     )
-
-
-def one_line(error: Exception) -> str:
-    """Return the text of an error without line breaks, or its type where it has no text."""
-    return ' '.join(str(error).split()) or type(error).__name__

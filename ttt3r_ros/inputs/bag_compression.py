@@ -18,7 +18,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-SUFFIX = '.zstd'
+# Of rosbag2, and of the program zstd.
+SUFFIXES = '.zstd', '.zst'
 MAGIC = b'\x28\xb5\x2f\xfd'
 
 # An image of the largest size that is read has a quarter of it.
@@ -31,7 +32,7 @@ DAMAGE = (zstd.ZstdError, EOFError)
 
 def plain_name(path: Path) -> Path:
     """Return the name of a file before it was compressed."""
-    return path.with_suffix('') if path.suffix == SUFFIX else path
+    return path.with_suffix('') if path.suffix in SUFFIXES else path
 
 
 def plain_message(data: bytes) -> bytes:
@@ -55,7 +56,7 @@ def plain_file(path: Path) -> Path:
     """
     Decompress a file into a temporary folder, once a process; of a cut one what is whole.
 
-    :param path: ends in SUFFIX.
+    :param path: ends in one of SUFFIXES.
     :returns: the decompressed file.
     :raises OSError: when there is no room for it.
     :raises ZstdError: when it is damaged.

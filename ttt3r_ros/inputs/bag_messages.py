@@ -11,8 +11,7 @@ from pathlib import Path
 
 from rosbags.interfaces import Connection, QosDurability
 
-from ttt3r_ros.inputs.bag import one_line
-from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, one_line
 from ttt3r_ros.inputs.source import InputError
 
 

@@ -23,8 +23,8 @@ from rosbags.typesys import get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
 from ttt3r_ros.inputs import bag_compression
-from ttt3r_ros.inputs.bag_compression import plain_file, plain_message, plain_name, SUFFIX
-from ttt3r_ros.inputs.bag_storages import McapFile, Message, SqliteFile
+from ttt3r_ros.inputs.bag_compression import plain_file, plain_message, plain_name, SUFFIXES
+from ttt3r_ros.inputs.bag_storages import McapFile, Message, NothingRecorded, SqliteFile
 from ttt3r_ros.inputs.yaml_text import read_yaml
 
 FILES: dict[str, type[SqliteFile] | type[McapFile]] = {'.db3': SqliteFile, '.mcap': McapFile}
@@ -79,17 +79,33 @@ class BagReader:
     def _open(self, path: Path) -> list[Any]:
         information = _information(path / METADATA) if path.is_dir() else {}
         storages: list[Any] = []
-        for file in self._files(path, information):
-            kind = FILES.get(plain_name(file).suffix)
-            if kind is None:
-                raise ReaderError(f'{file} is neither .db3 nor .mcap')
-            if file != plain_name(file):
-                file = plain_file(file)
-                self.notes.append(f'{path} is compressed: it is read from {file.parent}')
-            storage = kind(file)
-            self._stack.callback(storage.close)
-            storages.append(storage)
+        files = self._files(path, information)
+        for file in files:
+            try:
+                storages.append(self._opened(path, file))
+            except NothingRecorded as error:
+                # A recorder opens its next file before it has a message for it.
+                if len(files) == 1:
+                    raise
+                self.notes.append(f'{file} is left out: {error}')
+            except DAMAGE as error:
+                if len(files) == 1:
+                    raise
+                raise ReaderError(f'{file.name}: {one_line(error)}') from error
+        if not storages:
+            raise ReaderError('none of its files has a message')
         return storages
+
+    def _opened(self, path: Path, file: Path) -> SqliteFile | McapFile:
+        kind = FILES.get(plain_name(file).suffix)
+        if kind is None:
+            raise ReaderError(f'{file} is neither .db3 nor .mcap')
+        if file != plain_name(file):
+            file = plain_file(file)
+            self.notes.append(f'{path} is compressed: it is read from {file.parent}')
+        storage = kind(file)
+        self._stack.callback(storage.close)
+        return storage
 
     def _files(self, path: Path, information: dict[str, Any]) -> list[Path]:
         if not path.is_dir():
@@ -97,7 +113,8 @@ class BagReader:
         found = sorted((f for f in path.iterdir() if plain_name(f).suffix in FILES), key=_number)
         listed = information.get('relative_file_paths')
         if isinstance(listed, list) and listed:
-            files = [_as_it_lies(path / PurePath(str(name)).name) for name in listed]
+            names = dict.fromkeys(PurePath(str(name)).name for name in listed)
+            files = [_as_it_lies(path / name) for name in names]
             missing = [file.name for file in files if not file.is_file()]
             if not missing:
                 return files
@@ -111,7 +128,7 @@ class BagReader:
             )
         self.notes.append(
             f'{path} has no {METADATA} that lists its files: all are read (`ros2 bag reindex` '
-            'writes one)'
+            'writes one)' + _gaps(files)
         )
         return files
 
@@ -162,10 +179,22 @@ def _information(path: Path) -> dict[str, Any]:
     return information if isinstance(information, dict) else {}
 
 
+def one_line(error: Exception) -> str:
+    """Return the text of an error without line breaks, or its type where it has no text."""
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
 def _as_it_lies(file: Path) -> Path:
     """Return a file that may have been compressed, or decompressed, after it was listed."""
-    others = (file.with_name(file.name + SUFFIX), plain_name(file))
+    others = (*(file.with_name(file.name + suffix) for suffix in SUFFIXES), plain_name(file))
     return file if file.is_file() else next((f for f in others if f.is_file()), file)
+
+
+def _gaps(files: list[Path]) -> str:
+    """Return the numbers that are missing between the first file of a bag and the last."""
+    numbers = {_number(file)[0] for file in files}
+    missing = sorted(set(range(max(numbers))) - numbers)[:5] if numbers else []
+    return f'; number {", ".join(map(str, missing))} is missing' if missing else ''
 
 
 def _number(path: Path) -> tuple[int, str]:

@@ -34,6 +34,10 @@ RECORD_HEAD = struct.Struct('<BQ')
 CHUNK_HEAD = struct.Struct('<QQQI')
 
 
+class NothingRecorded(ReaderError):
+    """A file was opened by a recorder, but has no message."""
+
+
 class SqliteFile:
     """
     A .db3 file. What a killed recorder left in its write-ahead log is read too.
@@ -67,7 +71,7 @@ class SqliteFile:
     def _read_topics(self) -> Iterator[Connection]:
         columns = [row[1] for row in self._database.execute('PRAGMA table_info(topics)')]
         if not columns:
-            raise ReaderError('it has no table of topics')
+            raise NothingRecorded('it has no table of topics')
         quality = 'offered_qos_profiles' if 'offered_qos_profiles' in columns else "''"
         counts = dict(
             self._database.execute('SELECT topic_id, count(*) FROM messages GROUP BY topic_id')
@@ -149,6 +153,8 @@ class McapFile(McapReader):
             self._open_without_index(self.bio)
 
     def _open_without_index(self, file: BinaryIO) -> None:
+        if not self.path.stat().st_size:
+            raise NothingRecorded('it is empty')
         file.seek(0)
         if file.read(len(MCAP_MAGIC)) != MCAP_MAGIC:
             raise ReaderError('it does not begin as MCAP does')
@@ -159,7 +165,7 @@ class McapFile(McapReader):
         counts = self.statistics.channel_message_counts
         self.connections = [c._replace(msgcount=counts.get(c.id, 0)) for c in self.connections]
         if not self.statistics.message_count:
-            raise ReaderError('it ends before its first message')
+            raise NothingRecorded('it ends before its first message')
         if not ended:
             lost = self.path.stat().st_size - self.data_end
             self.note = (

@@ -15,8 +15,7 @@ from typing import Any
 from rosbags.interfaces import Connection
 
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
-from ttt3r_ros.inputs.bag import one_line
-from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types
+from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types, one_line
 from ttt3r_ros.inputs.pose_series import PoseRecorder
 from ttt3r_ros.inputs.transform_tree import FixedPose, Link, TransformTree
 from ttt3r_ros.units import NANOSECONDS

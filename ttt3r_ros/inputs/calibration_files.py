@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.inputs.calibration_formats import (
-    is_colmap,
-    MALFORMED,
-    read_colmap,
-    read_record,
-)
+from ttt3r_ros.inputs.calibration_formats import MALFORMED, read_record
+from ttt3r_ros.inputs.colmap_cameras import is_colmap, read_colmap
 from ttt3r_ros.inputs.yaml_text import read_yaml, YamlError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 
@@ -86,7 +82,7 @@ def _read_text(path: Path) -> str:
 def _parse(path: Path, text: str) -> dict[str, Any]:
     # JSON is YAML, nearly to the last letter; tabs are what YAML minds. OpenCV writes a version
     # and a tag that YAML does not know.
-    text = re.sub(r'\A%YAML[: ].*\n', '', text.replace('\t', ' '))
+    text = re.sub(r'\A((?:[^\S\n]*(?:#.*)?\n)*)%YAML[: ].*\n', r'\1', text.replace('\t', ' '))
     text = text.replace('!!opencv-matrix', '')
     if text.lstrip().startswith('<'):
         raise CalibrationError('XML is not read: write the calibration as YAML or JSON')

@@ -4,17 +4,16 @@
 """
 The calibration files that are known, and how each is recognised.
 
-Every reader takes what `calibration_files` parsed and returns the intrinsics. COLMAP and
-Nerfstudio count pixels from the corner of the first one, ROS and OpenCV from its centre.
+Every reader takes what `calibration_files` parsed and returns the intrinsics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-import math
 import re
 from typing import Any
 
+from ttt3r_ros.inputs.colmap_cameras import is_nerfstudio, read_nerfstudio
 from ttt3r_ros.intrinsics import (
     CalibrationError,
     CameraInfo,
@@ -28,16 +27,6 @@ Record = Mapping[str, Any]
 # What a reader raises where a file holds other values than its format has.
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
-# Camera models of COLMAP, which Nerfstudio uses too: the parameters in their order.
-COLMAP_MODELS = {
-    'SIMPLE_PINHOLE': ('f', 'cx', 'cy'),
-    'PINHOLE': ('fx', 'fy', 'cx', 'cy'),
-    'SIMPLE_RADIAL': ('f', 'cx', 'cy', 'k1'),
-    'RADIAL': ('f', 'cx', 'cy', 'k1', 'k2'),
-    'OPENCV': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'p1', 'p2'),
-    'FULL_OPENCV': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'p1', 'p2', 'k3', 'k4', 'k5', 'k6'),
-    'OPENCV_FISHEYE': ('fx', 'fy', 'cx', 'cy', 'k1', 'k2', 'k3', 'k4'),
-}
 # Names of OpenCV's programs and tutorials, in small letters without underscores.
 MATRIX_NAMES = 'cameramatrix', 'mtx', 'k'
 DISTORTION_NAMES = (
@@ -52,8 +41,19 @@ DISTORTION_NAMES = (
     'dist',
     'd',
 )
+BROWN, FISHEYE = (
+    ('plumb_bob', ('k1', 'k2', 'p1', 'p2', 'k3')),
+    ('equidistant', ('k1', 'k2', 'k3', 'k4')),
+)
+# Camera types of ORB-SLAM and stella_vslam, in small letters: the distortion, its coefficients.
+ORB_SLAM_LENSES = {
+    'pinhole': BROWN,
+    'rectified': BROWN,
+    'perspective': BROWN,
+    'kannalabrandt8': FISHEYE,
+    'fisheye': FISHEYE,
+}
 REALSENSE_MODELS = {'brown_conrady': 'plumb_bob', 'kannala_brandt4': 'equidistant'}
-COLMAP_LINE = re.compile(r'^\s*[0-9]+\s+([A-Z_]+)\s+[0-9]+\s+[0-9]+\s+[-+.0-9eE\s]+$')
 
 
 def read_record(record: Record) -> CameraIntrinsics:
@@ -67,87 +67,6 @@ def read_record(record: Record) -> CameraIntrinsics:
         if recognises(record):
             return reader(record).plausible()
     return CameraIntrinsics.from_record(record)
-
-
-def is_colmap(text: str) -> bool:
-    """
-    Return whether a text is COLMAP's cameras.txt.
-
-    :param text: of the whole file.
-    """
-    lines = _content(text)
-    return bool(lines) and all(COLMAP_LINE.match(line) for line in lines)
-
-
-def read_colmap(text: str) -> CameraIntrinsics:
-    """
-    Read COLMAP's cameras.txt.
-
-    :param text: is_colmap.
-    :raises CalibrationError: when it has several cameras, or one of an unknown model.
-    :raises ValueError: when a number is none.
-    """
-    lines = _content(text)
-    if len(lines) > 1:
-        raise CalibrationError(f'COLMAP cameras.txt has {len(lines)} cameras: keep one line')
-    _, model, width, height, *numbers = lines[0].split()
-    names = _colmap_parameters(model)
-    if len(numbers) != len(names):
-        raise CalibrationError(f'COLMAP {model} has {len(names)} parameters, not {len(numbers)}')
-    values = dict(zip(names, map(float, numbers)))
-    return _from_colmap(model, int(width), int(height), values).plausible()
-
-
-def _content(text: str) -> list[str]:
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith('#')]
-
-
-def _colmap_parameters(model: str) -> tuple[str, ...]:
-    if model not in COLMAP_MODELS:
-        raise CalibrationError(
-            f'camera model {model!r} is not one of {", ".join(COLMAP_MODELS)}: undistort first'
-        )
-    return COLMAP_MODELS[model]
-
-
-def _from_colmap(
-    model: str, width: int, height: int, values: Mapping[str, float]
-) -> CameraIntrinsics:
-    fx = values.get('fx', values.get('f'))
-    if fx is None:
-        raise CalibrationError('a focal length is missing')
-    fisheye = model == 'OPENCV_FISHEYE'
-    order = (
-        ('k1', 'k2', 'k3', 'k4') if fisheye else ('k1', 'k2', 'p1', 'p2', 'k3', 'k4', 'k5', 'k6')
-    )
-    coefficients = [values.get(name, 0.0) for name in order]
-    name, distortion = known_distortion('equidistant' if fisheye else 'plumb_bob', coefficients)
-    cx, cy = values['cx'] - 0.5, values['cy'] - 0.5
-    return CameraIntrinsics(width, height, fx, values.get('fy', fx), cx, cy, name, distortion)
-
-
-def _nerfstudio(record: Record) -> CameraIntrinsics:
-    if 'w' not in record or 'h' not in record:
-        raise CalibrationError('the transforms.json has no w and h, the image size: add them')
-    width, height = int(record['w']), int(record['h'])
-    fx = _focal(record, 'fl_x', 'camera_angle_x', width)
-    fy = _focal(record, 'fl_y', 'camera_angle_y', height) or fx
-    names = ('k1', 'k2', 'k3', 'k4', 'p1', 'p2')
-    values = {name: float(record[name]) for name in names if name in record}
-    values |= {'fx': fx, 'fy': fy}
-    values |= {'cx': float(record.get('cx', width / 2)), 'cy': float(record.get('cy', height / 2))}
-    fisheye = bool(record.get('is_fisheye'))  # of instant-ngp
-    model = str(record.get('camera_model', 'OPENCV_FISHEYE' if fisheye else 'OPENCV'))
-    _colmap_parameters(model)
-    return _from_colmap(model, width, height, values)
-
-
-def _focal(record: Record, length: str, angle: str, side: int) -> float:
-    """Return a focal length, pixels, that may be given as a field of view; 0: it is not given."""
-    if length in record:
-        return float(record[length])
-    return 0.5 * side / math.tan(0.5 * float(record[angle])) if angle in record else 0.0
 
 
 def _kalibr(record: Record) -> CameraIntrinsics:
@@ -173,27 +92,39 @@ def _kalibr_camera(camera: Record) -> CameraIntrinsics:
 
 
 def _orb_slam(record: Record) -> CameraIntrinsics:
+    """Read the camera of ORB-SLAM, or of OpenVSLAM and stella_vslam, which have its names."""
+    nested = record.get('Camera')
+    if isinstance(nested, Mapping):
+        record = {f'Camera.{name}': value for name, value in nested.items()}
     prefix = 'Camera1.' if 'Camera1.fx' in record else 'Camera.'
-    kind = str(record.get('Camera.type', 'PinHole'))
-    fx, fy, cx, cy = (float(record[prefix + name]) for name in ('fx', 'fy', 'cx', 'cy'))
-    names: tuple[str, ...]
-    if kind == 'KannalaBrandt8':
-        names, model = ('k1', 'k2', 'k3', 'k4'), 'equidistant'
-    elif kind in ('PinHole', 'Pinhole', 'Rectified'):
-        names, model = ('k1', 'k2', 'p1', 'p2', 'k3'), 'plumb_bob'
-    else:
+    kind = str(record.get('Camera.type', record.get('Camera.model', 'PinHole')))
+    if kind.lower() not in ORB_SLAM_LENSES:
         raise CalibrationError(f'ORB-SLAM camera type {kind!r} is not PinHole or KannalaBrandt8')
-    if 'Camera.width' not in record or 'Camera.height' not in record:
-        raise CalibrationError('the ORB-SLAM file has no Camera.width and Camera.height: add them')
+    model, names = ORB_SLAM_LENSES[kind.lower()]
+    fx, fy, cx, cy = (float(record[prefix + name]) for name in ('fx', 'fy', 'cx', 'cy'))
+    for name in ('k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'p1', 'p2'):
+        if name not in names and float(record.get(prefix + name, 0.0)):
+            raise CalibrationError(f'{prefix}{name} is no coefficient of the camera type {kind!r}')
     model, distortion = known_distortion(
         model, [float(record.get(prefix + name, 0.0)) for name in names]
     )
-    size = int(record['Camera.width']), int(record['Camera.height'])
-    return CameraIntrinsics(*size, fx, fy, cx, cy, model, distortion)
+    width = record.get('Camera.width', record.get('Camera.cols'))
+    height = record.get('Camera.height', record.get('Camera.rows'))
+    if width is None or height is None:
+        raise CalibrationError('the ORB-SLAM file has no Camera.width and Camera.height: add them')
+    return CameraIntrinsics(int(width), int(height), fx, fy, cx, cy, model, distortion)
 
 
 def _open3d(record: Record) -> CameraIntrinsics:
-    inner = record.get('intrinsic', record)
+    cameras = [_open3d_camera(one['intrinsic']) for one in record.get('parameters', [])]
+    if not cameras:
+        return _open3d_camera(record.get('intrinsic', record))
+    if any(camera != cameras[0] for camera in cameras):
+        raise CalibrationError("the views of Open3D's PinholeCameraTrajectory differ: keep one")
+    return cameras[0]
+
+
+def _open3d_camera(inner: Record) -> CameraIntrinsics:
     fx, _, cx, _, fy, cy, *_ = row_by_row(numbers(inner['intrinsic_matrix']))
     return CameraIntrinsics(int(inner['width']), int(inner['height']), fx, fy, cx, cy)
 
@@ -297,16 +228,17 @@ FORMATS: Sequence[tuple[Callable[[Record], bool], Callable[[Record], CameraIntri
     (_has('k', 'K'), _camera_info),
     (lambda record: any(re.fullmatch('cam[0-9]+', str(key)) for key in record), _kalibr),
     (_has('resolution'), _kalibr_camera),
-    (_has('Camera.fx', 'Camera1.fx'), _orb_slam),
-    (_has('fl_x', 'camera_angle_x'), _nerfstudio),
+    (_has('Camera', 'Camera.fx', 'Camera1.fx'), _orb_slam),
+    (is_nerfstudio, read_nerfstudio),
     (
         lambda record: any(re.fullmatch('imu[0-9]+', str(k)) for k in record),
         _refused("Kalibr's imu.yaml", 'the camchain has the camera'),
     ),
     (
         lambda record: 'frames' in record and isinstance(record['frames'], list),
-        _refused('a transforms.json without fl_x', 'each of its frames has its own intrinsics'),
+        _refused('a transforms.json without fl_x', 'it has no intrinsics'),
     ),
+    (_has('parameters'), _open3d),
     (lambda record: 'intrinsic_matrix' in record.get('intrinsic', record), _open3d),
     (_has('P0', 'P_rect_00', 'K_00'), _refused('a KITTI calib.txt', 'it has no image size')),
     (_has('M1', 'K1'), _refused('a stereo calibration', 'write one camera to a file of its own')),

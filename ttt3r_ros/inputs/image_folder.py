@@ -15,6 +15,7 @@ import re
 from ttt3r_ros.image_formats import (
     fitted_range,
     FULL_RANGE,
+    images_in,
     upright_rgb,
     ValueRange,
     wide_values,
@@ -72,7 +73,7 @@ class ImageFolderSource:
         self.calibration = calibration
         self._files = files
         self._range, notes_on_range = _range_of(files)
-        self.notes = [*notes, *notes_on_range]
+        self.notes = [*notes, *notes_on_range, *_notes_on_series(files)]
         self._stamps_ns = stamps_ns
 
     def frames(self, step: int) -> Generator[InputFrame | BadFrame, None, None]:
@@ -104,6 +105,23 @@ def _range_of(files: Sequence[Path]) -> tuple[ValueRange, list[str]]:
         return FULL_RANGE, []
     fitted = fitted_range(wide)
     return fitted, [f'16 bit images: {fitted.low} to {fitted.high} become 0 to 255 in all of them']
+
+
+def _notes_on_series(files: Sequence[Path]) -> list[str]:
+    """Return a note where the first file holds several images, of which one is read."""
+    with suppress(OSError, ValueError), files[0].open('rb') as file:
+        if (count := images_in(file)) > 1:
+            return [f'{files[0].name} holds {count} images: of such a file the first is read']
+    return []
+
+
+def has_images(folder: Path) -> bool:
+    """
+    Return whether a folder holds images, or their table or subfolder.
+
+    :param folder: an existing folder.
+    """
+    return any(_is_image(path) or path.is_dir() for path in folder.iterdir())
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from ttt3r_ros.inputs.image_folder import (
+    has_images,
     ignored_files,
     image_files,
     ImageFolderSource,
@@ -39,7 +40,8 @@ from ttt3r_ros.units import NANOSECONDS
 if TYPE_CHECKING:
     from ttt3r_ros.inputs.bag import BagSource
 
-BAG_NAME = re.compile(r'.*\.(db3|mcap)(\.zstd)?')
+BAG_NAME = re.compile(r'.*\.(db3|mcap)(\.zstd?)?')
+ROS_1 = b'#ROSBAG V'  # how its bags begin
 DEFAULT_IMAGE_FPS = 1.0
 
 
@@ -77,15 +79,11 @@ def open_source(
         )
     if not (path.is_file() or path.is_dir()):
         raise InputError(f'{name} is neither a file nor a folder: a pipe or device is not read')
-    if path.suffix == '.bag' and path.is_file():
-        raise InputError(
-            f'{path} is a bag of ROS 1: convert it with '
-            f'`rosbags-convert --src {quote(name)} --dst {quote(str(path.with_suffix("")))}`'
-        )
     if is_bag(path):
         if fps is not None:
             raise InputError(f'--fps has no meaning for {name}: a bag has the times of its images')
         return _open_bag(path, topic, with_intrinsics, odometry)
+    _refuse_ros_1(path)
     if topic:
         raise InputError(f'--topic is for bags, {name} is none')
     _refuse_odometry_topic(name, odometry)
@@ -106,6 +104,32 @@ def is_bag(path: Path) -> bool:
         holds_bag = any(BAG_NAME.fullmatch(file.name) for file in path.iterdir())
         return (holds_bag and not is_sequence(path)) or (path / 'metadata.yaml').is_file()
     return BAG_NAME.fullmatch(path.name) is not None
+
+
+def _refuse_ros_1(path: Path) -> None:
+    """Refuse a bag of ROS 1, or a folder that holds some and no images."""
+    bags = sorted(path.glob('*.bag')) if path.is_dir() and not has_images(path) else []
+    if path.is_file() and (path.suffix == '.bag' or _begins(path, ROS_1)):
+        bags = [path]
+    if not bags:
+        return
+    if bags[0].suffix == '.active':
+        raise InputError(
+            f'{bags[0]} is a bag of ROS 1 whose recorder was killed: `rosbag reindex` repairs it'
+        )
+    target = bags[0].with_name(f'{bags[0].stem}_ros2')
+    raise InputError(
+        f'{bags[0]} is a bag of ROS 1: convert it with '
+        f'`rosbags-convert --src {quote(str(bags[0]))} --dst {quote(str(target))}`'
+    )
+
+
+def _begins(path: Path, content: bytes) -> bool:
+    try:
+        with path.open('rb') as file:
+            return file.read(len(content)) == content
+    except OSError:
+        return False  # told where it is opened
 
 
 def open_bag(path: Path, topic: str, with_intrinsics: bool = True) -> BagSource:

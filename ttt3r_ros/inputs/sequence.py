@@ -24,6 +24,7 @@ from ttt3r_ros.inputs.source import IGNORED, InputError, NONE_GIVEN
 from ttt3r_ros.inputs.transform_tree import TransformMissing
 from ttt3r_ros.inputs.video import VideoSource
 from ttt3r_ros.intrinsics import CameraIntrinsics, NotCalibrated
+from ttt3r_ros.table import is_number, split_row
 from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text, times_ns
 
 TUM_TABLE = 'rgb.txt'
@@ -152,15 +153,19 @@ def read_stamps(path: Path) -> dict[int, int]:
     :raises InputError: naming the wrong line.
     """
     lines = read_lines(path)
+    if lines and not any(map(is_number, split_row(lines[0][1]))):
+        lines = lines[1:]  # a header
     times: list[str] = []
     indices: dict[int, None] = {}  # in their order
     for number, line in lines:
-        words = line.replace(',', ' ').split()
         try:
-            index = int(words[0])
-            nanoseconds(words[1])
-            times.append(words[1])
-        except (ValueError, IndexError):
+            first, time, *names = split_row(line)
+            if any(map(is_number, names)):
+                raise ValueError
+            index = int(first)
+            nanoseconds(time)
+            times.append(time)
+        except ValueError:
             raise InputError(
                 f'{path}, line {number}: needed is `frame_index seconds`, not {line!r}'
             ) from None

@@ -31,7 +31,7 @@ class InputFrame:
     base_T_camera: (4, 4) pose of the camera on the robot, metres; None where the camera is
     alone or is the base itself. odom_T_base: (4, 4) pose that the odometry measured at stamp_ns,
     metres; None where it did not. orientation: of the image as it was stored, as EXIF counts
-    them; rgb is upright.
+    them; rgb is upright. intrinsics: where they are not those of the source any more.
     """
 
     index: int
@@ -40,6 +40,7 @@ class InputFrame:
     base_T_camera: Array | None = None
     odom_T_base: Array | None = None
     orientation: int = 1
+    intrinsics: CameraIntrinsics | None = None
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ class ImageMapper:
         orientation: int = 1,
         base_T_camera: Array | None = None,
         odom_T_base: Array | None = None,
+        calibration: CameraIntrinsics | None = None,
     ) -> LocatedFrame:
         """
         Locate one image and add it to the map; one that is refused changes nothing.
@@ -83,12 +84,13 @@ class ImageMapper:
         :param orientation: of the image as it was stored, as EXIF counts them.
         :param base_T_camera: (4, 4), metres, see Observation.
         :param odom_T_base: (4, 4), metres, see Observation.
+        :param calibration: of this image, in place of that of all images.
         :raises UserError: why the image is refused, or that the device is out of memory.
         """
         if not (isinstance(rgb, np.ndarray) and rgb.ndim == 3):
             raise BadImage('an image must be a numpy array of (height, width, 3) uint8')
         height, width = rgb.shape[:2]
-        intrinsics = intrinsics_for(self.calibration, width, height, orientation)
+        intrinsics = intrinsics_for(calibration or self.calibration, width, height, orientation)
         # A view such as bgr[..., ::-1] has strides that torch does not read.
         rgb = np.ascontiguousarray(rgb)
         seen = Observation(rgb, stamp_ns, intrinsics, base_T_camera, odom_T_base)

@@ -246,7 +246,12 @@ class MappingRun:
             self._mapper.place_base(self._start_pose @ alone)
         try:
             located = self._images.map(
-                item.rgb, item.stamp_ns, item.orientation, item.base_T_camera, item.odom_T_base
+                item.rgb,
+                item.stamp_ns,
+                item.orientation,
+                item.base_T_camera,
+                item.odom_T_base,
+                item.intrinsics,
             )
         except UserError as error:
             if self._images.is_fatal(error):

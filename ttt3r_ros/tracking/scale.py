@@ -20,6 +20,10 @@ from ttt3r_ros.arrays import Array, Array32
 SIGNIFICANT_SIGMAS = 4.0
 SUBSTANTIAL_LOG_SCALE = math.log(1.05)
 
+# Networks are trained in metres and err in their unit, but not by more than this factor. Scales
+# that all point one way would multiply without end over the segments of a long run.
+LARGEST_SCALE = 3.0
+
 # For normal errors: from the median absolute deviation of one observation to the standard
 # deviation of the median of many, times the root of their number.
 SIGMA_OF_MEDIAN = 1.4826 * math.sqrt(math.pi / 2)

@@ -18,7 +18,7 @@ from ttt3r_ros.geometry import (
     Similarity,
     transform,
 )
-from ttt3r_ros.tracking.scale import estimate_scale
+from ttt3r_ros.tracking.scale import estimate_scale, LARGEST_SCALE
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,8 @@ def next_segment(
     """
     Join a new segment to the old one through the images that both have seen.
 
+    Its scale stays within LARGEST_SCALE of that of the first segment, whatever the images say.
+
     :param old: the segment that ends.
     :param before: the shared images as the old segment saw them, at least one.
     :param after: the same images as the new segment sees them.
@@ -72,7 +74,8 @@ def next_segment(
     before_poses, after_poses = (
         np.stack([view.world_T_camera for view in views]) for views in (before, after)
     )
-    scale = old.track_T_world.scale * step
+    compounded = old.track_T_world.scale * step
+    scale = min(max(compounded, 1 / LARGEST_SCALE), LARGEST_SCALE)
     place = join_poses(old.track_T_world.pose(before_poses), scaled(after_poses, scale))
     return Segment(old.number + 1, Similarity(place, scale))
 
