@@ -141,6 +141,7 @@ def test_loops_that_alone_hold_strands_together_stay_however_uncertain():
 
     loops.bound({number: 100 * (number // 100) for pair in loops.pairs for number in pair})
 
-    assert (0, 101) in loops.pairs and (0, 100) not in loops.pairs
+    assert (0, 101) in loops.pairs
+    assert (0, 100) not in loops.pairs
     held = Counter(number for pair in loops.pairs for number in pair)
     assert held[0] == MOST_LOOPS
