@@ -31,12 +31,11 @@ from benchmark.accuracy.drives import CAMERA_HEIGHT, depth_error
 from benchmark.speed.timed_node import FreePredictor
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.bench.memory import resident
-from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
-from ttt3r_ros.settings import MappingSettings
+from ttt3r_ros.settings import MappingSettings, OutputSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS
@@ -140,7 +139,8 @@ def drive(building: str, images: int, way: int) -> Iterator[tuple[Mapper, float]
     poses, base_T_camera = path.world_T_camera[places], body_T_camera(CAMERA_HEIGHT)
     wheels = measure_motion(poses @ invert(base_T_camera), WHEELS['usual'], SEED)
     network = CheapNetwork(drifting(poses, rng))
-    mapper = Mapper(network, MappingSettings())
+    mapper, path_of_node = Mapper(network, MappingSettings()), OutputSettings()
+    mapper.trail.limit(path_of_node.path_max_poses, path_of_node.path_step)
     for number, at in enumerate(places):
         rgb = np.clip(film[at] + noises[number % NOISES], 0, 255).astype(np.uint8)
         network.show(number, rgb, depth[at])
@@ -162,8 +162,8 @@ def to_and_fro(count: int, way: int) -> NDArray[np.intp]:
     return np.minimum(at, 2 * way - 2 - at) if way > 1 else at
 
 
-def _rows(progress: Iterator[tuple[Mapper, float]], images: int) -> list[list[str]]:
-    rows, spent, every = [], [], max(1, images // ROWS)
+def _rows(progress: Iterator[tuple[Mapper, float]], images: int) -> Iterator[list[str]]:
+    spent, every = [], max(1, images // ROWS)
     for number, (mapper, seconds) in enumerate(progress, 1):
         spent.append(seconds)
         if number % every == 0:
@@ -171,13 +171,12 @@ def _rows(progress: Iterator[tuple[Mapper, float]], images: int) -> list[list[st
             keys = mapper.key_frames()
             counts = len(keys.map_T_camera), len(keys.loops), len(mapper.map.voxels)
             memory, mean_ms = resident() / MEGABYTE, 1e3 * float(np.mean(spent[-every:]))
-            rows.append([str(number), *map(str, counts), f'{memory:.0f}', f'{mean_ms:.1f}'])
-    return rows
+            yield [str(number), *map(str, counts), f'{memory:.0f}', f'{mean_ms:.1f}']
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """
-    Print the table.
+    Print the table, row by row.
 
     :param args: command line; None: of the process.
     :returns: the exit code.
@@ -194,11 +193,22 @@ def main(args: Sequence[str] | None = None) -> int:
     progress = tqdm(
         drive(options.building, options.images, options.way), total=options.images, unit='image'
     )
-    table = Table(
-        f'One robot in building {options.building}', HEAD, _rows(progress, options.images)
-    )
-    sys.stdout.write(table.markdown())
+    # Each row as soon as it is measured: the whole takes half an hour.
+    for line in (HEAD, ['---', *['---:'] * (len(HEAD) - 1)]):
+        print_row(line)
+    for row in _rows(progress, options.images):
+        print_row(row)
     return 0
+
+
+def print_row(cells: Sequence[str]) -> None:
+    """
+    Print a row of a table in Markdown.
+
+    :param cells: of the row.
+    """
+    sys.stdout.write(f'|{"|".join(cells)}|\n')
+    sys.stdout.flush()
 
 
 if __name__ == '__main__':

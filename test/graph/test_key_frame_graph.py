@@ -3,6 +3,7 @@
 
 """A robot drives twice around a room whose points are known; nothing is rendered."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +133,22 @@ def test_the_number_of_key_frames_follows_the_area_not_the_time(robot):
     # A round has 36; those of a later one replace others where five show the same.
     assert max(counts) <= 2 * 36
     assert max(robot.errors(found.belief.poses).values()) < 0.3
+
+
+@pytest.mark.parametrize('most', [2, 4])
+def test_a_key_frame_keeps_a_bounded_number_of_loops_however_often_it_is_seen(
+    robot, monkeypatch, most
+):
+    monkeypatch.setattr('ttt3r_ros.graph.loops.MOST_LOOPS', most)
+    found, rounds = KeyFrameGraph(), 4
+    for key in robot.drive(range(36 * rounds)):
+        found.add(key)
+
+    belief = found.belief
+    held = Counter(number for pair in belief.loops for number in pair)
+    assert belief.counts.accepted > most * len(belief.poses)  # more than there may be
+    assert max(held.values()) == most
+    assert max(robot.errors(belief.poses).values()) < 0.3
 
 
 @pytest.mark.usefixtures('unthinned')

@@ -3,6 +3,7 @@
 
 """Which loops are plausible, and what becomes of one when one of its key frames goes."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from ttt3r_ros.geometry import invert, scaled, transform
 from ttt3r_ros.graph.closure import Closure
-from ttt3r_ros.graph.loops import _plausible, Loop, Loops
+from ttt3r_ros.graph.loops import _plausible, Loop, Loops, MOST_LOOPS
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Motion, PoseGraph, ScaleStep
 from ttt3r_ros.tracking.relative_pose import RelativePose
@@ -111,3 +112,36 @@ def test_a_loop_that_is_off_at_the_optimum_fits_until_it_is_a_sigma_farther_off(
     assert loops.fit(graph) == fits
     loops.forget_optimum()
     assert not loops.fit(graph)
+
+
+def loop_of_sigma(here, there, sigma):
+    motions = (
+        Motion(*pair, np.eye(4), sigma**2 * np.eye(6)) for pair in ((here, there), (there, here))
+    )
+    return Loop(*motions, ScaleStep(here, there, 0.0, 0.06))
+
+
+def test_of_the_loops_of_a_key_frame_the_most_certain_stay():
+    sigmas = np.random.default_rng(0).permutation(np.linspace(0.01, 0.1, MOST_LOOPS + 5))
+    seen_again = [loop_of_sigma(0, 1 + k, sigma) for k, sigma in enumerate(sigmas)]
+    elsewhere = loop_of_sigma(1, 2, 1.0)
+    loops = Loops(loops=[*seen_again, elsewhere])
+
+    loops.bound(dict.fromkeys(range(MOST_LOOPS + 6), 0))
+
+    surest = {(0, 1 + int(k)) for k in np.argsort(sigmas)[:MOST_LOOPS]}
+    assert set(loops.pairs) == surest | {(1, 2)}
+    assert loops.counts.rejected == 0
+
+
+def test_loops_that_alone_hold_strands_together_stay_however_uncertain():
+    within = [loop_of_sigma(0, 1 + k, 0.01) for k in range(MOST_LOOPS)]
+    across = [loop_of_sigma(0, 100, 0.5), loop_of_sigma(0, 101, 0.4)]
+    loops = Loops(loops=[*within, *across])
+
+    loops.bound({number: 100 * (number // 100) for pair in loops.pairs for number in pair})
+
+    assert (0, 101) in loops.pairs
+    assert (0, 100) not in loops.pairs
+    held = Counter(number for pair in loops.pairs for number in pair)
+    assert held[0] == MOST_LOOPS

@@ -234,6 +234,7 @@ class KeyFrameGraph:
         closed, moved = self._close_loops()
         joined = self._join(key.number) or moved
         gone = self._thin()
+        self._loops.bound(self._strands())
         numbers = self._nodes.members(self._nodes.newest_piece)
         self._certainty.update(self._whole(numbers), joined)
         self._publish()
@@ -311,6 +312,7 @@ class KeyFrameGraph:
         heirs = []
         while (heir := self._thin()) is not None:
             heirs.append(heir)
+        self._loops.bound(self._strands())
         self._publish()
         return tuple(heirs)
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +36,8 @@ MOST_SIGMAS_AFTER = 6.0
 FITS = 2.0  # sigmas by which a loop may be off that moves nothing
 # At the optimum some are off by more: as long as they are not much farther off, it still holds.
 STILL_FITS = 1.0
+# Those of one key frame that are kept: a place that is seen again and again closes ever more.
+MOST_LOOPS = 10
 NO_LOOPS = LoopCounts()
 
 
@@ -245,9 +248,9 @@ class Loops:
         """
         Remember how far off each loop is where all that was measured fits best.
 
-        :param graph: without loops, at its optimum with them.
+        :param graph: of all key frames without loops, at its optimum with them.
         """
-        self._at_optimum.update(zip(self._within(graph), self._errors(graph).tolist()))
+        self._at_optimum = dict(zip(self._within(graph), self._errors(graph).tolist()))
 
     def forget_optimum(self) -> None:
         """Forget it: what comes next begins as after a file was read."""
@@ -270,6 +273,29 @@ class Loops:
         alone = self.added_to(replace(graph, motions=(), scale_steps=()))
         sigmas: Array = alone.errors().reshape(-1, 2).max(axis=1)
         return sigmas
+
+    def bound(self, strands: Mapping[int, int]) -> None:
+        """
+        Drop the least certain loops of key frames that have more than MOST_LOOPS.
+
+        The last loop between two strands stays, since nothing else may hold them together.
+
+        :param strands: number of the strand of each key frame.
+        """
+        held = Counter(number for pair in self._loops for number in pair)
+        if max(held.values(), default=0) <= MOST_LOOPS:
+            return
+        between = Counter(_between(pair, strands) for pair in self._loops)
+        for pair in sorted(self._loops, key=self._uncertainty, reverse=True):
+            across = _between(pair, strands)
+            is_last = len(across) > 1 and between[across] == 1
+            if max(held[number] for number in pair) > MOST_LOOPS and not is_last:
+                del self._loops[pair]
+                held.subtract(pair)
+                between[across] -= 1
+
+    def _uncertainty(self, pair: tuple[int, int]) -> float:
+        return float(np.linalg.slogdet(self._loops[pair].forth.covariance).logabsdet)
 
     def remove(
         self,
@@ -308,6 +334,10 @@ class Loops:
         """
         gone = set(numbers)
         self._loops = {pair: loop for pair, loop in self._loops.items() if gone.isdisjoint(pair)}
+
+
+def _between(pair: tuple[int, int], strands: Mapping[int, int]) -> frozenset[int]:
+    return frozenset(strands[number] for number in pair)
 
 
 def with_loops(graph: PoseGraph, loops: Sequence[Loop]) -> PoseGraph:

@@ -14,6 +14,7 @@ from ttt3r_ros.geometry import IDENTITY, invert, Similarity
 from ttt3r_ros.graph.additions import AtOnce, KeyFrames
 from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.graph.located import LocatedCamera, LocatedFrame
+from ttt3r_ros.mapping.heap import return_free_memory
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
@@ -27,6 +28,9 @@ from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import Segment
 from ttt3r_ros.tracking.tracker import FramePredictor, Glimpse, Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
+
+# After so many images memory that is free is returned, which takes some milliseconds.
+TRIMMED_EVERY = 100
 
 PARTED = -1  # in place of a track: of key frames that have lost their place in the map
 
@@ -198,6 +202,8 @@ class Mapper:
                 self._map_of(located).add(MapImage.of(located))
                 self._camera(located.tracked.seen.camera_index).tracker.look_ahead()
         self.correct()
+        if self.frames % TRIMMED_EVERY == 0:
+            return_free_memory()
 
     def _map_of(self, located: LocatedFrame) -> WorldMap:
         """Return the map of the track, which is one of its own while it has no place."""

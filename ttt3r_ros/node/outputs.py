@@ -126,7 +126,7 @@ class Outputs:
         for topic in (self.occupancy, self.loop_closures):
             if topic is not None:
                 topic.restart()
-        self._path_due = 0.0
+        self._path_due, self._path_changes = 0.0, 0
 
     def publish_pose(self, located: LocatedCamera, base: str) -> bool:
         """
@@ -240,15 +240,16 @@ class Outputs:
         """
         stamp_ns = stamp_ns or self._node.get_clock().now().nanoseconds
         header = messages.header(stamp_ns, self._settings().node.map_frame)
-        self._publish_path(mapper, header)
+        self._publish_path(mapper, header, age)
         self._publish_loop_closures(mapper, header, age)
         self._clouds.offer(mapper.map, header, age, self._settings().node.outputs)
         self._publish_occupancy(mapper.map.grid, header, age)
 
-    def _publish_path(self, mapper: Mapper, header: Header) -> None:
+    def _publish_path(self, mapper: Mapper, header: Header, age: MapAge) -> None:
         now = time.monotonic()
-        if now >= self._path_due and self.path.get_subscription_count():
-            self._path_due = now + PATH_PERIOD_S
+        has_changed = age.settled and age.changes != self._path_changes
+        if (has_changed or now >= self._path_due) and self.path.get_subscription_count():
+            self._path_due, self._path_changes = now + PATH_PERIOD_S, age.changes
             path = mapper.path_of_base()
             if mapper.base_T_camera is None:
                 path = replace(path, poses=path.poses @ self._turn.upright_T_stored)

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is free in the middle of the heap goes back to the system."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from ttt3r_ros.mapping import heap
+
+# Blocks below the size for which glibc asks the system each time, every second one freed.
+SCRIPT = """
+import numpy as np
+from ttt3r_ros.bench.memory import resident
+from ttt3r_ros.mapping.heap import return_free_memory
+
+begin = resident()
+blocks = [np.ones(10_000) for _ in range(2000)]
+stays = blocks[::2]
+full = resident() - begin
+del blocks
+before = resident() - begin
+return_free_memory()
+print(full, before, resident() - begin, sum(map(len, stays)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'malloc_trim'), reason='needs glibc')
+def test_free_pages_between_others_are_returned():
+    printed = subprocess.run(
+        [sys.executable, '-c', SCRIPT], check=True, capture_output=True, text=True
+    ).stdout
+
+    full, before, after, _ = map(int, printed.split())
+    assert full > 150e6  # 160 MB
+    assert before > 0.9 * full
+    assert after < 0.6 * full
+
+
+def test_a_c_library_that_cannot_do_it_changes_nothing(monkeypatch):
+    monkeypatch.setattr(ctypes, 'CDLL', lambda _: object())
+    heap._trim.cache_clear()
+    try:
+        heap.return_free_memory()
+    finally:
+        heap._trim.cache_clear()
