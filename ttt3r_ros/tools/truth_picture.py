@@ -231,7 +231,9 @@ def _draw_floor(
         axes.tick_params(labelsize=8)
         return
     turned = in_the_world(part, joined, plan)
-    share = '' if plan is None else f', {100 * truly_free(turned, plan):.0f} % of it truly'
+    share = (
+        '' if plan is None else f' ({100 * truly_free(turned, plan):.0f} % right); orange: walls'
+    )
     draw_occupancy(axes, turned)
     axes.set_title(axes.get_title() + share, fontsize=10)
     axes.plot(*joined.estimate[:, :2].T, color=ESTIMATE, lw=1.2)
