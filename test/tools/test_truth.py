@@ -3,6 +3,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from ttt3r_ros.mapping.occupancy import FREE, Occupancy, OCCUPIED, UNKNOWN
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.world import PLAN_RESOLUTION
-from ttt3r_ros.tools.captions import Caption, length_text
+from ttt3r_ros.tools.captions import Caption, length_text, short_name
 from ttt3r_ros.tools.truth import Drive, joined_at_start, simulated_drive
 from ttt3r_ros.tools.truth_picture import (
     draw_drive,
@@ -69,6 +70,19 @@ def test_one_sentence_says_how_far_off_at_the_end_at_most_and_at_what_scale():
 
 def test_without_two_common_moments_nothing_is_joined():
     assert joined_at_start(straight(5), straight(5, first=4)) is None
+
+
+@pytest.mark.parametrize(
+    ('path', 'name'),
+    [
+        ('drive.mp4', 'drive.mp4'),
+        ('/data/drive/video.mp4', 'drive/video.mp4'),
+        ('/data/drive', 'drive'),
+        ('monday/bag', 'monday/bag'),
+    ],
+)
+def test_an_input_of_a_common_name_is_told_by_its_folder(path, name):
+    assert short_name(Path(path)) == name
 
 
 @pytest.mark.parametrize(
