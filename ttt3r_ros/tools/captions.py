@@ -43,8 +43,9 @@ def run_details(summary: dict[str, Any]) -> str:
 
     :param summary: the contents of summary.json.
     """
+    name = short_name(Path(summary['input']))
     return (
-        f'{short_name(Path(summary["input"]))}: {summary["frames"]} frames, {summary["fps"]:.1f} per '
+        f'{name}: {summary["frames"]} frames, {summary["fps"]:.1f} per '
         f'second, {summary["voxels"]:,} voxels, checkpoint {summary["checkpoint"]["name"]}, '
         f'update rule {summary["update_rule"]}'
     )
