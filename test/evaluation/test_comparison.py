@@ -66,9 +66,9 @@ def test_a_camera_that_never_moves_has_the_spread_of_the_path():
 def test_a_scale_far_from_one_is_a_doubt():
     poses = noisy()
     poses[:, :3, 3] *= 0.25
-    assert 'times too small' in the_doubt(poses)
+    assert 'times smaller' in the_doubt(poses)
     poses[:, :3, 3] *= 16
-    assert '4 times too big' in the_doubt(poses)
+    assert '4 times larger' in the_doubt(poses)
 
 
 def test_a_scale_that_is_aligned_is_none():

@@ -43,7 +43,7 @@ def test_evaluate_prints_the_errors_and_writes_them_with_a_plot(paths, tmp_path,
     assert '4 matched of 4' in printed
     assert printed.endswith(f'next: open {plot}\n')
     assert 'scale 2.0000' in printed
-    assert 'doubt: the estimate is 2 times too small' in printed
+    assert 'doubt: the estimate is 2 times smaller' in printed
     record = json.loads(numbers.read_text())
     assert record['align'] == 'se3'
     assert record['ate_m']['rmse'] == pytest.approx(record['static_ate_m'] / 2, abs=1e-9)

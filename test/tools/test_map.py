@@ -28,6 +28,7 @@ from ttt3r_ros.model.checkpoint import save_checkpoint
 from ttt3r_ros.tools import mapping_run
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.main import main
+from ttt3r_ros.tools.map import what_to_open
 from ttt3r_ros.trajectory import read_trajectory
 from ttt3r_ros.viewer.optional import is_installed
 
@@ -187,11 +188,17 @@ def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, ca
     assert 'note: only for cellars\n' in capsys.readouterr().err
 
 
+def test_what_to_open_is_what_is_there(tmp_path):
+    assert what_to_open(tmp_path) == f'open {tmp_path}/preview.png'
+    (tmp_path / 'map.html').touch()
+    assert what_to_open(tmp_path) == f'open {tmp_path}/preview.png, {tmp_path}/map.html'
+
+
 def test_results_of_an_earlier_run_are_kept_unless_they_may_go(images, tmp_path, capsys):
     out = tmp_path / 'out'
     run_map(images, out)
     before = (out / 'summary.json').read_bytes()
-    assert capsys.readouterr().out.endswith(f'next: open {out / "preview.png"}\n')
+    assert capsys.readouterr().out.endswith(f'next: {what_to_open(out)}\n')
 
     assert run_map(images, out, '--max-frames', '2') == 1
 

@@ -90,6 +90,17 @@ def test_all_cameras_and_nearly_all_points_are_in_view():
         assert np.ptp(pixels[inside], axis=0).max() > 300
 
 
+def test_what_has_to_be_in_view_beside_cameras_and_points_is():
+    corners = np.array([[-8.0, 6.0, 0.0], [0.0, -9.0, 4.0], [2.0, 0.0, -5.0]])
+    points = np.random.default_rng(0).uniform([1, -2, -1], [5, 2, 1], (500, 3))
+
+    view = perspective(cloud_of(points, [0, 0, 0]), cameras_that_look([0.0]), 800, 450, corners)
+
+    pixels, depth = view.project(corners)
+    assert ((pixels >= 0) & (pixels <= [800, 450])).all()
+    assert (depth > 0).all()
+
+
 def test_a_single_camera_without_points_has_a_view():
     view = perspective(VoxelCloud.joined([]), cameras_that_look([0.0]), 800, 450)
 

@@ -17,6 +17,7 @@ from ttt3r_ros.tools.preview import (
     draw_preview,
     STRIP,
     strip_height,
+    truth_text,
     with_truth,
 )
 from ttt3r_ros.tools.run_record import RunRecord, Sample, SAMPLES
@@ -109,5 +110,11 @@ def test_a_true_path_is_drawn_and_one_of_another_unit_leaves_the_map_readable():
     )
 
     assert [side.tolist() for side in with_truth(low, high, None)] == [[0, 0], [2, 2]]
-    assert [side.tolist() for side in with_truth(low, high, near)] == [[0, 0], [3, 2]]
-    assert [side.tolist() for side in with_truth(low, high, far)] == [[0, 0], [5, 2]]
+    assert [side.tolist() for side in with_truth(low, high, near)] == [[-0.12, -0.12], [3.12, 2]]
+    assert [side.tolist() for side in with_truth(low, high, far)] == [[-0.12, -0.12], [5, 2]]
+    limits = [with_truth(low, high, each) for each in (None, near, far)]
+    assert [truth_text(*each, truth) for each, truth in zip(limits, (None, near, far))] == [
+        '',
+        '; black: truth',
+        '; black: truth, cut off',
+    ]

@@ -3,6 +3,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from ttt3r_ros.mapping.occupancy import FREE, Occupancy, OCCUPIED, UNKNOWN
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.world import PLAN_RESOLUTION
-from ttt3r_ros.tools.captions import Caption, length_text
+from ttt3r_ros.tools.captions import Caption, length_text, short_name
 from ttt3r_ros.tools.truth import Drive, joined_at_start, simulated_drive
 from ttt3r_ros.tools.truth_picture import (
     draw_drive,
@@ -33,6 +34,7 @@ def straight(count, first=0):
     return Trajectory((first + np.arange(count)) * 10**8, poses)
 
 
+X = np.array([[1.0, 0.0, 0.0]])
 WORLD_T_START = transform(rotation_about([0, 0, 1], 1.0), [4.0, 3.0, 0.0])
 
 
@@ -48,11 +50,39 @@ def test_paths_are_joined_at_the_start_and_nothing_is_fitted():
     np.testing.assert_allclose(joined.world_T_map, WORLD_T_START @ invert(map_T_start), atol=1e-12)
     np.testing.assert_allclose(joined.errors(), 0.1 * 0.5 * np.arange(5), atol=1e-12)
     np.testing.assert_allclose(joined.travelled(), 0.5 * np.arange(5), atol=1e-12)
-    assert joined.sentence() == '20 cm off after 2.0 m, at most 20 cm on the way.'
+    assert joined.sentence() == '20 cm off after 2.0 m.'
+
+
+def test_one_sentence_says_how_far_off_at_the_end_at_most_and_at_what_scale():
+    turns = np.tile(np.eye(3), (5, 1, 1))
+    out = Trajectory(straight(5).stamps_ns, transform(turns, np.array([[0, 1, 2, 1, 0.5]]).T * X))
+    half = Trajectory(out.stamps_ns, transform(turns, out.poses[:, :3, 3] / 2))
+    parked = Trajectory(out.stamps_ns, transform(turns, np.zeros((5, 3))))
+
+    def sentence(estimate):
+        return joined_at_start(estimate, out).sentence()
+
+    assert sentence(out) == '0 cm off after 3.5 m.'
+    start = '25 cm off after 3.5 m, at most 1.0 m on the way'
+    assert sentence(half) == f'{start}; the path is 2 times smaller than the true one.'
+    assert sentence(parked) == '50 cm off after 3.5 m, at most 2.0 m on the way.'
 
 
 def test_without_two_common_moments_nothing_is_joined():
     assert joined_at_start(straight(5), straight(5, first=4)) is None
+
+
+@pytest.mark.parametrize(
+    ('path', 'name'),
+    [
+        ('drive.mp4', 'drive.mp4'),
+        ('/data/drive/video.mp4', 'drive/video.mp4'),
+        ('/data/drive', 'drive'),
+        ('monday/bag', 'monday/bag'),
+    ],
+)
+def test_an_input_of_a_common_name_is_told_by_its_folder(path, name):
+    assert short_name(Path(path)) == name
 
 
 @pytest.mark.parametrize(

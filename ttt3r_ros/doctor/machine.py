@@ -107,7 +107,6 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
     """
     from ttt3r_ros.model.checkpoint import open_checkpoint, resolve_checkpoint
     from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
-    from ttt3r_ros.model.published.files import with_needs
 
     if is_elsewhere(model.device):
         return CheckpointFile(path=model.device)
@@ -122,7 +121,7 @@ def look_at_checkpoint(model: ModelSettings) -> CheckpointFile:
             licence=info.licence,
             architecture=info.architecture.preset,
             size=path.stat().st_size,
-            note=with_needs(info.metadata.get('note', '')),
+            note=info.note,
         )
     except UserError as error:
         return CheckpointFile(error=str(error))

@@ -143,6 +143,17 @@ def static_error(truth: Array) -> float:
     return float(np.sqrt(np.mean(np.sum((positions - positions.mean(axis=0)) ** 2, axis=1))))
 
 
+def scale_text(scale: float) -> str:
+    """
+    Return how much smaller or larger an estimate is than the truth; empty where it is about 1.
+
+    :param scale: by which the estimate is multiplied to fit.
+    """
+    if 1 / USUAL_SCALE <= scale <= USUAL_SCALE:
+        return ''
+    return f'{scale:.3g} times smaller' if scale > 1 else f'{1 / scale:.3g} times larger'
+
+
 def _doubts_of_matches(matched: int, poses: int) -> list[str]:
     if matched >= max(FEW_MATCHES, FEW_MATCHES_PART * poses):
         return []
@@ -160,14 +171,12 @@ def _doubts_of_scale(
     doubts = []
     if scaled is None:
         doubts.append('the estimate or the ground truth does not move: there is no scale')
-    elif errors.alignment.scale == 1.0:
-        scale = scaled.alignment.scale
-        if not 1 / USUAL_SCALE <= scale <= USUAL_SCALE:
-            factor, size = (scale, 'small') if scale > 1 else (1 / scale, 'big')
-            doubts.append(
-                f'the estimate is {factor:.3g} times too {size}: its metres mean nothing, and the '
-                'error after SE(3) is mostly that of the scale; Sim(3) compares the shape'
-            )
+    elif errors.alignment.scale == 1.0 and (wrong := scale_text(scaled.alignment.scale)):
+        doubts.append(
+            f'the estimate is {wrong} than the ground truth: its metres mean nothing, or those '
+            'of the ground truth (COLMAP has none); the error after SE(3) is mostly that of the '
+            'scale, and Sim(3) compares the shape'
+        )
     best = min(each.ate.rmse for each in (errors, scaled) if each is not None)
     if best > STATIC_SHARE * static:
         doubts.append(

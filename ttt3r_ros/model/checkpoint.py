@@ -31,7 +31,7 @@ from ttt3r_ros.model.architecture import Architecture, ArchitectureError
 from ttt3r_ros.model.layers import rounded_to_int8
 from ttt3r_ros.model.network import Network
 from ttt3r_ros.model.published.config import published_architecture
-from ttt3r_ros.model.published.files import fetched, LICENSE, PUBLISHED, published_with
+from ttt3r_ros.model.published.files import fetched, LICENSE, PUBLISHED, published_with, with_needs
 from ttt3r_ros.model.published.names import own_tensors, without_aliases
 from ttt3r_ros.model.published.pth_file import CheckpointError as CheckpointError
 from ttt3r_ros.model.published.pth_file import read_pth
@@ -58,6 +58,11 @@ class CheckpointInfo:
     def sha256(self) -> str:
         """Return the SHA-256 of the file, in hexadecimal."""
         return hash_file(self.path)
+
+    @property
+    def note(self) -> str:
+        """Return the message of its author to users, mostly empty."""
+        return with_needs(self.metadata.get('note', ''))
 
     @property
     def licence(self) -> str:

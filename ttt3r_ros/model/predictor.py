@@ -30,7 +30,6 @@ from ttt3r_ros.model.match_map import match_per_patch
 from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
 from ttt3r_ros.model.openvino_step import OpenVinoStep, pays
 from ttt3r_ros.model.precision import choose_precision
-from ttt3r_ros.model.published.files import with_needs
 from ttt3r_ros.model.recorded_step import (
     CudaGraphRecorder,
     RecordedStep,
@@ -115,9 +114,7 @@ class NetworkFacts:
     @property
     def checkpoint_note(self) -> str:
         """Return the message of its author to users, mostly empty."""
-        return (
-            '' if self.checkpoint is None else with_needs(self.checkpoint.metadata.get('note', ''))
-        )
+        return '' if self.checkpoint is None else self.checkpoint.note
 
     def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """

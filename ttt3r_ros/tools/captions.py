@@ -43,15 +43,20 @@ def run_details(summary: dict[str, Any]) -> str:
 
     :param summary: the contents of summary.json.
     """
+    name = short_name(Path(summary['input']))
     return (
-        f'{_name(Path(summary["input"]))}: {summary["frames"]} frames, {summary["fps"]:.1f} per '
+        f'{name}: {summary["frames"]} frames, {summary["fps"]:.1f} per '
         f'second, {summary["voxels"]:,} voxels, checkpoint {summary["checkpoint"]["name"]}, '
         f'update rule {summary["update_rule"]}'
     )
 
 
-def _name(path: Path) -> str:
-    """Return the name of an input, with its folder where many have the same."""
+def short_name(path: Path) -> str:
+    """
+    Return the name of an input, with its folder where many have the same.
+
+    :param path: of the input.
+    """
     return f'{path.parent.name}/{path.name}' if path.name in COMMON_NAMES else path.name
 
 

@@ -34,13 +34,14 @@ from ttt3r_ros.settings import (
     values,
 )
 from ttt3r_ros.tools.captions import length_text
+from ttt3r_ros.tools.map import what_to_open
 from ttt3r_ros.tools.options import add_option, add_settings, read_settings
 from ttt3r_ros.tools.progress import ProgressBar
 from ttt3r_ros.tools.stop import stop_on_signal, StopRequest
 from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.tools.truth import joined_at_start, SAME_MOMENT_NS
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
-from ttt3r_ros.viewer.optional import PAGE, require_viser
+from ttt3r_ros.viewer.optional import require_viser
 from ttt3r_ros.viewer.showing import leave_page, show
 
 EXAMPLES = """examples:
@@ -114,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('the demo needs ROS 2: source one, or let `make setup` install its wheels')
     if arguments.view:
         require_viser()
-    model = values(read_settings(arguments, ModelSettings))
+    model = read_settings(arguments, ModelSettings)
     drive = read_settings(arguments, DriveSettings)
     simulated = not arguments.input
     source = 'simulated_robot' if simulated else 'dataset_player'
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             nodes.start(
                 'mapping_node',
-                {**model, **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
+                {**values(model), **mapping, 'diagnostics.stale_timeout': PATIENCE_S},
                 remaps,
             )
             if arguments.view:
@@ -150,7 +151,10 @@ def run(arguments: argparse.Namespace) -> int:
                 _wait_for_end(nodes, source, stop, bar)
             nodes.stop('recorder')
             nodes.stop('mapping_node')
-        judge(folder, (drive.family, drive.seed) if simulated else None)
+        if simulated:
+            judge(folder, (drive.family, drive.seed))
+        else:
+            judge(folder, warning=note_on(model))
     if arguments.view and not stop.signal_number:
         show(Path(arguments.output), open_browser=False)
     return 128 + stop.signal_number if stop.signal_number else 0
@@ -189,6 +193,22 @@ def _player(
     return mapping, remaps, {'input': str(path.absolute())}
 
 
+def note_on(model: ModelSettings) -> str:
+    """
+    Return what the author of the checkpoint wants known of recordings, mostly empty.
+
+    :param model: names the checkpoint; what one on a server says, its log has.
+    """
+    # Here, not at the top: it loads torch, for which the nodes do not wait.
+    from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
+    from ttt3r_ros.model.predictor import RANDOM_CHECKPOINT
+    from ttt3r_ros.serving.address import is_elsewhere
+
+    if model.checkpoint == RANDOM_CHECKPOINT or is_elsewhere(model.device):
+        return ''
+    return read_info(resolve_checkpoint(model.checkpoint)).note
+
+
 def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest, bar: ProgressBar) -> None:
     """Wait until the source has ended and its last image was mapped."""
     while not stop.signal_number and not nodes.ended(source):
@@ -200,12 +220,13 @@ def _wait_for_end(nodes: NodeProcesses, source: str, stop: StopRequest, bar: Pro
         time.sleep(SETTLE_S)
 
 
-def judge(folder: Path, building: tuple[str, int] | None = None) -> None:
+def judge(folder: Path, building: tuple[str, int] | None = None, warning: str = '') -> None:
     """
     Print the results of a demo, and write preview.png.
 
     :param folder: the output folder, with the files of the recorder.
     :param building: family and seed, or None where there is none.
+    :param warning: what the picture must not be taken for.
     :raises UserError: when nothing was mapped.
     """
     summary = json.loads((folder / 'recording.json').read_text(encoding='utf-8'))
@@ -227,10 +248,11 @@ def judge(folder: Path, building: tuple[str, int] | None = None) -> None:
     if (folder / 'groundtruth.txt').is_file():
         truth = read_trajectory(folder / 'groundtruth.txt')
         _compare(estimate, truth)
-    _draw(folder, line, estimate, truth, building)
+    _draw(folder, line, estimate, truth, building, warning)
     has_map = (folder / CLOUD).is_file()
-    page = f', {folder / PAGE}' if has_map and leave_page(folder) else ''
-    print_next(f'open {folder / "preview.png"}{page}')
+    if has_map:
+        leave_page(folder)
+    print_next(what_to_open(folder))
 
 
 def _compare(estimate: Trajectory, truth: Trajectory) -> None:
@@ -256,6 +278,7 @@ def _draw(
     estimate: Trajectory,
     truth: Trajectory | None,
     building: tuple[str, int] | None,
+    warning: str,
 ) -> None:
     # Here, not at the top: the nodes start before matplotlib and numba are loaded.
     from ttt3r_ros.mapping.cloud_files import read_ply
@@ -276,9 +299,11 @@ def _draw(
     with atomic_file(folder / 'preview.png') as picture:
         if joined is None:
             way = length_text(path_length(estimate.poses))
-            caption = Caption(f'The camera moved {way}; its true path is not known.', details)
+            caption = Caption(
+                f'The camera moved {way}; its true path is not known.', details, warning
+            )
             draw_preview(picture, caption, cloud, estimate, [], size, floor)
         else:
             world = None if building is None else build_world(*building)
-            caption = Caption(joined.sentence(), details)
+            caption = Caption(joined.sentence(), details, warning)
             draw_drive(picture, caption, cloud, joined, world, size, floor)

@@ -29,6 +29,7 @@ from ttt3r_ros.tools.options import (
 from ttt3r_ros.tools.published import switch_off
 from ttt3r_ros.tools.stop import stop_on_signal
 from ttt3r_ros.tools.terminal import print_next
+from ttt3r_ros.viewer.optional import PAGE
 from ttt3r_ros.viewer.showing import started, wait_for_interrupt
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ writes into the output folder
   view.npz        what `ttt3r view` shows besides: small images, key frames, loops
   preview.png     the map with the cameras, from above, some images with their depth
   before_jump_1/  all this of the images before the clock was set back, where it was
-  map.pgm, .yaml  with --camera-height: occupancy grid for map_server
+  map.pgm, .yaml  where the floor is found: occupancy grid for map_server
 
 Ctrl-C ends the run after the current frame and writes all files; the exit code is then 130, or
 0 for a camera, whose run has no other end."""
@@ -242,12 +243,22 @@ def _map(arguments: argparse.Namespace, viewer: Viewer | None) -> int:
         print(mapping.report(), f'-> {folder}')
         if arguments.save_map:
             print(mapping.save(arguments.save_map))
-        print_next(f'open {folder / "preview.png"}')
+        print_next(what_to_open(folder))
     if mapping.failed:
         return FILE_LOST
     if stop.signal_number and not source.live:
         return 128 + stop.signal_number
     return 0
+
+
+def what_to_open(folder: Path) -> str:
+    """
+    Return the advice to open the pictures of a run.
+
+    :param folder: with preview.png, and map.html where the extra viewer is installed.
+    """
+    page = folder / PAGE
+    return f'open {folder / "preview.png"}' + (f', {page}' if page.is_file() else '')
 
 
 def refuse_output(name: str, output: Path) -> None:

@@ -54,7 +54,7 @@ from ttt3r_ros.mapping.occupancy_files import (
 )
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.settings import MappingSettings, ModelSettings
-from ttt3r_ros.tools.captions import Caption, run_details, run_headline
+from ttt3r_ros.tools.captions import Caption, run_details, run_headline, short_name
 from ttt3r_ros.tools.depth_images import DepthFolder
 from ttt3r_ros.tools.gate_record import GateRecord
 from ttt3r_ros.tools.preview import draw_preview
@@ -356,7 +356,7 @@ class MappingRun:
         scene = self.scene(summary)
         writers[VIEW_FILE] = lambda file: write_view(file, scene)
         if is_installed():
-            writers[PAGE] = lambda file: _write_page(file, scene, Path(input_name).name)
+            writers[PAGE] = lambda file: _write_page(file, scene, short_name(Path(input_name)))
         else:
             print(f'no {PAGE}: for it, {HOW_TO_INSTALL}', file=sys.stderr)
         for name in (PICTURE, DESCRIPTION, PAGE, 'gate.png'):

@@ -39,6 +39,8 @@ BESIDE, DOWN, DOWN_IN_ROOM = math.radians(24), math.radians(32), math.radians(52
 # What lies higher above the path hides the floor: ceilings, lamps.
 HEADROOM_M = 0.3
 
+NOTHING: Array = np.empty((0, 3))
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -104,7 +106,9 @@ def below_ceiling(cloud: VoxelCloud, poses: Array) -> VoxelCloud:
     return _chosen(cloud, cloud.points[:, 2] <= poses[:, 2, 3].max() + HEADROOM_M)
 
 
-def perspective(cloud: VoxelCloud, poses: Array, width: int, height: int) -> View:
+def perspective(
+    cloud: VoxelCloud, poses: Array, width: int, height: int, also: Array = NOTHING
+) -> View:
     """
     Return a view from behind the cameras, or into the room in which they turn around.
 
@@ -112,6 +116,7 @@ def perspective(cloud: VoxelCloud, poses: Array, width: int, height: int) -> Vie
     :param poses: (N, 4, 4) map_T_camera, metres, all in view, N >= 1.
     :param width: of the picture, pixels.
     :param height: of the picture, pixels.
+    :param also: (M, 3) metres, map frame, all in view.
     """
     looks = poses[:, :3, 2].mean(axis=0)
     heading = math.atan2(looks[1], looks[0])
@@ -119,7 +124,7 @@ def perspective(cloud: VoxelCloud, poses: Array, width: int, height: int) -> Vie
     # From the side on which the cameras have less in their way: the path stays visible.
     rotation = _looking(heading + BESIDE, down)
     focal = 0.5 * width / math.tan(math.radians(27))
-    points, cameras = _core(cloud.points), poses[:, :3, 3]
+    points, cameras = _core(cloud.points), np.concatenate([poses[:, :3, 3], also])
     middle = 0.5 * (points.min(axis=0) + points.max(axis=0)) if len(points) else cameras.mean(0)
     half = 0.94 * np.array([width, height]) / 2 / focal  # tangents of the edges
     for _ in range(4):

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from ttt3r_ros.arrays import Array, Array32, Pixels
+from ttt3r_ros.geometry import transform_points
 from ttt3r_ros.mapping.occupancy import Occupancy
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools.captions import Caption
@@ -33,7 +34,6 @@ from ttt3r_ros.tools.point_view import (
     on_background,
     perspective,
     rendered,
-    View,
 )
 from ttt3r_ros.tools.run_record import Sample
 from ttt3r_ros.trajectory import Trajectory
@@ -56,6 +56,8 @@ MOST_CAMERAS, CAMERA_SIZE = 24, 0.045
 MOST_IMAGES, IMAGE_SIZE = 4, 0.12
 # So many widths of the map further a true path is shown; one of another unit may be anywhere.
 MOST_ROOM = 1.5
+CUT_OFF = '; black: truth, cut off'
+MARGIN_OF_TRUTH = 0.04  # around it, part of its size
 OUTSIDE = '#888888'  # of frames that are not in the map
 
 
@@ -213,8 +215,6 @@ def draw_perspective(
     """
     poses = trajectory.poses
     seen = cloud if alike(poses) else below_ceiling(cloud, poses)
-    view = perspective(seen, poses, *VIEW)
-    picture = on_background(rendered(seen, view, voxel_size))
     placed = [
         (number, sample, index)
         for number, sample in enumerate(samples, start=1)
@@ -222,11 +222,16 @@ def draw_perspective(
     ]
     few = np.linspace(0, len(placed) - 1, min(MOST_IMAGES, len(placed))).round().astype(int)
     placed = [placed[which] for which in few]
+    view = perspective(seen, poses, *VIEW)
     size = float(np.median(view.project(poses[:, :3, 3])[1]))
-    corners = {
-        number: _frustum(view, poses[index], sample.tangents(), IMAGE_SIZE * size)
+    frusta = {
+        number: _frustum(poses[index], sample.tangents(), IMAGE_SIZE * size)
         for number, sample, index in placed
     }
+    if frusta:
+        view = perspective(seen, poses, *VIEW, np.concatenate(list(frusta.values())))
+    picture = on_background(rendered(seen, view, voxel_size))
+    corners = {number: view.project(frustum)[0] for number, frustum in frusta.items()}
     for number, sample, _ in placed:
         _put_image(picture, sample.rgb, corners[number][1:])
     axes.imshow(picture, extent=(0, view.width, view.height, 0), interpolation='none')
@@ -236,7 +241,7 @@ def draw_perspective(
     tangents = samples[0].tangents() if samples else (0.6, 0.45)
     few = np.linspace(0, len(poses) - 1, min(MOST_CAMERAS, len(poses))).round().astype(int)
     for index in few:
-        outline = _frustum(view, poses[index], tangents, CAMERA_SIZE * size)
+        outline = view.project(_frustum(poses[index], tangents, CAMERA_SIZE * size))[0]
         _draw_frustum(axes, outline, time_color(index / max(1, len(poses) - 1)), 0.7)
     for number, _, index in placed:
         color = time_color(index / max(1, len(poses) - 1))
@@ -270,9 +275,23 @@ def draw_from_above(
     _draw_path(axes, positions[:, :2])
     axes.plot(*positions[0, :2], 'o', color=time_color(0.0), mec=HALO, ms=9, zorder=3)
     axes.plot(*positions[-1, :2], 's', color=time_color(1.0), mec=HALO, ms=9, zorder=3)
-    true_path = '' if truth is None else '; black: true path'
-    axes.set_title(f'from above, metres; ● start, ■ end{true_path}', fontsize=10)
+    what = f'from above, metres; ● start, ■ end{truth_text(low, high, truth)}'
+    axes.set_title(what, fontsize=10)
     draw_scale_bar(axes, low, high)
+
+
+def truth_text(low: Array, high: Array, truth: Trajectory | None) -> str:
+    """
+    Return what a title says of the true path; empty without one.
+
+    :param low: (2,) smallest x and y that are shown, metres.
+    :param high: (2,) largest x and y, metres.
+    :param truth: map_T_camera, or None.
+    """
+    if truth is None:
+        return ''
+    places = truth.poses[:, :2, 3]
+    return '; black: truth' if ((places >= low) & (places <= high)).all() else CUT_OFF
 
 
 def _draw_truth(axes: Axes, truth: Trajectory | None) -> None:
@@ -294,9 +313,10 @@ def with_truth(low: Array, high: Array, truth: Trajectory | None) -> tuple[Array
     if truth is None:
         return low, high
     places, room = truth.poses[:, :2, 3], MOST_ROOM * (high - low).max()
+    margin = MARGIN_OF_TRUTH * min(np.ptp(places, axis=0).max(), room)
     return (
-        np.minimum(low, np.maximum(places.min(axis=0), low - room)),
-        np.maximum(high, np.minimum(places.max(axis=0), high + room)),
+        np.minimum(low, np.maximum(places.min(axis=0) - margin, low - room)),
+        np.maximum(high, np.minimum(places.max(axis=0) + margin, high + room)),
     )
 
 
@@ -407,11 +427,11 @@ def _draw_path(axes: Axes, places: Array) -> None:
     axes.add_collection(LineCollection(pieces, colors=colors, linewidths=2.0, capstyle='round'))
 
 
-def _frustum(view: View, map_T_camera: Array, tangents: tuple[float, float], size: float) -> Array:
-    """Return the eye and the corners of the image of a camera, (5, 2) pixels."""
+def _frustum(map_T_camera: Array, tangents: tuple[float, float], size: float) -> Array:
+    """Return the eye and the corners of the image of a camera, (5, 3) metres, map frame."""
     x, y = tangents
     corners = np.array([[0, 0, 0], [-x, -y, 1], [x, -y, 1], [x, y, 1], [-x, y, 1]]) * size
-    return view.project(corners @ map_T_camera[:3, :3].T + map_T_camera[:3, 3])[0]
+    return transform_points(map_T_camera, corners)
 
 
 def _draw_frustum(

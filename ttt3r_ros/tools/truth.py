@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.evaluation.errors import associate
+from ttt3r_ros.evaluation.comparison import scale_text
+from ttt3r_ros.evaluation.errors import align, associate, EvaluationError
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.tools.captions import length_text
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
@@ -64,12 +65,19 @@ class Joined:
         return np.concatenate([[0.0], np.cumsum(steps)])
 
     def sentence(self) -> str:
-        """Return how far off the estimate is at the end, and at most."""
+        """Return how far off the estimate is at the end and at most, and a scale far from 1."""
         errors, way = self.errors(), self.travelled()[-1]
-        return (
-            f'{length_text(errors[-1])} off after {length_text(way)}, at most '
-            f'{length_text(errors.max())} on the way.'
-        )
+        end, most = length_text(errors[-1]), length_text(errors.max())
+        largest = '' if most == end else f', at most {most} on the way'
+        wrong = self._wrong_scale()
+        scale = wrong and f'; the path is {wrong} than the true one'
+        return f'{end} off after {length_text(way)}{largest}{scale}.'
+
+    def _wrong_scale(self) -> str:
+        try:
+            return scale_text(align(self.estimate, self.truth, 'sim3').scale)
+        except EvaluationError:  # one of both does not move
+            return ''
 
 
 def joined_at_start(

@@ -231,11 +231,11 @@ def _draw_floor(
         axes.tick_params(labelsize=8)
         return
     turned = in_the_world(part, joined, plan)
-    share = '' if plan is None else f', {100 * truly_free(turned, plan):.0f} % of it truly'
     draw_occupancy(axes, turned)
-    axes.set_title(axes.get_title() + share, fontsize=10)
     axes.plot(*joined.estimate[:, :2].T, color=ESTIMATE, lw=1.2)
     if plan is not None:
+        right = f' ({100 * truly_free(turned, plan):.0f} % right); orange: walls'
+        axes.set_title(axes.get_title() + right, fontsize=10)
         axes.add_collection(_outlines(plan, WALL, ON_GRID))
 
 

@@ -22,6 +22,7 @@ from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.occupancy_files import write_description, write_picture
 from ttt3r_ros.players import installed
 from ttt3r_ros.players.processes import NODES
+from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools import demo
 from ttt3r_ros.trajectory import read_trajectory, Trajectory, write_trajectory
 
@@ -208,6 +209,28 @@ def test_the_error_that_is_printed_is_that_of_the_files(tmp_path, capsys):
     # Of an estimate twice as large every point is as far off as it is from the middle.
     error = np.sqrt((spread**2).sum(axis=1).mean())
     assert f'ATE {error:.3f} m on a path of {length:.1f} m; 0.000 m after scaling by 0.500' in said
+
+
+@pytest.mark.parametrize('truth', [True, False])
+def test_a_recording_that_the_checkpoint_is_not_made_for_has_a_warning_in_the_picture(
+    tmp_path, truth
+):
+    places = [[0.1 * n, np.sin(0.3 * n), 0] for n in range(20)]
+    path = Trajectory(np.arange(20) * 10**8, transform(np.tile(np.eye(3), (20, 1, 1)), places))
+    write_recording(tmp_path / 'demo', 20, path)
+    if not truth:
+        (tmp_path / 'demo' / 'groundtruth.txt').unlink()
+
+    def brown_pixels(warning):
+        demo.judge(tmp_path / 'demo', warning=warning)
+        with Image.open(tmp_path / 'demo' / 'preview.png') as picture:
+            difference = np.asarray(picture.convert('RGB')).astype(int) - [0xA0, 0x30, 0x00]
+        return (np.abs(difference).sum(axis=-1) < 60).sum()
+
+    assert brown_pixels('') == 0
+    assert brown_pixels(demo.note_on(ModelSettings())) > 300
+    assert demo.note_on(ModelSettings(checkpoint='random')) == ''
+    assert demo.note_on(ModelSettings(device='grpc://robot')) == ''
 
 
 def test_the_plan_of_the_floor_is_drawn_where_there_is_one(tmp_path):
