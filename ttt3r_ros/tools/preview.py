@@ -430,8 +430,8 @@ def _draw_path(axes: Axes, places: Array) -> None:
 def _frustum(map_T_camera: Array, tangents: tuple[float, float], size: float) -> Array:
     """Return the eye and the corners of the image of a camera, (5, 3) metres, map frame."""
     x, y = tangents
-    corners: Array = np.array([[0, 0, 0], [-x, -y, 1], [x, -y, 1], [x, y, 1], [-x, y, 1]]) * size
-    return transform_points(map_T_camera, corners)
+    corners = np.array([[0, 0, 0], [-x, -y, 1], [x, -y, 1], [x, y, 1], [-x, y, 1]]) * size
+    return np.asarray(transform_points(map_T_camera, corners), np.float64)
 
 
 def _draw_frustum(
