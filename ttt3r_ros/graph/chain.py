@@ -15,6 +15,7 @@ from ttt3r_ros.geometry import invert, motion_between, rotation_angle, scaled
 from ttt3r_ros.graph.closure import verify
 from ttt3r_ros.graph.floor import depth_on_floor
 from ttt3r_ros.graph.keyframes import KeyFrame
+from ttt3r_ros.graph.network_motion import NetworkMotion
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
 from ttt3r_ros.graph.thinning import joined, joined_step
@@ -41,9 +42,6 @@ LEAST_TURN_SIGMA, LEAST_SHIFT_SIGMA = 0.002, 0.005
 # Without calibration the focal length errs by this share, the same in so many key frames.
 FOCAL_SIGMA, FOCAL_STEPS = 0.1, 10.0
 
-# The network's own motion from key frame to key frame.
-NETWORK_TURN_SIGMA, NETWORK_SHIFT_SIGMA, NETWORK_SHARE = np.radians(1.9), 0.05, 0.1
-NETWORK_KERNEL = 1.0
 LEAST_SHARED = 20  # features of two key frames, so that they are adjusted together
 
 Link = tuple[Motion, ScaleStep | None]
@@ -123,6 +121,7 @@ class Chain:
         :param measured: before.
         """
         self._wheels = wheels
+        self._network = NetworkMotion()
         self._recent: dict[int, list[KeyView]] = {}  # by camera
         self._sights: dict[int, Sight] = {}
         # Each by the key frame from which it leads to the next.
@@ -189,7 +188,7 @@ class Chain:
             at = nodes.part([before.number])
             pose, log_scale = self._measured(recent[-1], key, before, frame, at)
             frame = _without_table(frame, log_scale)
-            self._add_network(recent[-1], key)
+            self._add_network(recent[-1], key, float(at.log_scales[0]))
             self._add_wheels(before, frame)
         else:
             pose, log_scale = start, 0.0 if frame.floor is None else frame.floor.log_scale
@@ -227,23 +226,15 @@ class Chain:
         pose: Array = at.poses[0] @ scaled(measured, float(np.exp(old_scale)))
         return pose, log_scale
 
-    def _add_network(self, old: KeyView, new: KeyView) -> None:
-        """
-        Add the network's own motion: weak, but it helps where pixels leave something open.
-
-        It is in metres for itself: what is wrong with the scale of a depth is not with the motion.
-        """
+    def _add_network(self, old: KeyView, new: KeyView, old_scale: float) -> None:
         then, now = old.seen.network_T_camera, new.seen.network_T_camera
         if then is None or now is None:
             return
-        motion = invert(then) @ now
-        turn, shift = rotation_angle(motion[:3, :3]), np.linalg.norm(motion[:3, 3])
-        turn_sigma = NETWORK_TURN_SIGMA + NETWORK_SHARE * float(turn)
-        shift_sigma = NETWORK_SHIFT_SIGMA + NETWORK_SHARE * float(shift)
-        covariance = np.diag([turn_sigma**2] * 3 + [shift_sigma**2] * 3)
-        self._by_network[old.number] = Motion(
-            old.number, new.number, motion, covariance, scaled=0.0, kernel=NETWORK_KERNEL
-        )
+        by_network = invert(then) @ now
+        if new.motion is not None and new.motion.inliers.any():
+            measured = self._visual[old.number][0].here_T_there
+            self._network.compare(by_network, scaled(measured, float(np.exp(old_scale))))
+        self._by_network[old.number] = self._network.between(old.number, new.number, by_network)
 
     def _add_wheels(self, before: KeyFrame, frame: KeyFrame) -> None:
         by_wheels = motion_between(before.odom_T_camera, frame.odom_T_camera)
