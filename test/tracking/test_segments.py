@@ -116,9 +116,6 @@ def test_pixels_of_which_one_segment_is_unsure_do_not_vote_on_the_scale(unsure):
     depth[unsure, :6], confidence[unsure, :6] = 5.0, 1.0
     before, after = (View(None, d, c, np.eye(4)) for d, c in zip(depth, confidence))
 
-    assert (
-        next_segment(
-            Segment(0, Similarity(np.eye(4))), [before], [after], 'free', 1
-        ).track_T_world.scale
-        == 1.0
-    )
+    segment = next_segment(Segment(0, Similarity(np.eye(4))), [before], [after], 'free', 1)
+
+    assert segment.track_T_world.scale == pytest.approx(1.0, abs=1e-9)
