@@ -136,7 +136,7 @@ class RemotePredictor(NetworkFacts):
 
     def wait_for_network(self, seconds: float) -> None:
         """
-        Let steps wait for a server that is away, for programs that have the time.
+        Repeat a step while the server is away, for programs that have the time.
 
         :param seconds: at most.
         """
