@@ -175,7 +175,7 @@ def drive_map():
     )
     from ttt3r_ros.graph.belief import LoopCounts
     from ttt3r_ros.graph.chain import Measurements
-    from ttt3r_ros.graph.closure import View
+    from ttt3r_ros.graph.closure import FeaturePoints
     from ttt3r_ros.graph.keyframes import KeyFrame
     from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
     from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
@@ -212,7 +212,7 @@ def drive_map():
             seen = np.flatnonzero(inside)[:200]
             all_seen |= set(seen.tolist())
             features = LocalFeatures(px[seen].astype(np.float32), descriptors[seen])
-            views.append(View(features, points[seen], camera))
+            views.append(FeaturePoints(features, points[seen], camera))
         vocabulary = Vocabulary.learned([view.features.descriptors for view in views])
         poses = own_T_world.pose(np.stack([place(step) for step in steps]))
         unit = own_T_world.scale

@@ -47,7 +47,7 @@ def test_the_field_of_view_reaches_from_edge_to_edge():
         90.0, abs=1e-9
     )
     assert camera.fx == camera.fy
-    assert (camera.cx, camera.cy) == (49.5, 24.5)
+    assert (camera.cx, camera.cy) == pytest.approx((49.5, 24.5), abs=1e-9)
 
 
 def test_the_matrix_projects_as_the_formula_does():

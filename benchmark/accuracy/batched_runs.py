@@ -27,7 +27,7 @@ from ttt3r_ros.model import HeadSelection, Network
 from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import Decoded, ImageTokens
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.segments import next_segment, Segment, View
+from ttt3r_ros.tracking.segments import next_segment, Segment, SegmentView
 
 SEGMENT_SCALE = TrackingSettings().segment_scale
 BATCH = 16  # clips that are decoded together: more do not fit into the caches of a core
@@ -311,13 +311,13 @@ def _chain(
 ) -> list[Segment]:
     """Align each segment with the previous one, as the mapper does."""
 
-    def view(segment: int, place: int, image: int) -> View:
+    def view(segment: int, place: int, image: int) -> SegmentView:
         depth = predictions.points[segment, place, ..., 2]
         confidence, pose = (
             predictions.confidence[segment, place],
             predictions.poses[segment, place],
         )
-        return View(sequence.rgb[image], depth, confidence, pose)
+        return SegmentView(sequence.rgb[image], depth, confidence, pose)
 
     chain = [Segment(0, Similarity(IDENTITY))]
     for image in layout.joints.tolist():

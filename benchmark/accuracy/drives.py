@@ -212,7 +212,11 @@ def _parked(world: World, seed: int) -> tuple[CameraPath, Array]:
 
 
 def filmed(front: Front, world: World, path: CameraPath, base_T_camera: Array) -> Drive:
-    """Render the images; the predictions of the network are still missing."""
+    """
+    Render the images; the predictions of the network are still missing.
+
+    :param base_T_camera: (4, 4), metres.
+    """
     intrinsics = CameraIntrinsics.from_field_of_view(WIDTH, HEIGHT, FIELD_OF_VIEW)
     fit = front.fit(WIDTH, HEIGHT)
     poses = path.world_T_camera[::WHEELS_PER_IMAGE]

@@ -18,7 +18,7 @@ from benchmark.accuracy.slam import front_of
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.graph import loops
-from ttt3r_ros.graph.closure import Closure, verify, View
+from ttt3r_ros.graph.closure import Closure, FeaturePoints, verify
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
@@ -150,7 +150,7 @@ class _FalseLoops:
         if plausible:
             stack.enter_context(patch.object(loops, '_plausible', self._believe))
 
-    def _claim(self, here: View, there: View) -> Closure | None:
+    def _claim(self, here: FeaturePoints, there: FeaturePoints) -> Closure | None:
         rng = self._rng
         if not self._left or rng.random() > CHANCE:
             return self._verify(here, there)

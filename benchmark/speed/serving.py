@@ -184,6 +184,7 @@ def measure(settings: ModelSettings, transfer: str, images: Sequence[Pixels]) ->
     Measure one link.
 
     :param settings: their device is the server, or the proxy before it.
+    :param images: (H, W, 3) uint8 each, of one size.
     """
     remote = connected(replace(settings, transfer=transfer), read_access(settings.server_access))
     counted = CountedConnection(remote.connection)

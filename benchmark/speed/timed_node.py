@@ -37,7 +37,7 @@ from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.node.transforms import FrameTree
 from ttt3r_ros.node.worker import FOLLOWER_NAME, WORKER_NAME
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking import tracker
+from ttt3r_ros.tracking import following, tracker
 from ttt3r_ros.tracking.frame import Pointmap
 from ttt3r_ros.tracking.tracker import Tracker
 from ttt3r_ros.tracking.undistort import Lens
@@ -107,8 +107,13 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'resize': [(ImageFit, 'apply')],
     'network': [(Predictor, 'step'), (FreePredictor, 'step')],
     'focal length': [(tracker, 'estimate_focal')],
-    'features': [(tracker, 'trace'), (tracker, 'conclude')],
-    'points': [(Tracker, 'complete')],
+    'features': [
+        (Tracker, 'glimpse'),
+        (following, 'locate'),
+        (following, 'choose'),
+        (following, 'scale_ratio'),
+    ],
+    'points': [(Tracker, 'look'), (Tracker, 'complete')],
     'filter': [(Outputs, '_points'), (Pointmap, 'reliable')],
     'cloud message': [(messages, 'point_cloud')],
     'merge into the map': [(Mapper, 'integrate')],

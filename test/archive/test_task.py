@@ -74,7 +74,7 @@ def test_a_result_is_a_whole_folder_with_figures_and_words(job):
     folder = result_of(job)
     assert (result.state, result.cause, result.attempts) == (State.DONE, Cause.NONE, 1)
     assert read_result((folder / 'result.json').read_text()).figures == result.figures
-    assert result.figures['length_m'] == 4.5
+    assert result.figures['length_m'] == pytest.approx(4.5, abs=1e-9)
     assert (result.figures['loops'], result.figures['lost_share']) == (2, 0.25)
     assert 'ate_m' not in result.figures
     words = json.loads((folder / 'words.json').read_text())

@@ -199,7 +199,7 @@ def test_depth_that_is_a_tenth_too_far_has_that_relative_error():
     errors = depth_errors(1.1 * truth, truth)
 
     assert errors.abs_rel == pytest.approx(0.1, abs=1e-9)
-    assert errors.delta_1_25 == 1.0
+    assert errors.delta_1_25 == pytest.approx(1.0, abs=1e-9)
     assert errors.pixels == 4
 
 
@@ -208,7 +208,7 @@ def test_delta_counts_both_too_near_and_too_far():
 
     errors = depth_errors(np.array([[2.49, 2.51, 1.61, 1.59]]), truth)
 
-    assert errors.delta_1_25 == 0.5
+    assert errors.delta_1_25 == pytest.approx(0.5, abs=1e-9)
 
 
 def test_unknown_depth_is_left_out():
@@ -218,7 +218,7 @@ def test_unknown_depth_is_left_out():
     errors = depth_errors(estimate, truth)
 
     assert errors.pixels == 1
-    assert errors.abs_rel == 0.0
+    assert errors.abs_rel == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_median_scale_repairs_a_wrong_unit_and_ignores_outliers():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
-from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.places import LocalFeatures
@@ -51,7 +51,7 @@ class Room:
         inside = (np.abs(points[:, 2] - 4.25) < 3.75) & ((px > 1) & (px < [222, 158])).all(axis=1)
         chosen = np.flatnonzero(inside)[: self.most]
         features = LocalFeatures(px[chosen].astype(np.float32), self.descriptors[chosen])
-        return View(features, points[chosen] / scale, CAMERA)
+        return FeaturePoints(features, points[chosen] / scale, CAMERA)
 
 
 class Robot:

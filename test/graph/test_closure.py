@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import adjoint, invert, rotation_angle, transform, transform_points
-from ttt3r_ros.graph.closure import verify, View
+from ttt3r_ros.graph.closure import FeaturePoints, verify
 from ttt3r_ros.graph.places import LocalFeatures, match, Vocabulary
 from ttt3r_ros.tracking.relative_pose import solve_pose
 
@@ -25,7 +25,7 @@ def view(map_T_camera, cloud, descriptors, scale=1.0):
     px = (points[:, :2] / points[:, 2:] * 160.0 + CAMERA[:2, 2]).astype(np.float32)
     inside = (points[:, 2] > 0.3) & ((px > 0) & (px < [223, 159])).all(axis=1)
     features = LocalFeatures(px[inside], descriptors[inside])
-    return View(features, points[inside] / scale, CAMERA)
+    return FeaturePoints(features, points[inside] / scale, CAMERA)
 
 
 def world(seed, count=300):

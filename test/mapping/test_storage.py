@@ -11,7 +11,7 @@ import torch
 from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.graph.chain import Measurements
-from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
@@ -52,7 +52,7 @@ def graph():
     points[2] = np.nan
     px = rng.uniform(0, 100, (5, 2)).astype(np.float32)
     descriptors = rng.integers(0, 256, (5, 128), dtype=np.uint8)
-    view = View(LocalFeatures(px, descriptors), points, np.diag([100.0, 100.0, 1.0]))
+    view = FeaturePoints(LocalFeatures(px, descriptors), points, np.diag([100.0, 100.0, 1.0]))
     vocabulary = Vocabulary(rng.uniform(0, 255, (4, 128)).astype(np.float32))
     place = vocabulary.describe(descriptors)
     frames = [

@@ -81,7 +81,7 @@ def test_two_points_of_one_voxel_become_their_weighted_mean():
     cloud = sums.all().cloud(2.0)
     np.testing.assert_allclose(cloud.points, [[1.0, 1.0, -1.0]], atol=2.0 * PLACE_ATOL)
     np.testing.assert_array_equal(cloud.colors, [[30, 10, 125]])
-    np.testing.assert_array_equal(cloud.confidence, [4.0])
+    np.testing.assert_allclose(cloud.confidence, [4.0], atol=1e-5)
 
 
 def test_both_sides_of_zero_are_different_voxels():

@@ -457,7 +457,7 @@ def test_a_saved_map_stays_when_key_frames_move():
     (row,) = np.flatnonzero((found.points > 8.9).all(axis=1))
     np.testing.assert_allclose(found.points[row], cloud.points[0], atol=1e-5)
     np.testing.assert_array_equal(found.colors[row], [1, 2, 3])
-    assert found.confidence[row] == 4.0
+    assert found.confidence[row] == pytest.approx(4.0, abs=1e-5)
 
 
 def room_look():

@@ -73,7 +73,7 @@ def test_between_two_samples_a_frame_moves_and_turns_evenly(buffer):
     found = buffer.lookup_transform('odom', 'base', at(10.25))
     np.testing.assert_allclose(xyz_of(found), [0.25, 0, 0], atol=1e-12)
     assert yaw_of(found) == pytest.approx(np.pi / 8, abs=1e-12)
-    assert seconds_of(found) == 10.25
+    assert seconds_of(found) == pytest.approx(10.25, abs=1e-9)
     assert (found.header.frame_id, found.child_frame_id) == ('odom', 'base')
 
 
@@ -90,7 +90,7 @@ def test_a_chain_is_followed_both_ways(buffer):
 def test_time_zero_is_the_newest_that_the_whole_chain_knows(buffer):
     buffer.set_transform(placed('map', 'odom', 10.5), 'test')
     found = buffer.lookup_transform('map', 'camera', Time())
-    assert seconds_of(found) == 10.5
+    assert seconds_of(found) == pytest.approx(10.5, abs=1e-9)
     np.testing.assert_allclose(xyz_of(found), [0.5, 0, 0.5], atol=1e-12)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
-from ttt3r_ros.serving.failures import Full, Late, Refused, Unreachable
+from ttt3r_ros.serving.failures import DeadlineExceeded, Refused, ServerBusy, Unreachable
 from ttt3r_ros.serving.leases import MOST_STATES
 from ttt3r_ros.serving.remote import SPARE_S, TIMES_LONGER
 
@@ -148,7 +148,7 @@ def test_a_lease_that_has_ended_frees_its_memory_and_its_place(start_server, rob
     now = [0.0]
     server = start_server(most_clients=1, lease_s=60.0, clock=lambda: now[0])
     gone = robot(server)
-    with pytest.raises(Full, match='1 robots use it'):
+    with pytest.raises(ServerBusy, match='1 robots use it'):
         robot(server)
     now[0] += 61.0
     assert server._service.expire() == 0
@@ -290,7 +290,7 @@ def test_a_slow_link_costs_time_and_no_bit(start_server, robot, local, images, s
     remote = robot(server)
     assert time.monotonic() - began > 6 * delay_s
     assert_same(run(remote, images[:3])[0], run(local, images[:3])[0])
-    assert remote._patience.seconds > SPARE_S + TIMES_LONGER * 2 * delay_s
+    assert remote._timeout.seconds > SPARE_S + TIMES_LONGER * 2 * delay_s
 
 
 def test_a_link_that_falls_silent_is_given_up_and_made_anew(
@@ -302,9 +302,9 @@ def test_a_link_that_falls_silent_is_given_up_and_made_anew(
     found, state = run(remote, images[:4])
     link._delay_s = 1e3  # a silent link: nothing comes through, no error either
     began = time.monotonic()
-    with pytest.raises(Late):
+    with pytest.raises(DeadlineExceeded):
         remote.step(images[4], state)
-    assert time.monotonic() - began < remote._patience.seconds
+    assert time.monotonic() - began < remote._timeout.seconds
     link._delay_s = 0.0  # for connections that begin now
     again, state = steps_again(remote, images[4], state, seconds=30.0)
     assert_same([*found, again], run(local, images[:5])[0])

@@ -35,4 +35,4 @@ def test_the_folder_says_its_unit_beside_the_images(tmp_path):
     unit = json.loads((tmp_path / 'depth/camera.json').read_text())['depth_scale_per_m']
     depth = cv2.imread(str(tmp_path / 'depth/000005.png'), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16
-    assert (depth / unit == 2.5).all()
+    np.testing.assert_allclose(depth / unit, 2.5, atol=1e-9)

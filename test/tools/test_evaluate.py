@@ -86,10 +86,10 @@ def test_depth_is_compared_metric_and_scaled(paths, tmp_path):
     record = json.loads(numbers.read_text())['depth']
     assert record['images'] == 2
     assert record['metric']['abs_rel'] == pytest.approx(0.5, abs=1e-3)
-    assert record['metric']['delta_1_25'] == 0.0
+    assert record['metric']['delta_1_25'] == pytest.approx(0.0, abs=1e-9)
     assert record['scaled']['scale'] == pytest.approx(2.0, abs=1e-3)
     assert record['scaled']['abs_rel'] < 1e-3
-    assert record['scaled']['delta_1_25'] == 1.0
+    assert record['scaled']['delta_1_25'] == pytest.approx(1.0, abs=1e-9)
 
 
 def test_depth_of_an_unknown_unit_is_refused(paths, tmp_path, capsys):

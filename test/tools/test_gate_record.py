@@ -27,7 +27,7 @@ def test_every_image_has_its_gain_and_its_segment(located_frame):
     archive = archive_of(record)
 
     np.testing.assert_array_equal(archive['stamps_ns'], 10**9 + np.arange(5))
-    np.testing.assert_array_equal(archive['mean'], 0.5)
+    np.testing.assert_allclose(archive['mean'], 0.5, atol=1e-6)
     np.testing.assert_array_equal(archive['segment'], [0, 0, 1, 1, 2])
     assert archive['gains'].shape == (5, 4)
     assert str(archive['update_rule']) == 'ttt3r'

@@ -33,7 +33,7 @@ def test_the_numbers_are_those_of_the_frames(located_frame):
     assert len(record) == 5
     assert record.segments == 2
     assert record.lost == 0
-    assert record.focal_px() == 502.0
+    assert record.focal_px() == pytest.approx(502.0, abs=1e-9)
     assert record.latency_ms()['p50'] == pytest.approx(30.0, abs=1e-9)
     assert record.latency_ms()['max'] == pytest.approx(50.0, abs=1e-9)
 

@@ -26,11 +26,11 @@ from ttt3r_ros.model.predictor import chosen_rule
 from ttt3r_ros.model.published.files import PUBLISHED, RemoteFile
 from ttt3r_ros.model.published.names import with_aliases
 from ttt3r_ros.settings import ModelSettings
-from ttt3r_ros.tools.download import download, DownloadError, partial_path, Patience
+from ttt3r_ros.tools.download import download, DownloadError, partial_path, RetryPolicy
 from ttt3r_ros.tools.main import main
 
 SIZE = 600_000  # several blocks
-QUICK = Patience(timeout_seconds=2.0, attempts=3, first_pause_seconds=0.01)
+QUICK = RetryPolicy(timeout_seconds=2.0, attempts=3, first_pause_seconds=0.01)
 TINY = Architecture.tiny()
 TINY_CONFIG = (
     'Model(Config(state_size=20, img_size=(64, 64), enc_embed_dim=64, enc_depth=2, '

@@ -50,7 +50,7 @@ def test_the_poses_are_those_of_the_network_step_after_step(predictor, images):
         expected = start @ invert(poses[0]) @ pose
         np.testing.assert_allclose(frame.map_T_camera, expected, atol=1e-9)
         assert frame.tracked.followed.by == 'network'
-        assert frame.scale == 1.0
+        assert frame.scale == pytest.approx(1.0, abs=1e-9)
     assert len(mapper.key_frames().map_T_camera) == 1
     last = mapper.trail.trajectory().poses[-1]
     np.testing.assert_allclose(last, found[-1].map_T_camera, atol=1e-9)

@@ -16,7 +16,7 @@ from ttt3r_ros.geometry import (
     Similarity,
     transform,
 )
-from ttt3r_ros.tracking.segments import join_poses, next_segment, Segment, View
+from ttt3r_ros.tracking.segments import join_poses, next_segment, Segment, SegmentView
 
 
 def random_poses(rng, count, turn=3.0):
@@ -66,7 +66,7 @@ def test_a_long_chain_stays_a_rotation():
     step = random_poses(rng, 2).astype(np.float32).astype(np.float64)  # as a network gives them
     segment = Segment(0, Similarity(np.eye(4)))
     depth = np.ones((2, 2), np.float32)
-    before, after = (View(None, depth, depth, pose) for pose in step)
+    before, after = (SegmentView(None, depth, depth, pose) for pose in step)
 
     for _ in range(2000):
         segment = next_segment(segment, [before], [after], 'auto', 1)
@@ -82,13 +82,15 @@ def test_the_published_chain_is_reproduced_when_the_repeat_is_the_origin(shared_
     poses = bundle['demo_interval3.camera_pose'].astype(np.float64)
     world_T_camera = transform(rotation_from_quaternion(poses[:, [4, 5, 6, 3]]), poses[:, :3])
     depth = np.ones((2, 2), np.float32)
-    origin = View(None, depth, depth, np.eye(4))
+    origin = SegmentView(None, depth, depth, np.eye(4))
 
     segment, chained = Segment(0, Similarity(np.eye(4))), []
     for pose, ends in zip(world_T_camera, run['reset']):
         chained.append(segment.track_T_world.pose(pose))
         if ends:
-            segment = next_segment(segment, [View(None, depth, depth, pose)], [origin], 'auto', 1)
+            segment = next_segment(
+                segment, [SegmentView(None, depth, depth, pose)], [origin], 'auto', 1
+            )
 
     kept = np.stack(chained)[bundle['demo_interval3.keep']]
     expected = bundle['demo_interval3.chained_c2w'].astype(np.float64)
@@ -99,8 +101,8 @@ def test_the_published_chain_is_reproduced_when_the_repeat_is_the_origin(shared_
 @pytest.mark.parametrize('scale', [0.8, 1.25])
 def test_a_scale_multiplies_over_segments(scale):
     depth, confidence = np.full((8, 8), 2.0, np.float32), np.full((8, 8), 2.0, np.float32)
-    before = View(None, depth, confidence, transform(np.eye(3), [1.0, 0, 0]))
-    after = View(None, depth / scale, confidence, transform(np.eye(3), [0.5, 0, 0]))
+    before = SegmentView(None, depth, confidence, transform(np.eye(3), [1.0, 0, 0]))
+    after = SegmentView(None, depth / scale, confidence, transform(np.eye(3), [0.5, 0, 0]))
 
     second = next_segment(Segment(0, Similarity(np.eye(4))), [before], [after], 'auto', 1)
     third = next_segment(second, [before], [after], 'auto', 1)
@@ -114,11 +116,8 @@ def test_a_scale_multiplies_over_segments(scale):
 def test_pixels_of_which_one_segment_is_unsure_do_not_vote_on_the_scale(unsure):
     depth, confidence = np.full((2, 8, 8), 2.0, np.float32), np.full((2, 8, 8), 2.0, np.float32)
     depth[unsure, :6], confidence[unsure, :6] = 5.0, 1.0
-    before, after = (View(None, d, c, np.eye(4)) for d, c in zip(depth, confidence))
+    before, after = (SegmentView(None, d, c, np.eye(4)) for d, c in zip(depth, confidence))
 
-    assert (
-        next_segment(
-            Segment(0, Similarity(np.eye(4))), [before], [after], 'free', 1
-        ).track_T_world.scale
-        == 1.0
-    )
+    segment = next_segment(Segment(0, Similarity(np.eye(4))), [before], [after], 'free', 1)
+
+    assert segment.track_T_world.scale == pytest.approx(1.0, abs=1e-9)

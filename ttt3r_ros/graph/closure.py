@@ -28,9 +28,9 @@ LEAST_TURN, LEAST_SHIFT = 0.005, 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class FeaturePoints:
     """
-    What of a key frame can be compared.
+    The local features of a key frame and their points, by which it is compared with others.
 
     features: local features. points: (N, 3) of them, in the axes of the camera and the unit of
     its depth; NaN where the depth is unknown. camera: (3, 3).
@@ -59,7 +59,9 @@ class Closure:
     points: Array
 
 
-def verify(here: View, there: View, least_inliers: int = LEAST_INLIERS) -> Closure | None:
+def verify(
+    here: FeaturePoints, there: FeaturePoints, least_inliers: int = LEAST_INLIERS
+) -> Closure | None:
     """
     Compare two key frames by their features and depths.
 
@@ -107,7 +109,11 @@ def _log_ratio(forth: RelativePose, here: Array, there: Array) -> float | None:
 
 
 def _adjusted(
-    here: View, there: View, mine: NDArray[np.intp], theirs: NDArray[np.intp], found: Closure
+    here: FeaturePoints,
+    there: FeaturePoints,
+    mine: NDArray[np.intp],
+    theirs: NDArray[np.intp],
+    found: Closure,
 ) -> Closure:
     """
     Measure again from the pixels of both at once, where the tilts of their depths are unknowns.
@@ -138,7 +144,7 @@ def _adjusted(
     return replace(found, here_T_there=forth, there_T_here=back, log_ratio=log_ratio)
 
 
-def _sight(view: View, chosen: NDArray[np.intp], pose: Array, log_scale: float) -> Sight:
+def _sight(view: FeaturePoints, chosen: NDArray[np.intp], pose: Array, log_scale: float) -> Sight:
     return Sight(
         pose,
         log_scale,

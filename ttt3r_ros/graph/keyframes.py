@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32
-from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.floor import find_floor, FloorScale
 from ttt3r_ros.graph.places import detect
 from ttt3r_ros.tracking.feature_depth import depth_at
@@ -37,7 +37,7 @@ class KeyFrame:
     log_scale: float
     base_T_camera: Array | None
     odom_T_camera: Array | None
-    view: View
+    view: FeaturePoints
     place: Array32
     floor: FloorScale | None
     focal_known: bool
@@ -67,7 +67,7 @@ class KeyFrame:
             key.log_scale,
             seen.base_T_camera,
             seen.odom_T_camera,
-            View(features, points, seen.camera),
+            FeaturePoints(features, points, seen.camera),
             np.empty(0, np.float32),
             floor,
             seen.focal_known,

@@ -22,7 +22,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.graph.chain import Link, Measurements
-from ttt3r_ros.graph.closure import View
+from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.loops import Loop
 from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
@@ -297,7 +297,7 @@ def _frames(arrays: Mapping[str, NDArray[Any]], vocabulary: Vocabulary) -> Itera
             log_scale=float(arrays['track_log_scale'][i]),
             base_T_camera=None,
             odom_T_camera=None,
-            view=View(features, arrays['feature_point'][mine], arrays['camera'][i]),
+            view=FeaturePoints(features, arrays['feature_point'][mine], arrays['camera'][i]),
             place=vocabulary.describe(descriptors),
             floor=None,
             focal_known=bool(arrays['focal_known'][i]),

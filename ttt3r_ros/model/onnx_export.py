@@ -23,6 +23,7 @@ from torch import nn, Tensor
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import HeadSelection, Network
 from ttt3r_ros.model.state_update import Candidate, Cut3r, Scaled, Ttt3r, UpdateRule
 
@@ -84,8 +85,7 @@ class OnnxStep(nn.Module):
         """
         network = self.network
         # TensorRT takes uint8 as the type of an input and for nothing but its cast.
-        pixels = (image.float().movedim(-1, -3) / 255 - 0.5) / 0.5
-        encoded = network.encode(pixels)
+        encoded = network.encode(normalised(image.float()))
         before = tokens if memory is None else memory
         query = network.pose_query(encoded, before, fresh)
         decoded, proposed, match = network.decode(encoded, query, tokens)

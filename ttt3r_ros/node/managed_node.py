@@ -15,12 +15,11 @@ import traceback
 from typing import Any, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.node.shutdown import shut_down
+from ttt3r_ros.node.running import run_node, spin
 from ttt3r_ros.node.worker import WORKER_NAME
 
 Callback = Callable[[Any, LifecycleState], TransitionCallbackReturn]
@@ -132,32 +131,23 @@ def run(
     :returns: the exit code of the process.
     """
     threads_before = set(threading.enumerate())
-    rclpy.init(args=args)
-    try:
-        node = make_node()
-    except UserError as error:
-        rclpy.logging.get_logger('ttt3r').fatal(str(error))
-        rclpy.try_shutdown()
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    code = 0
-    try:
-        if not autostart(node) or node.start():
-            executor.spin()
-        else:
-            code = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:  # of rcl, where a signal ends ROS between two looks of the executor at it
-        if rclpy.ok():
-            raise
-    finally:
-        node.release()
-        shut_down(executor, node)
+    code = run_node(
+        make_node,
+        'ttt3r',
+        args,
+        lambda node, executor: _started(node, executor, autostart(node)),
+        release=ManagedNode.release,
+    )
     threads_left = set(threading.enumerate()) - threads_before
     if any(thread.name == WORKER_NAME for thread in threads_left):
         # A network that still computes must not keep the process, nor crash its end.
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+def _started(node: ManagedNode, executor: SingleThreadedExecutor, autostart: bool) -> int:
+    """Spin, unless the node should start and cannot."""
+    if autostart and not node.start():
+        return 1
+    return spin(node, executor)

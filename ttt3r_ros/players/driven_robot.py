@@ -19,9 +19,9 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.running import run_node
 from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.camera_topics import CameraTopics
-from ttt3r_ros.players.spinning import run_until_signal
 from ttt3r_ros.settings import DrivenRobotSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, robot_path
@@ -151,7 +151,7 @@ def main(args: list[str] | None = None) -> int:
     sentence = 'Simulate a robot with a camera that is driven by cmd_vel, and stops at walls.'
     if printed_help(args, NAME, sentence, DrivenRobotSettings, 'nav2.md'):
         return 0
-    return run_until_signal(DrivenRobot, NAME, args)
+    return run_node(DrivenRobot, NAME, args)
 
 
 if __name__ == '__main__':

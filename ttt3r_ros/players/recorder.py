@@ -33,11 +33,11 @@ from ttt3r_ros.mapping.occupancy_files import (
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.parameters import declare_fixed
 from ttt3r_ros.node.qos import LATCHED
+from ttt3r_ros.node.running import run_node
 from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.processes import PROGRESS
 from ttt3r_ros.players.readiness import has_loaded, is_of_mapping
 from ttt3r_ros.players.replay import RECORDER_READY
-from ttt3r_ros.players.spinning import run_until_signal
 from ttt3r_ros.settings import RecorderSettings
 from ttt3r_ros.trajectory import Trajectory, write_trajectory
 from ttt3r_ros.units import NANOSECONDS
@@ -238,7 +238,7 @@ def main(args: list[str] | None = None) -> int:
     sentence = 'Record pose, map and grid of the mapping node, and the true poses, into files.'
     if printed_help(args, NAME, sentence, RecorderSettings, 'demo.md'):
         return 0
-    return run_until_signal(Recorder, NAME, args, Recorder.write)
+    return run_node(Recorder, NAME, args, finish=Recorder.write)
 
 
 if __name__ == '__main__':

@@ -12,10 +12,9 @@ import threading
 import time
 
 from geometry_msgs.msg import PoseStamped
-import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.task import Future
@@ -26,7 +25,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.read_ahead import ReadAhead
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.qos import CLOCK, LATCHED
-from ttt3r_ros.node.shutdown import shut_down
+from ttt3r_ros.node.running import run_node
 from ttt3r_ros.players.readiness import MappingReady
 from ttt3r_ros.settings import ReplaySettings
 from ttt3r_ros.units import NANOSECONDS
@@ -293,26 +292,13 @@ def run_replay(make_node: Callable[[], ReplayNode], name: str, args: list[str] |
     :param args: command line arguments for ROS.
     :returns: the exit code of the process.
     """
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = make_node()
-        executor.add_node(node)
-        # Without a timer a node may miss a signal.
-        node.create_timer(
-            ALIVE_PERIOD_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
-        node.replay.start()
-        executor.spin_until_future_complete(node.replay.done)
-        node.replay.done.result()
-    except UserError as error:
-        rclpy.logging.get_logger(name).fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.replay.stop()
-        shut_down(executor, node)
+    return run_node(make_node, name, args, _replay, release=lambda node: node.replay.stop())
+
+
+def _replay(node: ReplayNode, executor: SingleThreadedExecutor) -> int:
+    # Without a timer a node may miss a signal.
+    node.create_timer(ALIVE_PERIOD_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
+    node.replay.start()
+    executor.spin_until_future_complete(node.replay.done)
+    node.replay.done.result()
     return 0

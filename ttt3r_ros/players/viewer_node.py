@@ -24,11 +24,11 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.interface import Service, Topic
 from ttt3r_ros.node.parameters import declare_fixed
+from ttt3r_ros.node.running import run_node
 from ttt3r_ros.node.usage import printed_help
 from ttt3r_ros.players.node_scenes import NodeScenes
 from ttt3r_ros.players.readiness import is_of_mapping
 from ttt3r_ros.players.recorder import PoseLog
-from ttt3r_ros.players.spinning import run_until_signal
 from ttt3r_ros.settings import NodeSettings, ViewerSettings
 from ttt3r_ros.viewer.optional import require_viser
 from ttt3r_ros.viewer.showing import open_page
@@ -159,7 +159,7 @@ def main(args: list[str] | None = None) -> int:
     sentence = 'Show the outputs of the mapping node in the browser.'
     if printed_help(args, NAME, sentence, ViewerSettings, 'viewer.md'):
         return 0
-    return run_until_signal(ViewerNode, NAME, args, ViewerNode.close)
+    return run_node(ViewerNode, NAME, args, finish=ViewerNode.close)
 
 
 if __name__ == '__main__':

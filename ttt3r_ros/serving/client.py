@@ -20,7 +20,14 @@ from ttt3r_ros.model.elsewhere import NetworkLost
 from ttt3r_ros.serving import messages
 from ttt3r_ros.serving.access import Access, fingerprint_of
 from ttt3r_ros.serving.address import Address
-from ttt3r_ros.serving.failures import Full, Late, LeaseEnded, Refused, Unheld, Unreachable
+from ttt3r_ros.serving.failures import (
+    DeadlineExceeded,
+    LeaseEnded,
+    Refused,
+    ServerBusy,
+    StateExpired,
+    Unreachable,
+)
 
 CONNECT_S = 5.0
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 200, 3_000
@@ -30,17 +37,17 @@ SERVER_NAME = 'ttt3r'  # in every certificate
 
 
 KINDS: dict[grpc.StatusCode, type[NetworkLost]] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: Late,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.UNAUTHENTICATED: Refused,
     grpc.StatusCode.UNIMPLEMENTED: Refused,
     grpc.StatusCode.INVALID_ARGUMENT: Refused,
     grpc.StatusCode.FAILED_PRECONDITION: LeaseEnded,
-    grpc.StatusCode.NOT_FOUND: Unheld,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Full,
+    grpc.StatusCode.NOT_FOUND: StateExpired,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ServerBusy,
 }
 REMEDIES = {
     Refused: 'access.json of the server, and the same version of ttt3r_ros, are needed here',
-    Late: 'the network, or the server, is too slow',
+    DeadlineExceeded: 'the network, or the server, is too slow',
 }
 
 
@@ -98,7 +105,7 @@ class Connection:
             # From no class of its own can code and text be had.
             code, text = error.code(), error.details()
             kind = KINDS.get(code, Unreachable)
-            if kind is Late:
+            if kind is DeadlineExceeded:
                 # The link may be dead, which gRPC notices after minutes.
                 self._channel.close()
                 self._channel = self._new_channel()

@@ -12,11 +12,11 @@ class Unreachable(NetworkLost):
     """There is no server, or no way to it; trying again may help."""
 
 
-class Late(Unreachable):
+class DeadlineExceeded(Unreachable):
     """The answer did not come in time."""
 
 
-class Full(Unreachable):
+class ServerBusy(Unreachable):
     """The server has no room."""
 
 
@@ -28,5 +28,5 @@ class LeaseEnded(NetworkLost):
     """The server does not know this robot any longer."""
 
 
-class Unheld(NetworkLost):
+class StateExpired(NetworkLost):
     """The server does not hold a state any longer."""

@@ -23,7 +23,13 @@ from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.serving import messages
 from ttt3r_ros.serving.client import Connection
 from ttt3r_ros.serving.codec import BadMessage, Transfer
-from ttt3r_ros.serving.failures import Late, LeaseEnded, Refused, Unheld, Unreachable
+from ttt3r_ros.serving.failures import (
+    DeadlineExceeded,
+    LeaseEnded,
+    Refused,
+    StateExpired,
+    Unreachable,
+)
 from ttt3r_ros.serving.messages import Offer, StepOrder
 from ttt3r_ros.serving.offered import checkpoint_of
 
@@ -74,7 +80,7 @@ class RemoteState:
         return self._predictor.put(stored)
 
 
-class Patience:
+class StepTimeout:
     """How long a step may take, by how long the last ones took."""
 
     def __init__(self) -> None:
@@ -123,7 +129,7 @@ class RemotePredictor(NetworkFacts):
         self.released: deque[int] = deque()
         self.connection, self._transfer, self._check = connection, transfer, check
         self._numbers = itertools.count(messages.INITIAL + 1)
-        self._patience = Patience()
+        self._timeout = StepTimeout()
         self._wait_s = 0.0
         self._offer = self._enter()
         super().__init__(self._offer.architecture, checkpoint_of(self._offer))
@@ -136,7 +142,7 @@ class RemotePredictor(NetworkFacts):
 
     def wait_for_network(self, seconds: float) -> None:
         """
-        Let steps wait for a server that is away, for programs that have the time.
+        Repeat a step while the server is away, for programs that have the time.
 
         :param seconds: at most.
         """
@@ -176,7 +182,7 @@ class RemotePredictor(NetworkFacts):
             return self._ask(rgb, state, write)
         except LeaseEnded:
             self._enter_again()
-        except Unheld:
+        except StateExpired:
             pass
         if state.number == messages.INITIAL:
             return self._ask(rgb, state, write)
@@ -195,13 +201,13 @@ class RemotePredictor(NetworkFacts):
         order = StepOrder(state.number, after.number, write, self._transfer, tuple(released), rgb)
         began = time.monotonic()
         try:
-            answer = self.connection.call(messages.STEP, order.packed(), self._patience.seconds)
+            answer = self.connection.call(messages.STEP, order.packed(), self._timeout.seconds)
         except NetworkLost as error:
             self.released.extend(released)
-            if isinstance(error, Late):
-                self._patience.failed()
+            if isinstance(error, DeadlineExceeded):
+                self._timeout.failed()
             raise
-        self._patience.succeeded(time.monotonic() - began)
+        self._timeout.succeeded(time.monotonic() - began)
         try:
             return messages.read_result(answer, *rgb.shape[:2]), after
         except BadMessage as error:

@@ -25,7 +25,7 @@ from ttt3r_ros.serving.address import Address
 from ttt3r_ros.serving.codec import BadMessage
 from ttt3r_ros.serving.identity import Identity
 from ttt3r_ros.serving.leases import NoLease, NoState, ServerFull
-from ttt3r_ros.serving.service import Gone, Service
+from ttt3r_ros.serving.service import CallCancelled, Service
 
 LOGGER = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     NoState: grpc.StatusCode.NOT_FOUND,
     ServerFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     torch.OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Gone: grpc.StatusCode.CANCELLED,
+    CallCancelled: grpc.StatusCode.CANCELLED,
 }
 
 Context = Any  # grpc.ServicerContext, which has no types

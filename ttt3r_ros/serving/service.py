@@ -30,7 +30,7 @@ Result = TypeVar('Result')
 MOST_NAME = 64  # characters of the name of a client
 
 
-class Gone(Exception):
+class CallCancelled(Exception):
     """The caller has gone before the answer was ready."""
 
 
@@ -86,14 +86,14 @@ class Service:
         :param message: a StepOrder.
         :param waits: returns whether the client still waits for the answer.
         :raises UserError: NoLease, NoState or BadMessage.
-        :raises Gone: when it does not wait.
+        :raises CallCancelled: when it does not wait.
         """
         a = self._predictor.architecture
         order = read_step(message, a.patch_size, a.image_size)
 
         def work() -> HostPrediction:
             if not waits():
-                raise Gone
+                raise CallCancelled
             return self._step(client, order)
 
         return pack_result(self._in_turn(work), order.transfer)

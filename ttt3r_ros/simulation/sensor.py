@@ -108,7 +108,11 @@ def capture_pixel(
     column: int,
     channel: int,
 ) -> int:
-    """Return one value of the captured image, 0 to 255."""
+    """
+    Return one value of the captured image, 0 to 255.
+
+    :param rgb: (T, H, W, 3) uint8, as rendered.
+    """
     height, width = rgb.shape[1], rgb.shape[2]
     side = settings.side
     if side > f32(1e-3):

@@ -250,7 +250,11 @@ def weave(material: np.record, u: float, v: float, footprint: float) -> tuple[fl
 
 @scalar
 def image_texel(image: Pixels, su: float, sv: float, channel: int) -> float:
-    """Return one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light."""
+    """
+    Return one channel of an image at (0 to 1, 0 to 1), bilinear, as linear light.
+
+    :param image: (H, W, 3) uint8.
+    """
     height, width = image.shape[0], image.shape[1]
     x = clamp01(su) * f32(width - 1)
     y = (f32(1.0) - clamp01(sv)) * f32(height - 1)

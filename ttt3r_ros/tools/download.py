@@ -46,7 +46,7 @@ class _SourceFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """
     How long a source is tried.
 
@@ -64,13 +64,13 @@ def partial_path(target: Path) -> Path:
     return target.with_name(f'{target.name}.part')
 
 
-def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) -> None:
+def download(remote: RemoteFile, target: Path, retry: RetryPolicy = RetryPolicy()) -> None:
     """
     Download a file; the target appears complete and verified or not at all.
 
     :param remote: what to download and from where.
     :param target: where to write it, in a folder that exists.
-    :param patience: how long a source is tried.
+    :param retry: how long a source is tried.
     :raises DownloadError: when no source sent it, or it cannot be written.
     """
     failures = []
@@ -78,7 +78,7 @@ def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) 
     try:
         for url in remote.urls:
             try:
-                _complete(url, partial, patience)
+                _complete(url, partial, retry)
                 partial.finish(target)
                 return
             except _SourceFailed as failure:
@@ -89,14 +89,14 @@ def download(remote: RemoteFile, target: Path, patience: Patience = Patience()) 
     raise DownloadError(f'{remote.name} could not be downloaded ({"; ".join(failures)}){kept}')
 
 
-def _complete(url: str, partial: _Partial, patience: Patience) -> None:
+def _complete(url: str, partial: _Partial, retry: RetryPolicy) -> None:
     """Complete the file from one source; start again when the earlier bytes were wrong."""
     has_older_bytes = partial.size > 0
-    _try_source(url, partial, patience)
+    _try_source(url, partial, retry)
     if has_older_bytes and not partial.is_right():
         partial.note('the bytes of an earlier run are wrong; starting again')
         partial.restart()
-        _try_source(url, partial, patience)
+        _try_source(url, partial, retry)
 
 
 class _Partial:
@@ -180,7 +180,7 @@ class _Partial:
             self._path.unlink(missing_ok=True)
 
 
-def _try_source(url: str, partial: _Partial, patience: Patience) -> None:
+def _try_source(url: str, partial: _Partial, retry: RetryPolicy) -> None:
     """
     Request the rest of the file from one source until everything has arrived.
 
@@ -192,7 +192,7 @@ def _try_source(url: str, partial: _Partial, patience: Patience) -> None:
     while partial.size < partial.remote.size:
         before = partial.size
         try:
-            with _request(url, partial.size, etag, patience.timeout_seconds) as response:
+            with _request(url, partial.size, etag, retry.timeout_seconds) as response:
                 etag = response.headers.get('ETag')
                 _check_offer(response, partial)
                 _receive(response, partial)
@@ -211,9 +211,9 @@ def _try_source(url: str, partial: _Partial, patience: Patience) -> None:
         if partial.size == partial.remote.size:
             return
         fruitless = 0 if partial.size > before else fruitless + 1
-        if fruitless >= patience.attempts:
+        if fruitless >= retry.attempts:
             raise _SourceFailed(reason)
-        pause = min(patience.first_pause_seconds * 2**fruitless, _LONGEST_PAUSE_SECONDS)
+        pause = min(retry.first_pause_seconds * 2**fruitless, _LONGEST_PAUSE_SECONDS)
         partial.note(f'{host}: {reason}; trying again in {pause:.0f} s')
         time.sleep(pause)
 

@@ -39,7 +39,7 @@ def trace_nothing(
     Return no features; the camera never stands still.
 
     :param image: (h, w, 3) uint8.
-    :param odom_T_camera: is ignored.
+    :param odom_T_camera: (4, 4); is ignored.
     :param state: is ignored.
     """
     none = np.empty((0, 2), np.float32)

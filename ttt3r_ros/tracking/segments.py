@@ -22,7 +22,7 @@ from ttt3r_ros.tracking.scale import estimate_scale, LARGEST_SCALE
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class SegmentView:
     """
     The result of one segment for one image, in the segment's own unit of length.
 
@@ -50,8 +50,8 @@ class Segment:
 
 def next_segment(
     old: Segment,
-    before: Sequence[View],
-    after: Sequence[View],
+    before: Sequence[SegmentView],
+    after: Sequence[SegmentView],
     segment_scale: str,
     patch_pixels: int,
 ) -> Segment:

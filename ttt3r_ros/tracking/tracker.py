@@ -23,7 +23,7 @@ from ttt3r_ros.tracking.followed import FollowState, Seen, Trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.segments import next_segment, Segment, View
+from ttt3r_ros.tracking.segments import next_segment, Segment, SegmentView
 from ttt3r_ros.tracking.undistort import Lens, lens_of
 
 
@@ -81,7 +81,7 @@ class TrackerState:
 
     network: Any
     segment: Segment
-    views: tuple[View, ...] = ()
+    views: tuple[SegmentView, ...] = ()
     following: FollowState | None = None
     focal: SteadyFocal = UNKNOWN_FOCAL
     frames: int = 0
@@ -263,7 +263,7 @@ class Tracker:
             return state, glimpse.found
         return state, self._front_end.trace(glimpse.image, glimpse.seen.odom_T_camera, state)
 
-    def _written(self, state: TrackerState, network: Any, view: View) -> TrackerState:
+    def _written(self, state: TrackerState, network: Any, view: SegmentView) -> TrackerState:
         """Return the state after an image that the network's state has taken in."""
         views = (*state.views, view)[-self._settings.overlap_frames :]
         return replace(
@@ -360,7 +360,7 @@ def _camera(
     return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focal=steady)
 
 
-def _view(image: Pixels, prediction: Prediction) -> View:
+def _view(image: Pixels, prediction: Prediction) -> SegmentView:
     # Copies, because a prediction may be cut out of one large array, which would stay.
     depth, confidence = prediction.points_camera[..., 2].copy(), prediction.confidence.copy()
-    return View(image, depth, confidence, prediction.world_T_camera)
+    return SegmentView(image, depth, confidence, prediction.world_T_camera)
