@@ -310,6 +310,11 @@ def empty_file(tmp_path):
     return tmp_path / 'v.avi'
 
 
+def loop_of_links(tmp_path):
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    return tmp_path / 'loop'
+
+
 BAD_INPUTS = {
     'missing file': (lambda tmp_path: tmp_path / 'gone.mp4', 'there is no'),
     'empty folder': (empty_folder, 'holds no image'),
@@ -317,6 +322,9 @@ BAD_INPUTS = {
     'truncated video': (truncated_video, 'no video that can be opened'),
     'empty video': (empty_file, 'no video that can be opened'),
     'images that are none': (unreadable_images, 'no image of'),
+    'a name that is too long': (lambda tmp_path: tmp_path / ('a' * 300), 'File name too long'),
+    'a name with a line break': (lambda tmp_path: tmp_path / 'a\nb', r'a\nb'),
+    'a loop of links': (loop_of_links, 'there is no'),
     'a single image': (lambda tmp_path: single_image(tmp_path), 'single image'),
 }
 
@@ -381,6 +389,15 @@ def test_an_output_that_cannot_be_written_is_told_before_the_network_loads(
     assert run_map(images, tmp_path / 'file' / 'out') == 1
 
     assert 'cannot write into the folder' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['a' * 300, 'loop/out'])
+def test_an_output_of_no_possible_name_is_told_in_one_line(images, tmp_path, capsys, name):
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+
+    assert run_map(images, tmp_path / name) == 1
+
+    assert capsys.readouterr().err.count('error: ') == 1
 
 
 def test_a_read_only_output_is_refused(images, tmp_path, capsys, monkeypatch):
