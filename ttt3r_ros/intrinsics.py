@@ -304,6 +304,18 @@ def row_by_row(matrix: Sequence[float]) -> Sequence[float]:
     return matrix
 
 
+def is_same_shape(width: int, height: int, other_width: int, other_height: int) -> bool:
+    """
+    Return whether two images, > 0 pixels each, may be of the same picture in two resolutions.
+
+    :param width: of the one.
+    :param height: of the one.
+    :param other_width: of the other.
+    :param other_height: of the other.
+    """
+    return abs(width * other_height / (height * other_width) - 1) <= ASPECT_TOLERANCE
+
+
 def intrinsics_for(
     calibration: CameraIntrinsics | None, width: int, height: int, orientation: int = 1
 ) -> CameraIntrinsics | None:
@@ -323,7 +335,7 @@ def intrinsics_for(
     for camera in (calibration.turned(orientation), calibration):
         if (camera.width, camera.height) == (width, height):
             return camera
-        if abs(width * camera.height / (height * camera.width) - 1) <= ASPECT_TOLERANCE:
+        if is_same_shape(width, height, camera.width, camera.height):
             return camera.resized(width, height)
     raise CalibrationError(
         f'the calibration is for {calibration.width}x{calibration.height}, the image is '
