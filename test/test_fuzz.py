@@ -384,8 +384,8 @@ CALIBRATIONS = [
     b'{"frames": [{"fl_x": 60, "cx": 31, "cy": 23, "w": 64, "h": 48, "file_path": "0.png"}]}',
     b'{"parameters": [{"intrinsic": {"width": 64, "height": 48, "intrinsic_matrix":\n'
     b'[60, 0, 0, 0, 61, 0, 31, 23, 1]}}]}',
-    b'# of the robot\n%YAML:1.0\nCamera: {model: fisheye, fx: 60, fy: 61, cx: 31, cy: 23, k1: 0.1,\n'
-    b'  k2: 0, k3: 0, k4: 0, cols: 64, rows: 48}\n',
+    b'# of the robot\n%YAML:1.0\nCamera: {model: fisheye, fx: 60, fy: 61, cx: 31, cy: 23,\n'
+    b'  k1: 0.1, k2: 0, k3: 0, k4: 0, cols: 64, rows: 48}\n',
     *case_files('calib/camchain.yaml', 'calib/orbslam3.yaml', 'calib/transforms.json'),
 ]
 CUT = (CASES / 'video/cut.mp4').read_bytes()

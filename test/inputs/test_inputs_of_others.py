@@ -221,6 +221,18 @@ def test_images_in_folders_below_and_pairs_are_told(tmp_path):
         open_source(str(pairs))
 
 
+@pytest.mark.parametrize('row', ['5.{} {}', '5.{},{}', '5.{};{}', '5.{}\t{}'])
+def test_a_table_of_images_may_be_separated_by_anything(tmp_path, row):
+    images(tmp_path / 'in', ['rgb/a1.png' if row[4] in ',;' else 'rgb/a 1.png'])
+    name = next((tmp_path / 'in/rgb').iterdir()).name
+    (tmp_path / 'in/rgb.txt').write_text(row.format(25, f'rgb/{name}'))
+
+    (frame,) = open_source(str(tmp_path / 'in')).frames(1)
+
+    assert isinstance(frame, InputFrame)
+    assert frame.stamp_ns == 5_250_000_000
+
+
 def test_a_table_of_windows_names_its_images_and_each_frame_has_one_time(tmp_path):
     tum = images(tmp_path / 'tum', ['rgb/1.png'])
     (tum / 'rgb.txt').write_text('1305031102.1 rgb\\1.png\r\n')
