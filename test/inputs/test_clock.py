@@ -119,6 +119,16 @@ def test_names_that_are_times_are_the_stamps():
     assert stamps_of(CASES / 'decnames') == [first + s * 10_000_000 for s in steps]
 
 
+def test_a_rate_that_is_assumed_is_said_and_one_that_is_given_is_not(tmp_path):
+    for i in range(3):
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{i}.png')
+
+    assert stamps_of(tmp_path) == [0, 10**9, 2 * 10**9]
+    (note,) = open_source(str(tmp_path)).notes
+    assert note.endswith('has no times: 1 image a second is assumed, --fps gives another rate')
+    assert open_source(str(tmp_path), fps=30.0).notes == []
+
+
 def test_names_that_are_times_give_way_to_a_rate():
     assert stamps_of(CASES / 'decnames', fps=2.0)[:2] == [0, 500_000_000]
 

@@ -617,6 +617,23 @@ def test_the_odometry_of_a_bag_gives_the_map_its_place_and_is_named(tmp_path):
     assert runs['none'][1][2, 3] == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize(('first', 'missing'), [(0.0, ''), (-1.0, '1 of the'), (99.0, '5 of the')])
+def test_images_that_the_odometry_does_not_cover_are_counted(
+    images, tmp_path, capsys, first, missing
+):
+    images.rename(tmp_path / 'frames')
+    times = [0.1 * i for i in range(5)]
+    (tmp_path / 'timestamps.txt').write_text(''.join(f'{i} {t}\n' for i, t in enumerate(times)))
+    poses = [f'{first + t * (3 if first else 1)} {t} 0 0 0 0 0 1\n' for t in times]
+    (tmp_path / 'odometry.txt').write_text(''.join(poses))
+
+    assert run_map(tmp_path, tmp_path / 'out') == 0
+
+    said = capsys.readouterr().err.count('does not cover')
+    assert (said, bool(missing)) in ((0, False), (1, True))
+    assert missing in summary_of(tmp_path / 'out')['odometry']
+
+
 def test_what_is_known_of_the_calibration_is_told_and_kept(images, tmp_path, capsys):
     assert run_map(images, tmp_path / 'none') == 0
     assert summary_of(tmp_path / 'none')['calibration'] == 'none was given'
