@@ -381,6 +381,11 @@ CALIBRATIONS = [
     b'[60, 0, 0, 0, 61, 0, 31, 23, 1]}}',
     b'Camera.type: "KannalaBrandt8"\nCamera.fx: 60\nCamera.fy: 61\nCamera.cx: 31\n'
     b'Camera.cy: 23\nCamera.k1: 0.1\nCamera.width: 64\nCamera.height: 48\n',
+    b'{"frames": [{"fl_x": 60, "cx": 31, "cy": 23, "w": 64, "h": 48, "file_path": "0.png"}]}',
+    b'{"parameters": [{"intrinsic": {"width": 64, "height": 48, "intrinsic_matrix":\n'
+    b'[60, 0, 0, 0, 61, 0, 31, 23, 1]}}]}',
+    b'# of the robot\n%YAML:1.0\nCamera: {model: fisheye, fx: 60, fy: 61, cx: 31, cy: 23,\n'
+    b'  k1: 0.1, k2: 0, k3: 0, k4: 0, cols: 64, rows: 48}\n',
     *case_files('calib/camchain.yaml', 'calib/orbslam3.yaml', 'calib/transforms.json'),
 ]
 CUT = (CASES / 'video/cut.mp4').read_bytes()
@@ -415,7 +420,10 @@ KINDS = {
         examples=150,
     ),
     'timestamps': Kind(
-        'timestamps.txt', [b'0 0.0\n1 0.1\n'], lambda p: read_source(p.parent), FRAMES
+        'timestamps.txt',
+        [b'0 0.0\n1 0.1\n', b'"index","s"\n"0","0,0"\n1;0,1\n'],
+        lambda p: read_source(p.parent),
+        FRAMES,
     ),
     'rgb.txt': Kind(
         'rgb.txt',

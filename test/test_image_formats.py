@@ -16,6 +16,7 @@ from ttt3r_ros.image_formats import (
     rgb_from_encoded,
     rgb_from_raw,
     UnsupportedImage,
+    upright_rgb,
     ValueRange,
 )
 
@@ -136,11 +137,14 @@ def test_exif_orientation_turns_the_image_upright():
     exif = Image.Exif()
     exif[0x0112] = 6
 
-    rgb = rgb_from_encoded(encoded(image, exif=exif))
+    rgb, orientation = upright_rgb(encoded(image, exif=exif))
 
     assert rgb.shape == (4, 2, 3)
     assert (rgb[:, 1] == 0).all()
     assert (rgb[:, 0] == 255).all()
+    assert orientation == 6
+    # An image of a message stays as the sensor has it, like its calibration.
+    assert rgb_from_encoded(encoded(image, exif=exif)).shape == (2, 4, 3)
 
 
 def test_truncated_and_foreign_files_are_refused():

@@ -243,15 +243,19 @@ def rgb_from_raw(
     return rgb_from_values(values, encoding, value_range)
 
 
-def rgb_from_encoded(file: IO[bytes]) -> Pixels:
+def rgb_from_encoded(file: IO[bytes], value_range: ValueRange = FULL_RANGE) -> Pixels:
     """
-    Decode a JPEG, PNG or other image file; see upright_rgb.
+    Decode a JPEG, PNG or other image file as it is stored, whatever its EXIF says.
+
+    So are the images of messages: their calibration and frame are those of the sensor.
 
     :param file: open for binary reading.
+    :param value_range: of 16 bit values.
     :returns: (H, W, 3) uint8.
     :raises UnsupportedImage: when it is damaged, too large or no image.
     """
-    return upright_rgb(file)[0]
+    with _opened(file) as image:
+        return np.array(_decoded(file, image, value_range).convert('RGB'), dtype=np.uint8)
 
 
 def upright_rgb(file: IO[bytes], value_range: ValueRange = FULL_RANGE) -> tuple[Pixels, int]:
@@ -269,16 +273,19 @@ def upright_rgb(file: IO[bytes], value_range: ValueRange = FULL_RANGE) -> tuple[
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
         if orientation not in range(1, 9):
             orientation = 1
-        if image.mode == 'F':
-            raise UnsupportedImage('an image of floating point numbers has no colours')
-        wide = _wide(file, image)
-        if wide is None:
-            upright = ImageOps.exif_transpose(image)
-        else:
-            narrow = Image.fromarray(value_range.to_8_bit(wide))
-            narrow.getexif()[ORIENTATION_TAG] = orientation
-            upright = ImageOps.exif_transpose(narrow)
+        decoded = _decoded(file, image, value_range)
+        if decoded is not image:
+            decoded.getexif()[ORIENTATION_TAG] = orientation
+        upright = ImageOps.exif_transpose(decoded)
         return np.array(upright.convert('RGB'), dtype=np.uint8), orientation
+
+
+def _decoded(file: IO[bytes], image: Image.Image, value_range: ValueRange) -> Image.Image:
+    """Return an image of 8 bits; it may be the one that is given, not loaded yet."""
+    if image.mode == 'F':
+        raise UnsupportedImage('an image of floating point numbers has no colours')
+    wide = _wide(file, image)
+    return image if wide is None else Image.fromarray(value_range.to_8_bit(wide))
 
 
 def wide_values(file: IO[bytes]) -> NDArray[np.uint16] | None:

@@ -57,7 +57,10 @@ ORIENTATIONS = {
 }
 
 # Names that other programs have for what is `distortion` here.
-OTHER_DISTORTION = re.compile(r'[kp][1-6]|d|coeffs?|dist.*coeff?.*|dist', re.IGNORECASE)
+OTHER_DISTORTION = re.compile(
+    r'[kp][1-6]|k_?c|d|(.*_)?coeff?s?|(.*_)?coefficients|dist.*|.*_dist.*', re.IGNORECASE
+)
+OWN_DISTORTION = 'distortion', 'distortion_model'
 
 # A record with no other fields than these, and no focal lengths, is of an uncalibrated camera.
 OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
@@ -232,7 +235,7 @@ class CameraIntrinsics:
             'cy': self.cy,
             'distortion_model': self.distortion_model,
         }
-        if self.distortion:
+        if self.distortion_model != 'none':
             record['distortion'] = list(self.distortion)
         return record
 
@@ -275,8 +278,13 @@ def _refuse_other_distortion(record: Mapping[str, Any]) -> None:
     """Refuse a distortion that would be dropped without a word."""
     if 'distortion' in record and 'distortion_model' not in record:
         raise CalibrationError('the calibration has a distortion, but no distortion_model')
-    other = [key for key in record if OTHER_DISTORTION.fullmatch(str(key))]
-    if other and 'distortion' not in record:
+    if 'distortion' in record:
+        return
+    model = str(record.get('distortion_model', 'none'))
+    other = [
+        key for key in record if OTHER_DISTORTION.fullmatch(str(key)) and key not in OWN_DISTORTION
+    ] or ([] if model.startswith('none') or not model else ['distortion_model'])
+    if other:
         raise CalibrationError(
             f'the distortion {", ".join(map(str, other))} is not understood: needed are '
             'distortion_model and distortion'
@@ -304,6 +312,18 @@ def row_by_row(matrix: Sequence[float]) -> Sequence[float]:
     return matrix
 
 
+def is_same_shape(width: int, height: int, other_width: int, other_height: int) -> bool:
+    """
+    Return whether two images, > 0 pixels each, may be of the same picture in two resolutions.
+
+    :param width: of the one.
+    :param height: of the one.
+    :param other_width: of the other.
+    :param other_height: of the other.
+    """
+    return abs(width * other_height / (height * other_width) - 1) <= ASPECT_TOLERANCE
+
+
 def intrinsics_for(
     calibration: CameraIntrinsics | None, width: int, height: int, orientation: int = 1
 ) -> CameraIntrinsics | None:
@@ -323,7 +343,7 @@ def intrinsics_for(
     for camera in (calibration.turned(orientation), calibration):
         if (camera.width, camera.height) == (width, height):
             return camera
-        if abs(width * camera.height / (height * camera.width) - 1) <= ASPECT_TOLERANCE:
+        if is_same_shape(width, height, camera.width, camera.height):
             return camera.resized(width, height)
     raise CalibrationError(
         f'the calibration is for {calibration.width}x{calibration.height}, the image is '

@@ -82,3 +82,16 @@ def test_a_calibration_that_cannot_be_used_is_explained(find, part, value, seen,
 
     found = find({'node.settings': settings, f'camera_info.{part}': value}, level, seen)
     assert ('estimated' in found.advice) is not required
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'camera_info.frame_id': ''},
+        {'camera_info.frame_id': '/optical'},
+        {'camera_info.width': 1280, 'camera_info.height': 960},  # of twice the resolution
+        {'image.width': 0, 'image.height': 0},  # compressed
+    ],
+)
+def test_a_calibration_that_the_node_uses_is_no_finding(judge, changes):
+    assert {one.level for one in judge(changes)} == {Level.OK}

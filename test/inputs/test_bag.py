@@ -92,6 +92,19 @@ def test_compressed_images_are_decoded(tmp_path):
     assert np.abs(frames[1].rgb.astype(int) - 120).max() <= 2
 
 
+def test_a_compressed_image_stays_in_the_frame_of_its_calibration_whatever_exif_says(tmp_path):
+    message, exif, file = compressed(1, 0), Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.new('RGB', (64, 48)).save(file, 'JPEG', exif=exif)
+    message.data = np.frombuffer(file.getvalue(), np.uint8)
+    path = write_bag(tmp_path / 'bag', [('/image/compressed', COMPRESSED, message)])
+
+    (frame,) = open_source(str(path)).frames(1)
+
+    assert frame.rgb.shape == (48, 64, 3)
+    assert frame.orientation == 1
+
+
 def test_a_header_without_a_stamp_takes_the_time_of_recording(tmp_path):
     source = open_source(str(write_bag(tmp_path / 'bag', [('/image', IMAGE, image(0, 9))])))
 

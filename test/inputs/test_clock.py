@@ -119,6 +119,34 @@ def test_names_that_are_times_are_the_stamps():
     assert stamps_of(CASES / 'decnames') == [first + s * 10_000_000 for s in steps]
 
 
+@pytest.mark.parametrize(
+    ('names', 'stamps'),
+    [
+        (['0.1', '0.15', '0.2', '1.0'], [100, 150, 200, 1000]),  # as Python prints seconds
+        (['4.9', '4.10', '4.11'], [0, 1000, 2000]),  # pages of chapter 4
+        (['0.1', '0.2', '0.3'], [0, 1000, 2000]),  # either
+    ],
+)
+def test_names_without_zeros_at_their_ends_are_seconds(tmp_path, names, stamps):
+    for i, name in enumerate(names):
+        Image.new('RGB', (8, 8), (i, i, i)).save(tmp_path / f'{name}.png')
+
+    frames = list(open_source(str(tmp_path)).frames(1))
+
+    assert [frame.rgb[0, 0, 0] for frame in frames] == list(range(len(names)))
+    assert [frame.stamp_ns // 10**6 for frame in frames] == stamps
+
+
+def test_a_rate_that_is_assumed_is_said_and_one_that_is_given_is_not(tmp_path):
+    for i in range(3):
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{i}.png')
+
+    assert stamps_of(tmp_path) == [0, 10**9, 2 * 10**9]
+    (note,) = open_source(str(tmp_path)).notes
+    assert note.endswith('has no times: 1 image a second is assumed, --fps gives another rate')
+    assert open_source(str(tmp_path), fps=30.0).notes == []
+
+
 def test_names_that_are_times_give_way_to_a_rate():
     assert stamps_of(CASES / 'decnames', fps=2.0)[:2] == [0, 500_000_000]
 

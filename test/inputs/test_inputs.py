@@ -300,7 +300,7 @@ def test_one_range_holds_for_all_thermal_images():
     for value in np.unique(values)[::20]:
         assert len(np.unique(shown_as[values == value])) == 1
     assert len(np.unique(shown_as)) > 100
-    assert '16 bit images' in source.notes[0]
+    assert '16 bit images' in source.notes[-1]
 
 
 @pytest.mark.parametrize('channels', [3, 4])
@@ -311,7 +311,7 @@ def test_colours_of_12_bits_in_16_get_the_range_of_their_camera(tmp_path, channe
 
     source = open_source(str(tmp_path))
 
-    assert '16 bit images: 0 to 4095' in source.notes[0]
+    assert '16 bit images: 0 to 4095' in source.notes[-1]
     for frame, bgr in zip(source.frames(1), values, strict=True):
         expected = bgr[..., 2::-1] * (255 / 4095)
         np.testing.assert_allclose(frame.rgb, expected, atol=0.51)

@@ -39,6 +39,7 @@ ORB = {f'Camera.{name}': value for name, value in PLAIN.items()}
 VSLAM = {'fx': 500, 'fy': 510, 'cx': 320, 'cy': 240, 'cols': 640, 'rows': 480}
 FOUR = {f'k{i}': i / 10 for i in (1, 2, 3, 4)}
 NERF = {'fl_x': 500, 'fl_y': 510, 'cx': 320.5, 'cy': 240.5, 'w': 640, 'h': 480}
+KALIBR = {'camera_model': 'pinhole', 'intrinsics': [500, 510, 320, 240], 'resolution': [640, 480]}
 OPEN3D = {'intrinsic': {**SIZE, 'intrinsic_matrix': COLUMNS}, 'extrinsic': [0] * 16}
 
 
@@ -69,6 +70,9 @@ def read(tmp_path, record):
             FISHEYE,
         ),
         ({'Camera': {**VSLAM, 'model': 'perspective', 'k1': 0.0}}, PINHOLE),
+        ({'cam0': KALIBR}, PINHOLE),
+        ({**SIZE, 'K': COLUMNS}, PINHOLE),
+        ({**SIZE, 'K': COLUMNS, 'distortion_model': 'plumb_bob', 'dist_coeffs': BENT}, BROWN),
         ({'frames': [{**NERF, 'file_path': '1.png'}, {**NERF, 'w': 640.0}]}, PINHOLE),
         ({'w': 640, 'h': 480.0, 'frames': [NERF]}, PINHOLE),
         ({'class_name': 'PinholeCameraTrajectory', 'parameters': [OPEN3D] * 2}, PINHOLE),
@@ -92,6 +96,12 @@ def test_the_angles_and_the_fisheye_of_instant_ngp_count(tmp_path):
         (OPENCV, 'does not have the distortion'),
         ({**OPENCV, 'dist': BENT, 'camera_matrix': [[500, 9, 320], *MATRIX[1:]]}, 'a skew, 9'),
         ({**PLAIN, 'k1': 0.1}, 'the distortion k1 is not understood'),
+        ({**PLAIN, 'distortion_model': 'radtan', 'distortion_params': BENT}, 'distortion_params'),
+        ({**PLAIN, 'lens_distortion': BENT}, 'the distortion lens_distortion'),
+        ({**PLAIN, 'kc': BENT}, 'the distortion kc'),
+        ({**PLAIN, 'distortion_model': 'plumb_bob'}, 'the distortion distortion_model'),
+        ({**SIZE, 'K': COLUMNS, 'distortion_model': 'plumb_bob'}, 'does not have the distortion'),
+        ({'cam0': {**KALIBR, 'distortion_model': 'radtan'}}, 'no distortion_coeffs'),
         ({**PLAIN, 'coeffs': BENT}, 'the distortion coeffs is not understood'),
         ({**PLAIN, 'distortion': BENT}, 'no distortion_model'),
         ({**PLAIN, 'fx': 0.78, 'fy': 1.06}, 'needed are pixels'),
@@ -197,7 +207,7 @@ def test_colours_of_12_bits_in_a_tiff_have_one_range(tmp_path):
 
     first = next(iter(source.frames(1)))
 
-    assert source.notes == ['16 bit images: 0 to 4095 become 0 to 255 in all of them']
+    assert source.notes[-1] == '16 bit images: 0 to 4095 become 0 to 255 in all of them'
     values = cv2.imread(str(tmp_path / '0.tiff'), cv2.IMREAD_UNCHANGED)[..., ::-1]
     np.testing.assert_allclose(first.rgb, values / 4095 * 255, atol=0.51)
 
@@ -219,6 +229,18 @@ def test_images_in_folders_below_and_pairs_are_told(tmp_path):
     pairs = images(tmp_path / 'pairs', ['1.png', '1.jpg', '2.png', '2.jpg'])
     with pytest.raises(InputError, match=r'each image as \.jpg and \.png'):
         open_source(str(pairs))
+
+
+@pytest.mark.parametrize('row', ['5.{} {}', '5.{},{}', '5.{};{}', '5.{}\t{}'])
+def test_a_table_of_images_may_be_separated_by_anything(tmp_path, row):
+    images(tmp_path / 'in', ['rgb/a1.png' if row[4] in ',;' else 'rgb/a 1.png'])
+    name = next((tmp_path / 'in/rgb').iterdir()).name
+    (tmp_path / 'in/rgb.txt').write_text(row.format(25, f'rgb/{name}'))
+
+    (frame,) = open_source(str(tmp_path / 'in')).frames(1)
+
+    assert isinstance(frame, InputFrame)
+    assert frame.stamp_ns == 5_250_000_000
 
 
 def test_a_table_of_windows_names_its_images_and_each_frame_has_one_time(tmp_path):

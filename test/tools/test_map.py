@@ -317,6 +317,11 @@ def empty_file(tmp_path):
     return tmp_path / 'v.avi'
 
 
+def loop_of_links(tmp_path):
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    return tmp_path / 'loop'
+
+
 BAD_INPUTS = {
     'missing file': (lambda tmp_path: tmp_path / 'gone.mp4', 'there is no'),
     'empty folder': (empty_folder, 'holds no image'),
@@ -324,6 +329,9 @@ BAD_INPUTS = {
     'truncated video': (truncated_video, 'no video that can be opened'),
     'empty video': (empty_file, 'no video that can be opened'),
     'images that are none': (unreadable_images, 'no image of'),
+    'a name that is too long': (lambda tmp_path: tmp_path / ('a' * 300), 'File name too long'),
+    'a name with a line break': (lambda tmp_path: tmp_path / 'a\nb', r'a\nb'),
+    'a loop of links': (loop_of_links, 'there is no'),
     'a single image': (lambda tmp_path: single_image(tmp_path), 'single image'),
 }
 
@@ -388,6 +396,15 @@ def test_an_output_that_cannot_be_written_is_told_before_the_network_loads(
     assert run_map(images, tmp_path / 'file' / 'out') == 1
 
     assert 'cannot write into the folder' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['a' * 300, 'loop/out'])
+def test_an_output_of_no_possible_name_is_told_in_one_line(images, tmp_path, capsys, name):
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+
+    assert run_map(images, tmp_path / name) == 1
+
+    assert capsys.readouterr().err.count('error: ') == 1
 
 
 def test_a_read_only_output_is_refused(images, tmp_path, capsys, monkeypatch):
@@ -605,6 +622,23 @@ def test_the_odometry_of_a_bag_gives_the_map_its_place_and_is_named(tmp_path):
     assert runs['auto'][1][2, 3] == pytest.approx(0.8, abs=1e-6)  # the camera on its robot
     assert runs['none'][0]['odometry'].startswith('no odometry')
     assert runs['none'][1][2, 3] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(('first', 'missing'), [(0.0, ''), (-1.0, '1 of the'), (99.0, '5 of the')])
+def test_images_that_the_odometry_does_not_cover_are_counted(
+    images, tmp_path, capsys, first, missing
+):
+    images.rename(tmp_path / 'frames')
+    times = [0.1 * i for i in range(5)]
+    (tmp_path / 'timestamps.txt').write_text(''.join(f'{i} {t}\n' for i, t in enumerate(times)))
+    poses = [f'{first + t * (3 if first else 1)} {t} 0 0 0 0 0 1\n' for t in times]
+    (tmp_path / 'odometry.txt').write_text(''.join(poses))
+
+    assert run_map(tmp_path, tmp_path / 'out') == 0
+
+    said = capsys.readouterr().err.count('does not cover')
+    assert (said, bool(missing)) in ((0, False), (1, True))
+    assert missing in summary_of(tmp_path / 'out')['odometry']
 
 
 def test_what_is_known_of_the_calibration_is_told_and_kept(images, tmp_path, capsys):

@@ -79,6 +79,14 @@ def test_every_view_of_a_drive_is_accepted(views):
         guard.after(tracked(number), seen(rgb, number))
 
 
+@pytest.mark.parametrize('shape', [(1, 20000), (20000, 1), (2, 2000), (1, 1), (3, 3)])
+def test_an_image_of_a_row_or_a_column_is_refused_by_its_size(shape):
+    rgb = np.random.default_rng(3).integers(0, 256, (*shape, 3), np.uint8)
+
+    with pytest.raises(RefusedImage, match=f'{shape[1]}x{shape[0]} is too narrow'):
+        Guard(TrackingSettings()).before(seen(rgb))
+
+
 @pytest.mark.parametrize('name', RECORDINGS)
 def test_every_image_of_a_real_recording_is_accepted(shared_data, name):
     guard = Guard(TrackingSettings())

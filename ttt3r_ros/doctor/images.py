@@ -12,6 +12,7 @@ from ttt3r_ros.doctor.finding import fail, Finding, listed, ok, warn
 from ttt3r_ros.doctor.middleware import Profile
 from ttt3r_ros.doctor.observed import Observed
 from ttt3r_ros.doctor.topics import own_ends, own_mismatches
+from ttt3r_ros.intrinsics import is_same_shape
 
 MISSING_PART = 0.2
 
@@ -110,13 +111,16 @@ def judge_camera_info(observed: Observed) -> Finding:
         return bad(subject, f'none came on {info.name}', f'does the camera publish it?{otherwise}')
     if info.problem:
         return bad(subject, info.problem, f'calibrate the camera{otherwise}')
-    if image.arrivals.count and info.frame_id != image.frame_id:
+    # Some drivers leave one of them empty.
+    frames = {info.frame_id.lstrip('/'), image.frame_id.lstrip('/'), ''}
+    if image.arrivals.count and len(frames) > 2:
         return bad(
             subject,
             f'of the frame {info.frame_id!r}, the images are of {image.frame_id!r}',
             f'is it of another camera? set camera_info_topic{otherwise}',
         )
-    if image.width and (info.width, info.height) != (image.width, image.height):
+    shapes = image.width, image.height, info.width, info.height
+    if all(shapes) and not is_same_shape(*shapes):
         return bad(
             subject,
             f'for {info.width}x{info.height}, the images have {image.width}x{image.height}',

@@ -51,7 +51,8 @@ class Topic:
     A topic, its endpoints and the received messages.
 
     frame_id, width, height, encoding, size (bytes): of the newest message, where it has them.
-    problem: why the newest message cannot be used, or empty.
+    problem: why the newest message cannot be used, or empty. A calibration has the size of the
+    images that it describes.
     """
 
     name: str

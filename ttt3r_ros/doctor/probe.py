@@ -161,12 +161,13 @@ class _Probe:
         ):
             self._node.create_subscription(message, topic, callback, qos)
         self._spin_until(lambda: False, seconds)
+        seen_image = self._topic(image, images)
         return Observed(
             name=self._name,
             node=None if seen is None else dataclasses.replace(seen, report=self._report),
             nodes=tuple(sorted(self._nodes() - {self._name})),
-            image=self._topic(image, images),
-            camera_info=self._topic(info, infos),
+            image=seen_image,
+            camera_info=self._calibration(info, infos, seen_image),
             tf=self._topic(tf),
             tf_static=self._topic(tf_static),
             points=self._topic(f'{self._name}/points', points),
@@ -254,8 +255,18 @@ class _Probe:
             height=getattr(message, 'height', 0),
             encoding=getattr(message, 'encoding', '') or getattr(message, 'format', ''),
             size=len(getattr(message, 'data', ())),
-            problem=_problem(message),
         )
+
+    def _calibration(self, name: str, stream: _Stream, image: Topic) -> Topic:
+        """Return the topic of a calibration, with the size of the images that it describes."""
+        topic, message = self._topic(name, stream), stream.newest
+        if message is None or not (message.width or message.height or image.width):
+            return topic
+        try:
+            camera = messages.intrinsics_from(message, image.width, image.height)
+        except CalibrationError as error:
+            return dataclasses.replace(topic, problem=str(error))
+        return dataclasses.replace(topic, width=camera.width, height=camera.height)
 
     # ---- the mapping node
 
@@ -388,14 +399,3 @@ def _endpoint(info: TopicEndpointInfo) -> Endpoint:
         reliability=info.qos_profile.reliability.name,
         durability=info.qos_profile.durability.name,
     )
-
-
-def _problem(message: Any) -> str:
-    """Return why a calibration cannot be used; empty for other messages."""
-    if not isinstance(message, CameraInfo):
-        return ''
-    try:
-        messages.intrinsics_from(message)
-    except CalibrationError as error:
-        return str(error)
-    return ''

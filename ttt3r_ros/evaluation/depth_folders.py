@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -73,7 +74,7 @@ def depth_files(folder: Path) -> dict[str, Path]:
 
 def _depth_scale(folder: Path) -> float:
     """Return the PNG value of one metre, from the camera.json in or beside a folder."""
-    for path in (folder / 'camera.json', folder.resolve().parent / 'camera.json'):
+    for path in (folder / 'camera.json', Path(os.path.realpath(folder)).parent / 'camera.json'):
         if path.is_file():
             try:
                 return float(json.loads(path.read_text(encoding='utf-8'))['depth_scale_per_m'])

@@ -23,9 +23,9 @@ from ttt3r_ros.image_formats import (
     fitted_range,
     FULL_RANGE,
     RAW_ENCODINGS,
+    rgb_from_encoded,
     rgb_from_raw,
     tight_rows,
-    upright_rgb,
     ValueRange,
     wide_values,
 )
@@ -260,7 +260,7 @@ def _wide_values(message: Any, message_type: str) -> NDArray[np.unsignedinteger[
 
 def _rgb(message: Any, message_type: str, value_range: ValueRange) -> Pixels:
     if message_type == COMPRESSED:
-        return upright_rgb(io.BytesIO(message.data.tobytes()), value_range)[0]
+        return rgb_from_encoded(io.BytesIO(message.data.tobytes()), value_range)
     return rgb_from_raw(
         message.data,
         message.width,

@@ -85,9 +85,10 @@ def _kalibr_camera(camera: Record) -> CameraIntrinsics:
     fx, fy, cx, cy = numbers(camera['intrinsics'])
     width, height = camera['resolution']
     coefficients = camera.get('distortion_coeffs', camera.get('distortion_coefficients', []))
-    model, distortion = known_distortion(
-        str(camera.get('distortion_model', 'none')), numbers(coefficients)
-    )
+    kind = str(camera.get('distortion_model', 'none'))
+    if kind != 'none' and not coefficients:
+        raise CalibrationError(f'the distortion {kind!r} has no distortion_coeffs')
+    model, distortion = known_distortion(kind, numbers(coefficients))
     return CameraIntrinsics(int(width), int(height), fx, fy, cx, cy, model, distortion)
 
 
@@ -136,7 +137,7 @@ def _camera_info(record: Record) -> CameraIntrinsics:
         int(low['width']),
         int(low['height']),
         str(low.get('distortion_model', '')),
-        numbers(low.get('d', [])),
+        numbers(_distortion_of(low)),
         numbers(low['k']),
         numbers(low.get('p', [])),
         (int(low.get('binning_x', 0)), int(low.get('binning_y', 0))),
@@ -147,6 +148,14 @@ def _camera_info(record: Record) -> CameraIntrinsics:
             int(roi.get('height', 0)),
         ),
     ).intrinsics()
+
+
+def _distortion_of(low: Record) -> Any:
+    """Return the coefficients of a CameraInfo; one without a model may have none."""
+    bare = {name.replace('_', ''): value for name, value in low.items()}
+    if not low.get('distortion_model') and not set(bare) & set(DISTORTION_NAMES):
+        return []
+    return _first(bare, 'the distortion (zeros where there is none)', *DISTORTION_NAMES)
 
 
 def _opencv(record: Record) -> CameraIntrinsics:

@@ -38,6 +38,7 @@ IMAGES_TO_FIT_A_RANGE = 8
 DEPTH = re.compile(r'(?:^|[._ -])depth(?:$|[._ -])', re.IGNORECASE)
 
 # Of times as names of files; 4.12 may be page 12 of chapter 4.
+SECONDS = re.compile(r'[0-9]+\.([0-9]|[0-9]+[1-9])')
 TIME = re.compile(r'[0-9]{9,10}\.[0-9]+|[0-9]+\.[0-9]{3,9}|[0-9]{13}|[0-9]{16}|[0-9]{19}')
 
 
@@ -191,14 +192,26 @@ def times_in_names(files: Sequence[Path]) -> list[int] | None:
     Return the times that the names of files are.
 
     :param files: whose names may be seconds since 1970 with decimals, seconds with at least
-        three decimals, or milli-, micro- or nanoseconds since 1970.
+        three decimals or without zeros at their ends, or milli-, micro- or nanoseconds since
+        1970.
     :returns: nanoseconds of each file, or None where not every name is a time of its own.
     """
     stems = [path.stem for path in files]
-    if not all(TIME.fullmatch(stem) for stem in stems):
+    if not (all(TIME.fullmatch(stem) for stem in stems) or _are_seconds(stems)):
         return None
     stamps_ns = times_ns(stems)
     return stamps_ns if len(set(stamps_ns)) == len(stamps_ns) else None
+
+
+def _are_seconds(stems: Sequence[str]) -> bool:
+    """
+    Return whether names are seconds since the start, such as 0.1, 0.15 and 0.2.
+
+    They have lost the zeros at their ends, which 4.9, 4.10 and 4.11 have not.
+    """
+    found = [SECONDS.fullmatch(stem) for stem in stems]
+    lengths = {len(name[1]) for name in found if name}
+    return all(found) and len(lengths) > 1
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -183,6 +183,11 @@ def _open_folder(
     notes = ignored_files(path, files)
     times = None if fps else times_in_names(files)
     if times is None:
+        if not fps and len(files) > 1:
+            notes.append(
+                f'{path} has no times: {DEFAULT_IMAGE_FPS:g} image a second is assumed, --fps '
+                'gives another rate'
+            )
         times = [round(i * NANOSECONDS / (fps or DEFAULT_IMAGE_FPS)) for i in range(len(files))]
     ordered = sorted(zip(times, files), key=itemgetter(0))
     return ImageFolderSource(path, [f for _, f in ordered], [t for t, _ in ordered], notes=notes)

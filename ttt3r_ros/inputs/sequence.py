@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+import re
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import BODY_T_OPTICAL, quaternion_from_rotation
@@ -208,7 +209,7 @@ def open_tum(folder: Path, with_intrinsics: bool = True) -> ImageFolderSource:
     table = folder / TUM_TABLE
     times, files = [], []
     for number, line in read_lines(table):
-        words = line.split(maxsplit=1)
+        words = re.split(r'\s+' if len(line.split()) > 1 else '[,;]', line.strip(), maxsplit=1)
         if len(words) != 2:
             raise InputError(f'{table}, line {number}: needed is `seconds file`, not {line!r}')
         times.append(words[0])

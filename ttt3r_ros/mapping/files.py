@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ttt3r_ros.atomic import atomic_file, OutputError
@@ -34,8 +35,10 @@ def confined(directory: str, name: str) -> Path:
     :param name: relative to it, or absolute inside it.
     :raises UserError: when it leads out of it, or the user has no home.
     """
-    folder = expanded(directory).resolve()
-    path = (folder / name).resolve()
+    if '\0' in name:
+        raise PathError('the name of a file has no zero byte')
+    folder = Path(os.path.realpath(expanded(directory)))  # Path.resolve fails at a loop of links
+    path = Path(os.path.realpath(folder / name))
     if path == folder or not path.is_relative_to(folder):
         raise PathError(f'{name!r} does not lie inside map_directory {folder}')
     return path

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.image_formats import FULL_RANGE, ValueRange
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, is_same_shape
 from ttt3r_ros.node import interface, messages
 from ttt3r_ros.node.cameras import NamedCamera
 from ttt3r_ros.node.diagnostics import Health, Reporter
@@ -86,12 +86,12 @@ class ReceivedImage:
                 f'the images are of {self.frame_id!r}'
             )
         camera = messages.intrinsics_from(self.info, width, height, self.rectified)
-        if (camera.width, camera.height) != (width, height):
+        if not is_same_shape(width, height, camera.width, camera.height):
             raise CalibrationError(
                 f'camera_info is for {camera.width}x{camera.height}, '
                 f'the images have {width}x{height}'
             )
-        return camera
+        return camera.resized(width, height)
 
 
 class ImageInput:

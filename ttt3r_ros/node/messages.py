@@ -40,10 +40,10 @@ from ttt3r_ros.image_formats import (
     check_raw,
     FULL_RANGE,
     RAW_ENCODINGS,
+    rgb_from_encoded,
     rgb_from_values,
     tight_rows,
     UnsupportedImage,
-    upright_rgb,
     ValueRange,
 )
 from ttt3r_ros.image_formats import (
@@ -154,7 +154,7 @@ def rgb_from_compressed(message: CompressedImage, value_range: ValueRange = FULL
         raise UnsupportedImage(
             f'{len(data)} bytes with the format {message.format!r} are neither JPEG nor PNG'
         )
-    return upright_rgb(io.BytesIO(data), value_range)[0]
+    return rgb_from_encoded(io.BytesIO(data), value_range)
 
 
 def intrinsics_from(

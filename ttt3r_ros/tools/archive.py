@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 import sys
 
@@ -192,7 +193,9 @@ def _memory_bytes(arguments: argparse.Namespace, options: MapOptions) -> int:
 
 
 def _refuse_output_inside(source: str, output: Path) -> None:
-    if not is_url(source) and output.resolve().is_relative_to(Path(source).resolve()):
+    if not is_url(source) and Path(os.path.realpath(output)).is_relative_to(
+        os.path.realpath(source)
+    ):
         raise UserError(
             f'--output {output} is inside of {source}: results would be taken for recordings, '
             'choose another folder'

@@ -13,6 +13,7 @@ from html import escape
 import io
 from itertools import zip_longest
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def _caption(source: str, results: Sequence[RunResult], common: int, planned: in
     checkpoint, device = results[0].summary['checkpoint']['name'], results[0].summary['device']
     missing = planned - len(results)
     cut = f'; {missing} of {planned} runs were not finished' if missing else ''
-    name = Path(source).resolve().name
+    name = Path(os.path.realpath(source)).name
     return f'{name}: {common} images that all runs have mapped, {checkpoint} on {device}{cut}'
 
 
@@ -217,7 +218,7 @@ def _page(
         )
     doubts = [f'{one.name}: {doubt}' for one in compared for doubt in one.doubts]
     return PAGE.format(
-        title=escape(f'{Path(source).resolve().name}: update rules compared'),
+        title=escape(f'{Path(os.path.realpath(source)).name}: update rules compared'),
         intro=escape(f'{table.caption}; {results[0].summary["beyond_published"]}'),
         table=_html(table),
         doubts=''.join(f'<p class="doubt">{escape(doubt)}</p>' for doubt in doubts),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 import json
+import os
 from pathlib import Path
 import sys
 from typing import Any
@@ -160,7 +161,7 @@ def _read(path: Path, file: str) -> Trajectory:
 def _names(paths: list[Path]) -> list[str]:
     """Return a name for each path: the last part of it that differs."""
     folders = [path.parent if path.name == 'trajectory.txt' else path for path in paths]
-    short = [folder.resolve().name for folder in folders]
+    short = [Path(os.path.realpath(folder)).name for folder in folders]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 

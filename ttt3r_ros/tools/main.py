@@ -86,6 +86,11 @@ def _run(argv: list[str]) -> int:
     except UserError as error:
         print_error(parser.prog, str(error))
         return USER_ERROR
+    except OSError as error:
+        # What no reader or writer expects of the system: a name that is too long, for example.
+        place = f': {error.filename}' if error.filename else ''
+        print_error(parser.prog, f'{error.strerror or error}{place}')
+        return USER_ERROR
     except KeyboardInterrupt:
         print(f'{parser.prog}: interrupted', file=sys.stderr)
         return INTERRUPTED

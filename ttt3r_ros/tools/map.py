@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from contextlib import nullcontext
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -269,8 +270,8 @@ def refuse_output(name: str, output: Path) -> None:
     :param output: folder of the results.
     :raises UserError: naming it.
     """
-    read = Path(name).resolve()
-    if read.is_dir() and output.resolve() in (read, read / 'frames', read / 'rgb'):
+    read = Path(os.path.realpath(name))  # Path.resolve fails at a loop of links
+    if read.is_dir() and Path(os.path.realpath(output)) in (read, read / 'frames', read / 'rgb'):
         raise UserError(f'--output {output} is the input itself: choose another folder')
 
 

@@ -225,6 +225,10 @@ class MappingRun:
                     break
         self._seconds = time.perf_counter() - self._began
         self._odometry = source.odometry
+        if source.images_without_odometry:
+            missing = f'it does not cover {source.images_without_odometry} of the images'
+            self._odometry += f'; {missing}'
+            print_note('warning', f'{source.odometry}: {missing}, is it of the same clock?')
         if not len(self._record):
             if stop.signal_number:
                 raise KeyboardInterrupt

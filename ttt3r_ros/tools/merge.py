@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+import os
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths: list[Path] = arguments.maps
     if len(paths) < 2:
         raise UserError('at least two maps are needed')
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise UserError('a map is named twice')
     # Here, not at the top: errors above are reported before torch is loaded.
     from ttt3r_ros.mapping.merging import merge_maps

@@ -40,7 +40,8 @@ def print_error(program: str, text: str) -> None:
     :param program: its name.
     :param text: one line.
     """
-    print(f'{program}: {colored("error:", RED, sys.stderr)} {text}', file=sys.stderr)
+    one_line = text.replace('\n', '\\n')  # a name of a file may have any character
+    print(f'{program}: {colored("error:", RED, sys.stderr)} {one_line}', file=sys.stderr)
 
 
 def print_note(kind: str, text: str) -> None:

@@ -37,6 +37,7 @@ LEAST_DETAIL = 15.0
 LEAST_SHARPNESS, LEAST_SHARPNESS_ALONG = 0.06, 0.035
 
 DARK, BRIGHT = 12, 243  # grey levels; beyond them a sensor shows nothing
+NARROWEST = 4  # pixels, of the small image: a coarse version has a quarter of them
 MOST_EXTREME_PART = 0.97
 
 # Odometry that moved less than this, metres and radians, leaves an image as it was.
@@ -91,6 +92,8 @@ class Guard:
         height, width = seen.rgb.shape[:2]
         factor = min(1.0, SIDE / max(height, width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
+        if min(size) < NARROWEST:
+            raise RefusedImage(f'an image of {width}x{height} is too narrow: crop it first')
         small = cv2.resize(seen.rgb, size, interpolation=cv2.INTER_AREA)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if (grey < DARK).mean() > MOST_EXTREME_PART:

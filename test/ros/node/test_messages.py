@@ -81,6 +81,16 @@ def test_a_malformed_image_is_one_clear_error(wrong):
         messages.rgb_from_image(Image(**{**fields, **wrong}))
 
 
+def test_a_compressed_image_stays_in_the_frame_of_its_sensor_whatever_exif_says():
+    exif, file = Picture.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Picture.new('RGB', (48, 32)).save(file, 'JPEG', exif=exif)
+
+    found = messages.rgb_from_compressed(CompressedImage(format='jpeg', data=file.getvalue()))
+
+    assert found.shape == (32, 48, 3)
+
+
 @pytest.mark.parametrize('form', ['JPEG', 'PNG'])
 def test_a_compressed_image_has_its_colours(form):
     rgb = np.zeros((32, 48, 3), np.uint8)
