@@ -156,19 +156,22 @@ class NodeScenes:
         depth = self._of('depth', depth_of, None)
         fov = self._of('camera_info', fov_of, FOV)
         stamp_ns = messages.nanoseconds(message.header.stamp)
-        rgb = self._rgb_near(stamp_ns)
+        rgb = self._rgb_near(message.header)
         # The network sees the middle of an image, in which both sides are multiples of its patch.
         rgb = depth_picture(depth) if rgb is None else middle_of(rgb, depth.shape)
         self._shown = View(stamp_ns, pose, rgb, depth, fov)
         return self._shown
 
-    def _rgb_near(self, stamp_ns: int) -> Pixels | None:
+    def _rgb_near(self, header: Header) -> Pixels | None:
         """Return the image of a depth; where that was lost on the way, the one nearest to it."""
-        images = dict(self._images)  # the other thread changes them
-        if not images:
+        stamp_ns = messages.nanoseconds(header.stamp)
+        kept = list(self._images.items())  # the other thread changes them
+        # Depth comes from all cameras of a robot, images from one.
+        of_camera = [each for each in kept if each[1].header.frame_id == header.frame_id]
+        if not of_camera:
             return None
-        nearest = min(images, key=lambda each: abs(each - stamp_ns))
-        rgb: Pixels | None = self._once('image', images[nearest], rgb_of)
+        _, nearest = min(of_camera, key=lambda each: abs(each[0] - stamp_ns))
+        rgb: Pixels | None = self._once('image', nearest, rgb_of)
         return rgb
 
 

@@ -152,6 +152,18 @@ def test_an_image_is_shown_beside_its_own_depth_which_has_another_shape():
     assert beside_depth(view).shape[1] == 2 * PICTURE_PX
 
 
+def test_the_depth_of_another_camera_is_not_shown_with_the_image_of_this_one():
+    scenes = NodeScenes(lambda target, source, stamp_ns: np.eye(4), 0.05)
+    scenes.put('map_cloud', PointCloud2(header=Header(frame_id='map')))
+    black = np.zeros((60, 80, 3), np.uint8)
+    scenes.put('image', messages.rgb_image(black, messages.header(100, 'front')))
+    depth = np.full((48, 64), DEPTH, np.float32)
+
+    for frame, is_image in (('front', True), ('left', False)):
+        scenes.put('depth', messages.depth_image(depth, messages.header(101, frame)))
+        assert (scenes._view().rgb == 0).all() == is_image
+
+
 def test_messages_of_the_node_are_read_as_they_were_written():
     poses = {n: transform(np.eye(3), [n, 0, 0.5]) for n in range(3)}
     header = Header(frame_id='map')
