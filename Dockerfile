@@ -6,6 +6,7 @@
 #   docker run --rm -v "$PWD:/data" ttt3r_ros ros2 run ttt3r_ros ttt3r map /data/video.mp4 --output /data/out
 #
 # --network host and --ipc host: Fast DDS exchanges large images by shared memory.
+# Checked with hadolint; not built yet: see CONTRIBUTING.md, "Release".
 # With an NVIDIA GPU: --build-arg TORCH_INDEX=https://pypi.org/simple, and `docker run --gpus all`.
 ARG ROS_DISTRO=jazzy
 FROM ros:${ROS_DISTRO}-ros-base

@@ -9,9 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from ttt3r_ros.evaluation.comparison import compare, static_error
-from ttt3r_ros.evaluation.plots import colors, draw_estimates, plane_of
-from ttt3r_ros.geometry import rotation_about, rotation_from_quaternion, transform
+from ttt3r_ros.evaluation.comparison import compare, grouped_doubts, static_error
+from ttt3r_ros.evaluation.plots import COLORS, draw_estimates, line_of, plane_of
+from ttt3r_ros.geometry import (
+    rotation_about,
+    rotation_from_quaternion,
+    transform,
+)
 from ttt3r_ros.trajectory import Trajectory
 
 COUNT = 60
@@ -138,12 +142,31 @@ def test_the_plot_has_a_line_for_each_estimate(tmp_path):
     draw_estimates(file, estimates)
     picture = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
-    for color in colors(3):
+    for color in COLORS[:3]:
         wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (np.abs(picture.astype(int) - wanted).max(axis=2) < 8).sum() > 100
     file = io.BytesIO()
     draw_estimates(file, estimates[:1], 'pdf')
     assert file.getvalue().startswith(b'%PDF')
+
+
+def test_as_many_lines_as_four_rules_with_four_segments_differ():
+    assert len({line_of(number) for number in range(16)}) == 16
+
+
+def test_doubts_that_differ_in_their_numbers_are_told_once():
+    scaled = []
+    for name, factor in (('cut3r', 0.5), ('ttt3r', 0.25)):
+        poses = noisy()
+        poses[:, :3, 3] *= factor
+        scaled.append(compare(name, Trajectory(STAMPS, poses), TRUTH))
+    other = compare('brake', Trajectory(STAMPS[:12], noisy()[:12]), TRUTH)
+
+    first, second = grouped_doubts([scaled[0], other, scaled[1]])
+
+    assert first == f'cut3r: {scaled[0].doubts[0]} (alike: ttt3r)'
+    assert second == 'brake: only 12 poses: errors of so few say little'
+    assert grouped_doubts([compared(noisy())]) == []
 
 
 def test_the_plane_of_a_path_is_that_of_its_motion():

@@ -8,14 +8,18 @@ from html.parser import HTMLParser
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
 from ttt3r_ros.evaluation.errors import errors_of
+from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools import comparison_run
 from ttt3r_ros.tools.compare import chosen_variants
+from ttt3r_ros.tools.comparison_maps import draw_map_of
+from ttt3r_ros.tools.comparison_run import RunResult
 from ttt3r_ros.tools.main import main
-from ttt3r_ros.trajectory import read_trajectory
+from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 FAST = ['--checkpoint', 'random', '--max-speed', '1000', '--max-turn-rate', '100000']
 
@@ -109,6 +113,39 @@ def test_the_page_needs_nothing_but_itself(output):
     assert len(page.links) >= 4
     assert all((output / link).exists() for link in page.links)
     assert json.loads((output / 'compare.json').read_text())['common_images'] == 8
+
+
+def test_paths_that_come_from_features_are_told_to_hide_the_rules(drive, tmp_path, capsys):
+    few = ['--rules', 'cut3r,ttt3r', '--max-frames', '3']
+    for folder, options, told in (('a', [], True), ('b', ['--as-published'], False)):
+        assert compared(drive, tmp_path / folder, *few, *options) == 0
+        assert ('doubt: features, key frames' in capsys.readouterr().out) == told
+        page = (tmp_path / folder / 'index.html').read_text()
+        assert ('<p class="doubt">features, key frames' in page) == told
+
+
+def test_a_map_is_drawn_without_holes_between_its_voxels():
+    """Voxels of 5 cm on a floor of 4 by 4 m; dots of one size would leave gaps."""
+    x, y = np.meshgrid(np.arange(0.025, 4, 0.05), np.arange(0.025, 4, 0.05))
+    points = np.stack([x.ravel(), y.ravel(), 0 * x.ravel() - 1], axis=1).astype(np.float32)
+    green = np.tile(np.array([0, 160, 0], np.uint8), (len(points), 1))
+    cloud = VoxelCloud(points, green, np.ones(len(points), np.float32))
+    path = Trajectory(np.zeros(1, np.int64), np.eye(4)[None])
+    summary = {'settings': {'map': {'voxel_size': 0.05}}}
+
+    png = draw_map_of(
+        RunResult('a', path, cloud, summary, None),
+        None,
+        np.array([[-1, -1], [5, 5]]),
+        ('red', '-'),
+    )
+
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    is_green = (picture[..., 1] > 90) & (picture[..., [0, 2]] < 90).all(axis=-1)
+    rows, columns = np.flatnonzero(is_green.any(axis=1)), np.flatnonzero(is_green.any(axis=0))
+    inside = is_green[rows[0] : rows[-1], columns[0] : columns[-1]]
+    assert len(rows) > 200
+    assert inside.mean() > 0.9
 
 
 def test_without_a_truth_speed_and_maps_are_compared(drive, tmp_path):

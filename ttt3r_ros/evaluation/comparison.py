@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+import re
 from typing import Any
 
 import numpy as np
@@ -130,6 +132,23 @@ def compare(
     return Compared(
         name, len(estimate), errors, scaled, truth.stamps_ns[theirs], true, static, tuple(doubts)
     )
+
+
+def grouped_doubts(compared: Sequence[Compared]) -> list[str]:
+    """
+    Return the doubts of several estimates, those that differ only in their numbers once.
+
+    :param compared: in the order in which they are named.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in compared:
+        for doubt in one.doubts:
+            groups.setdefault(re.sub(r'[\d.]+', '', doubt), []).append((one.name, doubt))
+    return [
+        f'{group[0][0]}: {group[0][1]}'
+        + (f' (alike: {", ".join(name for name, _ in group[1:])})' if len(group) > 1 else '')
+        for group in groups.values()
+    ]
 
 
 def static_error(truth: Array) -> float:

@@ -22,6 +22,7 @@ from ttt3r_ros.units import NANOSECONDS
 TRUTH, ESTIMATE = '#404040', '#d1495b'
 # Distinct also for those who see no red and green (Okabe and Ito).
 COLORS = ('#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c6d31')
+DASHES = ('-', '--', '-.')
 STATIC = 'camera that never moves'
 
 
@@ -44,11 +45,12 @@ def draw_estimates(file: IO[bytes], estimates: Sequence[Compared], form: str = '
     path_axes.plot(true[:, across], true[:, up], color=TRUTH, lw=3, alpha=0.6)
     path_axes.plot(*true[0, [across, up]], 'o', color=TRUTH, ms=7)
     begin = min(int(one.stamps_ns[0]) for one in estimates)
-    for one, color in zip(estimates, colors(len(estimates))):
+    for number, one in enumerate(estimates):
+        color, dashes = line_of(number)
         positions = one.errors.aligned[:, :3, 3]
-        path_axes.plot(positions[:, across], positions[:, up], color=color, lw=1.4)
+        path_axes.plot(positions[:, across], positions[:, up], color=color, ls=dashes, lw=1.4)
         seconds = (one.stamps_ns - begin) / NANOSECONDS
-        error_axes.plot(seconds, one.errors.position_errors, color=color, lw=1.4)
+        error_axes.plot(seconds, one.errors.position_errors, color=color, ls=dashes, lw=1.4)
     error_axes.axhline(first.static, color=TRUTH, ls=':', lw=1.5)
     path_axes.set(
         xlabel=f'{"xyz"[across]} [m]',
@@ -78,9 +80,13 @@ def plane_of(poses: Array) -> tuple[int, int]:
     return across, up
 
 
-def colors(count: int) -> list[str]:
-    """Return a colour for each of so many estimates; there are seven, then they begin again."""
-    return [COLORS[number % len(COLORS)] for number in range(count)]
+def line_of(number: int) -> tuple[str, str]:
+    """
+    Return colour and dashes of an estimate; each of the first 21 has a line of its own.
+
+    :param number: of the estimate, from 0.
+    """
+    return COLORS[number % len(COLORS)], DASHES[number // len(COLORS) % len(DASHES)]
 
 
 def draw_position_errors(axes: Axes, errors: TrajectoryErrors, truth: Trajectory) -> None:

@@ -28,7 +28,10 @@ from ttt3r_ros.viewer.colors import depth_picture
 from ttt3r_ros.viewer.first_seen import FirstSeen
 from ttt3r_ros.viewer.kept_views import KeptViews
 from ttt3r_ros.viewer.scene import Cloud, KeyPlaces, Scene, truth_in_map, View
-from ttt3r_ros.viewer.thumbnails import small
+from ttt3r_ros.viewer.thumbnails import middle_of, small
+
+# Images that wait for their depth; later ones than it have come meanwhile.
+MOST_IMAGES = 16
 
 FOV = math.radians(60)  # where no calibration has come
 
@@ -60,6 +63,7 @@ class NodeScenes:
         """
         self._look_up, self._voxel_size = look_up, voxel_size
         self._newest: dict[str, Any] = {}
+        self._images: dict[int, Image | CompressedImage] = {}
         self._converted: dict[str, tuple[Any, Any]] = {}
         self._first_seen, self._views = FirstSeen(voxel_size), KeptViews()
         self._shown: View | None = None  # the newest image with a pose
@@ -71,6 +75,10 @@ class NodeScenes:
         :param topic: its name, see `scene`.
         """
         self._newest[topic] = message
+        if topic == 'image':
+            self._images[messages.nanoseconds(message.header.stamp)] = message
+            while len(self._images) > MOST_IMAGES:
+                del self._images[next(iter(self._images))]
 
     def scene(self) -> Scene:
         """Return what the newest messages show."""
@@ -102,8 +110,10 @@ class NodeScenes:
 
     def _of(self, topic: str, convert: Callable[[Any], Any], otherwise: Any) -> Any:
         message = self._newest.get(topic)
-        if message is None:
-            return otherwise
+        return otherwise if message is None else self._once(topic, message, convert)
+
+    def _once(self, topic: str, message: Any, convert: Callable[[Any], Any]) -> Any:
+        """Convert a message, unless that was the last one of its topic."""
         if topic not in self._converted or self._converted[topic][0] is not message:
             self._converted[topic] = message, convert(message)
         return self._converted[topic][1]
@@ -144,13 +154,25 @@ class NodeScenes:
         if pose is None:  # TF comes a little later; until then the image before is shown
             return self._shown
         depth = self._of('depth', depth_of, None)
-        rgb = self._of('image', rgb_of, None)
         fov = self._of('camera_info', fov_of, FOV)
-        if rgb is None:
-            rgb = depth_picture(depth)
         stamp_ns = messages.nanoseconds(message.header.stamp)
+        rgb = self._rgb_near(message.header)
+        # The network sees the middle of an image, in which both sides are multiples of its patch.
+        rgb = depth_picture(depth) if rgb is None else middle_of(rgb, depth.shape)
         self._shown = View(stamp_ns, pose, rgb, depth, fov)
         return self._shown
+
+    def _rgb_near(self, header: Header) -> Pixels | None:
+        """Return the image of a depth; where that was lost on the way, the one nearest to it."""
+        stamp_ns = messages.nanoseconds(header.stamp)
+        kept = list(self._images.items())  # the other thread changes them
+        # Depth comes from all cameras of a robot, images from one.
+        of_camera = [each for each in kept if each[1].header.frame_id == header.frame_id]
+        if not of_camera:
+            return None
+        _, nearest = min(of_camera, key=lambda each: abs(each[0] - stamp_ns))
+        rgb: Pixels | None = self._once('image', nearest, rgb_of)
+        return rgb
 
 
 def trajectory(message: Path) -> Trajectory:

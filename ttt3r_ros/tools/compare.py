@@ -111,8 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
         # Here, not at the top: errors above are reported before matplotlib is loaded.
         from ttt3r_ros.tools.comparison_files import write_comparison
 
-        table = write_comparison(folder, arguments.input, results, truth, len(variants))
+        table, doubts = write_comparison(folder, arguments.input, results, truth, len(variants))
     print(table.markdown())
+    for doubt in doubts:
+        print(f'doubt: {doubt}')
     print_next(f'open {folder / "index.html"}')
     return 128 + stop.signal_number if stop.signal_number else 0
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
-from ttt3r_ros.evaluation.comparison import compare, Compared
+from ttt3r_ros.evaluation.comparison import compare, Compared, grouped_doubts
 from ttt3r_ros.evaluation.errors import EvaluationError
-from ttt3r_ros.evaluation.plots import colors, draw_estimates, STATIC
+from ttt3r_ros.evaluation.plots import draw_estimates, line_of, STATIC
 from ttt3r_ros.tools.comparison_maps import draw_map_of, frame_of
 from ttt3r_ros.tools.comparison_run import RunResult
 from ttt3r_ros.trajectory import Trajectory
@@ -44,6 +44,11 @@ COLUMNS = {
     'path_m': 'path [m]',
 }
 DIGITS = {'fps': 1, 'path_m': 2, 'scale': 3}
+
+HIDDEN = (
+    'features, key frames and loops give all runs nearly the same path, whatever the rule: '
+    '--as-published compares the rules alone'
+)
 
 # Of the viewer, where it is installed.
 PAGE_OF_MAP = 'map.html'
@@ -82,15 +87,16 @@ def write_comparison(
     results: Sequence[RunResult],
     truth: Trajectory | None,
     planned: int,
-) -> Table:
+) -> tuple[Table, list[str]]:
     """
-    Write compare.csv, compare.json, errors.png and index.html; return the table.
+    Write compare.csv, compare.json, errors.png and index.html.
 
     :param folder: exists.
     :param source: name of the input.
     :param results: of at least one run.
     :param truth: world_T_camera, or None.
     :param planned: runs that were asked for.
+    :returns: the table; why its numbers may mean nothing or little, in sentences.
     :raises OutputError: when a file cannot be written.
     """
     common = reduce(np.intersect1d, [one.trajectory.stamps_ns for one in results])
@@ -114,9 +120,10 @@ def write_comparison(
         plot = _drawn(compared)
         with atomic_file(folder / 'errors.png') as file:
             file.write(plot)
+    doubts = [*grouped_doubts(compared), *_doubts_of_rules(results)]
     with atomic_file(folder / 'index.html') as file:
-        file.write(_page(folder, source, table, results, compared, plot).encode())
-    return table
+        file.write(_page(folder, source, table, results, compared, plot, doubts).encode())
+    return table, doubts
 
 
 def _compared(
@@ -129,6 +136,12 @@ def _compared(
         return [compare(one.name, _at(one.trajectory, common), truth) for one in results], ''
     except EvaluationError as error:  # hours of mapping are not lost for it
         return [], f'; no errors: {error}'
+
+
+def _doubts_of_rules(results: Sequence[RunResult]) -> list[str]:
+    """Recognise runs whose paths hardly depend on the rule."""
+    fronts = {one.summary['settings']['tracking']['front_end'] for one in results}
+    return [HIDDEN] if len(results) > 1 and fronts == {'features'} else []
 
 
 def _at(trajectory: Trajectory, stamps_ns: NDArray[np.int64]) -> Trajectory:
@@ -205,18 +218,18 @@ def _page(
     results: Sequence[RunResult],
     compared: Sequence[Compared],
     plot: bytes,
+    doubts: Sequence[str],
 ) -> str:
     frame = frame_of(results)
     maps = []
-    for number, (one, color) in enumerate(zip(results, colors(len(results)))):
+    for number, one in enumerate(results):
         errors = compared[number] if compared else None
-        picture = _image(draw_map_of(one, errors, frame, color), f'map of {one.name}')
+        picture = _image(draw_map_of(one, errors, frame, line_of(number)), f'map of {one.name}')
         caption = errors.legend() if errors else f'{one.name}: {one.summary["path_m"]:.2f} m'
         maps.append(
             f'<figure>{picture}<figcaption>{escape(caption)} {_links(folder, one.name)}'
             '</figcaption></figure>'
         )
-    doubts = [f'{one.name}: {doubt}' for one in compared for doubt in one.doubts]
     return PAGE.format(
         title=escape(f'{Path(os.path.realpath(source)).name}: update rules compared'),
         intro=escape(f'{table.caption}; {results[0].summary["beyond_published"]}'),

@@ -16,9 +16,9 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.evaluation.comparison import Compared
 from ttt3r_ros.evaluation.plots import TRUTH
 from ttt3r_ros.tools.comparison_run import RunResult
+from ttt3r_ros.tools.point_view import below_ceiling
+from ttt3r_ros.tools.preview import draw_cloud_from_above
 
-# What lies higher above the path hides the floor: ceilings, lamps.
-HEADROOM_M = 0.3
 MARGIN_M = 0.5
 NEARLY_ALL = (3, 97)  # per cent of the points
 
@@ -41,13 +41,15 @@ def frame_of(results: Sequence[RunResult]) -> Array:
     return np.asarray(np.median(extents, axis=0))
 
 
-def draw_map_of(result: RunResult, errors: Compared | None, frame: Array, color: str) -> bytes:
+def draw_map_of(
+    result: RunResult, errors: Compared | None, frame: Array, line: tuple[str, str]
+) -> bytes:
     """
     Draw the points of a run from above, with the estimated and the true path.
 
     :param errors: against the truth, or None.
     :param frame: (2, 2) least and largest x and y, metres, map frame.
-    :param color: of the estimated path.
+    :param line: colour and dashes of the estimated path.
     :returns: a PNG file.
     """
     width, height = frame[1] - frame[0]
@@ -55,19 +57,14 @@ def draw_map_of(result: RunResult, errors: Compared | None, frame: Array, color:
     figure = Figure(figsize=(side, side * float(np.clip(height / width, 0.4, 1.6))), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.09, 0.08, 0.89, 0.9))
-    cloud, path = result.cloud, result.trajectory.poses[:, :3, 3]
-    low = np.flatnonzero(cloud.points[:, 2] <= path[:, 2].max() + HEADROOM_M)
-    low = low[np.argsort(cloud.points[low, 2], kind='stable')]
-    x, y = cloud.points[low, :2].T
-    axes.scatter(x, y, c=cloud.colors[low] / 255, s=1.2, marker='s', lw=0)
+    poses, voxel_size = result.trajectory.poses, result.summary['settings']['map']['voxel_size']
+    draw_cloud_from_above(axes, below_ceiling(result.cloud, poses), *frame, voxel_size)
     if errors is not None:
         true = _in_map(errors)
         axes.plot(true[:, 0], true[:, 1], color=TRUTH, lw=4, alpha=0.6)
-    axes.plot(path[:, 0], path[:, 1], color=color, lw=1.8)
-    axes.plot(*path[0, :2], 'o', color=color, ms=6)
-    axes.set(xlim=frame[:, 0], ylim=frame[:, 1], aspect='equal')
-    axes.tick_params(labelsize=7)
-    axes.grid(alpha=0.25, lw=0.6)
+    path, (color, dashes) = poses[:, :2, 3], line
+    axes.plot(*path.T, color=color, ls=dashes, lw=1.8)
+    axes.plot(*path[0], 'o', color=color, ms=6)
     file = io.BytesIO()
     figure.savefig(file, format='png')
     return file.getvalue()

@@ -138,7 +138,9 @@ class GateRecord:
         line.plot(seconds, self._means, color='#0072b2', lw=1.4, label='mean of the state tokens')
         if kept:
             low, high = np.percentile(gains, [10, 90], axis=1)
-            line.fill_between(seconds[:kept], low, high, color='#0072b2', alpha=0.2, lw=0)
+            line.fill_between(
+                seconds[:kept], low, high, color='#0072b2', alpha=0.2, lw=0, label='80 % of them'
+            )
             order = np.argsort(gains.mean(axis=0))
             heat.pcolormesh(
                 seconds[:kept],
@@ -156,3 +158,4 @@ class GateRecord:
         line.legend(loc='upper right', fontsize=8, frameon=False)
         line.set_title('0: the image leaves the state as it is, 1: replaces it', fontsize=9)
         heat.set(xlabel='time [s]', ylabel='state token, sorted')
+        heat.set_title('gain of each of them: black 0, pale 1', fontsize=9)

@@ -199,7 +199,12 @@ def beside_depth(view: View) -> Pixels:
 
     :returns: (h, w, 3) uint8.
     """
-    parts = [view.rgb] if view.depth is None else [view.rgb, depth_picture(view.depth)]
+    height, width = view.rgb.shape[:2]
+    parts = [view.rgb]
+    if view.depth is not None:
+        # Of the network's size, which need not be that of the image.
+        depth = cv2.resize(view.depth, (width, height), interpolation=cv2.INTER_NEAREST)
+        parts.append(depth_picture(np.asarray(depth, np.float32)))
     whole = np.concatenate(parts, axis=1)
     factor = 2 * PICTURE_PX / whole.shape[1]
     size = 2 * PICTURE_PX, max(1, round(whole.shape[0] * factor))

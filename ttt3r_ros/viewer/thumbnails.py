@@ -16,6 +16,21 @@ Picture = TypeVar('Picture', bound=NDArray[Any])
 THUMBNAIL_PX = 160
 
 
+def middle_of(picture: Picture, shape: tuple[int, ...]) -> Picture:
+    """
+    Return the middle of a picture, as large as fits into it.
+
+    :param picture: (h, w, ...).
+    :param shape: height and width, to which those of the result are proportional.
+    """
+    height, width = picture.shape[:2]
+    scale = min(height / shape[0], width / shape[1])
+    rows, columns = max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    cut: Any = picture[top : top + rows, left : left + columns]
+    return cut  # type: ignore[no-any-return]
+
+
 def small(picture: Picture) -> Picture:
     """
     Return a picture with at most THUMBNAIL_PX columns and rows.

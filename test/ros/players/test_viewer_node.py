@@ -22,11 +22,25 @@ from ttt3r_ros.players.node_scenes import (
     trajectory,
 )
 from ttt3r_ros.trajectory import Trajectory
+from ttt3r_ros.viewer.scene import View
 
 pytest.importorskip('viser', reason='needs the package viser')
 
+from ttt3r_ros.viewer.controls import beside_depth, PICTURE_PX
+
 STEP_NS = 200_000_000
 DEPTH = 2.0  # of the wall that the network of the rig sees
+
+
+@pytest.mark.parametrize('shape', [(120, 160), (114, 160), (80, 112), (20, 30)])
+def test_a_depth_of_any_size_is_drawn_beside_its_image(shape):
+    rgb = np.full((120, 160, 3), 90, np.uint8)
+    view = View(1, np.eye(4), rgb, np.full(shape, DEPTH, np.float32), 1.0)
+
+    picture = beside_depth(view)
+
+    assert picture.shape == (180, 2 * PICTURE_PX, 3)
+    assert (picture[:, : PICTURE_PX - 2] == 90).all()
 
 
 @pytest.fixture
@@ -116,6 +130,38 @@ def test_the_newest_image_stays_until_the_next_has_a_pose_and_a_picture():
     assert scenes._view() is shown
     known[2] = np.eye(4)
     assert scenes._view().stamp_ns == 2
+
+
+def test_an_image_is_shown_beside_its_own_depth_which_has_another_shape():
+    """Of 320 x 240 pixels the network sees 224 x 160: the rows in the middle of the image."""
+    scenes = NodeScenes(lambda target, source, stamp_ns: np.eye(4), 0.05)
+    scenes.put('map_cloud', PointCloud2(header=Header(frame_id='map')))
+    rows = np.arange(240)[:, None]
+    of_edges = np.where((rows < 4) | (rows >= 236), 255, 0) + np.zeros((240, 320))
+    for number in range(40):  # the node takes a while for the 38th
+        rgb = np.stack([of_edges, of_edges, 0 * of_edges + 6 * number], axis=-1).astype(np.uint8)
+        header = messages.header(number, 'camera')
+        scenes.put('image', messages.rgb_image(rgb, header))
+    depth = np.full((160, 224), DEPTH, np.float32)
+    scenes.put('depth', messages.depth_image(depth, messages.header(37, 'camera')))
+
+    view = scenes._view()
+
+    assert view.rgb.shape[:2] == view.depth.shape == (114, 160)
+    assert (view.rgb == [0, 0, 6 * 37]).all()
+    assert beside_depth(view).shape[1] == 2 * PICTURE_PX
+
+
+def test_the_depth_of_another_camera_is_not_shown_with_the_image_of_this_one():
+    scenes = NodeScenes(lambda target, source, stamp_ns: np.eye(4), 0.05)
+    scenes.put('map_cloud', PointCloud2(header=Header(frame_id='map')))
+    black = np.zeros((60, 80, 3), np.uint8)
+    scenes.put('image', messages.rgb_image(black, messages.header(100, 'front')))
+    depth = np.full((48, 64), DEPTH, np.float32)
+
+    for frame, is_image in (('front', True), ('left', False)):
+        scenes.put('depth', messages.depth_image(depth, messages.header(101, frame)))
+        assert (scenes._view().rgb == 0).all() == is_image
 
 
 def test_messages_of_the_node_are_read_as_they_were_written():
