@@ -177,11 +177,12 @@ def drive_map():
     from ttt3r_ros.graph.chain import Measurements
     from ttt3r_ros.graph.closure import FeaturePoints
     from ttt3r_ros.graph.keyframes import KeyFrame
-    from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
+    from ttt3r_ros.graph.places import Vocabulary
     from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
     from ttt3r_ros.graph.stored_graph import StoredGraph
     from ttt3r_ros.mapping.storage import StoredMap
     from ttt3r_ros.mapping.voxels import VoxelCloud
+    from ttt3r_ros.tracking.local_features import LocalFeatures
 
     camera = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
 

@@ -19,6 +19,7 @@ from benchmark.accuracy.slam import CACHE, front_of, seen_images
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
+from ttt3r_ros.tracking.backwards import found_again
 from ttt3r_ros.tracking.cut import LEAST_RESEMBLANCE, RICH
 from ttt3r_ros.tracking.features import begin, resemblance
 from ttt3r_ros.tracking.followed import CONTINUOUS, FollowState, Seen
@@ -110,7 +111,8 @@ def probe_of(kind: str, seen: Seen, state: FollowState) -> Probe:
     traced = trace(seen.image, None, state)
     fresh = begin(traced.tracks.gray)
     rich = min(len(state.tracks), len(fresh)) >= RICH
-    lost = rich and locate(seen, traced, state).inliers == 0
+    followed = locate(seen, traced, state)
+    lost = rich and not (followed.inliers or found_again(followed, seen, state.passed).inliers)
     return Probe(kind, lost, resemblance(state.tracks.gray, fresh.gray))
 
 

@@ -12,10 +12,10 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
 from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
-from ttt3r_ros.graph.places import LocalFeatures
 from ttt3r_ros.graph.stored_graph import to_arrays
 from ttt3r_ros.tracking.features import Tracks
 from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
+from ttt3r_ros.tracking.local_features import LocalFeatures
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])

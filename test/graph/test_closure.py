@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import adjoint, invert, rotation_angle, transform, transform_points
 from ttt3r_ros.graph.closure import FeaturePoints, verify
-from ttt3r_ros.graph.places import LocalFeatures, match, Vocabulary
+from ttt3r_ros.graph.places import Vocabulary
+from ttt3r_ros.tracking.local_features import LocalFeatures, match
 from ttt3r_ros.tracking.relative_pose import solve_pose
 
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])

@@ -13,7 +13,7 @@ from ttt3r_ros.graph.belief import LoopCounts
 from ttt3r_ros.graph.chain import Measurements
 from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.keyframes import KeyFrame
-from ttt3r_ros.graph.places import LocalFeatures, Vocabulary
+from ttt3r_ros.graph.places import Vocabulary
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
 from ttt3r_ros.graph.stored_graph import StoredGraph, to_arrays
 from ttt3r_ros.mapping.mapper import Mapper
@@ -31,6 +31,7 @@ from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.tensor_hash import hash_tensors
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
+from ttt3r_ros.tracking.local_features import LocalFeatures
 from ttt3r_ros.tracking.observation import Observation
 
 SECOND = 1_000_000_000

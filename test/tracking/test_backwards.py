@@ -98,6 +98,44 @@ def test_images_of_another_place_give_no_way_back():
     assert followed.by == 'nothing'
 
 
+def after_gap(degrees, back_m):
+    """Return the pose of a camera that turned and moved back while it sent no images."""
+    turn = Rotation.from_rotvec([0, np.radians(degrees), 0]).as_matrix()
+    return transform(turn, [0.1 * back_m, 0, -back_m])
+
+
+@pytest.fixture
+def before_gap():
+    """Return the state of a tracker after images without a gap, of which the network saw all."""
+    _, state = turned(7, 1)
+    return state
+
+
+@pytest.mark.parametrize(('degrees', 'back_m'), [(60, 1.0), (70, 0.0), (65, 0.5), (75, 0.5)])
+def test_after_a_gap_the_place_is_recognised_from_elsewhere(before_gap, degrees, back_m):
+    world_T_camera = after_gap(degrees, back_m)
+    image, depth = view(world_T_camera)
+
+    followed, _ = look(Seen(10**9, image, CAMERA, depth=depth), before_gap)
+
+    assert (followed.by, followed.new_key, followed.cut) == ('matches', True, False)
+    error = invert(world_T_camera) @ followed.track_T_camera
+    assert rotation_angle(error[:3, :3]) < np.radians(2)
+    assert np.linalg.norm(error[:3, 3]) < 0.1
+    covariance = followed.key.motion.covariance
+    assert np.linalg.norm(error[:3, 3]) < 3 * np.sqrt(np.trace(covariance[3:, 3:]))
+
+
+def test_after_a_gap_another_place_begins_a_track(before_gap):
+    rng = np.random.default_rng(0)
+    noise = cv2.resize(rng.uniform(0, 255, (40, 56, 3)).astype(np.float32), (WIDTH, HEIGHT))
+    elsewhere = replace(seen(10, 1), image=noise.astype(np.uint8))
+
+    followed, _ = look(elsewhere, before_gap)
+
+    assert followed.cut
+
+
 def test_small_holes_of_a_depth_are_filled_and_large_ones_are_not():
     depth = np.full((60, 80), 2.0, np.float32)
     depth[20, 30] = depth[40:43, 50:53] = 0

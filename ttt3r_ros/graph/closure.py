@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert, scaled, transform, transform_points
-from ttt3r_ros.graph.places import LocalFeatures, match
 from ttt3r_ros.graph.window import adjust, relative_covariance, Sight
+from ttt3r_ros.tracking.local_features import LocalFeatures, match
 from ttt3r_ros.tracking.relative_pose import RelativePose, solve_pose
 
 RANSAC_PX = 4.0

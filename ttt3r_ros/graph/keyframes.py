@@ -12,10 +12,10 @@ import numpy as np
 from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.floor import find_floor, FloorScale
-from ttt3r_ros.graph.places import detect
 from ttt3r_ros.tracking.feature_depth import depth_at
 from ttt3r_ros.tracking.features import gray_of
 from ttt3r_ros.tracking.followed import KeyView
+from ttt3r_ros.tracking.local_features import detect
 from ttt3r_ros.tracking.relative_pose import rays_at
 
 

@@ -6,7 +6,8 @@ The way back from an image to the last ones that were located, where the feature
 
 The features of a key frame leave the view when the camera turns, and the images of a slow network
 are far apart. The newest image has features of its own, and depth: they are followed back through
-the images since the key frame, until one of those was located by the key frame's features.
+the images since the key frame, until one of those was located by the key frame's features. After a
+gap they are matched instead.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
-from ttt3r_ros.tracking.features import follow, Tracks
-from ttt3r_ros.tracking.followed import Features, Followed, Passed
+from ttt3r_ros.tracking.feature_depth import log_depth_at
+from ttt3r_ros.tracking.features import follow, gray_of, Tracks
+from ttt3r_ros.tracking.followed import Features, Followed, Passed, Seen
+from ttt3r_ros.tracking.local_features import detect, match
 from ttt3r_ros.tracking.relative_pose import rays_at, RelativePose, solve_pose
 
 ROUGH_PX = 8.0
+LEAST_MATCHES = 20
 # Of the log scale of a depth against that of another image, of which nothing was compared.
 UNIT_SIGMA = 0.12
 
@@ -40,15 +44,7 @@ def by_the_way_back(
     if followed.by not in ('network', 'nothing') or features.log_depth is None:
         return followed
     pose = look_back(features.tracks, features.log_depth, camera, passed)
-    if pose is None:
-        return followed
-    return replace(
-        followed,
-        key_T_camera=pose.key_T_camera,
-        covariance=pose.covariance,
-        by='the way back',
-        inliers=int(pose.inliers.sum()),
-    )
+    return followed if pose is None else _located(followed, pose, 'the way back')
 
 
 def look_back(
@@ -79,6 +75,41 @@ def look_back(
         if one.inliers and (best is None or _weaker(*best) < _weaker(pose, one)):
             best = pose, one
     return None if best is None else _joined(*best)
+
+
+def found_again(followed: Followed, seen: Seen, passed: tuple[Passed, ...]) -> Followed:
+    """
+    Locate an image by what the place looks like, where its features are nowhere near.
+
+    After a gap a camera is where it went meanwhile, and sees the place from elsewhere.
+
+    :param followed: where it was taken as far as is known.
+    :param seen: the image, with its depth.
+    :param passed: the images since the key frame, oldest first, located by their features.
+    :returns: by the newest of them, else by the oldest; else what is known.
+    """
+    here = detect(gray_of(seen.image))
+    log_depth = log_depth_at(seen, here.px)
+    points = rays_at(here.px, seen.camera) * np.exp(log_depth)[:, None]
+    for one in dict.fromkeys((passed[-1], passed[0])):
+        there = detect(one.gray)
+        mine, theirs = match(here.descriptors, there.descriptors)
+        known = np.isfinite(log_depth[mine])
+        both = points[mine[known]], there.px[theirs[known]], seen.camera
+        pose = solve_pose(*both, least_inliers=LEAST_MATCHES)
+        if pose is not None:
+            return _located(followed, _joined(pose, one), 'matches')
+    return followed
+
+
+def _located(followed: Followed, pose: RelativePose, by: str) -> Followed:
+    return replace(
+        followed,
+        key_T_camera=pose.key_T_camera,
+        covariance=pose.covariance,
+        by=by,
+        inliers=int(pose.inliers.sum()),
+    )
 
 
 def _weaker(pose: RelativePose, passed: Passed) -> int:

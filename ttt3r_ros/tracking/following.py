@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import motion_between
-from ttt3r_ros.tracking.backwards import by_the_way_back
+from ttt3r_ros.tracking.backwards import by_the_way_back, found_again
 from ttt3r_ros.tracking.cut import is_cut
 from ttt3r_ros.tracking.feature_depth import scale_ratio
 from ttt3r_ros.tracking.features import begin, follow, gray_of
@@ -85,8 +85,10 @@ def conclude(
     features = choose(seen, found, followed, state)
     if features.fresh:
         if not followed.inliers and is_cut(found.wheels, features.tracks, state):
-            first, state = first_key(seen, features, number)
-            return replace(first, cut=True), state
+            followed = found_again(followed, seen, state.passed)
+            if not followed.inliers:
+                first, state = first_key(seen, features, number)
+                return replace(first, cut=True), state
         followed = by_the_way_back(followed, features, seen.camera, state.passed)
     ratio = None
     if features.log_depth is not None:
