@@ -10,35 +10,42 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from benchmark.speed.graph_cost import large_graph
-from ttt3r_ros.geometry import invert, transform
-from ttt3r_ros.graph.pose_graph import Covariances, DAMPING, GAUGE_SIGMA, Motion, SCALE_SIGMA
+from ttt3r_ros.geometry import adjoint, invert, transform
+from ttt3r_ros.graph.pose_graph import (
+    Covariances,
+    DAMPING,
+    EXPECTED,
+    GAUGE_SIGMA,
+    Motion,
+    SCALE_SIGMA,
+)
 from ttt3r_ros.tracking.relative_pose import cross_matrices
 
 
-def solved(graph, widths):
-    """Return the estimate after one step of Gauss and Newton with kernels of each width."""
+def solved(graph, bounds):
+    """Return the estimate after steps of Gauss and Newton with a bound on squares in each."""
     at = graph.estimate
-    for width in widths:
-        matrix, gradient = normal_equations(graph, at, width)
+    for most in bounds:
+        matrix, gradient = normal_equations(graph, at, most)
         at = at.moved(-np.linalg.solve(matrix, gradient).reshape(-1, 7))
     return at
 
 
-def normal_equations(graph, at, width):
+def normal_equations(graph, at, most=np.inf):
     """Return the dense matrix and the gradient."""
     index = {number: i for i, number in enumerate(graph.numbers)}
     matrix = DAMPING * np.eye(7 * len(index))
     gradient = np.zeros(len(matrix))
 
-    def add(rows, derivative, error, kernel):
-        weight = 1 / (1 + error @ error / kernel**2)
+    def add(rows, derivative, error, kernel, most=np.inf):
+        weight = 1 / (1 + min(error @ error, most) / kernel**2)
         matrix[np.ix_(rows, rows)] += weight * derivative.T @ derivative
         gradient[rows] += weight * derivative.T @ error
 
     for m in graph.motions:
         here, there = index[m.here], index[m.there]
         rows = np.r_[7 * here : 7 * here + 7, 7 * there : 7 * there + 7]
-        add(rows, *linearised(m, at, here, there), width * m.kernel)
+        add(rows, *linearised(m, at, here, there), m.kernel, most)
     for s in graph.scale_steps:
         here, there = index[s.here], index[s.there]
         off = (at.log_scales[there] - at.log_scales[here] - s.log_ratio) / s.sigma
@@ -98,20 +105,20 @@ def with_false_loops(graph):
 )
 def test_kept_factors_lead_to_the_optimum_of_the_full_solve(make):
     graph = make()
-    full = solved(graph, (30.0, 3.0, *[1.0] * 6))
+    full = solved(graph, (EXPECTED, EXPECTED, *[np.inf] * 6))
 
-    found = graph.optimised(60, (30.0, 3.0)).estimate
+    found = graph.optimised(60, 2).estimate
 
     np.testing.assert_allclose(found.poses, full.poses, atol=0.1)  # which is on its way
-    matrix, gradient = normal_equations(graph, found, 1.0)
+    matrix, gradient = normal_equations(graph, found)
     np.testing.assert_allclose(np.linalg.solve(matrix, gradient), 0.0, atol=3e-4)
 
 
 def test_one_step_is_that_of_the_full_solve():
     graph = large_graph(66)
-    full = solved(graph, (10.0,))
+    full = solved(graph, (EXPECTED,))
 
-    found = graph.optimised(1, (10.0,)).estimate
+    found = graph.optimised(1, 1).estimate
 
     np.testing.assert_allclose(found.poses, full.poses, atol=1e-7)
     np.testing.assert_allclose(found.log_scales, full.log_scales, atol=1e-7)
@@ -119,18 +126,25 @@ def test_one_step_is_that_of_the_full_solve():
 
 def test_the_covariance_is_the_inverse_of_the_full_matrix():
     graph = large_graph(66)
-    matrix, _ = normal_equations(graph, graph.estimate, 1.0)
-    rows = np.r_[7 * 20 : 7 * 21, 7 * 64 : 7 * 65]
+    matrix, _ = normal_equations(graph, graph.estimate)
+    poses, inverse = graph.estimate.poses, np.linalg.inv(matrix)
+    motion = invert(poses[20]) @ poses[64]
+    derivative = np.zeros((6, len(matrix)))
+    derivative[:, 7 * 20 : 7 * 20 + 6] = -adjoint(invert(motion))
+    derivative[:, 7 * 64 : 7 * 64 + 6] = np.eye(6)
 
-    found = Covariances.of(graph).joint(20, 64)
+    known = Covariances.of(graph)
 
-    full = np.linalg.inv(matrix)[np.ix_(rows, rows)]
+    full = inverse[7 * 64 : 7 * 64 + 6, 7 * 64 : 7 * 64 + 6]
+    np.testing.assert_allclose(known.of_one(64), full, atol=1e-6 * np.abs(full).max())
+    full = derivative @ inverse @ derivative.T
+    found = known.between(20, 64, motion)
     np.testing.assert_allclose(found, full, atol=1e-6 * np.abs(full).max())
 
 
 def test_key_frames_without_links_stay_where_they_are():
     graph = replace(large_graph(3), motions=(), scale_steps=(), scale_fixes=())
 
-    alone = graph.optimised(3, (30.0,)).estimate
+    alone = graph.optimised(3, 1).estimate
 
     np.testing.assert_allclose(alone.poses, graph.estimate.poses, atol=1e-12)

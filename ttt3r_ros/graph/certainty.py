@@ -12,7 +12,6 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
 from ttt3r_ros.graph.chain import WINDOW
-from ttt3r_ros.graph.loops import relative
 from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph
 
 FULL_EVERY = 5  # key frames; it takes as long as a step of the optimisation of the whole graph
@@ -32,8 +31,8 @@ class _Known:
         return cls(index, numbers[-1], covariances)
 
     def between(self, graph: PoseGraph, here: int, there: int) -> Array:
-        joint = self.covariances.joint(self.index[here], self.index[there])
-        return relative(joint, _motion(graph, here, there))
+        motion = _motion(graph, here, there)
+        return self.covariances.between(self.index[here], self.index[there], motion)
 
 
 class Certainty:
@@ -84,7 +83,7 @@ class Certainty:
 
     def _begin(self, known: _Known) -> None:
         self._known, self._age = known, 0
-        self.covariance = known.covariances.of_one(known.index[known.newest])[:6, :6]
+        self.covariance = known.covariances.of_one(known.index[known.newest])
 
     def between(self, graph: PoseGraph, here: int, there: int) -> Array:
         """
@@ -119,7 +118,7 @@ def _carried(covariance: Array, graph: PoseGraph, before: int) -> Array:
     part = graph.around(WINDOW)
     last = len(part.numbers) - 1
     motion = _motion(part, before, part.numbers[-1])
-    joint = Covariances.of(part).joint(part.numbers.index(before), last)
+    added = Covariances.of(part).between(part.numbers.index(before), last, motion)
     turned = adjoint(invert(motion))
-    total: Array = turned @ covariance @ turned.T + relative(joint, motion)
+    total: Array = turned @ covariance @ turned.T + added
     return total

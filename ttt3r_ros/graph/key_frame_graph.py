@@ -35,7 +35,6 @@ from ttt3r_ros.graph.loops import (
     Loops,
     MOST_SIGMAS_AFTER,
     RECENT_KEYS,
-    relative,
     VOCABULARY_KEYS,
     with_loops,
 )
@@ -55,9 +54,12 @@ __all__ = ['Belief', 'Change', 'KeyFrameGraph', 'Located', 'LoopCounts']
 MOST_KEYS = 500
 USUAL_WHEELS = NOISES['usual']
 ROUNDS, ROUNDS_AFTER_LOOP = 2, 6
-# Kernels are so much wider at first: what a loop corrects is many of its sigmas.
-WIDE_FIRST = (30.0,)
+FAR_FIRST = 1  # of them: what a loop corrects is many of its sigmas
+# Where a large graph moves, key frames share the rounds: each takes one, or what this many
+# measured motions allow.
+MOTIONS_AT_ONCE = 8000
 SETTLED = 3e-3  # metres and radians; else the next key frame goes on with the whole
+NEAR = 0.02  # to the optimum, so that it shows which loops are wrong
 MOVING = 40  # newest key frames that move while no loop is closed
 # A piece that ends with fewer key frames is dropped; if it was the map, the next one is the map.
 LEAST_PIECE = VOCABULARY_KEYS
@@ -338,7 +340,7 @@ class KeyFrameGraph:
         graph = self._whole(numbers)
         i, j = numbers.index(here), numbers.index(there)
         motion = invert(graph.estimate.poses[i]) @ graph.estimate.poses[j]
-        return relative(Covariances.of(graph).joint(i, j), motion)
+        return Covariances.of(graph).between(i, j, motion)
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""
@@ -384,7 +386,8 @@ class KeyFrameGraph:
         newest, old = numbers[-1], self._long_ago(numbers)
         found = self._look_for_loops(numbers, newest, old)
         if not (self._settled and self._loops.fit(self._graph(numbers))):
-            self._settle(numbers)
+            far = FAR_FIRST if self._settled or found.closed else 0
+            self._settle(numbers, rounds_at_once(self._whole(numbers)), far)
             return True, self._object(found)
         self._adjust_newest(numbers)
         return False, self._object(found)
@@ -411,18 +414,26 @@ class KeyFrameGraph:
             self._nodes.frames, graph, newest, old, partial(self._certainty.between, graph)
         )
 
-    def _settle(self, numbers: tuple[int, ...]) -> None:
+    def _settle(
+        self, numbers: tuple[int, ...], rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
+    ) -> None:
         """Optimise a piece, without the loops that the optimum contradicts."""
         before = self._loops.pairs
-        self._optimise(numbers)
-        if self._loops.reject(self._graph(numbers)):
+        step = self._optimise(numbers, rounds, far)
+        there = rounds == ROUNDS_AFTER_LOOP or step < NEAR
+        if there and self._loops.reject(self._graph(numbers)):
             self._part(before)
             for piece in dict.fromkeys(self._nodes.pieces[number] for number in numbers):
-                self._optimise(self._nodes.members(piece))
+                self._optimise(self._nodes.members(piece), rounds)
         self._loops.remember(self._graph(self._nodes.numbers))
 
-    def _optimise(self, numbers: tuple[int, ...]) -> None:
-        self._take(numbers, self._whole(numbers).solved(ROUNDS_AFTER_LOOP, WIDE_FIRST))
+    def _optimise(
+        self, numbers: tuple[int, ...], rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
+    ) -> float:
+        """Optimise a piece; return the last step."""
+        solution = self._whole(numbers).solved(rounds, far)
+        self._take(numbers, solution)
+        return solution.step
 
     def _take(self, numbers: tuple[int, ...], solution: Solution) -> None:
         """Take over the optimum of a piece."""
@@ -546,3 +557,12 @@ class KeyFrameGraph:
 def _jump(before: Similarity, after: Similarity, track_T_camera: Array) -> float:
     then, now = before.pose(track_T_camera), after.pose(track_T_camera)
     return float(np.linalg.norm(now[:3, 3] - then[:3, 3]))
+
+
+def rounds_at_once(graph: PoseGraph) -> int:
+    """
+    Return how many rounds of its optimisation one key frame waits for.
+
+    :param graph: that moves as a whole.
+    """
+    return max(1, min(ROUNDS_AFTER_LOOP, MOTIONS_AT_ONCE // max(len(graph.motions), 1)))

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu, SuperLU
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.graph.elimination import Edges, Eliminated, Plan
+from ttt3r_ros.graph.sums import Indices
 
-Indices = NDArray[np.intp]
+ENOUGH, MOST_ROUNDS = 0.1, 20  # of conjugate gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +28,15 @@ class Structure:
     Key frames are eliminated in an order that keeps the factors sparse. It is looked for among
     key frames, which takes a tenth of the time that it takes among their unknowns.
 
-    order: (N,) key frames as they are eliminated. edge: (P,) number of the off-diagonal block to
-    which each pair contributes. turned: (P,) whether with its transpose. edges: their number.
+    edge: (P,) number of the off-diagonal block to which each pair contributes. turned: (P,)
+    whether with its transpose. edges: their number.
     """
 
-    order: Indices
     edge: Indices
     turned: NDArray[np.bool_]
     edges: int
-    _size: int
+    _plan: Plan
+    _order: Indices  # of the key frames that the plan leaves
     _source: Indices  # of each stored number among those of the blocks
     _rows: NDArray[np.int32]
     _starts: NDArray[np.int32]
@@ -49,17 +51,21 @@ class Structure:
             come more than once.
         :param size: unknowns of each.
         """
-        order = _elimination_order(count, here, there)
+        pairs = np.maximum(here, there) * count + np.minimum(here, there)
+        known, edge = np.unique(pairs, return_inverse=True)
+        edges = Edges(np.arange(len(known)), *np.divmod(known, count))
+        plan = Plan.of(count, edges)
         place = np.empty(count, np.intp)
-        place[order] = np.arange(count)
-        turned = place[here] < place[there]
-        later = np.where(turned, place[there], place[here])
-        sooner = np.where(turned, place[here], place[there])
-        known, edge = np.unique(later * count + sooner, return_inverse=True)
-        rows, columns = np.divmod(known, count)
-        pattern = _pattern(count, rows, columns, size, order)
+        place[plan.left] = np.arange(len(plan.left))
+        rows, columns = place[plan.edges.row], place[plan.edges.column]
+        order = _elimination_order(len(plan.left), rows, columns)
+        place[plan.left[order]] = np.arange(len(order))
+        rows, columns = place[plan.edges.row], place[plan.edges.column]
+        pattern = _pattern(rows, columns, plan.edges.number, size, order)
         source = pattern.data.astype(np.intp)
-        return cls(order, edge, turned, len(known), size, source, pattern.indices, pattern.indptr)
+        return cls(
+            edge, here < there, len(known), plan, order, source, pattern.indices, pattern.indptr
+        )
 
     def factorised(self, diagonal: Array, between: Array) -> Factor:
         """
@@ -68,66 +74,86 @@ class Structure:
         :param diagonal: (N, S, S), symmetric blocks of the key frames.
         :param between: (E, S, S), of the edges.
         """
-        numbers = np.concatenate([diagonal.ravel(), between.ravel()])[self._source]
-        side = len(self.order) * self._size
+        plan, size = self._plan, diagonal.shape[1]
+        if plan.steps:
+            fresh = np.zeros((plan.blocks - len(between), size, size))
+            diagonal, between = diagonal.copy(), np.concatenate([between, fresh])
+        steps = tuple(step.applied(diagonal, between) for step in plan.steps)
+        numbers = np.concatenate([diagonal[plan.left].ravel(), between.ravel()])[self._source]
+        side = len(self._order) * size
         matrix = sparse.csc_matrix((numbers, self._rows, self._starts), shape=(side, side))
-        unknowns = (self.order[:, None] * self._size + np.arange(self._size)).ravel()
-        return Factor(_factorised(matrix, 'NATURAL'), unknowns)
+        return Factor(
+            _factorised(matrix, 'NATURAL'), steps, plan.left[self._order], len(diagonal), size
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """A factorised matrix, and the order of its unknowns."""
+    """A factorised matrix: what was eliminated in steps, and the factors of the rest."""
 
     _factor: SuperLU
-    _unknowns: Indices
+    _steps: tuple[Eliminated, ...]
+    _left: Indices
+    _count: int
+    _size: int
 
     def solve(self, sides: Array) -> Array:
         """
         Solve for one or more right-hand sides.
 
-        :param sides: (U,) or (U, C).
+        :param sides: (N, S) or (N, S, C).
         """
-        result = np.empty_like(sides)
-        result[self._unknowns] = self._factor.solve(sides[self._unknowns])
-        return result
+        result = sides.reshape(*sides.shape[:2], -1).copy()
+        for step in self._steps:
+            step.forward(result)
+        rest = result[self._left]
+        flat = rest.reshape(-1, rest.shape[2])
+        result[self._left] = self._factor.solve(flat).reshape(rest.shape)
+        for step in reversed(self._steps):
+            step.back(result)
+        solution: Array = result.reshape(sides.shape)
+        return solution
 
-    def inverse_at(self, wanted: Indices) -> Array:
+    def covariance(self, at: Indices, derivative: Array) -> Array:
         """
-        Return a part of the inverse.
+        Return the covariance of what follows from some unknowns, of which this is the information.
 
-        :param wanted: (W,) rows and columns of it.
+        :param at: (W,) the unknowns, in the order of all.
+        :param derivative: (C, W) of what follows from them.
+        :returns: (C, C).
         """
-        sides = np.zeros((len(self._unknowns), len(wanted)))
-        sides[wanted, np.arange(len(wanted))] = 1.0
-        part: Array = self.solve(sides)[wanted]
-        return part
+        sides = np.zeros((self._count * self._size, len(derivative)))
+        sides[at] = derivative.T
+        solution = self.solve(sides.reshape(self._count, self._size, -1)).reshape(sides.shape)
+        covariance: Array = derivative @ solution[at]
+        symmetric: Array = 0.5 * (covariance + covariance.T)
+        return symmetric
 
 
-class Summed:
-    """Sums rows of numbers that go to the same place."""
+def conjugate_gradients(
+    times: Callable[[Array], Array], factor: Factor, side: Array, enough: float = ENOUGH
+) -> Array:
+    """
+    Solve for a matrix by the factors of one like it.
 
-    def __init__(self, places: Indices, count: int) -> None:
-        """
-        Begin.
-
-        :param places: (P,) to which each row goes.
-        :param count: number of places.
-        """
-        # Not np.add.at or np.add.reduceat, which take ten times as long and keep threads waiting.
-        rows = np.arange(len(places))
-        self._sums = sparse.csr_matrix((np.ones(len(places)), (places, rows)), (count, len(rows)))
-
-    def __call__(self, blocks: Array) -> Array:
-        """
-        Sum.
-
-        :param blocks: (P, ...).
-        """
-        shape = blocks.shape[1:]
-        sums = self._sums @ np.ascontiguousarray(blocks).reshape(-1, math.prod(shape))
-        result: Array = sums.reshape(-1, *shape)
-        return result
+    :param times: multiplies by the matrix, symmetric and positive definite, (N, S) to (N, S).
+    :param factor: of the one like it.
+    :param side: (N, S) right-hand side.
+    :param enough: by which the error, in the norm of the factors, has become smaller at the end.
+    """
+    result, rest = np.zeros_like(side), side
+    along = nearer = factor.solve(rest)
+    first = size = float(np.vdot(rest, nearer))
+    for _ in range(MOST_ROUNDS):
+        if not size > enough**2 * first:
+            break
+        product = times(along)
+        share = size / float(np.vdot(along, product))
+        result, rest = result + share * along, rest - share * product
+        nearer = factor.solve(rest)
+        before, size = size, float(np.vdot(rest, nearer))
+        along = nearer + size / before * along
+    return result
 
 
 def _elimination_order(count: int, here: Indices, there: Indices) -> Indices:
@@ -141,11 +167,11 @@ def _elimination_order(count: int, here: Indices, there: Indices) -> Indices:
 
 
 def _pattern(
-    count: int, rows: Indices, columns: Indices, size: int, order: Indices
+    rows: Indices, columns: Indices, number: Indices, size: int, order: Indices
 ) -> sparse.csc_matrix:
     """Return a matrix whose numbers are their places among those of all blocks."""
-    area = size * size
-    between = (count + np.arange(len(rows)))[:, None] * area + np.arange(area)
+    area, count = size * size, len(order)
+    between = (count + number)[:, None] * area + np.arange(area)
     between = between.reshape(-1, size, size)
     own = order[:, None] * area + np.arange(area)
     everyone = np.arange(count)

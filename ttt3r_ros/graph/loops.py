@@ -385,20 +385,3 @@ def _candidates(frames: dict[int, KeyFrame], frame: KeyFrame, among: Sequence[in
         return []
     similar = np.stack([frames[n].place for n in among]) @ frame.place
     return [among[i] for i in np.argsort(-similar)[:CANDIDATES]]
-
-
-def relative(joint: Array, here_T_there: Array) -> Array:
-    """
-    Return the covariance of a pose as seen from another.
-
-    :param joint: (14, 14) of both key frames.
-    :param here_T_there: (4, 4).
-    """
-    by_here = -adjoint(invert(here_T_there))
-    covariance: Array = (
-        by_here @ joint[:6, :6] @ by_here.T
-        + by_here @ joint[:6, 7:13]
-        + joint[7:13, :6] @ by_here.T
-        + joint[7:13, 7:13]
-    )
-    return covariance

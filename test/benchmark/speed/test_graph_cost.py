@@ -4,13 +4,13 @@
 import numpy as np
 
 from benchmark.speed.graph_cost import large_graph, main, ROUND_KEYS
-from ttt3r_ros.graph.key_frame_graph import ROUNDS_AFTER_LOOP, WIDE_FIRST
+from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, ROUNDS_AFTER_LOOP
 
 
 def test_the_graph_that_is_measured_has_an_optimum_to_find():
     graph = large_graph(130)
 
-    found = graph.optimised(ROUNDS_AFTER_LOOP, WIDE_FIRST)
+    found = graph.optimised(ROUNDS_AFTER_LOOP, FAR_FIRST)
 
     loops = slice(-2 * (130 - ROUND_KEYS), None)  # the last motions
     assert np.median(found.errors()[loops]) < 0.5 * np.median(graph.errors()[loops])
