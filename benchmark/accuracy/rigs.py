@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, IO
 import zlib
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.accuracy.coverage import Coverage, coverage, FLOOR_M, points_of, true_grids
 from benchmark.accuracy.drives import Drive, drive_of, IMAGE_RATE
 from benchmark.accuracy.sequences import FIRST_SEED
 from benchmark.accuracy.setup import Experiment, Report
@@ -24,11 +25,11 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import align
-from ttt3r_ros.geometry import invert, transform_points
+from ttt3r_ros.geometry import IDENTITY, invert, transform_points
 from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.mapping.occupancy import FREE, OCCUPIED
+from ttt3r_ros.mapping.occupancy import FREE, Occupancy, OCCUPIED
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings, MapSettings, TrackingSettings
@@ -37,12 +38,13 @@ from ttt3r_ros.simulation.world import FloorPlan, PLAN_RESOLUTION
 from ttt3r_ros.tracking.observation import Observation
 
 CAMERAS = ('robot', 'left', 'back')  # kinds of drives; the first one looks ahead
-DRIVES = (('S', 0), ('M', 0), ('S', 1))
+# Family, number, and how good the wheels are.
+DRIVES = (('S', 0, None), ('M', 0, None), ('S', 1, None), ('S', 0, 'usual'))
 # The camera that is unplugged, and for which part of the drive.
 UNPLUGGED, GONE = 0, (0.4, 0.6)
 AROUND_S = 1.0  # after it was unplugged or plugged in again: when a pose could jump
-FLOOR_M = 0.1  # a cell is on the floor of the plan where that is farther from all walls
-BARS = '0.7 / 1.5 / 0.05'
+EVERY = round(10 * IMAGE_RATE)  # images between two looks at how much of the plan is shown
+BARS = '0.7 / 0.05'
 NO_POINTS = MapSettings(confidence_threshold=1000.0)
 SETTINGS = MappingSettings(TrackingSettings(reset_interval=0))
 
@@ -52,11 +54,13 @@ class Run:
     """
     A drive as mapped.
 
-    mapper: that mapped it. numbers: (N,) of the stamps with a published pose. live: (N, 4, 4)
-    map_T_base as published. truth: (T, 4, 4) world_T_base at all stamps. stamps_ns: (T,).
+    mapper: that mapped it. grids: occupancy each EVERY images, and at the end. numbers: (N,) of
+    the stamps with a published pose. live: (N, 4, 4) map_T_base as published. truth: (T, 4, 4)
+    world_T_base at all stamps. stamps_ns: (T,).
     """
 
     mapper: Mapper
+    grids: list[Occupancy]
     numbers: NDArray[np.int64]
     live: Array
     truth: Array
@@ -82,26 +86,21 @@ class Run:
         chosen = (share >= first) & (share <= last)
         return float(np.linalg.norm((steps - true)[chosen, :3, 3], axis=1).max())
 
+    def jump_around(self, shares: Iterable[float]) -> float:
+        """
+        Return the same of the second after each of some times.
+
+        :param shares: of the drive that are over then.
+        """
+        after = AROUND_S * IMAGE_RATE / len(self.truth)
+        return max(self.jump(share, share + after) for share in shares)
+
     def world_T_map(self) -> Array:
         """Return where the map lies, by the path, (4, 4)."""
         poses, truth = self._path()
         found = align(poses[:, :3, 3], truth[:, :3, 3], 'se3')
         world_T_map: Array = found.pose(np.eye(4))
         return world_T_map
-
-    def covered(self, plan: FloorPlan) -> float:
-        """
-        Return which share of a floor the map shows as free, where it is.
-
-        :param plan: of the building.
-        """
-        grid = self.mapper.map.grid.occupancy()
-        rows, columns = np.nonzero(grid.cells == FREE)
-        middles = np.stack([columns, rows, np.zeros_like(rows)], axis=1) + [0.5, 0.5, 0.0]
-        points = middles * grid.resolution + [grid.x, grid.y, 0.0]
-        world = transform_points(self.world_T_map(), points)
-        on_floor = (plan.clearance_at(world[:, :2]) > FLOOR_M).sum() * grid.resolution**2
-        return float(on_floor / ((plan.clearance > FLOOR_M).sum() * PLAN_RESOLUTION**2))
 
     def _path(self) -> tuple[Array, Array]:
         """Return the path, and the truth at its stamps."""
@@ -169,91 +168,148 @@ def _intrinsics(drive: Drive) -> CameraIntrinsics:
 def measure(experiment: Experiment) -> Report:
     """Map all drives with one and with three cameras; what is not cached is filmed first."""
     front = front_of(experiment)
-    rows = []
-    for i, (family, number) in enumerate(DRIVES[: experiment.sequences]):
+    rows, shown = [], []
+    for i, (family, number, wheels) in enumerate(DRIVES[: experiment.sequences]):
         drives = [drive_of(front, CACHE, f'{family}_{kind}_{number}') for kind in CAMERAS]
+        odometry = drives[0].by_wheels(wheels, number)
         plan = build_world(family, FIRST_SEED + number).plan()
-        alone, rig = mapped(drives[:1], SETTINGS), mapped(drives, SETTINGS)
-        unplugged = mapped(drives, replace(SETTINGS, map=NO_POINTS), {UNPLUGGED: GONE})
-        rows.append([f'{family} {number}', *_cells(alone, rig, unplugged, plan), BARS])
+        alone, rig = (mapped(some, SETTINGS, odometry) for some in (drives[:1], drives))
+        no_map = replace(SETTINGS, map=NO_POINTS)
+        unplugged = mapped(drives, no_map, odometry, {UNPLUGGED: GONE})
+        name = f'{family} {number}'
+        rows.append([name, wheels or 'none', *_cells(alone, rig, unplugged), BARS])
         print(' | '.join(rows[-1]), flush=True)
+        if wheels is None:
+            shown += [[name, *cells] for cells in _shown_rows(alone, rig, drives, plan)]
+            print('\n'.join(' | '.join(row) for row in shown[-4:]), flush=True)
         if not i:
             with atomic_file(experiment.out / 'rig.png') as file:
                 draw(file, alone, rig, plan)
+    picture = 'Free floor (grey) and walls (black) by one camera and by three, and the plan'
+    return Report([_path_table(rows), _shown_table(shown)], pictures={'rig.png': picture})
+
+
+def _path_table(rows: Sequence[Sequence[str]]) -> Table:
     head = [
         'drive',
+        'wheels',
         'front, final [m]',
         'rig, final [m]',
         'ratio',
         'front, live [m]',
         'rig, live [m]',
-        'floor shown, front [%]',
-        'rig [%]',
-        'ratio',
         'front unplugged, final [m]',
         'jump [m]',
+        'the same with all plugged in [m]',
+        'of the front camera alone [m]',
         'located [%]',
-        'bars: ATE / floor / jump',
+        'bars: ATE / jump',
     ]
-    title = 'Three cameras of one robot, without wheels, against the front one alone: ATE'
-    picture = 'Free floor (grey) and walls (black) by one camera and by three, and the plan'
-    return Report([Table(title, head, rows)], pictures={'rig.png': picture})
+    title = 'Three cameras of one robot against the front one alone: ATE, and jumps'
+    return Table(title, head, rows)
 
 
-def _cells(alone: Run, rig: Run, unplugged: Run, plan: FloorPlan) -> list[str]:
-    after = AROUND_S * IMAGE_RATE / len(unplugged.truth)
-    jump = max(unplugged.jump(share, share + after) for share in GONE)
-    covered, more = alone.covered(plan), rig.covered(plan)
+def _shown_table(rows: Sequence[Sequence[str]]) -> Table:
+    head = [
+        'drive',
+        'of the plan',
+        'front [%]',
+        'rig [%]',
+        'ratio',
+        'front, by true depth [%]',
+        'rig, by true depth [%]',
+        'ratio',
+    ]
+    return Table('What of the plan is in the map, without wheels; ratio at least 1.5', head, rows)
+
+
+def _cells(alone: Run, rig: Run, unplugged: Run) -> list[str]:
     return [
         f'{alone.final_ate():.3f}',
         f'{rig.final_ate():.3f}',
         f'{rig.final_ate() / alone.final_ate():.2f}',
         f'{alone.live_ate():.3f}',
         f'{rig.live_ate():.3f}',
-        f'{100 * covered:.0f}',
-        f'{100 * more:.0f}',
-        f'{more / covered:.2f}',
         f'{unplugged.final_ate():.3f}',
-        f'{jump:.3f}',
+        *(f'{one.jump_around(GONE):.3f}' for one in (unplugged, rig, alone)),
         f'{100 * len(unplugged.numbers) / len(unplugged.truth):.1f}',
     ]
+
+
+def _shown_rows(
+    alone: Run, rig: Run, drives: Sequence[Drive], plan: FloorPlan
+) -> Iterator[list[str]]:
+    """Yield how much of a plan is shown at the end and in the mean over a drive."""
+    runs = [
+        [coverage(grid, run.world_T_map(), plan) for grid in run.grids] for run in (alone, rig)
+    ]
+    true = [
+        [coverage(grid, IDENTITY, plan) for grid in true_grids(some, EVERY)]
+        for some in (drives[:1], drives)
+    ]
+    for part in ('floor', 'walls'):
+        for when, chosen in (
+            ('at the end', slice(-1, None)),
+            ('mean over the drive', slice(None)),
+        ):
+            cells = [f'{part}, {when}']
+            for both in (runs, true):
+                front, all_cameras = (_mean(part, grids[chosen]) for grids in both)
+                cells += [f'{100 * front:.0f}', f'{100 * all_cameras:.0f}']
+                cells.append(f'{all_cameras / front:.2f}')
+            yield cells
+
+
+def _mean(part: str, seen: Sequence[Coverage]) -> float:
+    return float(np.mean([getattr(one, part) for one in seen]))
 
 
 def mapped(
     drives: Sequence[Drive],
     settings: MappingSettings,
+    odom_T_base: Array | None = None,
     gone: Mapping[int, tuple[float, float]] | None = None,
 ) -> Run:
     """
     Map a drive with some cameras.
 
     :param drives: of each camera, at the same stamps.
+    :param odom_T_base: (T, 4, 4) by the wheels, or None.
     :param gone: cameras that are unplugged, and for which part of the drive.
     """
     mapper = Mapper(Replayed(drives), settings)
     live: dict[int, Array] = {}
+    grids = []
     for k in range(len(drives[0])):
         for i, drive in enumerate(drives):
             begin, end = (gone or {}).get(i, (1.0, 1.0))
             if begin <= k / len(drive) < end:
                 continue
-            located = _shown(mapper, drive, i, k)
+            odometry = None if odom_T_base is None else odom_T_base[k]
+            located = _observed(mapper, drive, i, k, odometry)
             if located is not None and located.in_map:
                 live.setdefault(k, located.map_T_base)
+        if (k + 1) % EVERY == 0:
+            grids.append(mapper.map.grid.occupancy())
     while not mapper.map.follows:
         mapper.catch_up(1.0)
+    grids[-1] = mapper.map.grid.occupancy()
     truth = drives[0].world_T_camera @ invert(drives[0].base_T_camera)
     numbers = np.array(list(live), np.int64)
-    return Run(mapper, numbers, np.stack(list(live.values())), truth, drives[0].stamps_ns)
+    poses = np.stack(list(live.values()))
+    return Run(mapper, grids, numbers, poses, truth, drives[0].stamps_ns)
 
 
-def _shown(mapper: Mapper, drive: Drive, camera: int, k: int) -> LocatedFrame | None:
+def _observed(
+    mapper: Mapper, drive: Drive, camera: int, k: int, odom_T_base: Array | None
+) -> LocatedFrame | None:
     """Show an image of a drive to a mapper."""
     seen = Observation(
         np.array(drive.images[k]),
         int(drive.stamps_ns[k]),
         _intrinsics(drive),
         drive.base_T_camera,
+        odom_T_base,
         camera_index=camera,
     )
     try:
@@ -282,10 +338,7 @@ def draw(file: IO[bytes], alone: Run, rig: Run, plan: FloorPlan) -> None:
     for axis, run, title in zip(axes, (alone, rig), titles):
         grid, world_T_map = run.mapper.map.grid.occupancy(), run.world_T_map()
         for kind, color, size in ((FREE, '0.85', 1.0), (OCCUPIED, '0.1', 1.0)):
-            rows, columns = np.nonzero(grid.cells == kind)
-            middles = np.stack([columns, rows, np.zeros_like(rows)], axis=1) + [0.5, 0.5, 0.0]
-            points = middles * grid.resolution + [grid.x, grid.y, 0.0]
-            world = transform_points(world_T_map, points)
+            world = transform_points(world_T_map, points_of(grid, kind))
             axis.scatter(world[:, 0], world[:, 1], size, color, marker='s', linewidths=0)
         path = world_T_map @ run.mapper.path_of_base().poses
         axis.plot(path[:, 0, 3], path[:, 1, 3], color='tab:red', linewidth=0.8)

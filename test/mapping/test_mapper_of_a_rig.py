@@ -26,6 +26,7 @@ CAMERA = CameraIntrinsics(WIDTH, HEIGHT, 160.0, 160.0, 111.5, 79.5)
 BESIDE = 3.0  # metres to the right: no point is seen by both
 MOUNTS = (BODY_T_OPTICAL, transform(np.eye(3), [0.0, -BESIDE, 0.0]) @ BODY_T_OPTICAL)
 STEP, TENTH, LATER = 0.04, 10**8, 0.25
+GLITCH = 0.3  # metres along the wall, which show elsewhere than the camera was
 
 
 class Prediction:
@@ -71,13 +72,14 @@ def view(wall, x, noise):
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def drive(mapper, wall, images, cameras=(0, 1), covered=(), wheels=False):
+def drive(mapper, wall, images, cameras=(0, 1), covered=(), wheels=False, displaced=()):
     """Show images of some cameras; return what is located, by image and camera."""
     found = {}
     for k in images:
         for i in cameras:
             now = k + LATER * i  # they take turns
-            rgb = view(wall, STEP * now + BESIDE * i, 2 * k + i)
+            place = STEP * now + BESIDE * i + (GLITCH if (k, i) in displaced else 0.0)
+            rgb = view(wall, place, 2 * k + i)
             rgb = np.zeros_like(rgb) if (k, i) in covered else rgb
             odom_T_base = transform(np.eye(3), [0.0, -STEP * now, 0.0]) if wheels else None
             seen = Observation(
@@ -146,6 +148,17 @@ def test_a_covered_lens_does_not_lose_the_robot(wall, lens, wheels):
     assert max(error(located, k) for k, located in seen) < 0.05
     assert mapper.map_T_odom is not None
     assert all(found[k, 1 - lens].in_map for k in range(2, 27))
+
+
+def test_an_image_that_errs_moves_no_robot_by_a_jump(wall):
+    found = drive(a_mapper(), wall, range(24), displaced={(16, 0)})
+
+    seen = [(k + LATER * i, one) for (k, i), one in found.items() if k > 8]
+    steps = [
+        np.linalg.norm((invert(a.map_T_base) @ b.map_T_base)[:3, 3] - [0.0, -STEP * (j - i), 0.0])
+        for (i, a), (j, b) in itertools.pairwise(seen)
+    ]
+    assert max(steps) < 0.05
 
 
 def test_a_camera_that_comes_later_is_in_the_map_at_once(wall):

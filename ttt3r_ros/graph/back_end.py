@@ -22,6 +22,7 @@ from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.pose_graph import Motion
+from ttt3r_ros.graph.rig_motion import Beside
 from ttt3r_ros.graph.robot import Robot
 from ttt3r_ros.graph.start import Start
 from ttt3r_ros.graph.stored_graph import StoredGraph
@@ -231,7 +232,7 @@ class BackEnd:
                 return None
             self._rig.see(followed)
             placed = self._placed(self._cameras[seen.camera_index], followed)
-            return self._robot.advance(followed, seen, placed)
+            return self._robot.advance(followed, seen, placed, self._beside(followed))
 
     def locate(
         self, tracked: TrackedFrame, seen: Observation, known: LocatedCamera | None = None
@@ -250,7 +251,9 @@ class BackEnd:
                 start = self._start.map_T_camera(tracked, seen)
                 self._map_T_graph = start @ invert(tracked.track_T_camera)
             placed = self._placed(camera, followed)
-            at = self._robot.advance(followed, seen, placed) if known is None else known
+            at = known
+            if at is None:
+                at = self._robot.advance(followed, seen, placed, self._beside(followed))
             pose = at.map_T_camera
             if at.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
                 pose = placed.map_T_camera
@@ -316,6 +319,25 @@ class BackEnd:
             since_key=covariance,
         )
 
+    def _beside(self, followed: Followed) -> Beside | None:
+        """Return how the other cameras have moved the robot since its newest image."""
+        newest, mount = self._robot.newest, followed.key.seen.base_T_camera
+        if newest is None or mount is None or not self._rig.has_others(followed):
+            return None
+        before, own = self._rig.before(followed), None
+        if before is not None:
+            own = _of_motion(before, followed, mount)
+        others = []
+        for first, last in self._rig.motions(newest.stamp_ns, followed):
+            theirs = last.key.seen.base_T_camera
+            if theirs is not None:
+                scale = self._graph.locate(last).map_T_key.scale
+                metres = scale / float(np.exp(last.key.log_scale))
+                moved = scaled(invert(first.track_T_camera) @ last.track_T_camera, metres)
+                step = theirs @ moved @ invert(theirs)
+                others.append((step, _of_motion(first, last, theirs)))
+        return Beside(own, others)
+
     def add(self, located: LocatedFrame) -> None:
         """
         Add the image to the graph if it is a new key frame.
@@ -347,3 +369,9 @@ def _weight(since_key: Array, across: Array) -> Array:
     turned = adjoint(invert(across))
     covariance: Array = turned @ (TRACKING_INFLATION * since_key + UNTRACKED) @ turned.T
     return covariance
+
+
+def _of_motion(first: Followed, last: Followed, base_T_camera: Array) -> Array:
+    """Return the covariance of the robot's motion between two images of a camera."""
+    since_key = 0.5 * (first.covariance + last.covariance)  # much of it is of both
+    return _weight(since_key, invert(base_T_camera))

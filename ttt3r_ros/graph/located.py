@@ -45,10 +45,8 @@ class LocatedCamera:
 
     def base_covariance(self) -> Array:
         """Return the covariance of the robot's pose along the axes of the map, (6, 6)."""
-        mount = IDENTITY if self.base_T_camera is None else self.base_T_camera
-        at_base = adjoint(mount)
         turned = np.kron(np.eye(2), self.map_T_base[:3, :3])
-        covariance: Array = turned @ at_base @ self.covariance @ at_base.T @ turned.T
+        covariance: Array = turned @ at_base(self.covariance, self.base_T_camera) @ turned.T
         return covariance
 
 
@@ -137,3 +135,15 @@ def camera_pose(map_T_base: Array, base_T_camera: Array | None) -> Array:
     :param base_T_camera: (4, 4), where it is mounted; None: the camera is its own base.
     """
     return map_T_base if base_T_camera is None else map_T_base @ base_T_camera
+
+
+def at_base(covariance: Array, base_T_camera: Array | None) -> Array:
+    """
+    Return the covariance of the pose of a robot, (6, 6), of which a camera is part.
+
+    :param covariance: (6, 6) of the camera's pose, to the right of it.
+    :param base_T_camera: (4, 4), where it is mounted; None: the camera is its own base.
+    """
+    moved = adjoint(IDENTITY if base_T_camera is None else base_T_camera)
+    result: Array = moved @ covariance @ moved.T
+    return result

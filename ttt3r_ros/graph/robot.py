@@ -12,7 +12,8 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
-from ttt3r_ros.graph.located import base_pose, camera_pose, LocatedCamera, Placed
+from ttt3r_ros.graph.located import at_base, base_pose, camera_pose, LocatedCamera, Placed
+from ttt3r_ros.graph.rig_motion import Beside, RigMotion
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.followed import Followed
@@ -44,6 +45,7 @@ class Robot:
         self._anchor = Anchor(self._epoch, IDENTITY)
         self._newest: LocatedCamera | None = None
         self._newest_of: dict[int, LocatedCamera] = {}
+        self._motion = RigMotion()
         self._flat = True  # what came of the odometry so far is planar
 
     def lose(self) -> None:
@@ -105,13 +107,21 @@ class Robot:
         self._newest_of[index] = replace(newest, track_T_camera=track_T_camera)
         return True
 
-    def advance(self, followed: Followed, seen: Observation, placed: Placed) -> LocatedCamera:
+    def advance(
+        self,
+        followed: Followed,
+        seen: Observation,
+        placed: Placed,
+        beside: Beside | None = None,
+    ) -> LocatedCamera:
         """
         Follow the correction, and where there is no odometry go on by the images.
 
         :param followed: by the front end.
         :param seen: the same image as it came.
         :param placed: the same image by the newest estimate.
+        :param beside: what other cameras show of the motion since the newest image; None: there
+            are none.
         """
         mount, found, newest = seen.base_T_camera, placed.found, self._newest
         before = self._newest_of.get(seen.camera_index)
@@ -120,13 +130,13 @@ class Robot:
             own = pose if self._odometry is None else self._odometry
             odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
         else:
-            odom_T_base, step = _moved(newest, before, followed, seen, placed.map_T_key)
+            step = _moved(newest, before, followed, seen, placed.map_T_key)
+            odom_T_base, step = self._weighed_motion(newest, followed, seen, step, beside)
             if seen.odom_T_base is not None:
                 pose = self._in_plane(pose, odom_T_base)
-            elapsed_ns = max(0, followed.stamp_ns - newest.stamp_ns)
-            most_m = longest_step(self._settings.correction_speed, elapsed_ns)
             if found.in_map and newest.in_map:
-                pose = towards(newest.map_T_base @ step, pose, most_m)
+                sure = at_base(found.since_key, mount) if seen.odom_T_base is None else None
+                pose = self._corrected(newest.map_T_base @ step, pose, followed.stamp_ns, sure)
         camera = LocatedCamera(
             followed.stamp_ns,
             self._anchor.epoch,
@@ -145,6 +155,35 @@ class Robot:
             self._anchor = Anchor(camera.epoch, map_T_odom)
             self._newest = camera
         return camera
+
+    def _weighed_motion(
+        self,
+        newest: LocatedCamera,
+        followed: Followed,
+        seen: Observation,
+        step: Array,
+        beside: Beside | None,
+    ) -> tuple[Array, Array]:
+        """Return odom_T_base, and how the robot moved by all that shows it."""
+        wheels = seen.odom_T_base
+        if wheels is not None and not (followed.slips or followed.still):
+            return wheels, invert(newest.odom_T_base) @ wheels
+        if beside is not None and newest.stamp_ns < followed.stamp_ns:
+            step = self._motion.moved(newest.stamp_ns, followed.stamp_ns, beside.beside(step))
+        return newest.odom_T_base @ step if wheels is None else wheels, step
+
+    def _corrected(self, expected: Array, pose: Array, stamp_ns: int, sure: Array | None) -> Array:
+        """
+        Return what is published between where the motion and where the map has the robot.
+
+        :param sure: (6, 6) covariance of where the map has it, where the images are the odometry.
+        """
+        assert self._newest is not None
+        speed = self._settings.correction_speed
+        if sure is not None and speed:
+            pose = self._motion.weighed(stamp_ns, expected, pose, sure)
+        elapsed_ns = max(0, stamp_ns - self._newest.stamp_ns)
+        return towards(expected, pose, longest_step(speed, elapsed_ns))
 
     def _leads(self, camera: LocatedCamera, index: int) -> bool:
         """Return whether the robot is where one of its cameras has it."""
@@ -183,20 +222,14 @@ def _moved(
     followed: Followed,
     seen: Observation,
     map_T_key: Similarity,
-) -> tuple[Array, Array]:
-    """Return odom_T_base, and how the robot moved since its newest image."""
-    step = IDENTITY
-    if before is not None:
-        metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
-        step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
-        step = camera_pose(IDENTITY, before.base_T_camera) @ step
-        step = base_pose(step, seen.base_T_camera)
-        step = _later_part(step, before.stamp_ns, newest.stamp_ns, followed.stamp_ns)
-    if seen.odom_T_base is None:  # the images are the odometry
-        return newest.odom_T_base @ step, step
-    if followed.slips or followed.still:
-        return seen.odom_T_base, step
-    return seen.odom_T_base, invert(newest.odom_T_base) @ seen.odom_T_base
+) -> Array:
+    """Return how the robot moved since its newest image, as one camera shows it."""
+    if before is None:
+        return IDENTITY
+    metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
+    step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
+    step = base_pose(camera_pose(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
+    return _later_part(step, before.stamp_ns, newest.stamp_ns, followed.stamp_ns)
 
 
 def _later_part(motion: Array, begin_ns: int, since_ns: int, end_ns: int) -> Array:

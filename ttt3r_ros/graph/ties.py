@@ -93,6 +93,40 @@ class Rig:
         ]
         return [one for one in found if one is not None]
 
+    def has_others(self, followed: Followed) -> bool:
+        """
+        Return whether another camera has seen something.
+
+        :param followed: an image of the one.
+        """
+        return bool(self._images.keys() - {_camera_of(followed.key)})
+
+    def before(self, followed: Followed) -> Followed | None:
+        """
+        Return the image before in the same track, None where there is none.
+
+        :param followed: the image after it.
+        """
+        images = self._images.get(_camera_of(followed.key), ())
+        older = [one for one in images if one.stamp_ns < followed.stamp_ns]
+        return older[-1] if older and older[-1].key.track == followed.key.track else None
+
+    def motions(self, since_ns: int, followed: Followed) -> list[tuple[Followed, Followed]]:
+        """
+        Return where each other camera was at a time and when an image was taken.
+
+        :param since_ns: the time.
+        :param followed: the image.
+        """
+        own, found = _camera_of(followed.key), []
+        for camera, images in self._images.items():
+            first, last = (_moved_to(ns, list(images)) for ns in (since_ns, followed.stamp_ns))
+            if camera == own or first is None or last is None:
+                continue
+            if first.key.track == last.key.track:
+                found.append((first, last))
+        return found
+
 
 def _camera_of(key: KeyView) -> int:
     return key.seen.camera_index
@@ -144,8 +178,22 @@ def _at(stamp_ns: int, before: Followed, after: Followed) -> tuple[Array, Array]
     unit = float(np.exp(-before.key.log_scale))
     motion = scaled(invert(before.track_T_camera) @ after.track_T_camera, unit)
     pose = before.key_T_camera @ exp_pose(log_pose(motion) * since / (since + until))
-    unknown = 0.5 * since * until * np.repeat([TURN_ACCELERATION, ACCELERATION], 3)
-    return pose, before.covariance + np.diag(unknown**2)
+    return pose, before.covariance + _accelerated(since * until)
+
+
+def unknown_motion(since: float, period: float) -> Array:
+    """
+    Return the covariance of a motion that is taken to go on as before, (6, 6).
+
+    :param since: seconds for which it goes on.
+    :param period: seconds over which it was measured.
+    """
+    return _accelerated(since * (since + period))
+
+
+def _accelerated(square_s: float) -> Array:
+    """Return the covariance of what an acceleration may add in a time, seconds squared."""
+    return np.diag((0.5 * square_s * np.repeat([TURN_ACCELERATION, ACCELERATION], 3)) ** 2)
 
 
 def _moved_to(stamp_ns: int, images: Sequence[Followed]) -> Followed | None:
@@ -164,8 +212,7 @@ def _moved_to(stamp_ns: int, images: Sequence[Followed]) -> Followed | None:
     unit = float(np.exp(-newest.key.log_scale))
     motion = scaled(invert(last.track_T_camera) @ newest.track_T_camera, unit)
     pose = newest.key_T_camera @ exp_pose(log_pose(motion) * since / period)
-    unknown = 0.5 * since * (since + period) * np.repeat([TURN_ACCELERATION, ACCELERATION], 3)
-    covariance = newest.covariance + np.diag(unknown**2)
+    covariance = newest.covariance + unknown_motion(since, period)
     return replace(newest, stamp_ns=stamp_ns, key_T_camera=pose, covariance=covariance)
 
 
