@@ -19,6 +19,7 @@ parts, in the order of `--part all`:
   slow_network  live poses of the images that a slow network has no time for; only by name
   lost      when a camera counts as carried away, for each threshold; only by name
   rig       three cameras of one robot against one; only by name
+  rules     update rules and segments, alone and with the back end; only by name
   map       points, cells and ghosts of the map against the true surfaces; only by name
   curve     validation errors against training frames, extrapolated
   targets   the targets and the measured values, from short, long and choose
@@ -59,6 +60,7 @@ from benchmark.accuracy import (
     recordings,
     relocalisation,
     rigs,
+    rules,
     short_sequences,
     slam,
     slow_network,
@@ -100,6 +102,7 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
     'slow_network': slow_network.measure,
     'lost': lost.measure,
     'rig': rigs.measure,
+    'rules': rules.measure,
     'map': map_bars.measure,
     'curve': curve.measure,
     'targets': targets.measure,
@@ -107,6 +110,7 @@ PARTS: dict[str, Callable[[Experiment], Report]] = {
 # They film a quarter of an hour of drives first.
 ALONE = {
     'slam', 'relocalisation', 'merge', 'traps', 'covariance', 'slow_network', 'lost', 'rig', 'map',
+    'rules',
 }  # fmt: skip
 QUICK = {'sequences': 1, 'lengths': [6, 12], 'intervals': [5], 'seconds': 0.4, 'frames': 12}
 
