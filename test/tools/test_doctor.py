@@ -55,3 +55,12 @@ def test_json_holds_every_line(without_ros, capsys):
         'disk',
     ]
     assert set(report['findings'][0]) == {'level', 'subject', 'seen', 'advice'}
+
+
+@pytest.mark.parametrize('name', ['/', '/a b', '/1st', '/a//b', '/é', 'a\nb'])
+@pytest.mark.parametrize('option', ['--namespace', '--image-topic'])
+def test_what_is_no_name_in_ros_is_told_in_one_line(without_ros, capsys, option, name):
+    assert main(['doctor', option, name]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'is no name of a node or topic' in line

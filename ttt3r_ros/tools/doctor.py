@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 
 from ttt3r_ros.doctor import (
     clock,
@@ -39,6 +40,8 @@ Run it with the environment of the mapping node: the same ROS_DOMAIN_ID and midd
 is OK, WARN or FAIL; the exit code is 1 when one is FAIL. Without ROS 2 it checks this machine
 only."""
 
+# Of ASCII letters, digits and underlines; no part begins with a digit.
+ROS_NAME = re.compile(r'(?:/[A-Za-z_][A-Za-z0-9_]*)+')
 SUBJECT_WIDTH = 16
 
 
@@ -99,7 +102,10 @@ def _next(found: Sequence[Finding]) -> str:
 
 
 def _full(name: str) -> str:
-    return '/' + name.strip('/')
+    full = '/' + name.strip('/')
+    if not ROS_NAME.fullmatch(full):
+        raise UserError(f'{name!r} is no name of a node or topic, such as /robot/camera')
+    return full
 
 
 def examine(name: str, image_topic: str, seconds: float) -> list[Finding]:
