@@ -58,8 +58,7 @@ def draw_map_of(
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.09, 0.08, 0.89, 0.9))
     poses, voxel_size = result.trajectory.poses, result.summary['settings']['map']['voxel_size']
-    cloud = below_ceiling(result.cloud, poses)
-    draw_cloud_from_above(axes, cloud, frame[0], frame[1], voxel_size)
+    draw_cloud_from_above(axes, below_ceiling(result.cloud, poses), frame[0], frame[1], voxel_size)
     if errors is not None:
         true = _in_map(errors)
         axes.plot(true[:, 0], true[:, 1], color=TRUTH, lw=4, alpha=0.6)

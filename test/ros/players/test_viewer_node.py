@@ -26,14 +26,14 @@ from ttt3r_ros.viewer.scene import View
 
 pytest.importorskip('viser', reason='needs the package viser')
 
-from ttt3r_ros.viewer.controls import beside_depth, PICTURE_PX
-
 STEP_NS = 200_000_000
 DEPTH = 2.0  # of the wall that the network of the rig sees
 
 
 @pytest.mark.parametrize('shape', [(120, 160), (114, 160), (80, 112), (20, 30)])
 def test_a_depth_of_any_size_is_drawn_beside_its_image(shape):
+    from ttt3r_ros.viewer.controls import beside_depth, PICTURE_PX
+
     rgb = np.full((120, 160, 3), 90, np.uint8)
     view = View(1, np.eye(4), rgb, np.full(shape, DEPTH, np.float32), 1.0)
 
@@ -134,6 +134,8 @@ def test_the_newest_image_stays_until_the_next_has_a_pose_and_a_picture():
 
 def test_an_image_is_shown_beside_its_own_depth_which_has_another_shape():
     """Of 320 x 240 pixels the network sees 224 x 160: the rows in the middle of the image."""
+    from ttt3r_ros.viewer.controls import beside_depth, PICTURE_PX
+
     scenes = NodeScenes(lambda target, source, stamp_ns: np.eye(4), 0.05)
     scenes.put('map_cloud', PointCloud2(header=Header(frame_id='map')))
     rows = np.arange(240)[:, None]
