@@ -136,7 +136,7 @@ def close_loop(graph: PoseGraph, known: Covariances, far: int = FAR_FIRST) -> So
     recent.between(WINDOW - 2, WINDOW - 1, invert(poses[-2]) @ poses[-1])
     solution = graph.solved(rounds_at_once(graph), far)
     loops = [motion for motion in graph.motions if abs(motion.there - motion.here) > 1]
-    for _ in range(3):  # whether they fit, which to reject, and what to remember
+    for _ in range(2):  # whether they fit or which to reject, and what to remember
         replace(solution.graph, motions=tuple(loops)).errors()
     solution.covariances.of_one(last)
     return solution

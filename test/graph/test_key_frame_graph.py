@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import invert, rotation_about, transform
-from ttt3r_ros.graph import loops
+from ttt3r_ros.graph import key_frame_graph, loops
 from ttt3r_ros.graph.closure import Closure
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, MOVING
 from ttt3r_ros.graph.places import WORDS
@@ -32,6 +32,17 @@ def test_a_second_round_closes_loops_and_takes_the_drift_away(robot):
     assert changes[5].jump < 0.05
     assert not changes[5].closed
     assert max(change.jump for change in changes if change.closed) > 0.05
+
+
+def test_key_frames_that_share_the_rounds_take_the_drift_away_too(robot, monkeypatch):
+    monkeypatch.setattr(key_frame_graph, 'MOTIONS_AT_ONCE', 1)
+    found = KeyFrameGraph()
+    changes = [found.add(key) for key in robot.drive(range(54))]
+
+    assert robot.errors(found.belief.poses)[53] < 0.1
+    assert found.belief.counts.accepted > 5
+    closed = [change.closed for change in changes]
+    assert closed[closed.index(True) + 1]  # the next one goes on
 
 
 def test_places_are_learned_as_soon_as_there_are_features(robot, plain_room):

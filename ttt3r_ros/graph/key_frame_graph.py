@@ -57,7 +57,7 @@ ROUNDS, ROUNDS_AFTER_LOOP = 2, 6
 FAR_FIRST = 1  # of them: what a loop corrects is many of its sigmas
 # Where a large graph moves, key frames share the rounds: each takes one, or what this many
 # measured motions allow.
-MOTIONS_AT_ONCE = 8000
+MOTIONS_AT_ONCE = 5500
 SETTLED = 3e-3  # metres and radians; else the next key frame goes on with the whole
 NEAR = 0.02  # to the optimum, so that it shows which loops are wrong
 MOVING = 40  # newest key frames that move while no loop is closed
@@ -281,7 +281,7 @@ class KeyFrameGraph:
         nodes.merge(moves, stays)
         self._joining.forget()
         self._doubts.forget()
-        self._optimise(numbers)
+        self._optimise(self._whole(numbers))
 
     def revisit(self, numbers: Sequence[int]) -> bool:
         """
@@ -307,7 +307,7 @@ class KeyFrameGraph:
             others = [n for n in members if n not in own]
             self._object(self._look_for_loops(members, number, others))
         for piece in dict.fromkeys(nodes.pieces[number] for number in numbers):
-            self._settle(nodes.members(piece))
+            self._settle(self._whole(nodes.members(piece)))
 
     def thin(self) -> tuple[Heir, ...]:
         """Remove all key frames that are of no use, or too many; return who has what they had."""
@@ -371,6 +371,10 @@ class KeyFrameGraph:
         graph = self._chain.graph(self._nodes, numbers)
         return replace(graph, motions=(*graph.motions, *self._ties.within(numbers)))
 
+    def _estimated(self, numbers: tuple[int, ...]) -> PoseGraph:
+        """Return where key frames are, without what was measured."""
+        return PoseGraph(numbers, self._nodes.part(numbers), (), ())
+
     def _whole(self, numbers: tuple[int, ...]) -> PoseGraph:
         """Return the graph of some pieces with loops."""
         return self._loops.added_to(self._graph(numbers))
@@ -385,9 +389,10 @@ class KeyFrameGraph:
         numbers = nodes.members(nodes.newest_piece)
         newest, old = numbers[-1], self._long_ago(numbers)
         found = self._look_for_loops(numbers, newest, old)
-        if not (self._settled and self._loops.fit(self._graph(numbers))):
+        if not (self._settled and self._loops.fit(self._estimated(numbers))):
             far = FAR_FIRST if self._settled or found.closed else 0
-            self._settle(numbers, rounds_at_once(self._whole(numbers)), far)
+            graph = self._whole(numbers)
+            self._settle(graph, rounds_at_once(graph), far)
             return True, self._object(found)
         self._adjust_newest(numbers)
         return False, self._object(found)
@@ -415,24 +420,24 @@ class KeyFrameGraph:
         )
 
     def _settle(
-        self, numbers: tuple[int, ...], rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
+        self, graph: PoseGraph, rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
     ) -> None:
         """Optimise a piece, without the loops that the optimum contradicts."""
-        before = self._loops.pairs
-        step = self._optimise(numbers, rounds, far)
+        nodes, before = self._nodes, self._loops.pairs
+        step = self._optimise(graph, rounds, far)
         there = rounds == ROUNDS_AFTER_LOOP or step < NEAR
-        if there and self._loops.reject(self._graph(numbers)):
+        if there and self._loops.reject(self._estimated(graph.numbers)):
             self._part(before)
-            for piece in dict.fromkeys(self._nodes.pieces[number] for number in numbers):
-                self._optimise(self._nodes.members(piece), rounds)
-        self._loops.remember(self._graph(self._nodes.numbers))
+            for piece in dict.fromkeys(nodes.pieces[number] for number in graph.numbers):
+                self._optimise(self._whole(nodes.members(piece)), rounds)
+        self._loops.remember(self._estimated(nodes.numbers))
 
     def _optimise(
-        self, numbers: tuple[int, ...], rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
+        self, graph: PoseGraph, rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
     ) -> float:
         """Optimise a piece; return the last step."""
-        solution = self._whole(numbers).solved(rounds, far)
-        self._take(numbers, solution)
+        solution = graph.solved(rounds, far)
+        self._take(graph.numbers, solution)
         return solution.step
 
     def _take(self, numbers: tuple[int, ...], solution: Solution) -> None:
@@ -463,7 +468,7 @@ class KeyFrameGraph:
         self._loops.discard(objection.pairs)
         self._part(before)
         for piece in dict.fromkeys(nodes.pieces.values()):
-            self._optimise(nodes.members(piece))
+            self._optimise(self._whole(nodes.members(piece)))
         join = objection.join(nodes, self._known())
         if join.moves != join.stays:
             self._apply(join)

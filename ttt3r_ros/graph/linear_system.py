@@ -17,7 +17,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.graph.elimination import Edges, Eliminated, Plan
 from ttt3r_ros.graph.sums import Indices
 
-ENOUGH, MOST_ROUNDS = 0.1, 20  # of conjugate gradients
+ENOUGH, MOST_ROUNDS = 0.15, 20  # of conjugate gradients
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ SCALE_SIGMA = 0.3  # of the depth of a key frame, a property of the network
 GAUGE_SIGMA = 1e-4  # the first key frame stays where it is
 ROW = 57  # numbers of a motion
 DAMPING = 1e-6
-MOST_ENDS = 350  # key frames at which loops end in the matrix that is factorised
+MOST_ENDS = 250  # key frames at which loops end in the matrix that is factorised
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +69,6 @@ class Relative:
         result[:, 6, 6] = 1.0
         return result
 
-    @cached_property
-    def by_there(self) -> Array:
-        """Return how it moves when there does, (P, 7, 7); the last number is here's scale."""
-        result = np.zeros((len(self.turn), SIZE, SIZE))
-        result[:, range(6), range(6)] = 1.0
-        return result
-
 
 @dataclass(frozen=True, eq=False)
 class Linear:
@@ -106,11 +99,10 @@ class Motions:
     @classmethod
     def of(cls, motions: Sequence[Motion], index: dict[int, int]) -> Motions:
         """Collect."""
-        count, of_number = len(motions), index.__getitem__
-        rows = np.concatenate([m.row for m in motions] or [np.empty(0)]).reshape(count, ROW)
+        rows = np.concatenate([m.row for m in motions] or [np.empty(0)]).reshape(-1, ROW)
         return cls(
-            np.fromiter(map(of_number, map(attrgetter('here'), motions)), np.intp, count),
-            np.fromiter(map(of_number, map(attrgetter('there'), motions)), np.intp, count),
+            _indices(motions, 'here', index),
+            _indices(motions, 'there', index),
             rows[:, :16].reshape(-1, 4, 4),
             rows[:, 16:52].reshape(-1, 6, 6),
             rows[:, 52],
@@ -167,7 +159,7 @@ class Motions:
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """
-    Pairs of key frames between which there are motions.
+    Pairs of key frames between which there are motions; those close in time come first.
 
     here, there: (P,) their indices. of_motion: (M,) to which pair each belongs.
     """
@@ -180,8 +172,10 @@ class Pairs:
     @classmethod
     def of(cls, motions: Motions, count: int) -> Pairs:
         """Collect them; count: of all key frames."""
-        pairs, of_motion = np.unique(motions.here * count + motions.there, return_inverse=True)
-        here, there = np.divmod(pairs, count)
+        apart = np.abs(motions.here - motions.there)
+        numbers = (apart * count + motions.here) * count + motions.there
+        pairs, of_motion = np.unique(numbers, return_inverse=True)
+        here, there = np.divmod(pairs % (count * count), count)
         return cls(here, there, of_motion, Summed(of_motion, len(pairs)))
 
 
@@ -206,10 +200,10 @@ class Scales:
     ) -> Scales:
         """Collect."""
         return cls(
-            np.array([index[s.here] for s in steps], np.intp),
-            np.array([index[s.there] for s in steps], np.intp),
+            _indices(steps, 'here', index),
+            _indices(steps, 'there', index),
             np.array([(s.log_ratio, s.sigma, s.kernel) for s in steps]).reshape(-1, 3),
-            np.array([index[f.here] for f in fixes], np.intp),
+            _indices(fixes, 'here', index),
             np.array([(f.log_scale, f.sigma, f.kernel) for f in fixes]).reshape(-1, 3),
         )
 
@@ -284,22 +278,23 @@ class _Blocks:
     there: Array
 
     @classmethod
-    def of(cls, information: Array, by_here: Array, by_there: Array) -> _Blocks:
+    def of(cls, information: Array, by_here: Array) -> _Blocks:
         """
         Compute them.
 
-        :param information: (P, 7, 7) of there as seen from here.
-        :param by_here: (P, 7, 7) how that changes with here, by_there: with there.
+        :param information: (P, 7, 7) of there as seen from here, and of here's scale.
+        :param by_here: (P, 7, 7) how that changes with here.
         """
-        from_here = np.swapaxes(by_here, 1, 2) @ information
-        from_there = np.swapaxes(by_there, 1, 2) @ information
-        return cls(from_here @ by_here, from_here @ by_there, from_there @ by_there)
+        across = np.swapaxes(by_here, 1, 2) @ information
+        own = across @ by_here
+        across[:, :, 6] = information[:, 6] = information[:, :, 6] = 0.0  # not there's scale
+        return cls(own, across, information)
 
-    def moved(self, chosen: Indices, here: Array, there: Array) -> _Blocks:
+    def moved(self, chosen: slice, here: Array, there: Array) -> _Blocks:
         """
         Return them with some ends elsewhere.
 
-        :param chosen: (G,) pairs. here: (G, 7, 7) how here follows the other end, there: alike.
+        :param chosen: G pairs. here: (G, 7, 7) how here follows the other end, there: alike.
         """
         result = _Blocks(self.here.copy(), self.across.copy(), self.there.copy())
         to_here, to_there = np.swapaxes(here, 1, 2), np.swapaxes(there, 1, 2)
@@ -338,11 +333,11 @@ class Gathered:
     """
     The same graph with fewer ends of loops, of which the matrix has cheap factors.
 
-    pairs: (G,) indices of the pairs of which the ends lie elsewhere.
+    first: index of the first pair of which the ends lie elsewhere; those after it do too.
     """
 
     ends: _Ends
-    pairs: Indices
+    first: int
 
     @classmethod
     def of(cls, exact: _Ends, count: int) -> Gathered:
@@ -351,17 +346,17 @@ class Gathered:
         steps = np.stack([exact.step_here, exact.step_there])
         every = -(-count // MOST_ENDS)
         if every == 1:
-            return cls(exact, np.empty(0, np.intp))
+            return cls(exact, len(exact.here))
         far = np.abs(near[0] - near[1]) > 2 * every
         far_steps = np.abs(steps[0] - steps[1]) > 2 * every
         at = hubs(count, near[:, ~far], every)
         ends = np.where(far, at[near], near), np.where(far_steps, at[steps], steps)
-        return cls(_Ends.of(*ends, count), np.flatnonzero(far))
+        return cls(_Ends.of(*ends, count), int(np.count_nonzero(~far)))
 
     def moved(self, exact: _Ends, at: Estimate, blocks: _Blocks) -> _Blocks:
         """Return blocks with their ends here, as if what lies between were rigid."""
-        chosen = self.pairs
-        if not len(chosen):
+        chosen = slice(self.first, None)
+        if self.first == len(exact.here):
             return blocks
         here, there = (
             Relative.of(at, old[chosen], new[chosen]).adjoint()
@@ -428,9 +423,10 @@ class System:
     def gradient(self, linear: Linear, at: Estimate, most: float) -> Array:
         """Return the derivatives of half the sum of squares by the unknowns, (N, 7)."""
         weighted = self.motions.weights(linear.error, most)[:, None] * linear.error
-        pull = self.pairs.summed((weighted[:, None, :] @ linear.derivative)[:, 0])[:, None, :]
-        by_here, by_there = linear.relative.by_here, linear.relative.by_there
-        result = self._exact.at_keys((pull @ by_here)[:, 0], (pull @ by_there)[:, 0])
+        pull = self.pairs.summed((weighted[:, None, :] @ linear.derivative)[:, 0])
+        by_here = (pull[:, None, :] @ linear.relative.by_here)[:, 0]
+        pull[:, 6] = 0.0  # not there's scale
+        result = self._exact.at_keys(by_here, pull)
         result[:, 6] += at.log_scales * SCALE_SIGMA**-2 + self.scales.gradient(at)
         return result
 
@@ -439,7 +435,7 @@ class System:
         weights = self.motions.weights(linear.error, most)[:, None, None]
         left = np.swapaxes(linear.derivative * weights, 1, 2)
         information = self.pairs.summed(left @ linear.derivative)
-        return _Blocks.of(information, linear.relative.by_here, linear.relative.by_there)
+        return _Blocks.of(information, linear.relative.by_here)
 
     def factorised(self, blocks: _Blocks, at: Estimate) -> Factor:
         """Factorise the matrix, or one like it."""
@@ -475,3 +471,10 @@ def _cauchy(off: Array, sigma: Array, kernel: Array) -> Array:
     """Return the information of errors by a Cauchy kernel."""
     information: Array = 1.0 / (1.0 + (off / sigma / kernel) ** 2) / sigma**2
     return information
+
+
+def _indices(measured: Sequence[object], end: str, index: dict[int, int]) -> Indices:
+    """Return the index of the key frame at one end of each."""
+    return np.fromiter(
+        map(index.__getitem__, map(attrgetter(end), measured)), np.intp, len(measured)
+    )
