@@ -13,6 +13,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, motion_between, rotation_angle, scaled
 from ttt3r_ros.graph.closure import verify
+from ttt3r_ros.graph.depth_noise import DepthNoise
 from ttt3r_ros.graph.floor import depth_on_floor
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.network_motion import NetworkMotion
@@ -21,7 +22,7 @@ from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, Sc
 from ttt3r_ros.graph.thinning import joined, joined_step
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, Sight
-from ttt3r_ros.tracking.feature_depth import scale_ratio
+from ttt3r_ros.tracking.feature_depth import depth_ratios
 from ttt3r_ros.tracking.followed import KeyView
 
 WINDOW = 8
@@ -124,6 +125,7 @@ class Chain:
         self._network = NetworkMotion()
         self._recent: dict[int, list[KeyView]] = {}  # by camera
         self._sights: dict[int, Sight] = {}
+        self._noise: dict[int, DepthNoise] = {}  # by camera
         # Each by the key frame from which it leads to the next.
         self._visual = {link[0].here: link for link in measured.visual}
         self._by_wheels = {motion.here: motion for motion in measured.by_wheels}
@@ -193,12 +195,17 @@ class Chain:
         else:
             pose, log_scale = start, 0.0 if frame.floor is None else frame.floor.log_scale
         if frame.floor is not None:
-            self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, FLOOR_SIGMA)
+            sigma = FLOOR_SIGMA * self._share(camera)
+            self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, sigma)
         self._sights[key.number] = _sight(key, frame, pose, log_scale)
         nodes.add(frame, pose, log_scale, piece)
         self._recent[camera] = [*recent, key][-WINDOW:]
         self._sights = {number: self._sights[number] for number in self._held()}
         self._adjust_window(self._recent[camera], nodes)
+
+    def _share(self, camera: int) -> float:
+        """Return by what all sigmas of the depth of a camera are multiplied."""
+        return self._noise.setdefault(camera, DepthNoise()).share
 
     def _held(self) -> set[int]:
         """Return the numbers of the key frames that are measured again with the next one."""
@@ -214,17 +221,26 @@ class Chain:
             assert key.motion is not None
             measured = key.motion.key_T_camera
             covariance = key.motion.covariance + _least() + _unknown_focal(frame, measured)
-            ratio = scale_ratio(old, key.tracks, key.log_depth, measured)
+            ratio = self._compared(old, key, measured)
         else:
             measured, covariance = again.here_T_there.key_T_camera, again.here_T_there.covariance
             ratio = again.log_ratio
         step = None
         if ratio is not None:
-            step = ScaleStep(old.number, key.number, ratio, STEP_SIGMA)
+            sigma = STEP_SIGMA * self._share(frame.camera_index)
+            step = ScaleStep(old.number, key.number, ratio, sigma)
         self._visual[old.number] = Motion(old.number, key.number, measured, covariance), step
         log_scale = 0.9 * old_scale if ratio is None else old_scale + ratio
         pose: Array = at.poses[0] @ scaled(measured, float(np.exp(old_scale)))
         return pose, log_scale
+
+    def _compared(self, old: KeyView, key: KeyView, old_T_new: Array) -> float | None:
+        """Return the log ratio of the scales of two key frames, and learn how well they agree."""
+        ratios = depth_ratios(old, key.tracks, key.log_depth, old_T_new)
+        if ratios is None:
+            return None
+        self._noise.setdefault(key.seen.camera_index, DepthNoise()).add(ratios)
+        return float(np.median(ratios))
 
     def _add_network(self, old: KeyView, new: KeyView, old_scale: float) -> None:
         then, now = old.seen.network_T_camera, new.seen.network_T_camera
@@ -252,19 +268,21 @@ class Chain:
         if count < 4:
             return
         at = nodes.part(numbers)
+        share = self._share(recent[-1].seen.camera_index)
         sights = [
-            replace(self._sights[number], map_T_camera=pose, log_scale=log_scale)
+            replace(self._sights[number], map_T_camera=pose, log_scale=log_scale, noise=share)
             for number, pose, log_scale in zip(numbers, at.poses, at.log_scales.tolist())
         ]
         adjusted = adjust(sights)
         self._sights.update(zip(numbers, adjusted.sights))
-        for number, sight in zip(numbers, adjusted.sights):
+        adjusted_is_surer = ON_FLOOR_SIGMA < FLOOR_SIGMA * share
+        for number, sight in zip(numbers, adjusted.sights if adjusted_is_surer else ()):
             if sight.floor is not None and np.isfinite(sight.floor[:, 0]).sum() > LEAST_ON_FLOOR:
                 self._fixes[number] = ScaleFix(number, sight.log_scale, ON_FLOOR_SIGMA)
         first = 0 if nodes.pieces[numbers[0]] == numbers[0] else 1
         for i in range(first, count - 1):
             frame = nodes.frames[numbers[i + 1]]
-            self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame)
+            self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame, share)
         poses = np.stack([s.map_T_camera for s in adjusted.sights])
         scales = np.array([s.log_scale for s in adjusted.sights])
         nodes.update(numbers, Estimate(poses, scales))
@@ -365,7 +383,9 @@ def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float)
     )
 
 
-def _adjusted_link(adjusted: Adjusted, i: int, number: int, frame: KeyFrame) -> Link:
+def _adjusted_link(
+    adjusted: Adjusted, i: int, number: int, frame: KeyFrame, share: float
+) -> Link:
     """Return what leads from an adjusted key frame to the next, which is given."""
     here, there = adjusted.sights[i], adjusted.sights[i + 1]
     motion = scaled(invert(here.map_T_camera) @ there.map_T_camera, float(np.exp(-here.log_scale)))
@@ -374,7 +394,7 @@ def _adjusted_link(adjusted: Adjusted, i: int, number: int, frame: KeyFrame) -> 
     ratio = there.log_scale - here.log_scale
     return (
         Motion(number, frame.number, motion, covariance),
-        ScaleStep(number, frame.number, ratio, ADJUSTED_STEP_SIGMA),
+        ScaleStep(number, frame.number, ratio, share * ADJUSTED_STEP_SIGMA),
     )
 
 

@@ -35,7 +35,6 @@ FIRST_DAMPING = 1e-4
 ENOUGH = 1e-3  # smaller gains, as a share of the cost, end the search
 LARGEST_STEP = 0.5  # of a log depth
 NEAREST = 0.05  # metres, of a point before a camera
-PRIOR = np.array([SCALE_SIGMA, TILT_SIGMA, TILT_SIGMA]) ** -2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,8 @@ class Sight:
     map_T_camera: (4, 4). log_scale: of its depth, added to log_depth. tilt: (2,), slope of the
     log depth over the tangents. camera: (3, 3). number: (N,) of the features, rising. px: (N, 2).
     log_depth: (N,) of the network, NaN is unknown. floor: (N, 2) log depth in metres of features
-    on the floor and its sigma, NaN where they are not; None where no floor is seen.
+    on the floor and its sigma, NaN where they are not; None where no floor is seen. noise: of its
+    depth, a share of DEPTH_SIGMA and TILT_SIGMA.
     """
 
     map_T_camera: Array
@@ -57,6 +57,7 @@ class Sight:
     px: NDArray[np.float32]
     log_depth: Array
     floor: Array | None = None
+    noise: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,7 @@ class _Problem:
 
     feature: (M,) index of the feature of each observation; seer, anchor: (M,) indices of key
     frames. px: (M, 2). camera: (M, 4) fx, fy, cx, cy of the seer. log_depth: (M,) by the network
-    in the seer. floor: (M, 2) by the seer's floor, and its sigma. ray: (L, 3) in the anchor.
+    in the seer, sigma: (M,) its own. prior: (K, 3) information of scale and tilts. floor: (M, 2) by the seer's floor, and its sigma. ray: (L, 3) in the anchor.
     first: (M,) bool, where seer and anchor are one.
     """
 
@@ -187,6 +188,8 @@ class _Problem:
     camera: Array
     tangent: Array
     log_depth: Array
+    sigma: Array
+    prior: Array
     floor: Array
     ray: Array
     first: NDArray[np.bool_]
@@ -209,6 +212,9 @@ class _Problem:
         px = np.concatenate([s.px for s in sights])[chosen].astype(np.float64)
         tangent = np.concatenate([rays_at(s.px, s.camera)[:, :2] for s in sights])[chosen]
         log_depth = np.concatenate([s.log_depth for s in sights])[chosen]
+        noise = np.array([s.noise for s in sights])
+        tilt = TILT_SIGMA * noise
+        prior = np.stack([np.full(len(sights), SCALE_SIGMA), tilt, tilt], axis=1) ** -2.0
         floor = np.concatenate([_floor(s) for s in sights])[chosen]
         camera = np.stack([s.camera[[0, 1, 0, 1], [0, 1, 2, 2]] for s in sights])[seer]
         _, begin = np.unique(feature, return_index=True)
@@ -227,6 +233,8 @@ class _Problem:
             camera,
             tangent,
             log_depth,
+            DEPTH_SIGMA * noise[seer],
+            prior,
             floor,
             ray,
             first,
@@ -253,8 +261,7 @@ class _Problem:
         square = error[:, 0] ** 2 + error[:, 1] ** 2
         pixel = PIXEL_KERNEL**2 * np.log1p(square / PIXEL_KERNEL**2)[~self.first].sum()
         depth = DEPTH_KERNEL**2 * np.log1p(error[:, 2:][known] ** 2 / DEPTH_KERNEL**2).sum()
-        before = sum((s.log_scale / SCALE_SIGMA) ** 2 for s in at.sights)
-        before += sum(float(s.tilt @ s.tilt) / TILT_SIGMA**2 for s in at.sights)
+        before = (self.prior * _shapes(at.sights) ** 2).sum()
         return float(pixel + depth + before)
 
     def _points(self, at: _Point) -> tuple[Array, Array, Array]:
@@ -287,7 +294,7 @@ class _Problem:
             [
                 (fx * x / z + cx - self.px[:, 0]) / PIXEL_SIGMA,
                 (fy * y / z + cy - self.px[:, 1]) / PIXEL_SIGMA,
-                (np.log(z) - log_depth) / DEPTH_SIGMA,
+                (np.log(z) - log_depth) / self.sigma,
                 np.where(known[:, 1], (np.log(z) - self.floor[:, 0]) / self.floor[:, 1], 0.0),
             ],
             axis=1,
@@ -303,7 +310,7 @@ class _Problem:
         by_point[:, 0, 2] = -fx * x / z**2 / PIXEL_SIGMA
         by_point[:, 1, 1] = fy / z / PIXEL_SIGMA
         by_point[:, 1, 2] = -fy * y / z**2 / PIXEL_SIGMA
-        by_point[:, 2, 2] = 1.0 / z / DEPTH_SIGMA
+        by_point[:, 2, 2] = 1.0 / z / self.sigma
         by_point[:, 3, 2] = np.nan_to_num(1.0 / z / self.floor[:, 1])
         return by_point
 
@@ -328,8 +335,8 @@ class _Problem:
         turned = moves @ j_R_a
         jacobian[:, :, SIZE : SIZE + 3] = -turned @ cross_matrices(at_anchor)
         jacobian[:, :, SIZE + 3 : SIZE + 6] = turned
-        jacobian[:, 2, 6] = -1.0 / DEPTH_SIGMA
-        jacobian[:, 2, 7:9] = -self.tangent / DEPTH_SIGMA
+        jacobian[:, 2, 6] = -1.0 / self.sigma
+        jacobian[:, 2, 7:9] = -self.tangent / self.sigma[:, None]
         by_depth = (by_point @ (j_R_a @ at_anchor[..., None]))[..., 0]
         return self._reduced(at.sights, error, weight, jacobian, by_depth)
 
@@ -363,9 +370,9 @@ class _Problem:
         own = _per_feature(self.feature, (pull_depth * by_depth).sum(axis=1), features)
         own += 1e-6  # of features of which nothing is known
         depth_gradient = _per_feature(self.feature, (pull_depth * error).sum(axis=1), features)
-        for k, s in enumerate(sights):  # what is known of scales and tilts before
-            matrix[k, [6, 7, 8], k, [6, 7, 8]] += PRIOR
-            gradient[k, 6:] += PRIOR * np.array([s.log_scale, *s.tilt])
+        for k, prior in enumerate(self.prior):  # what is known of scales and tilts before
+            matrix[k, [6, 7, 8], k, [6, 7, 8]] += prior
+        gradient[:, 6:] += self.prior * _shapes(sights)
         scaled = flat_cross / own
         flat = matrix.reshape(count * SIZE, count * SIZE)
         return _System(
@@ -375,6 +382,11 @@ class _Problem:
             own,
             depth_gradient,
         )
+
+
+def _shapes(sights: Sequence[Sight]) -> Array:
+    """Return log scale and tilts of the depth of each, (K, 3)."""
+    return np.stack([np.array([s.log_scale, *s.tilt]) for s in sights])
 
 
 def _floor(sight: Sight) -> Array:

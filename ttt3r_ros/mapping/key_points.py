@@ -21,7 +21,7 @@ FLAG_BITS = 16
 # A voxel needs as many pixels, of usual confidence, as a surface fills that is so far away, in
 # each image of its key frame after the first, and one in most of them. Near surfaces have them;
 # what flies off edges and what is far has not. More images than so many need no more.
-FAR_M, LEAST_PIXELS, MOST_COUNTED = 6.0, 0.6, 20
+FAR_M, LEAST_PIXELS, MOST_COUNTED = 5.5, 0.6, 20
 
 
 @dataclass(eq=False)
@@ -34,7 +34,8 @@ class KeyPoints:
     those that are in the map, and in_map: where the map of birth lies there. cells: (N,) of the
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
     whose points are to be removed. images: number of those that added points. needs: the sum over
-    them of the confidence that a voxel needs.
+    them of the confidence that a voxel needs. stands_for: number of key frames, more than one where
+    the points are those of a saved map.
     """
 
     birth: Similarity
@@ -48,6 +49,7 @@ class KeyPoints:
     ghosts: list[Integers] = field(default_factory=list)
     images: int = 0
     needs: float = 0.0
+    stands_for: int = 1
 
     def map_T_birth(self) -> Similarity:
         """Return where the map of birth lies now, in metres."""

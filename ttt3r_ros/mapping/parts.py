@@ -13,9 +13,8 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.mapping.voxels import (
-    AXIS_MASK,
-    BITS_PER_AXIS,
     CellIndex,
+    cube_mask,
     FixedPoints,
     Integers,
     SummedVoxels,
@@ -23,11 +22,11 @@ from ttt3r_ros.mapping.voxels import (
     VoxelCloud,
     VoxelSums,
 )
+from ttt3r_ros.mapping.witnesses import Witnesses
 
 PART_BITS = 5
 PART_SIDE = 1 << PART_BITS  # voxels
-_AXIS = AXIS_MASK & ~(PART_SIDE - 1)
-PART_MASK = (_AXIS << 2 * BITS_PER_AXIS) | (_AXIS << BITS_PER_AXIS) | _AXIS
+PART_MASK = cube_mask(PART_BITS)
 
 # So many voxels are copied for one publication, about 20 ms.
 MOST_COPIED = 300_000
@@ -93,6 +92,8 @@ class PartedVoxels:
     The sums of the map, and which rows of them are in which part.
 
     A row also counts how often it was seen through.
+
+    witnesses: key frames that have points in each place; what is published is confirmed by them.
     """
 
     def __init__(self, voxel_size: float) -> None:
@@ -103,6 +104,7 @@ class PartedVoxels:
         """
         self.voxel_size = voxel_size
         self._sums = VoxelSums()
+        self.witnesses = Witnesses()
         self._parts: dict[int, Part] = {}
         self._generation = 0
         self._dirty: set[int] = set()  # corners of parts that changed since they were copied
@@ -188,7 +190,8 @@ class PartedVoxels:
             if copied and copied + len(rows) > most:
                 break
             copied += len(rows)
-            renewed[corner] = self._sums.rows(rows)
+            shown = rows[self.witnesses.confirmed(self._sums.cells[rows])]
+            renewed[corner] = self._sums.rows(shown)
         if renewed:
             self._generation += 1
             self._dirty -= renewed.keys()

@@ -31,6 +31,17 @@ BITS_PER_AXIS = 21
 HALF_RANGE = 1 << (BITS_PER_AXIS - 1)
 AXIS_MASK = (1 << BITS_PER_AXIS) - 1
 
+
+def cube_mask(bits: int) -> int:
+    """
+    Return the mask that leaves of packed coordinates those of the cube in which a voxel lies.
+
+    :param bits: of the side of the cubes in voxels, a power of two.
+    """
+    axis = AXIS_MASK & ~((1 << bits) - 1)
+    return (axis << 2 * BITS_PER_AXIS) | (axis << BITS_PER_AXIS) | axis
+
+
 # A multiplicative hash: 2^64 divided by the golden ratio (Knuth, TAOCP 3, 6.4).
 HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 FEWEST_ROWS = 1 << 12
@@ -217,6 +228,14 @@ class CellIndex:
             numbers[missing], slots[missing] = self._find(cells[missing])
             missing = missing[numbers[missing] < 0]
         return numbers
+
+    def known(self, cells: Integers) -> Integers:
+        """
+        Return the number of each cell, -1 of those that have none.
+
+        :param cells: (N,).
+        """
+        return self._find(cells)[0]
 
     def _find(self, cells: Integers) -> tuple[Integers, Integers]:
         """Return the number of each cell, -1 for none, and the slot where it is or would be."""

@@ -24,6 +24,7 @@ from ttt3r_ros.mapping.voxels import (
     VoxelPoints,
     VoxelSums,
 )
+from ttt3r_ros.mapping.witnesses import ENOUGH
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -252,7 +253,9 @@ class WorldMap:
         order = np.argsort(points.placed(here).cells & PART_MASK, kind='stable')
         for piece in np.array_split(order, len(points) // PIECE_POINTS + 1):
             number = -1 - len(self._keys)
-            self._keys[number] = KeyPoints(here, here, self._images, points.chosen(piece))
+            self._keys[number] = KeyPoints(
+                here, here, self._images, points.chosen(piece), stands_for=ENOUGH
+            )
             self._stale.add(number)
 
     # ---- what goes out
@@ -398,11 +401,18 @@ class WorldMap:
         stays = key.fused is not None and not key.is_displaced(self._voxel_size)
         pose = key.in_map if stays else key.map_T_birth()
         if key.fused is not None:
-            self._voxels.add(key.fused.placed(in_voxels(key.in_map, self._voxel_size)), -1)
+            self._subtract(key)
         share = key.points.placed(in_voxels(pose, self._voxel_size))
         key.cells, key.corners = share.cells, self._voxels.add(share)
+        self._voxels.witnesses.add(key.cells, key.stands_for)
         key.fused, key.in_map = key.points, pose
         return 2 * len(key.points)
+
+    def _subtract(self, key: KeyPoints) -> None:
+        """Take back what a key frame has added."""
+        assert key.fused is not None
+        self._voxels.witnesses.add(key.cells, -key.stands_for)
+        self._voxels.add(key.fused.placed(in_voxels(key.in_map, self._voxel_size)), -1)
 
     # ---- what is removed
 
@@ -441,7 +451,9 @@ class WorldMap:
         if key.fused_in(ghosts).any():
             if self._is_newest(number):
                 self._close()
+            self._voxels.witnesses.add(key.cells, -key.stands_for)
             self._voxels.add(key.drop(ghosts, self._voxel_size), -1)
+            self._voxels.witnesses.add(key.cells, key.stands_for)
         return examined
 
     def _drop_oldest(self) -> None:
@@ -468,7 +480,7 @@ class WorldMap:
             self._open = None
         key = self._keys.pop(number)
         if key.fused is not None:
-            self._voxels.add(key.fused.placed(in_voxels(key.in_map, self._voxel_size)), -1)
+            self._subtract(key)
         self._stale.discard(number)
         self._with_ghosts.pop(number, None)
 

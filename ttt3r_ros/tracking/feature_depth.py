@@ -84,7 +84,7 @@ def log_depth_at(seen: Seen, px: NDArray[np.float32]) -> Array:
     return np.log(depth_at(depth, px))
 
 
-def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> float | None:
+def depth_ratios(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> Array | None:
     """
     Compare the depths that two key frames give the same features.
 
@@ -92,14 +92,25 @@ def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array
     :param tracks: of the other one.
     :param log_depth: (N,) of those.
     :param old_T_new: (4, 4), in the unit of the old one's depth.
-    :returns: log scale of the new one's depth minus that of the old one's; None where they have
-        too little in common.
+    :returns: (K,) log of what the new one's depth is to be multiplied by, of each feature; None
+        where they have too little in common.
     """
     _, mine, theirs = np.intersect1d(
         old.tracks.number, tracks.number, assume_unique=True, return_indices=True
     )
     points = rays_at(old.tracks.px[mine], old.seen.camera) * np.exp(old.log_depth[mine])[:, None]
     depth = transform_points(invert(old_T_new), points)[:, 2]
-    ratios = np.log(np.maximum(depth, NEAREST)) - log_depth[theirs]
+    ratios: Array = np.log(np.maximum(depth, NEAREST)) - log_depth[theirs]
     ratios = ratios[np.isfinite(ratios)]
-    return float(np.median(ratios)) if len(ratios) >= LEAST_COMMON else None
+    return ratios if len(ratios) >= LEAST_COMMON else None
+
+
+def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> float | None:
+    """
+    Return the log scale of one key frame's depth minus that of another's.
+
+    :param old: the other one; the rest as in `depth_ratios`.
+    :returns: None where they have too little in common.
+    """
+    ratios = depth_ratios(old, tracks, log_depth, old_T_new)
+    return None if ratios is None else float(np.median(ratios))
