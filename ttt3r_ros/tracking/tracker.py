@@ -209,30 +209,14 @@ class Tracker:
         next_key: int,
     ) -> tuple[TrackedFrame, TrackerState]:
         """Show an image to the network, and locate it by its features from a state on."""
-        seen, image, fit, lens = glimpse.seen, glimpse.image, glimpse.fit, glimpse.lens
-        moved = write and not found.still
-        state = self._in_due_segment(self._state) if moved else self._state
-        state, prediction, network = self._predicted(image, state, write=moved)
-        if moved:
-            state = self._written(state, network, _view(image, prediction))
-
+        state, prediction = self._shown(glimpse.image, write and not found.still)
         points, confidence = prediction.points_camera, prediction.confidence
-        if lens:
-            points, confidence = lens.rebuild(points, confidence)
-        camera, state = _camera(seen.intrinsics, fit, points, state)
+        if glimpse.lens:
+            points, confidence = glimpse.lens.rebuild(points, confidence)
+        camera, state = _camera(glimpse.seen.intrinsics, glimpse.fit, points, state)
+        pointmap = Pointmap(points, confidence, glimpse.image)
         place = state.segment.track_T_world
-        known = Seen(
-            seen.stamp_ns,
-            image,
-            fit.intrinsics(camera).matrix,
-            seen.intrinsics is not None,
-            place.scale * points[..., 2],
-            confidence,
-            place.pose(prediction.world_T_camera),
-            seen.odom_T_camera,
-            seen.base_T_camera,
-            seen.camera_index,
-        )
+        known = _known(glimpse, camera, pointmap, place, prediction.world_T_camera)
         followed, following = self._front_end.conclude(known, found, before, next_key)
         scale = place.scale * followed.depth_scale
         frame = TrackedFrame(
@@ -241,14 +225,22 @@ class Tracker:
             known,
             followed,
             scale,
-            Pointmap(points, confidence, image).scaled(scale),
-            fit,
+            pointmap.scaled(scale),
+            glimpse.fit,
             camera,
             prediction.gains,
         )
         return frame, replace(
-            state, following=following, frames=state.frames + 1, last_stamp_ns=seen.stamp_ns
+            state, following=following, frames=state.frames + 1, last_stamp_ns=known.stamp_ns
         )
+
+    def _shown(self, image: Pixels, write: bool) -> tuple[TrackerState, Prediction]:
+        """Show an image to the network; without writing, its state stays as it is."""
+        state = self._in_due_segment(self._state) if write else self._state
+        state, prediction, network = self._predicted(image, state, write=write)
+        if write:
+            state = self._written(state, network, _view(image, prediction))
+        return state, prediction
 
     def _before(self, glimpse: Glimpse) -> tuple[FollowState | None, Trace]:
         """Return the state up to an image, from the newest key frame on, and its features."""
@@ -358,6 +350,29 @@ def _camera(
     focal = steady.value * max(width, height)
     center = 0.5 * (width - 1), 0.5 * (height - 1)
     return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focal=steady)
+
+
+def _known(
+    glimpse: Glimpse,
+    camera: CameraIntrinsics,
+    pointmap: Pointmap,
+    track_T_world: Similarity,
+    world_T_camera: Array,
+) -> Seen:
+    """Return all that is known of an image that the network has seen."""
+    seen = glimpse.seen
+    return Seen(
+        seen.stamp_ns,
+        glimpse.image,
+        glimpse.fit.intrinsics(camera).matrix,
+        seen.intrinsics is not None,
+        track_T_world.scale * pointmap.depth,
+        pointmap.confidence,
+        track_T_world.pose(world_T_camera),
+        seen.odom_T_camera,
+        seen.base_T_camera,
+        seen.camera_index,
+    )
 
 
 def _view(image: Pixels, prediction: Prediction) -> SegmentView:
