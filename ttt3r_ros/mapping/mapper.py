@@ -130,7 +130,8 @@ class Mapper:
         camera = self._camera(seen.camera_index)
         camera.guard.before(seen)
         write, next_key = not self._follows_only, self._back_end.next_key
-        return self._accepted(camera, *camera.tracker.look(seen, write, next_key), seen, None)
+        tracked, state = camera.tracker.look(seen, write, next_key)
+        return self._accepted(camera, tracked, state, seen, None)
 
     def _camera(self, index: int) -> _Camera:
         """Return the front end of a camera, which begins with its first image."""
