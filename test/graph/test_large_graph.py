@@ -13,7 +13,7 @@ from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph import normal_equations
 from ttt3r_ros.graph.elimination import Edges, Plan
 from ttt3r_ros.graph.gathering import hubs
-from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, rounds_at_once, ROUNDS_AFTER_LOOP
+from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, ROUNDS_AFTER_LOOP, rounds_at_once
 from ttt3r_ros.graph.linear_system import conjugate_gradients, Structure
 from ttt3r_ros.graph.pose_graph import Covariances
 
