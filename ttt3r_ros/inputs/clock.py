@@ -95,4 +95,6 @@ def _is_far(gap_ns: int, usual_ns: int) -> bool:
 
 
 def _odd(frame: InputFrame) -> BadFrame:
-    return BadFrame(f'image {frame.index}: its stamp {frame.stamp_ns} ns is out of order')
+    return BadFrame(
+        f'image {frame.index}: its stamp {frame.stamp_ns} ns is out of order or far away'
+    )

@@ -16,12 +16,33 @@ class YamlError(ValueError):
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuse aliases: a few of them nest without end, or into more values than memory holds."""
+    """
+    Refuse aliases and values that contradict each other.
+
+    A few aliases nest without end, or into more values than memory holds.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f'aliases (*{self.peek_event().anchor}) are not read')
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: dict[str, Any] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and (
+                seen.setdefault(key.value, value.value) != value.value
+            ):
+                raise yaml.YAMLError(f'{key.value!r} is there twice, with different values')
+        return super().construct_mapping(node, deep)
+
+
+def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a JSON object; where one is there twice, YAML decides."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError
+    return record
 
 
 def read_yaml(text: str) -> Any:
@@ -33,7 +54,7 @@ def read_yaml(text: str) -> Any:
     :raises YamlError: why it cannot be read, in one line.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_record)
     except RecursionError as error:
         raise YamlError('it is nested too deeply') from error
     except ValueError:

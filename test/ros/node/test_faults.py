@@ -16,7 +16,7 @@ from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.node import messages
+from ttt3r_ros.node import diagnostics, messages
 
 SECOND = 1_000_000_000
 MAST = transform(BODY_T_OPTICAL[:3, :3], [0.2, 0.0, 0.5])
@@ -45,7 +45,8 @@ def show_and_wait(rig, poses, number, stamp_ns, **changes):
 # 1
 
 
-def test_half_of_the_images_missing_is_a_warning_and_no_more(rig, poses):
+def test_half_of_the_images_missing_is_a_warning_and_no_more(rig, poses, monkeypatch):
+    monkeypatch.setattr(diagnostics, 'waited_s', lambda: 0.0)  # a busy machine has another cause
     rig.start(**{'diagnostics.stale_timeout': 60.0}, **ALONE)
     start_ns = rig.now_ns() - 5 * SECOND
     came = [n for n in range(50) if np.random.default_rng(3).random(50)[n] < 0.5]
