@@ -42,6 +42,7 @@ from ttt3r_ros.tools.terminal import print_next
 from ttt3r_ros.tools.truth import joined_at_start, SAME_MOMENT_NS
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 from ttt3r_ros.viewer.optional import require_viser
+from ttt3r_ros.viewer.scene import truth_in_map
 from ttt3r_ros.viewer.showing import leave_page, show
 
 EXAMPLES = """examples:
@@ -297,13 +298,13 @@ def _draw(
     floor = read_occupancy(folder) if (folder / DESCRIPTION).is_file() else None
     joined = None if truth is None else joined_at_start(estimate, truth)
     with atomic_file(folder / 'preview.png') as picture:
-        if joined is None:
-            way = length_text(path_length(estimate.poses))
-            caption = Caption(
-                f'The camera moved {way}; its true path is not known.', details, warning
-            )
-            draw_preview(picture, caption, cloud, estimate, [], size, floor)
-        else:
-            world = None if building is None else build_world(*building)
-            caption = Caption(joined.sentence(), details, warning)
+        if joined is not None and building is not None:
+            caption, world = Caption(joined.sentence(), details, warning), build_world(*building)
             draw_drive(picture, caption, cloud, joined, world, size, floor)
+            return
+        # Upright is known in the map only: worlds of recordings have any axes.
+        true_path = None if truth is None else truth_in_map(estimate, truth)
+        compared = 'its true path is not known.' if joined is None else joined.sentence()
+        way = length_text(path_length(estimate.poses))
+        caption = Caption(f'The camera moved {way}; {compared}', details, warning)
+        draw_preview(picture, caption, cloud, estimate, [], size, floor, true_path)

@@ -16,14 +16,14 @@ from PIL import Image
 import pytest
 
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
 from ttt3r_ros.mapping.cloud_files import read_ply
 from ttt3r_ros.mapping.occupancy import Occupancy, OCCUPIED
 from ttt3r_ros.mapping.occupancy_files import write_description, write_picture
 from ttt3r_ros.players import installed
 from ttt3r_ros.players.processes import NODES
 from ttt3r_ros.settings import ModelSettings
-from ttt3r_ros.tools import demo
+from ttt3r_ros.tools import demo, preview
 from ttt3r_ros.trajectory import read_trajectory, Trajectory, write_trajectory
 
 DEADLINE_S = 240.0  # several processes import torch; a quarter is enough on an idle machine
@@ -231,6 +231,26 @@ def test_a_recording_that_the_checkpoint_is_not_made_for_has_a_warning_in_the_pi
     assert brown_pixels(demo.note_on(ModelSettings())) > 300
     assert demo.note_on(ModelSettings(checkpoint='random')) == ''
     assert demo.note_on(ModelSettings(device='grpc://robot')) == ''
+
+
+def test_the_truth_of_a_recording_is_drawn_in_the_map_whatever_is_up_in_its_world(
+    tmp_path, monkeypatch
+):
+    forward = [[0, 0, 0.1 * n] for n in range(20)]  # z is ahead, as cameras have it
+    world_T_camera = transform(np.tile(np.eye(3), (20, 1, 1)), forward)
+    truth = Trajectory(np.arange(20) * 10**8, world_T_camera)
+    write_recording(tmp_path / 'demo', 20, truth)
+    with (tmp_path / 'demo' / 'trajectory.txt').open('wb') as file:
+        write_trajectory(file, Trajectory(truth.stamps_ns, BODY_T_OPTICAL @ world_T_camera))
+    drawn = []
+    monkeypatch.setattr(preview, 'draw_preview', lambda *parts: drawn.append(parts))
+
+    demo.judge(tmp_path / 'demo')
+
+    ((_, caption, *_, in_map),) = drawn
+    assert caption.headline == 'The camera moved 1.9 m; 0 cm off after 1.9 m.'
+    ahead = [[0.1 * n, 0, 0] for n in range(20)]
+    np.testing.assert_allclose(in_map.poses[:, :3, 3], ahead, atol=1e-6)
 
 
 def test_the_plan_of_the_floor_is_drawn_where_there_is_one(tmp_path):
