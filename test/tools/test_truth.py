@@ -162,9 +162,9 @@ def test_a_grid_is_turned_into_the_world_and_judged_by_the_plan():
     assert truly_free(nothing, plan) == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize('world', [None, build_world('S', 7)])
 @pytest.mark.parametrize('floor', [None, Occupancy(np.zeros((40, 60), np.int8), 0.1, -2.0, -1.0)])
-def test_a_drive_is_drawn_with_and_without_building_and_grid(world, floor):
+def test_a_drive_is_drawn_with_and_without_a_grid(floor):
+    world = build_world('S', 7)
     drive = Drive(Trajectory(straight(5).stamps_ns, WORLD_T_START @ straight(5).poses), world)
     joined = joined_at_start(straight(5), drive.world_T_body)
     points = np.random.default_rng(0).uniform([-1, -1, 0], [3, 1, 2], (500, 3))

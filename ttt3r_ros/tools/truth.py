@@ -33,12 +33,11 @@ class Drive:
     """
     A drive whose true path is known.
 
-    world_T_body: the true poses, of the same body as the estimate. world: the building, or None
-    where it is not known.
+    world_T_body: the true poses, of the same body as the estimate. world: the building.
     """
 
     world_T_body: Trajectory
-    world: World | None
+    world: World
 
 
 @dataclass(frozen=True, eq=False)

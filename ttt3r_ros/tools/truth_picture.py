@@ -114,7 +114,7 @@ def draw_drive(
     caption: Caption,
     cloud: VoxelCloud,
     joined: Joined,
-    world: World | None,
+    world: World,
     voxel_size: float,
     floor: Occupancy | None = None,
     samples: list[Sample] | None = None,
@@ -126,7 +126,7 @@ def draw_drive(
     :param caption: the text.
     :param cloud: the map, in the map frame; may be empty.
     :param joined: both paths.
-    :param world: the building, or None.
+    :param world: the building.
     :param voxel_size: of the map, metres.
     :param floor: the occupancy grid, in the map frame, or None.
     :param samples: images of the run; may be missing.
@@ -136,26 +136,25 @@ def draw_drive(
     below = top + PLAN[1] + BETWEEN + ERRORS + BETWEEN
     sheet = Sheet(WIDTH, below + (round(2 * strip_height(shown)) + TITLE + 2 * GAP) * bool(shown))
     sheet.write(caption)
-    plan = None if world is None else TruePlan.of(world)
+    plan = TruePlan.of(world)
     in_world = VoxelCloud(
         np.asarray(transform_points(joined.world_T_map, cloud.points), np.float32),
         cloud.colors,
         cloud.confidence,
     )
     low, high = _limits(in_world, joined, plan)
-    beside = [part for part in (floor, plan) if part is not None]
-    size = PLAN if beside else (WIDTH - 2 * MARGIN, PLAN[1])
-    axes = sheet.axes(MARGIN + 15, top, size[0] - 15, size[1])
-    _draw_map(axes, in_world, joined, plan, voxel_size, *widened(low, high, size[0] / size[1]))
+    beside: list[Occupancy | TruePlan] = [plan] if floor is None else [floor, plan]
+    axes = sheet.axes(MARGIN + 15, top, PLAN[0] - 15, PLAN[1])
+    _draw_map(axes, in_world, joined, plan, voxel_size, *widened(low, high, PLAN[0] / PLAN[1]))
     left = MARGIN + PLAN[0] + BETWEEN
-    tall = (below - top - BETWEEN) / max(1, len(beside)) - BETWEEN / 2
+    tall = (below - top - BETWEEN) / len(beside) - BETWEEN / 2
     for number, part in enumerate(beside):
         place = (left, top + number * (tall + BETWEEN), WIDTH - left - MARGIN, tall)
         small = sheet.axes(*place)
         _draw_floor(small, part, plan, joined)
         around = widened(low, high, place[2] / tall)
         small.set(xlim=(around[0][0], around[1][0]), ylim=(around[0][1], around[1][1]))
-    _draw_errors(sheet.axes(MARGIN + 45, top + size[1] + BETWEEN, size[0] - 45, ERRORS), joined)
+    _draw_errors(sheet.axes(MARGIN + 45, top + PLAN[1] + BETWEEN, PLAN[0] - 45, ERRORS), joined)
     if shown:
         draw_strip(sheet, below, Trajectory(joined.stamps_ns, _moved(joined)), shown)
     sheet.save(file)
@@ -168,12 +167,10 @@ def _moved(joined: Joined) -> Array:
     return poses
 
 
-def _limits(cloud: VoxelCloud, joined: Joined, plan: TruePlan | None) -> tuple[Array, Array]:
-    """Return what is shown, in the building where it is known."""
+def _limits(cloud: VoxelCloud, joined: Joined, plan: TruePlan) -> tuple[Array, Array]:
+    """Return what is shown."""
     paths = np.concatenate([joined.truth, joined.estimate])[:, :2]
     low, high = limits(cloud.points[:, :2], paths)
-    if plan is None:
-        return low, high
     # Points behind the walls need no room.
     low = np.minimum(np.maximum(low, plan.low), paths.min(axis=0) - 0.3)
     high = np.maximum(np.minimum(high, plan.high), paths.max(axis=0) + 0.3)
@@ -184,7 +181,7 @@ def _draw_map(
     axes: Axes,
     cloud: VoxelCloud,
     joined: Joined,
-    plan: TruePlan | None,
+    plan: TruePlan,
     voxel_size: float,
     low: Array,
     high: Array,
@@ -194,12 +191,11 @@ def _draw_map(
     below = cloud.points[:, 2] <= max(height, 0.0) + CEILING_M
     lowest = VoxelCloud(cloud.points[below], cloud.colors[below], cloud.confidence[below])
     draw_cloud_from_above(axes, lowest, low, high, voxel_size)
-    if plan is not None:
-        walls = np.zeros((*plan.cells.shape, 4), np.uint8)
-        walls[plan.cells == WALL] = (17, 17, 17, 255)
-        axes.imshow(walls, origin='lower', extent=plan.extent(), interpolation='nearest')
-        axes.add_collection(_outlines(plan, FURNITURE, FURNITURE_LINE))
-        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    walls = np.zeros((*plan.cells.shape, 4), np.uint8)
+    walls[plan.cells == WALL] = (17, 17, 17, 255)
+    axes.imshow(walls, origin='lower', extent=plan.extent(), interpolation='nearest')
+    axes.add_collection(_outlines(plan, FURNITURE, FURNITURE_LINE))
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     spokes = np.linspace(0, len(joined.truth) - 1, min(SPOKES, len(joined.truth))).astype(int)
     lines = np.stack([joined.truth[spokes, :2], joined.estimate[spokes, :2]], axis=1)
     axes.plot(*joined.truth[:, :2].T, color=HALO, lw=8, solid_capstyle='round')
@@ -208,8 +204,7 @@ def _draw_map(
     axes.plot(*joined.estimate[:, :2].T, color=ESTIMATE, lw=1.6, label='estimated path')
     axes.plot(*joined.truth[0, :2], 'o', color='black', mec=HALO, ms=9, label='start of both')
     axes.plot(*joined.estimate[-1, :2], 's', color=ESTIMATE, mec=HALO, ms=8, label='end')
-    if plan is not None:
-        axes.plot([], [], color=WALL_LINE, lw=4, label='true walls')
+    axes.plot([], [], color=WALL_LINE, lw=4, label='true walls')
     axes.legend(loc='upper right', fontsize=8)
     axes.set_title('the map from above, in the building; metres', fontsize=10)
     draw_scale_bar(axes, low, high)
@@ -220,9 +215,7 @@ def _outlines(plan: TruePlan, what: int, color: str) -> LineCollection:
     return LineCollection(lines, colors=[color], linewidths=0.9)
 
 
-def _draw_floor(
-    axes: Axes, part: Occupancy | TruePlan, plan: TruePlan | None, joined: Joined
-) -> None:
+def _draw_floor(axes: Axes, part: Occupancy | TruePlan, plan: TruePlan, joined: Joined) -> None:
     """Draw the occupancy grid with the true walls, or the true plan."""
     if isinstance(part, TruePlan):
         axes.imshow(part.cells, cmap=SHADES, origin='lower', extent=part.extent(), vmin=0, vmax=2)
@@ -233,30 +226,22 @@ def _draw_floor(
     turned = in_the_world(part, joined, plan)
     draw_occupancy(axes, turned)
     axes.plot(*joined.estimate[:, :2].T, color=ESTIMATE, lw=1.2)
-    if plan is not None:
-        right = f' ({100 * truly_free(turned, plan):.0f} % right); orange: walls'
-        axes.set_title(axes.get_title() + right, fontsize=10)
-        axes.add_collection(_outlines(plan, WALL, ON_GRID))
+    right = f' ({100 * truly_free(turned, plan):.0f} % right); orange: walls'
+    axes.set_title(axes.get_title() + right, fontsize=10)
+    axes.add_collection(_outlines(plan, WALL, ON_GRID))
 
 
-def in_the_world(floor: Occupancy, joined: Joined, plan: TruePlan | None) -> Occupancy:
+def in_the_world(floor: Occupancy, joined: Joined, plan: TruePlan) -> Occupancy:
     """
     Return an occupancy grid in the frame of the world.
 
     :param floor: in the map frame.
     :param joined: where the map is in the world.
-    :param plan: gives the cells; None: as many as hold the grid.
+    :param plan: gives the cells.
     """
     rows, columns = floor.cells.shape
-    if plan is None:
-        corners = [[x, y, 0.0] for x in (0, columns) for y in (0, rows)]
-        in_map = np.array(corners) * floor.resolution + [floor.x, floor.y, 0.0]
-        there = transform_points(joined.world_T_map, in_map)[:, :2]
-        low, size = there.min(axis=0), floor.resolution
-        shape = np.ceil((there.max(axis=0) - low) / size).astype(int)[::-1]
-    else:
-        low, size, shape = plan.low, PLAN_RESOLUTION, np.array(plan.cells.shape)
-    row, column = np.indices(tuple(shape.tolist()))
+    low, size = plan.low, PLAN_RESOLUTION
+    row, column = np.indices(plan.cells.shape)
     places = np.stack([column, row], axis=-1).reshape(-1, 2) * size + size / 2 + low
     height = np.full((len(places), 1), joined.truth[0, 2])
     there_in_map = transform_points(invert(joined.world_T_map), np.hstack([places, height]))
