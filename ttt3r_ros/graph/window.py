@@ -177,8 +177,9 @@ class _Problem:
 
     feature: (M,) index of the feature of each observation; seer, anchor: (M,) indices of key
     frames. px: (M, 2). camera: (M, 4) fx, fy, cx, cy of the seer. log_depth: (M,) by the network
-    in the seer, sigma: (M,) its own. prior: (K, 3) information of scale and tilts. floor: (M, 2) by the seer's floor, and its sigma. ray: (L, 3) in the anchor.
-    first: (M,) bool, where seer and anchor are one.
+    in the seer, sigma: (M,) its own. prior: (K, 3) information of scale and tilts. floor: (M, 2)
+    by the seer's floor, and its sigma. ray: (L, 3) in the anchor. first: (M,) bool, where seer and
+    anchor are one.
     """
 
     feature: NDArray[np.intp]

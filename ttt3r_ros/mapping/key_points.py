@@ -34,8 +34,8 @@ class KeyPoints:
     those that are in the map, and in_map: where the map of birth lies there. cells: (N,) of the
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
     whose points are to be removed. images: number of those that added points. needs: the sum over
-    them of the confidence that a voxel needs. stands_for: number of key frames, more than one where
-    the points are those of a saved map.
+    them of the confidence that a voxel needs. stands_for: number of key frames, more than one
+    where the points are those of a saved map.
     """
 
     birth: Similarity
