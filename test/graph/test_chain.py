@@ -10,6 +10,7 @@ from ttt3r_ros.graph.chain import Chain
 from ttt3r_ros.graph.floor import FloorScale
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.wheels import NOISES
+from ttt3r_ros.tracking.relative_pose import RelativePose
 
 
 def fixed(robot, floors):
@@ -32,3 +33,38 @@ def fixed(robot, floors):
 )
 def test_what_lies_clearly_higher_than_the_floor_was_is_not_the_floor(robot, floors, expected):
     assert fixed(robot, floors) == expected
+
+
+def sigmas(robot, spoil):
+    """Return the sigmas of measured scales of a drive with such depths, first and last."""
+    chain, nodes = Chain(NOISES['usual']), Nodes()
+    for i, key in enumerate(same_features(robot.drive(range(8)))):
+        key = replace(key, log_depth=spoil(i, key.log_depth))
+        frame = replace(robot.frame(key), floor=FloorScale(0.0, 0.0, 0.4, 0.05))
+        chain.append(key, frame, nodes, np.eye(4))
+    fixes = chain.measured.fixes
+    return fixes[0].sigma, fixes[-1].sigma
+
+
+def same_features(keys):
+    """Let all key frames see what the first one sees, from where it is."""
+    first = keys[0]
+    still = RelativePose(np.eye(4), 1e-4 * np.eye(6), np.ones(len(first.tracks), bool), 1.0)
+    return [
+        replace(
+            first,
+            number=key.number,
+            seen=replace(first.seen, stamp_ns=key.seen.stamp_ns),
+            motion=None if key is first else still,
+        )
+        for key in keys
+    ]
+
+
+def test_the_floor_counts_for_more_where_depths_agree_than_where_they_do_not(robot):
+    rng = np.random.default_rng(0)
+
+    assert sigmas(robot, lambda i, depth: depth) == pytest.approx((0.07, 0.007), abs=1e-9)
+    noisy = sigmas(robot, lambda i, depth: depth + rng.normal(0, 0.06, len(depth)))
+    assert noisy[0] == pytest.approx(0.07, abs=1e-9)
+    assert noisy[1] >= 0.03

@@ -141,3 +141,17 @@ def test_features_on_the_floor_bring_the_metre_back():
     assert np.linalg.norm(found[-1].map_T_camera[:3, 3]) == pytest.approx(way, abs=0.02 * way)
     assert found[-1].log_scale == pytest.approx(-np.log(0.8), abs=0.02)
     assert np.linalg.norm(without[-1].map_T_camera[:3, 3]) < 0.85 * way
+
+
+def test_depths_that_err_less_are_not_tilted_to_fit_noisy_pixels():
+    rng, noisy, off = np.random.default_rng(4), [], {}
+    for s in exact_sights():
+        px = s.px[::8] + rng.normal(0, 0.7, s.px[::8].shape).astype(np.float32)
+        depth = s.log_depth[::8] + rng.normal(0, 0.01, len(px))
+        noisy.append(replace(s, px=px, number=s.number[::8], log_depth=depth))
+
+    for noise in (1.0, 0.1):
+        found = adjust([replace(s, noise=noise) for s in noisy], rounds=15).sights[HELD:]
+        off[noise] = np.linalg.norm([one.tilt for one in found])
+
+    assert off[0.1] < 0.5 * off[1.0]  # their true tilt is none

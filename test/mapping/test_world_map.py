@@ -67,23 +67,35 @@ def bits(world):
 
 def fused_anew(world):
     """Return the same from what the key frames add, in plain Python, a point at a time."""
-    voxels = defaultdict(lambda: [0] * 7)
-    for _, points, a_T_b in world.shares():
+    voxels, seen_by = defaultdict(lambda: [0] * 7), defaultdict(set)
+    for number, points, a_T_b in world.shares():
         linear = (a_T_b.scale * a_T_b.a_T_b[:3, :3]).astype(np.float32)
         shift = a_T_b.a_T_b[:3, 3].astype(np.float32)
         for (x, y, z), rgb, weight in zip(
             points.columns.T, points.color.T.tolist(), points.weight.tolist()
         ):
             place = [float(m[0] * x + m[1] * y + m[2] * z + t) for m, t in zip(linear, shift)]
-            cell = [math.floor(p) for p in place]
+            cell = tuple(math.floor(p) for p in place)
             offset = [int((p - c) * 65536) for p, c in zip(place, cell)]
-            key = 0
-            for c in cell:
-                key = key * 2**21 + c + 2**20
-            voxel = voxels[key]
+            seen_by[tuple(c // 2 for c in cell)].add(number)
             for i, value in enumerate([1, *offset, *rgb]):
-                voxel[i] += weight * value
-    return np.array([[key, *voxels[key]] for key in sorted(voxels)])
+                voxels[cell][i] += weight * value
+    shown = confirmed(voxels, seen_by)
+    return np.array([[key, *voxels[cell]] for key, cell in sorted((code(c), c) for c in shown)])
+
+
+def confirmed(voxels, seen_by):
+    """Return the voxels in places of two key frames, and all of cubes without such a place."""
+    sure = {cell for cell in voxels if len(seen_by[tuple(c // 2 for c in cell)]) > 1}
+    cubes = {tuple(c // 32 for c in cell) for cell in sure}
+    return sure | {cell for cell in voxels if tuple(c // 32 for c in cell) not in cubes}
+
+
+def code(cell):
+    key = 0
+    for c in cell:
+        key = key * 2**21 + c + 2**20
+    return key
 
 
 def sorted_points(world):
@@ -517,3 +529,37 @@ def test_the_camera_between_two_poses_is_where_the_chain_puts_it():
     direct.add(seen(wall(2.0), 0, map_T_camera))
 
     np.testing.assert_allclose(sorted_points(world), sorted_points(direct), atol=1e-3)
+
+
+def test_beside_what_key_frames_agree_on_what_one_alone_has_is_not_shown():
+    world = WorldMap(settings())
+    for number in range(2):
+        world.add(seen(wall(2.0), number, at(0.0)))
+    together = sorted_points(world)
+
+    world.add(seen(wall(2.3), 2, at(0.0)))  # wrong by six voxels, in the same cubes of 1.6 m
+
+    assert (np.abs(together[:, 0] - 2.0) < SIZE).all()
+    np.testing.assert_allclose(sorted_points(world), together, atol=1e-6)
+
+
+def test_a_view_that_one_key_frame_alone_has_is_shown():
+    world = WorldMap(settings())
+    world.add(seen(wall(2.0), 0))
+    world.add(seen(wall(2.0), 1, at(0.0, yaw=math.pi)))
+
+    assert (world.voxels.points().points[:, 0] > 1.9).sum() > 100
+    assert (world.voxels.points().points[:, 0] < -1.9).sum() > 100
+
+
+def test_the_points_of_a_saved_map_need_nobody_who_agrees():
+    saved = WorldMap(settings())
+    saved.add(seen(wall(2.3), 0))
+    world = WorldMap(settings())
+    world.resume(saved.voxels.points(), None)
+    for number in range(2):  # agree on something else beside it
+        world.add(seen(wall(2.0), number, at(0.0)))
+
+    points = world.voxels.points().points
+
+    assert (np.abs(points[:, 0] - 2.3) < SIZE).sum() == len(saved.voxels)

@@ -275,8 +275,10 @@ class Chain:
         ]
         adjusted = adjust(sights)
         self._sights.update(zip(numbers, adjusted.sights))
-        adjusted_is_surer = FLOOR_SIGMA * share > ON_FLOOR_SIGMA
-        for number, sight in zip(numbers, adjusted.sights if adjusted_is_surer else ()):
+        # Depths that agree are taken from the floor itself: adjusted ones depend on where the
+        # graph had the oldest key frames.
+        surer = adjusted.sights if FLOOR_SIGMA * share > ON_FLOOR_SIGMA else ()
+        for number, sight in zip(numbers, surer):
             if sight.floor is not None and np.isfinite(sight.floor[:, 0]).sum() > LEAST_ON_FLOOR:
                 self._fixes[number] = ScaleFix(number, sight.log_scale, ON_FLOOR_SIGMA)
         first = 0 if nodes.pieces[numbers[0]] == numbers[0] else 1
