@@ -11,6 +11,7 @@ from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.merging import LEAST_VOTES, merge_graphs
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 
+REACH = 6  # steps between two key frames that recognise each other, at most
 AWAY = Similarity(transform(rotation_about([0, 0, 1], 2.0), [7.0, -3.0, 0.2]), 1.3)
 
 
@@ -40,11 +41,11 @@ def test_the_overlap_is_where_both_drives_were(drive_map):
     merged = merge_graphs(drive_map(range(18)).graph, drive_map(range(10, 28), AWAY).graph)
 
     (overlap,) = merged.overlaps
-    # The second drive begins at the tenth step of the first one; 20 degrees farther the rest of
-    # what was seen then is less than half of an image.
+    # The second drive begins at the tenth step of the first one; so many steps farther little is
+    # left of what was seen then.
     assert overlap.votes[0] == merged.second[0]
     assert 8 <= len(overlap.votes) == merged.votes <= 14
-    assert min(overlap.known) >= 6
+    assert min(overlap.known) >= 10 - REACH
     step = np.linalg.norm(drive_map.place(1)[:3, 3] - drive_map.place(0)[:3, 3])
     assert overlap.way == pytest.approx(
         step * (overlap.votes[-1] - overlap.votes[0]), rel=0.05, abs=0
@@ -55,12 +56,25 @@ def test_the_overlap_is_where_both_drives_were(drive_map):
     assert 0.0 < overlap.sigma_rad < np.radians(1.0)
 
 
+@pytest.mark.usefixtures('unthinned')
+def test_a_key_frame_is_compared_with_all_that_look_like_it(drive_map):
+    merged = merge_graphs(drive_map(range(18)).graph, drive_map(range(8, 30), AWAY).graph)
+
+    pairs = [(loop.forth.here, loop.forth.there) for loop in merged.graph.loops]
+    across = [there for here, there in pairs if here < merged.second[0] <= there]
+    # Key frames that are five steps apart still have half of an image in common.
+    assert max(map(across.count, merged.second)) >= 6
+
+
 def test_two_places_that_both_know_are_two_overlaps(drive_map):
     around = [*range(6), *range(6, 18)]
     merged = merge_graphs(drive_map(around).graph, drive_map(range(14, 40), AWAY).graph)
 
     assert len(merged.overlaps) == 2
-    assert merged.overlaps[0].known[0] > merged.overlaps[1].known[-1]
+    begin, end = merged.overlaps
+    assert min(begin.known) >= 14 - REACH
+    assert max(end.known) <= 3 + REACH  # 36 steps are a round
+    assert np.median(begin.known) > np.median(end.known)
 
 
 def test_what_is_merged_can_be_saved_and_is_one_piece(drive_map):

@@ -30,6 +30,7 @@ from ttt3r_ros.graph.doubts import Doubts
 from ttt3r_ros.graph.joining import Hint, Join, Joining
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.loops import (
+    CANDIDATES,
     Found,
     Loop,
     Loops,
@@ -64,6 +65,8 @@ MOVING = 40  # newest key frames that move while no loop is closed
 # A piece that ends with fewer key frames is dropped; if it was the map, the next one is the map.
 LEAST_PIECE = VOCABULARY_KEYS
 HINT_RADIUS = 2.0
+# A map that has ended has time for more comparisons: so many of each key frame with another map.
+BETWEEN = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,7 +308,7 @@ class KeyFrameGraph:
         for number in numbers:
             members = nodes.members(nodes.pieces[number])
             others = [n for n in members if n not in own]
-            self._object(self._look_for_loops(members, number, others))
+            self._object(self._look_for_loops(members, number, others, BETWEEN))
         for piece in dict.fromkeys(nodes.pieces[number] for number in numbers):
             self._settle(self._whole(nodes.members(piece)))
 
@@ -412,12 +415,17 @@ class KeyFrameGraph:
         recent = set(own[-1 - RECENT_KEYS :])
         return tuple(number for number in numbers if number not in recent)
 
-    def _look_for_loops(self, numbers: tuple[int, ...], newest: int, old: Sequence[int]) -> Found:
+    def _look_for_loops(
+        self,
+        numbers: tuple[int, ...],
+        newest: int,
+        old: Sequence[int],
+        most: int = CANDIDATES,
+    ) -> Found:
         """Close loops from one key frame of a piece to others."""
-        graph = self._whole(numbers)
-        return self._loops.close(
-            self._nodes.frames, graph, newest, old, partial(self._certainty.between, graph)
-        )
+        graph, certainty = self._whole(numbers), self._certainty
+        between = partial(certainty.between, graph)
+        return self._loops.close(self._nodes.frames, graph, newest, old, between, most)
 
     def _settle(
         self, graph: PoseGraph, rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST

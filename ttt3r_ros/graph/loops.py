@@ -195,6 +195,7 @@ class Loops:
         number: int,
         among: Sequence[int],
         certainty: Callable[[int, int], Array],
+        most: int = CANDIDATES,
     ) -> Found:
         """
         Look for key frames of its piece that saw the same place as another one.
@@ -203,10 +204,11 @@ class Loops:
         :param graph: of the piece.
         :param number: of the key frame, among: of those that come into question.
         :param certainty: returns the covariance of a key frame as seen from another one, (6, 6).
+        :param most: that are compared, those that look most like it.
         """
         self.describe(frames)
         frame, closed, elsewhere = frames[number], [], []
-        for other in _candidates(frames, frame, among):
+        for other in _candidates(frames, frame, among)[:most]:
             self.counts = replace(self.counts, tried=self.counts.tried + 1)
             closure = verify(frames[other].view, frame.view)
             if closure is None:
@@ -380,8 +382,8 @@ def _plausible(
 
 
 def _candidates(frames: dict[int, KeyFrame], frame: KeyFrame, among: Sequence[int]) -> list[int]:
-    """Return those key frames that look most like another one."""
+    """Return key frames, those that look most like another one first."""
     if not len(frame.place) or not among:
         return []
     similar = np.stack([frames[n].place for n in among]) @ frame.place
-    return [among[i] for i in np.argsort(-similar)[:CANDIDATES]]
+    return [among[i] for i in np.argsort(-similar)]
