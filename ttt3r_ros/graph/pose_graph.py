@@ -41,7 +41,9 @@ __all__ = [
     'Solution',
 ]
 
-EXPECTED = 6.0  # square of the error of a motion that fits: six numbers of one sigma
+# Squares of errors that lower, at first, how much a motion counts. Of one that fits 6 is expected,
+# but with 6 loops give way and are thrown out as wrong.
+NEARLY_FITS = 1.0
 ENOUGH = 1e-4  # metres and radians; smaller steps end the search
 
 
@@ -96,10 +98,10 @@ class PoseGraph:
 
         :param rounds: steps, at most.
         :param far: first rounds in which what is far off, because nothing has moved yet, counts
-            as much as it will where it fits.
+            as what nearly fits does.
         """
         estimate, search, largest = self.estimate, search_of(_system(self)), np.inf
-        for most in [*[EXPECTED] * far, *[np.inf] * rounds][:rounds]:
+        for most in [*[NEARLY_FITS] * far, *[np.inf] * rounds][:rounds]:
             step = search.step(estimate, most)
             if not np.isfinite(step).all():
                 break

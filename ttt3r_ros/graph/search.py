@@ -46,7 +46,7 @@ class ExactSearch:
         self.factor: Factor | None = None
         self._system = system
         self._made_at = 0.0
-        self._largest, self._before = np.inf, np.inf
+        self._largest, self._before = 0.0, 0.0
 
     def step(self, at: Estimate, most: float) -> Array:
         """Compute a step; see Search."""
