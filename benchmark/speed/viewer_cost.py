@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 import os
 from pathlib import Path
-import signal
 import statistics
 import subprocess
 import sys
@@ -104,7 +103,7 @@ def processor_time(source: Path, mode: str) -> float:
                 if not line:
                     raise SystemExit('ttt3r map has failed')
             if view:
-                process.send_signal(signal.SIGINT)
+                process.terminate()  # a shell's background jobs ignore SIGINT
             process.stdout.read()
         _, code, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(code)
