@@ -58,3 +58,29 @@ def test_after_a_gap_the_motion_before_says_nothing(begin, end):
     np.testing.assert_allclose(
         motion.moved(begin * TENTH, end * TENTH, [(BAD, UNSURE)]), BAD, atol=1e-9
     )
+
+
+def test_where_the_map_has_the_robot_counts_by_how_sure_it_is():
+    motion = RigMotion()
+    motion.moved(0, TENTH, [(TRUE, SURE)])
+    placed = TRUE @ transform(np.eye(3), [0.2, 0.0, 0.0])
+
+    pose = motion.weighed(TENTH, TRUE, placed, 0.04**2 * np.eye(6))
+
+    # Variances of 1 cm against 4 cm and the 3 cm of the key frames.
+    moved = 0.2 * 0.01**2 / (0.01**2 + 0.04**2 + 0.03**2)
+    np.testing.assert_allclose(pose[0, 3] - TRUE[0, 3], moved, atol=0.001)
+
+
+def test_a_map_that_keeps_saying_so_is_followed():
+    motion, pose, placed = RigMotion(), np.eye(4), transform(np.eye(3), [0.2, 0.0, 0.0])
+    for k in range(60):
+        still = motion.moved(k * TENTH, (k + 1) * TENTH, [(np.eye(4), SURE)])
+        pose = motion.weighed((k + 1) * TENTH, pose @ still, placed, UNSURE)
+
+    np.testing.assert_allclose(pose, placed, atol=0.01)
+
+
+def test_without_a_motion_the_robot_is_where_the_map_has_it():
+    placed = transform(np.eye(3), [0.2, 0.0, 0.0])
+    np.testing.assert_array_equal(RigMotion().weighed(0, np.eye(4), placed, SURE), placed)

@@ -24,6 +24,8 @@ from ttt3r_ros.graph.ties import fused, MOST_GAP_S, unknown_motion
 from ttt3r_ros.units import NANOSECONDS
 
 REMEMBERED = 4
+# What key frames of different cameras err against each other, however sure an image is beside one.
+KEYS_TURN_SIGMA, KEYS_SHIFT_SIGMA = 0.01, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +100,13 @@ class RigMotion:
         :param stamp_ns: of the image.
         :param expected: (4, 4) map_T_base where the motion has it.
         :param placed: (4, 4) where the map has it.
-        :param covariance: (6, 6) of that, to the right of it.
+        :param covariance: (6, 6) of that since its key frame, to the right of it.
         """
         going = self._ended(stamp_ns)
         if going is None:
             return placed
-        gain = going.drift @ np.linalg.inv(going.drift + covariance)
+        apart = np.diag([KEYS_TURN_SIGMA**2] * 3 + [KEYS_SHIFT_SIGMA**2] * 3)
+        gain = going.drift @ np.linalg.inv(going.drift + covariance + apart)
         self._goings.remove(going)
         self._goings.append(replace(going, drift=going.drift - gain @ going.drift))
         pose: Array = expected @ exp_pose(gain @ log_pose(invert(expected) @ placed))
