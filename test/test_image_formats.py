@@ -12,6 +12,7 @@ import pytest
 from ttt3r_ros.image_formats import (
     fitted_range,
     GrowingRange,
+    images_in,
     RAW_ENCODINGS,
     rgb_from_encoded,
     rgb_from_raw,
@@ -204,3 +205,19 @@ def test_the_range_of_a_live_camera_widens_and_settles():
     both = thermal.of(warmer)
     assert (first.low, both.low) == (thermal.of(warm).low, first.low)
     assert both.high > first.high
+
+
+def test_a_damaged_file_is_one_image_whatever_the_decoder_raises():
+    written = io.BytesIO()
+    Image.fromarray(np.full((6, 8), 7, np.uint8)).save(written, 'TIFF')
+    data = bytearray(written.getvalue())
+    (first,) = struct.unpack_from('<I', data, 4)
+    (entries,) = struct.unpack_from('<H', data, first)
+    # A second image without any entry: Pillow misses its size, a TypeError.
+    struct.pack_into('<I', data, first + 2 + 12 * entries, len(data))
+    damaged = bytes(data) + bytes(6)
+
+    with pytest.raises(TypeError), Image.open(io.BytesIO(damaged)) as image:
+        image.n_frames  # noqa: B018
+    assert images_in(io.BytesIO(damaged)) == 1
+    assert (rgb_from_encoded(io.BytesIO(damaged)) == 7).all()

@@ -18,7 +18,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.errors import UserError
@@ -79,7 +79,9 @@ def decode_image(content: bytes, transfer: Transfer, height: int, width: int) ->
                     f'an image of {image.size} {image.mode} came for {width, height} RGB'
                 )
             return np.array(image)
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (BadMessage, MemoryError):
+        raise
+    except Exception as error:  # whatever: Pillow raises what it meets in a damaged file
         raise BadMessage(f'no {FORMATS[transfer]} image came: {error}') from error
 
 
