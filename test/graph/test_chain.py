@@ -47,7 +47,7 @@ def sigmas(robot, spoil):
 
 
 def same_features(keys):
-    """Let all key frames see what the first one sees, from where it is."""
+    """Return key frames that all show what the first one shows, from its place."""
     first = keys[0]
     still = RelativePose(np.eye(4), 1e-4 * np.eye(6), np.ones(len(first.tracks), bool), 1.0)
     return [

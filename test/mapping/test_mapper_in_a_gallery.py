@@ -279,8 +279,8 @@ def test_what_went_in_a_piece_that_is_apart_comes_along_when_that_is_joined(monk
     assert len(mapper.trail.trajectory().stamps_ns) == len(mapper.trail)
     came, alone = (one.map.voxels.points().points for one in (mapper, whole))
     came = came[came[:, 2] > high + 0.1]
-    # The first key frame alone saw what lies farthest back; as part of its heir nobody beside it
-    # has to confirm that.
+    # The first key frame alone saw what lies farthest back; as part of its heir it needs no
+    # other one to confirm that.
     assert came[:, 1].max() > alone[:, 1].max() - 0.06
 
 

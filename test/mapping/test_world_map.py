@@ -552,7 +552,7 @@ def test_a_view_that_one_key_frame_alone_has_is_shown():
     assert (world.voxels.points().points[:, 0] < -1.9).sum() > 100
 
 
-def test_the_points_of_a_saved_map_need_nobody_who_agrees():
+def test_the_points_of_a_saved_map_need_no_other_key_frame_that_agrees():
     saved = WorldMap(settings())
     saved.add(seen(wall(2.3), 0))
     world = WorldMap(settings())

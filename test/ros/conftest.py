@@ -405,6 +405,16 @@ def rig(domain, tmp_path_factory) -> Iterator[Rig]:
 
 
 @pytest.fixture
+def poses(rig):
+    """Collect the poses of a node that a test starts."""
+    from geometry_msgs.msg import PoseWithCovarianceStamped
+
+    received = []
+    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', received.append, 10)
+    return received
+
+
+@pytest.fixture
 def start_process(domain, tmp_path):
     """Start modules as processes of their own in the domain; they end with the test."""
     processes = []

@@ -29,14 +29,6 @@ def ahead(distance):
     return transform(np.eye(3), [distance, 0, 0])
 
 
-@pytest.fixture
-def poses(rig):
-    """Collect the poses of a node that a test starts."""
-    heard = []
-    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', heard.append, 10)
-    return heard
-
-
 def show_and_wait(rig, poses, number, stamp_ns, **changes):
     rig.show(number, stamp_ns, **changes)
     return rig.wait_for_stamp(poses, stamp_ns)

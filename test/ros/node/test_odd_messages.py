@@ -3,7 +3,7 @@
 
 """Messages that are well formed and wrong: calibrations, transforms and sizes."""
 
-from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
+from geometry_msgs.msg import TransformStamped
 import numpy as np
 import pytest
 from rclpy.qos import qos_profile_sensor_data
@@ -20,13 +20,6 @@ ALONE = {'odom_frame': '', 'base_frame': ''}
 
 def ahead(distance):
     return transform(np.eye(3), [distance, 0, 0])
-
-
-@pytest.fixture
-def poses(rig):
-    heard = []
-    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', heard.append, 10)
-    return heard
 
 
 def calibration(rig, focal, width=64, height=48):

@@ -3,7 +3,6 @@
 
 """What a map on the disk, and the latched topics of one, owe to those who rely on them."""
 
-from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 import numpy as np
 import pytest
@@ -31,14 +30,6 @@ def start(rig, tmp_path):
         return rig.start(map_directory=str(tmp_path), **{**CAMERA_ALONE, **values})
 
     return start
-
-
-@pytest.fixture
-def poses(rig):
-    """Receive the poses of a node that a test starts."""
-    received = []
-    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', received.append, 10)
-    return received
 
 
 def build_real(settings):

@@ -3,7 +3,6 @@
 
 from dataclasses import replace
 
-from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 import numpy as np
 import pytest
@@ -21,14 +20,6 @@ from ttt3r_ros.node import messages, parameters
 from ttt3r_ros.settings import knobs, SettingsError
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
-
-
-@pytest.fixture
-def poses(rig):
-    """Collect the poses of a node that a test starts."""
-    received = []
-    rig.robot.create_subscription(PoseWithCovarianceStamped, '/ttt3r/pose', received.append, 10)
-    return received
 
 
 def map_images(rig, poses, numbers, **changes):
