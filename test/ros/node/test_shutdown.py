@@ -27,6 +27,7 @@ class Executors:
             executor.shutdown(timeout_sec=timeout_sec)
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
 for _ in range(30):
     rclpy.init()
     executors = Executors()
