@@ -272,6 +272,16 @@ class Rig:
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
 
+    def wait_until_quiet(self, received, seconds):
+        """Spin until nothing more has come for a time."""
+
+        def is_quiet():
+            before = len(received)
+            self.spin_for(seconds)
+            return len(received) == before
+
+        self.spin_until(is_quiet, 'nothing more comes')
+
     def collect(self, kind, topic, qos=10):
         """Collect the messages of a topic."""
         received = []
@@ -332,6 +342,12 @@ class Rig:
             parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
         )
         return self.call(SetParameters, f'{node}/set_parameters', request).results
+
+    def wait_until_taken(self, node='/ttt3r'):
+        """Wait until the node has what was published: it answers a request after it."""
+        from rcl_interfaces.srv import ListParameters
+
+        self.call(ListParameters, f'{node}/list_parameters')
 
     def now_ns(self) -> int:
         return self.robot.get_clock().now().nanoseconds

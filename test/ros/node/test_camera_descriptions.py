@@ -52,7 +52,7 @@ def map_one(rig, node, info, topic='/image', info_topic='/camera_info', frame=No
     """Publish a calibration and images until one is mapped; return its calibration."""
     publisher = rig.publisher(CameraInfo, info_topic)
     publisher.publish(info)
-    rig.spin_for(0.2)
+    rig.wait_until_taken()
     changes = {} if frame is None else {'header': header(rig, frame)}
     rig.show(0, rig.now_ns(), topic=topic, **changes)
     rig.spin_until(lambda: node.calibrations, 'an image is mapped')

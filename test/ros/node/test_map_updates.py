@@ -224,7 +224,7 @@ def test_a_later_subscriber_is_sent_the_whole_map(rig):
     clouds = rig.collect(PointCloud2, '/ttt3r/map_cloud', LATCHED)
     drive(rig, range(3))
     rig.spin_until(lambda: clouds, 'the map comes')
-    rig.spin_for(1.2)
+    rig.wait_until_quiet(clouds, 1.2)
 
     updates = rig.collect(PointCloud2, '/ttt3r/map_updates')
     rig.spin_until(lambda: updates, 'the parts come')

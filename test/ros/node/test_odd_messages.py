@@ -30,7 +30,7 @@ def calibration(rig, focal, width=64, height=48):
 def used_focal(rig, infos, number, info):
     """Show an image after a calibration; return the focal length that it was mapped with."""
     rig.publisher(CameraInfo, '/camera_info').publish(info)
-    rig.spin_for(0.3)  # the two topics have no common order
+    rig.wait_until_taken()  # the two topics have no common order
     stamp_ns = rig.now_ns()
     rig.show(number, stamp_ns)
     return rig.wait_for_stamp(infos, stamp_ns).k[0]
@@ -99,7 +99,7 @@ def test_a_transform_that_is_none_costs_nothing_but_itself(rig, poses, name):
         rig.send_transform('odom', 'base_link', ahead(0.1 * number), stamp_ns)
         rig.show(number, stamp_ns)
         pose = rig.wait_for_stamp(poses, stamp_ns)
-        # With wheels the pose comes before the image is mapped, and a newer image would replace it.
+        # With wheels the pose comes before the image is mapped: a newer one would replace it.
         rig.spin_until(lambda n=number: n in rig.predictor.written, 'the image is mapped')
 
     found = messages.matrix_from_pose(pose.pose.pose)
@@ -114,7 +114,7 @@ def test_frames_in_a_circle_are_told_and_nothing_hangs(rig):
     stamp_ns = rig.now_ns()
     rig.send_transform('odom', 'base_link', ahead(0.0), stamp_ns)
     rig.send_transform('base_link', 'odom', ahead(0.0), stamp_ns)
-    rig.spin_for(0.3)
+    rig.wait_until_taken()
 
     rig.show(0, stamp_ns)
 
