@@ -168,7 +168,9 @@ def office_of(front: Front, cache: Path, folder: Path) -> Drive:
     :param cache: folder of all drives.
     :param folder: of the recording.
     """
-    return cached(front, cache, folder.name, lambda: _office(front, folder))
+    drive = cached(front, cache, folder.name, lambda: _office(front, folder))
+    # Its depth is not the network's, so what that believes of the camera says nothing of it.
+    return replace(drive, focal_px=np.zeros(len(drive)))
 
 
 def cached(front: Front, cache: Path, name: str, sequence: Callable[[], Drive]) -> Drive:

@@ -26,7 +26,7 @@ from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.mapping.trail import Hung, Trail
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
-from ttt3r_ros.tracking.focal import UNKNOWN_FOCAL
+from ttt3r_ros.tracking.focal import NO_BELIEF, UNKNOWN_FOCAL
 from ttt3r_ros.tracking.followed import FollowState, Seen
 from ttt3r_ros.tracking.following import look
 
@@ -124,14 +124,16 @@ def seen_images(
     :param mounted: whether the height of the camera is known.
     :param calibrated: whether its focal length is.
     """
-    images, focal = [], UNKNOWN_FOCAL
+    images, focal, believed = [], UNKNOWN_FOCAL, NO_BELIEF
     side = max(drive.images.shape[1:3])
     for k in range(len(drive)):
         camera = drive.camera.copy()
         if not calibrated:
             focal = focal.after(drive.focal_px[k] / side)
             camera[0, 0] = camera[1, 1] = side * focal.value
-        depth = np.array(drive.depth[k])
+        else:
+            believed = believed.after(camera[0, 0], drive.focal_px[k])
+        depth = np.array(drive.depth[k] * np.float16(believed.depth_factor))
         known = bool(depth.any())
         images.append(
             Seen(

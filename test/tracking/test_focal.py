@@ -8,7 +8,13 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.tracking.focal import estimate_focal, LONGEST, SHORTEST, UNKNOWN_FOCAL
+from ttt3r_ros.tracking.focal import (
+    estimate_focal,
+    LONGEST,
+    NO_BELIEF,
+    SHORTEST,
+    UNKNOWN_FOCAL,
+)
 
 
 @pytest.mark.parametrize('focal', [30.0, 60.0, 250.0])
@@ -90,3 +96,25 @@ def test_the_published_estimates_are_reproduced(shared_data):
 
     np.testing.assert_allclose(ours, bundle['cut3r.focal_weiszfeld'], atol=1e-3)
     np.testing.assert_allclose([test_case], bundle['focal_test.weiszfeld'], atol=1e-3)
+
+
+def test_the_mean_of_all_images_tells_by_what_the_network_misjudges_a_focal_length():
+    implied = [50.0, 80.0, 0.0, float('inf'), 64.0]
+
+    believed = NO_BELIEF
+    for one in implied:
+        believed = believed.after(60.0, one)
+
+    assert believed.images == 3
+    expected = np.cbrt(60.0**3 / (50.0 * 80.0 * 64.0))
+    assert believed.depth_factor == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_the_network_believes_may_change_with_the_camera_and_stays_within_bounds():
+    believed = NO_BELIEF
+    for _ in range(3000):
+        believed = believed.after(60.0, 60.0)
+    for _ in range(3000):
+        believed = believed.after(60.0, 1.0)
+
+    assert 1.48 < believed.depth_factor <= 1.5

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The focal length that a map of points implies."""
+"""The focal length that a map of points implies, and what it says of their depth."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ STEADY_IMAGES = 601
 STEADY_SHARE = 0.03
 # Per pixel of the longest side it must be within these.
 SHORTEST, LONGEST = 0.2, 10.0
+
+# A network that misjudges a focal length by more has understood nothing of the image.
+MOST_MISJUDGED = math.log(1.5)
 
 # One number needs no more pixels: of a larger map every second, third, ... row and column.
 MOST_PIXELS = 12_500
@@ -81,3 +84,37 @@ class SteadyFocal:
 
 
 UNKNOWN_FOCAL = SteadyFocal()
+
+
+@dataclass(frozen=True)
+class BelievedFocal:
+    """
+    By what the network misjudges the focal length of a calibrated camera, by all of its images.
+
+    It knows sizes better than distances: what it believes to be w metres wide on w * f pixels lies
+    at f' / f of the depth that it states, where f' is the true focal length. log_ratio: mean of
+    log(f' / f). images: their number, at most `STEADY_IMAGES`: those before count less and less.
+    """
+
+    log_ratio: float = 0.0
+    images: int = 0
+
+    def after(self, focal: float, implied: float) -> BelievedFocal:
+        """
+        Return it after one more image.
+
+        :param focal: the true one, pixels. implied: by `estimate_focal`, pixels of the same image.
+        """
+        if not 0.0 < implied < math.inf:
+            return self
+        log_ratio = min(max(math.log(focal / implied), -MOST_MISJUDGED), MOST_MISJUDGED)
+        images = min(self.images + 1, STEADY_IMAGES)
+        return BelievedFocal(self.log_ratio + (log_ratio - self.log_ratio) / images, images)
+
+    @property
+    def depth_factor(self) -> float:
+        """Return by what the depth of the network is multiplied."""
+        return math.exp(self.log_ratio)
+
+
+NO_BELIEF = BelievedFocal()

@@ -18,7 +18,13 @@ from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.between import begun, Between, rebased
-from ttt3r_ros.tracking.focal import estimate_focal, SteadyFocal, UNKNOWN_FOCAL
+from ttt3r_ros.tracking.focal import (
+    BelievedFocal,
+    estimate_focal,
+    NO_BELIEF,
+    SteadyFocal,
+    UNKNOWN_FOCAL,
+)
 from ttt3r_ros.tracking.followed import FollowState, Seen, Trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
@@ -75,8 +81,9 @@ class TrackerState:
 
     network: the recurrent state. segment: the current one. views: its last images, newest last,
     as many as the next segment needs. following: of the features, None before the first image.
-    focal: by the images so far where there is no calibration. frames, segment_frames: images since
-    the reset and in this segment. last_stamp_ns: of the newest image, or None.
+    focal: by the images so far where there is no calibration; believed: where there is one.
+    frames, segment_frames: images since the reset and in this segment. last_stamp_ns: of the
+    newest image, or None.
     """
 
     network: Any
@@ -84,6 +91,7 @@ class TrackerState:
     views: tuple[SegmentView, ...] = ()
     following: FollowState | None = None
     focal: SteadyFocal = UNKNOWN_FOCAL
+    believed: BelievedFocal = NO_BELIEF
     frames: int = 0
     segment_frames: int = 0
     last_stamp_ns: int | None = None
@@ -210,11 +218,11 @@ class Tracker:
     ) -> tuple[TrackedFrame, TrackerState]:
         """Show an image to the network, and locate it by its features from a state on."""
         state, prediction = self._shown(glimpse.image, write and not found.still)
-        points, confidence = prediction.points_camera, prediction.confidence
-        if glimpse.lens:
-            points, confidence = glimpse.lens.rebuild(points, confidence)
-        camera, state = _camera(glimpse.seen.intrinsics, glimpse.fit, points, state)
-        pointmap = Pointmap(points, confidence, glimpse.image)
+        implied = estimate_focal(prediction.points_camera)
+        if glimpse.lens and self.follows and not found.still:
+            state = replace(state, believed=state.believed.after(glimpse.lens.focal, implied))
+        camera, state = _camera(glimpse.seen.intrinsics, glimpse.fit, implied, state)
+        pointmap = _pointmap(glimpse, prediction, state.believed.depth_factor)
         place = state.segment.track_T_world
         known = _known(glimpse, camera, pointmap, place, prediction.world_T_camera)
         followed, following = self._front_end.conclude(known, found, before, next_key)
@@ -224,7 +232,7 @@ class Tracker:
             state.segment.number,
             known,
             followed,
-            scale,
+            scale * state.believed.depth_factor,
             pointmap.scaled(scale),
             glimpse.fit,
             camera,
@@ -340,16 +348,24 @@ class Tracker:
 
 
 def _camera(
-    intrinsics: CameraIntrinsics | None, fit: ImageFit, points: Array32, state: TrackerState
+    intrinsics: CameraIntrinsics | None, fit: ImageFit, implied: float, state: TrackerState
 ) -> tuple[CameraIntrinsics, TrackerState]:
     """Return the pinhole of the original image, its focal length estimated where unknown."""
     if intrinsics is not None:
         return intrinsics.without_distortion(), state
-    steady = state.focal.after(estimate_focal(points) / max(fit.resized))
+    steady = state.focal.after(implied / max(fit.resized))
     width, height = fit.original
     focal = steady.value * max(width, height)
     center = 0.5 * (width - 1), 0.5 * (height - 1)
     return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focal=steady)
+
+
+def _pointmap(glimpse: Glimpse, prediction: Prediction, depth_factor: float) -> Pointmap:
+    """Return the points, along the rays of the camera where it is calibrated."""
+    points, confidence = prediction.points_camera, prediction.confidence
+    if glimpse.lens is not None:
+        points, confidence = glimpse.lens.rebuild(points, confidence)
+    return Pointmap(points, confidence, glimpse.image).scaled(depth_factor)
 
 
 def _known(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import functools
+import math
 
 import cv2
 import numpy as np
@@ -25,12 +26,13 @@ class Lens:
     The tables of one calibrated camera and one fit.
 
     column, row: (H, W) float32, coordinates of each pixel of the straight image in the distorted
-    one. rays: (h, w, 3) float32 at depth 1. seen: (h, w) bool, whether the camera saw it.
-    bends: whether the two differ at all.
+    one. focal: of the fitted image, pixels. rays: (h, w, 3) float32 at depth 1. seen: (h, w) bool,
+    whether the camera saw it. bends: whether the two differ at all.
     """
 
     column: Array32
     row: Array32
+    focal: float
     rays: Array32
     seen: Mask
     bends: bool
@@ -83,7 +85,8 @@ def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
     seen &= (seen_row >= -0.5) & (seen_row <= camera.height - 0.5)
     moved = (column - np.arange(camera.width), row - np.arange(camera.height)[:, None])
     bends = max(float(np.abs(pixels).max()) for pixels in moved) > STRAIGHT_PX
-    return Lens(column, row, fitted.rays(), seen, bends)
+    focal = math.sqrt(fitted.fx * fitted.fy)
+    return Lens(column, row, focal, fitted.rays(), seen, bends)
 
 
 def _rectify_map(camera: CameraIntrinsics) -> tuple[Array32, Array32]:
