@@ -301,7 +301,7 @@ def test_a_removed_key_frame_is_reported_once(with_graph):
     key = replace(frame.pose.key, number=8)
     located = locate(back_end, 0)
     back_end.add(
-        replace(located, tracked=replace(frame, tracked_pose=replace(frame.pose, key=key)))
+        replace(located, tracked=replace(frame, pose=replace(frame.pose, key=key)))
     )
 
     assert [removed.number for removed in back_end.correction().removed] == [7]

@@ -210,7 +210,7 @@ LEVEL = MappingSettings(camera=CameraSettings(height=0.3))  # the floor below is
 
 def corrected(mapper, monkeypatch, map_T_key, **changes):
     """Correct the map by hand, the next time that something comes."""
-    correction = Correction(map_T_key, **{'gone': (), **changes})
+    correction = Correction(map_T_key, **{'removed': (), **changes})
     monkeypatch.setattr(mapper._back_end, 'correction', lambda: correction)
     assert mapper.correct()
     monkeypatch.undo()
@@ -532,7 +532,7 @@ def test_a_parked_camera_keeps_no_images_while_the_network_works():
         camera = mapper.follow(seen).camera
 
     np.testing.assert_allclose(camera.map_T_camera[1, 3], -0.04, atol=0.01)
-    assert len(mapper._camera(0).follower._between.images) == 0
+    assert len(mapper._camera(0).follower._interim.images) == 0
 
 
 def test_of_a_network_that_takes_long_a_bounded_number_of_images_is_kept():
@@ -542,7 +542,7 @@ def test_of_a_network_that_takes_long_a_bounded_number_of_images_is_kept():
     for seen in seen_at(0.005 * np.arange(1, 80), first=1):
         mapper.follow(seen)
 
-    assert len(mapper._camera(0).follower._between.images) == MOST_IMAGES
+    assert len(mapper._camera(0).follower._interim.images) == MOST_IMAGES
 
 
 def test_after_a_reset_nothing_of_the_old_map_is_followed():

@@ -241,7 +241,7 @@ class PartedVoxels:
         """
         Return the points of voxels.
 
-        :param rows: their numbers.
+        :param rows: (N,) their numbers.
         :param place: (3,) metres.
         :returns: (3, N), metres, as seen from the place.
         """

@@ -86,7 +86,7 @@ def log_depth_at(view: View, px: NDArray[np.float32]) -> Array:
 
 def depth_ratios(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> Array | None:
     """
-    Compare the depths that two key frames give the same features.
+    Compare the depths of the same features in two key frames.
 
     :param old: a key frame.
     :param tracks: of the other one.
@@ -109,7 +109,10 @@ def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array
     """
     Return the log scale of one key frame's depth minus that of another's.
 
-    :param old: the other one; the rest as in `depth_ratios`.
+    :param old: the other one.
+    :param tracks: of the one.
+    :param log_depth: (N,) of those.
+    :param old_T_new: (4, 4), in the unit of the old one's depth.
     :returns: None where they have too little in common.
     """
     ratios = depth_ratios(old, tracks, log_depth, old_T_new)

@@ -49,7 +49,11 @@ class Prediction(Protocol):
 
 
 class FramePredictor(Protocol):
-    """A network with its device and update rule; its state is immutable."""
+    """
+    A network with its device and update rule; its state is immutable.
+
+    Predictor documents the methods.
+    """
 
     @property
     def patch(self) -> int: ...
