@@ -300,9 +300,7 @@ def test_a_removed_key_frame_is_reported_once(with_graph):
     frame = tracked(0, new_key=True)
     key = replace(frame.pose.key, number=8)
     located = locate(back_end, 0)
-    back_end.add(
-        replace(located, tracked=replace(frame, pose=replace(frame.pose, key=key)))
-    )
+    back_end.add(replace(located, tracked=replace(frame, pose=replace(frame.pose, key=key))))
 
     assert [removed.number for removed in back_end.correction().removed] == [7]
     assert back_end.correction() is None
