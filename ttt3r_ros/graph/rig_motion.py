@@ -31,7 +31,7 @@ KEYS_TURN_SIGMA, KEYS_SHIFT_SIGMA = 0.01, 0.03
 @dataclass(frozen=True, eq=False)
 class OtherMotions:
     """
-    What the cameras of a robot tell about its motion, but for the motion by the one of an image.
+    Motions of a robot by its other cameras, beside the motion by the camera of an image.
 
     own: (6, 6) covariance of that, None where the camera has no image before. others: (4, 4)
     motion of the robot by each other camera with its (6, 6) covariance, to the right of it.
@@ -66,7 +66,7 @@ class _LastMotion:
 
 
 class RigMotion:
-    """Weigh what the cameras of a robot and its inertia tell about its motion."""
+    """Weigh the motions of a robot by its cameras and by its inertia."""
 
     def __init__(self) -> None:
         """Begin with a robot of which no motion is known."""

@@ -110,7 +110,7 @@ class _Camera:
         return State.OK, ''
 
     def values(self, now: float) -> dict[DiagnosticKey, int | str]:
-        """Return what is told of the camera alone."""
+        """Return the values of this camera alone."""
         window = self.window
         return {
             DiagnosticKey.RECEIVED: self.received,
