@@ -44,8 +44,8 @@ def located_frame():
     from ttt3r_ros.intrinsics import CameraIntrinsics
     from ttt3r_ros.model.image_input import ImageFit
     from ttt3r_ros.tracking.features import begin
-    from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
     from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+    from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View
 
     def make(
         index=0,
@@ -67,14 +67,24 @@ def located_frame():
             np.full(shape, confidence, np.float32),
             np.full((*shape, 3), 80, np.uint8),
         )
-        seen = Seen(10**9 + index, pointmap.colors, np.eye(3))
+        view = View(10**9 + index, pointmap.colors, np.eye(3))
         tracks = begin(np.zeros((16, 16), np.uint8))
-        view = KeyView(key, seen, tracks, np.empty(0), None, 'nothing', IDENTITY, 0.0)
-        followed = Followed(10**9 + index, view, IDENTITY, np.eye(6), 'features', False, False, 9)
+        key_view = KeyView(key, view, tracks, np.empty(0), None, 'nothing', IDENTITY, 0.0)
+        tracked_pose = TrackedPose(
+            10**9 + index, key_view, IDENTITY, np.eye(6), 'features', False, False, 9
+        )
         fit = ImageFit.for_image(64, 48, 64, 16)
         camera = CameraIntrinsics(64, 48, focal_px, focal_px, 31.5, 23.5)
         tracked = TrackedFrame(
-            index, segment, seen, followed, 1.0, pointmap, fit, camera, np.full(4, 0.5, np.float32)
+            index,
+            segment,
+            view,
+            tracked_pose,
+            1.0,
+            pointmap,
+            fit,
+            camera,
+            np.full(4, 0.5, np.float32),
         )
         belief = Belief(
             Similarity(IDENTITY), 0, None, {}, {}, {}, False, (), LoopCounts(), np.eye(6)

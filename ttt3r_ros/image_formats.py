@@ -54,7 +54,7 @@ class ValueRange:
         """
         Scale values; what lies outside becomes black or white.
 
-        :param values: of any shape, 16 bit.
+        :param values: any shape, 16 bit.
         """
         if (self.low, self.high) == (0, 65535):
             return (values >> 8).astype(np.uint8)
@@ -72,7 +72,7 @@ def fitted_range(images: Sequence[NDArray[np.unsignedinteger[Any]]]) -> ValueRan
     A camera of 12 or 14 bits that begins near black has the range of its bits; a thermal one,
     whose values lie in a narrow band, has that band with a margin of a quarter on each side.
 
-    :param images: the first of the run, 16 bit values.
+    :param images: (H, W) or (H, W, channels) each, the first of the run, 16 bit values.
     :returns: the full range where the images use more than half of it, or are all black.
     """
     values = np.concatenate([image.ravel()[:: max(1, image.size // 100_000)] for image in images])
@@ -96,7 +96,7 @@ class GrowingRange:
         """
         Return the range for an image, with what the images before needed.
 
-        :param values: 16 bit values of the image.
+        :param values: (H, W) or (H, W, channels), 16 bit values of the image.
         """
         known = self._range
         some = values.ravel()[:: max(1, values.size // 10_000)]
@@ -182,6 +182,8 @@ def tight_rows(
 
     The parameters are those of rgb_from_raw, already checked.
 
+    :param data: (height * step,) bytes.
+
     :returns: (height, width, channels) uint8 or uint16.
     """
     kind, channels, _ = RAW_ENCODINGS[encoding]
@@ -228,7 +230,7 @@ def rgb_from_raw(
     """
     Decode the fields of a sensor_msgs/Image.
 
-    :param data: height rows of step bytes.
+    :param data: (height * step,) bytes: rows of step bytes.
     :param width: pixels.
     :param height: pixels.
     :param step: bytes of a row, padding included.

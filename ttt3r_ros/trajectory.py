@@ -196,7 +196,7 @@ def read_trajectory(path: str | Path, folder_file: str = 'trajectory.txt') -> Tr
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        # A comment in an old encoding costs nothing, a number in it is told by its line.
+        # A comment in an old encoding costs nothing, a number in it is reported with its line.
         return data.decode('utf-16' if data[:2] in UTF_16 else 'utf-8-sig', errors='replace')
     except FileNotFoundError:
         raise TrajectoryError(f'there is no file {path}') from None

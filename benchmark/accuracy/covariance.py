@@ -22,8 +22,8 @@ from ttt3r_ros.graph.belief import GRAPH_INFLATION
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.tracking.followed import FollowState
 from ttt3r_ros.tracking.following import look
+from ttt3r_ros.tracking.tracked_pose import FollowState
 
 ROBOTS = tuple(f'{family}_robot_{i}' for family in 'SM' for i in range(3))
 ROBOTS_APART = ('S_robot_3', 'M_robot_3')
@@ -106,13 +106,13 @@ def errors_of(front: Front, name: str, wheels: str | None) -> Errors:
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
     poses, covariances = [], []
-    for seen in seen_images(drive, odom_T_base, kind == 'robot', True):
-        followed, state = look(seen, state)
-        located = graph.locate(followed)
+    for view in seen_images(drive, odom_T_base, kind == 'robot', True):
+        tracked_pose, state = look(view, state)
+        located = graph.locate(tracked_pose)
         poses.append(located.map_T_camera)
         covariances.append(located.covariance)
-        if followed.new_key:
-            graph.add(followed.key)
+        if tracked_pose.new_key:
+            graph.add(tracked_pose.key)
     return live_errors(np.stack(poses), np.stack(covariances), drive.world_T_camera)
 
 

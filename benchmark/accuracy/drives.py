@@ -271,8 +271,8 @@ def _seen(front: Front, drive: Drive, name: str) -> Drive:
     for image, stamp_ns in zip(tqdm(drive.images, desc=name), drive.stamps_ns):
         frame, state = tracker.look(Observation(image, int(stamp_ns)))
         tracker.keep(state)
-        assert frame.seen.depth is not None
-        values['depth'].append(frame.seen.depth.astype(np.float16))
+        assert frame.view.depth is not None
+        values['depth'].append(frame.view.depth.astype(np.float16))
         values['confidence'].append(np.minimum(frame.pointmap.confidence, 1000).astype(np.float16))
         values['pose'].append(frame.network_T_camera)
         values['rest'].append((frame.segment, frame.camera.fx))

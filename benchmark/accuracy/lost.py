@@ -19,12 +19,12 @@ from benchmark.accuracy.slam import CACHE, front_of, seen_images
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
-from ttt3r_ros.tracking.backwards import found_again
+from ttt3r_ros.tracking.backwards import match_past_images
 from ttt3r_ros.tracking.cut import LEAST_RESEMBLANCE, RICH
 from ttt3r_ros.tracking.features import begin, resemblance
-from ttt3r_ros.tracking.followed import CONTINUOUS, FollowState, Seen
-from ttt3r_ros.tracking.following import look, trace
+from ttt3r_ros.tracking.following import look, track_features
 from ttt3r_ros.tracking.locating import locate
+from ttt3r_ros.tracking.tracked_pose import CONTINUOUS, FollowState, View
 
 GAPS_S = (0.1, 0.5, 1.0, 2.0)  # after which the camera's next image comes
 CARRIED = 'carried away'
@@ -82,7 +82,7 @@ def kinds() -> list[str]:
     return [*(f'after {gap:g} s' for gap in GAPS_S), CARRIED]
 
 
-def probes_of(film: Sequence[Seen], other: Sequence[Seen]) -> Iterator[Probe]:
+def probes_of(film: Sequence[View], other: Sequence[View]) -> Iterator[Probe]:
     """
     Follow a film, and show images in place of the next.
 
@@ -92,8 +92,8 @@ def probes_of(film: Sequence[Seen], other: Sequence[Seen]) -> Iterator[Probe]:
     state: FollowState | None = None
     rng = np.random.default_rng(0)
     gaps = {f'after {gap:g} s': round(gap * IMAGE_RATE) for gap in GAPS_S}
-    for number, seen in enumerate(film[: -max(gaps.values())]):
-        _, state = look(seen, state)
+    for number, view in enumerate(film[: -max(gaps.values())]):
+        _, state = look(view, state)
         if number % EVERY or state.continuous < CONTINUOUS:
             continue
         for kind, gap in gaps.items():
@@ -101,18 +101,20 @@ def probes_of(film: Sequence[Seen], other: Sequence[Seen]) -> Iterator[Probe]:
         yield probe_of(CARRIED, other[int(rng.integers(len(other)))], state)
 
 
-def probe_of(kind: str, seen: Seen, state: FollowState) -> Probe:
+def probe_of(kind: str, view: View, state: FollowState) -> Probe:
     """
     Show an image to a tracker.
 
     :param kind: what happened before.
     :param state: of the tracker.
     """
-    traced = trace(seen.image, None, state)
+    traced = track_features(view.image, None, state)
     fresh = begin(traced.tracks.gray)
     rich = min(len(state.tracks), len(fresh)) >= RICH
-    followed = locate(seen, traced, state)
-    lost = rich and not (followed.inliers or found_again(followed, seen, state.passed).inliers)
+    tracked_pose = locate(view, traced, state)
+    lost = rich and not (
+        tracked_pose.inliers or match_past_images(tracked_pose, view, state.past).inliers
+    )
     return Probe(kind, lost, resemblance(state.tracks.gray, fresh.gray))
 
 

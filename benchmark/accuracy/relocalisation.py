@@ -21,9 +21,9 @@ from ttt3r_ros.geometry import invert, rotation_angle, transform_points
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.tracking.followed import FollowState, KeyView
 from ttt3r_ros.tracking.following import look
 from ttt3r_ros.tracking.relative_pose import rays_at
+from ttt3r_ros.tracking.tracked_pose import FollowState, KeyView
 
 VIEWS = 200
 MAPPED, OTHERS = 'S_robot_0', ('S_robot_1', 'S_robot_2', 'S_robot_3')  # S is one building
@@ -107,10 +107,10 @@ def session_of(front: Front, name: str, wheels: str | None) -> Session:
     odom_T_base = drive.by_wheels(wheels, int(name.split('_')[2]))
     state: FollowState | None = None
     keys, images = [], []
-    for k, seen in enumerate(seen_images(drive, odom_T_base, True, True)):
-        followed, state = look(seen, state)
-        if followed.new_key:
-            keys.append(followed.key)
+    for k, view in enumerate(seen_images(drive, odom_T_base, True, True)):
+        tracked_pose, state = look(view, state)
+        if tracked_pose.new_key:
+            keys.append(tracked_pose.key)
             images.append(k)
     return Session(drive, keys, drive.world_T_camera[images], images)
 

@@ -15,7 +15,7 @@ from benchmark.accuracy.drives import Drive
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Similarity
-from ttt3r_ros.graph.additions import AtOnce, Correction
+from ttt3r_ros.graph.additions import Correction, SynchronousExecutor
 from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.trail import Trail
@@ -139,10 +139,14 @@ def locate(drive: Drive, wheels: str, seed: int) -> Located:
     predictor, camera = ReplayedPredictor(drive), _camera(drive)
     settings = TrackingSettings(reset_interval=0)
     tracker, guard = Tracker(predictor, settings), Guard(settings)
-    back_end, trail, steps = BackEnd(OdometrySettings(wheels=wheels), AtOnce()), Trail(), []
+    back_end, trail, steps = (
+        BackEnd(OdometrySettings(wheels=wheels), SynchronousExecutor()),
+        Trail(),
+        [],
+    )
     for k in range(len(drive)):
         predictor.image = k
-        seen = Observation(
+        observation = Observation(
             np.array(drive.images[k]),
             int(drive.stamps_ns[k]),
             camera,
@@ -150,15 +154,15 @@ def locate(drive: Drive, wheels: str, seed: int) -> Located:
             odom_T_base[k],
         )
         try:
-            guard.before(seen)
-            tracked, state = tracker.look(seen)
-            guard.after(tracked, seen)
+            guard.before(observation)
+            tracked, state = tracker.look(observation)
+            guard.after(tracked, observation)
         except UserError:
             continue
         tracker.keep(state)
-        located = back_end.locate(tracked, seen)
+        located = back_end.locate(tracked, observation)
         trail.add(located)
-        if not tracked.followed.still:
+        if not tracked.pose.still:
             back_end.add(located)
         correction = back_end.correction()
         if correction is not None:
@@ -167,7 +171,7 @@ def locate(drive: Drive, wheels: str, seed: int) -> Located:
         steps.append(
             Step(
                 k,
-                tracked.followed.still,
+                tracked.pose.still,
                 tracked.scale,
                 took.key,
                 took.key_T_camera,
@@ -222,7 +226,7 @@ def fuse(
         if image is not None:
             world_map.add(image)
         if step.correction is not None:
-            for heir in step.correction.gone:
-                world_map.hand_over(heir.gone, heir.heir, heir.hangs_on())
+            for removed in step.correction.removed:
+                world_map.hand_over(removed.number, removed.successor, removed.similarity())
             world_map.move(step.correction.map_T_key)
         after(step.image)

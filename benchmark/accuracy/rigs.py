@@ -304,7 +304,7 @@ def _observed(
     mapper: Mapper, drive: Drive, camera: int, k: int, odom_T_base: Array | None
 ) -> LocatedFrame | None:
     """Show an image of a drive to a mapper."""
-    seen = Observation(
+    observation = Observation(
         np.array(drive.images[k]),
         int(drive.stamps_ns[k]),
         _intrinsics(drive),
@@ -313,7 +313,7 @@ def _observed(
         camera_index=camera,
     )
     try:
-        located = mapper.observe(seen)
+        located = mapper.observe(observation)
     except UserError:
         return None
     mapper.integrate()

@@ -21,14 +21,14 @@ from ttt3r_ros.geometry import invert, rotation_angle, Similarity
 from ttt3r_ros.graph.additions import Correction
 from ttt3r_ros.graph.belief import Belief, Located
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
-from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.thinning import RemovedKeyFrame
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.mapping.trail import Hung, Trail
+from ttt3r_ros.mapping.trail import AttachedPose, Trail
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.model.state_update import update_rule
 from ttt3r_ros.tracking.focal import NO_BELIEF, UNKNOWN_FOCAL
-from ttt3r_ros.tracking.followed import FollowState, Seen
 from ttt3r_ros.tracking.following import look
+from ttt3r_ros.tracking.tracked_pose import FollowState, View
 
 CACHE = Path('runs/slam')  # large, and the same for every --out
 EACH = 3  # drives of a kind
@@ -116,7 +116,7 @@ def _path_row(kind: str, drives: Sequence[Drive], wheels: str | None) -> list[st
 
 def seen_images(
     drive: Drive, odom_T_base: Array | None, mounted: bool, calibrated: bool
-) -> list[Seen]:
+) -> list[View]:
     """
     Return the images of a drive as the tracker sees them.
 
@@ -136,7 +136,7 @@ def seen_images(
         depth = np.array(drive.depth[k] * np.float16(believed.depth_factor))
         known = bool(depth.any())
         images.append(
-            Seen(
+            View(
                 int(drive.stamps_ns[k]),
                 np.array(drive.images[k]),
                 camera,
@@ -166,18 +166,18 @@ def score(
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
     path, live, track_s, key_s = Trail(), [], 0.0, []
-    for seen in seen_images(drive, odom_T_base, mounted, calibrated):
+    for view in seen_images(drive, odom_T_base, mounted, calibrated):
         begin = time.thread_time()
-        followed, state = look(seen, state)
-        located = graph.locate(followed)
+        tracked_pose, state = look(view, state)
+        located = graph.locate(tracked_pose)
         track_s += time.thread_time() - begin
         live.append(located.map_T_camera)
-        path.hang(followed.key.number, _hung(located, seen.stamp_ns))
-        if followed.new_key:
+        path.attach(tracked_pose.key.number, _attached(located, view.stamp_ns))
+        if tracked_pose.new_key:
             begin = time.thread_time()
-            change = graph.add(followed.key)
+            change = graph.add(tracked_pose.key)
             key_s.append(time.thread_time() - begin)
-            path.move(_newest(graph.belief, change.gone))
+            path.move(_newest(graph.belief, change.removed))
     final = path.trajectory().poses
     truth = drive.world_T_camera
     counts = graph.belief.counts
@@ -196,19 +196,19 @@ def score(
     )
 
 
-def _hung(located: Located, stamp_ns: int) -> Hung:
+def _attached(located: Located, stamp_ns: int) -> AttachedPose:
     key, unit = located.map_T_key, located.map_T_key.scale
     key_T_camera = (invert(key.a_T_b) @ located.map_T_camera)[:3]
-    return Hung(stamp_ns, key_T_camera, 0.0 if located.by_wheels else unit)
+    return AttachedPose(stamp_ns, key_T_camera, 0.0 if located.by_wheels else unit)
 
 
-def _newest(belief: Belief, gone: Heir | None) -> Correction:
+def _newest(belief: Belief, removed: RemovedKeyFrame | None) -> Correction:
     """Return where the key frames are, as the back end has it."""
     places = {
         key: Similarity(pose, float(np.exp(belief.log_scales[key])))
         for key, pose in (*belief.poses.items(), *belief.apart.items())
     }
-    return Correction(places, () if gone is None else (gone,))
+    return Correction(places, () if removed is None else (removed,))
 
 
 def ate(estimate: Array, truth: Array, kind: str = 'se3') -> float:
@@ -242,12 +242,12 @@ def _parked(front: Front, cache: Path, names: Sequence[str]) -> Array:
         drive = drive_of(front, cache, name)
         state: FollowState | None = None
         graph, poses, still = KeyFrameGraph(), [], 0
-        for seen in seen_images(drive, None, True, True):
-            followed, state = look(seen, state)
-            poses.append(graph.locate(followed).map_T_camera)
-            still += followed.still
-            if followed.new_key:
-                graph.add(followed.key)
+        for view in seen_images(drive, None, True, True):
+            tracked_pose, state = look(view, state)
+            poses.append(graph.locate(tracked_pose).map_T_camera)
+            still += tracked_pose.still
+            if tracked_pose.new_key:
+                graph.add(tracked_pose.key)
         moved = invert(poses[0]) @ np.stack(poses)
         found.append(
             (

@@ -19,9 +19,9 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.graph.belief import Located
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.tracking.between import Between, follow_on, rebased
-from ttt3r_ros.tracking.followed import FollowState, Seen, Trace
-from ttt3r_ros.tracking.following import conclude, trace
+from ttt3r_ros.tracking.following import conclude, track_features
+from ttt3r_ros.tracking.interim import follow_on, InterimState, rebased
+from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures, View
 
 KINDS = (
     ('robot, camera alone', ROBOTS, None),
@@ -58,9 +58,9 @@ class _Taken:
     """An image that the network works on until another one comes."""
 
     until: int
-    seen: Seen
-    found: Trace
-    before: Between | None
+    view: View
+    found: TrackedFeatures
+    before: InterimState | None
 
 
 def measure(experiment: Experiment) -> Report:
@@ -111,7 +111,7 @@ def row(
     ]
 
 
-def live_poses(images: Sequence[Seen], wheels: str | None, every: int) -> Live:
+def live_poses(images: Sequence[View], wheels: str | None, every: int) -> Live:
     """
     Locate images as they come, while the network works on one of them.
 
@@ -127,42 +127,44 @@ def live_poses(images: Sequence[Seen], wheels: str | None, every: int) -> Live:
 
 
 def _located(
-    images: Sequence[Seen], wheels: str | None, every: int
+    images: Sequence[View], wheels: str | None, every: int
 ) -> Iterator[tuple[int, Located]]:
     graph = KeyFrameGraph(NOISES[wheels or 'usual'])
     state: FollowState | None = None
-    stamp_ns, taken, between = 0, None, None
-    for number, seen in enumerate(images):
+    stamp_ns, taken, interim = 0, None, None
+    for number, view in enumerate(images):
         if taken is not None and number >= taken.until:
             before = rebased(taken.before, state, stamp_ns)
             found = taken.found
             if before is not taken.before:
-                found = _trace(taken.seen, before)
+                found = _track_features(taken.view, before)
             origin = None if before is None else before.state
-            followed, state = conclude(taken.seen, found, origin)
-            stamp_ns = taken.seen.stamp_ns
+            tracked_pose, state = conclude(taken.view, found, origin)
+            stamp_ns = taken.view.stamp_ns
             if number == every:  # of the first image nothing was known before
-                yield 0, graph.locate(followed)
-            if followed.new_key:
-                graph.add(followed.key)
+                yield 0, graph.locate(tracked_pose)
+            if tracked_pose.new_key:
+                graph.add(tracked_pose.key)
             taken = None
-        between = rebased(between, state, stamp_ns)
-        found = _trace(seen, between)
+        interim = rebased(interim, state, stamp_ns)
+        found = _track_features(view, interim)
         if taken is None:
-            taken = _Taken(number + every, seen, found, between)
-        if between is not None:
-            unseen = Seen(
-                seen.stamp_ns,
-                seen.image,
-                seen.camera,
-                seen.focal_known,
-                odom_T_camera=seen.odom_T_camera,
-                base_T_camera=seen.base_T_camera,
+            taken = _Taken(number + every, view, found, interim)
+        if interim is not None:
+            unseen = View(
+                view.stamp_ns,
+                view.image,
+                view.camera,
+                view.focal_known,
+                odom_T_camera=view.odom_T_camera,
+                base_T_camera=view.base_T_camera,
             )
-            by_features, between = follow_on(unseen, found, between)
+            by_features, interim = follow_on(unseen, found, interim)
             if by_features is not None:
                 yield number, graph.locate(by_features)
 
 
-def _trace(seen: Seen, between: Between | None) -> Trace:
-    return trace(seen.image, seen.odom_T_camera, None if between is None else between.state)
+def _track_features(view: View, interim: InterimState | None) -> TrackedFeatures:
+    return track_features(
+        view.image, view.odom_T_camera, None if interim is None else interim.state
+    )

@@ -235,13 +235,13 @@ def stay(drive: Drive, images: int) -> list[list[str]]:
 
 def _let_go(world: WorldMap, poses: dict[int, Similarity]) -> None:
     """Remove the oldest key frame; the nearest one of the others inherits."""
-    gone = min(poses)
-    pose = poses.pop(gone)
-    heir = min(
+    removed = min(poses)
+    pose = poses.pop(removed)
+    successor = min(
         poses,
         key=lambda key: float(np.abs(poses[key].a_T_b - pose.a_T_b).sum()),
     )
-    world.hand_over(gone, heir, poses[heir].inverse().after(pose))
+    world.hand_over(removed, successor, poses[successor].inverse().after(pose))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -108,7 +108,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     'network': [(Predictor, 'step'), (FreePredictor, 'step')],
     'focal length': [(tracker, 'estimate_focal')],
     'features': [
-        (Tracker, 'glimpse'),
+        (Tracker, 'prepare'),
         (following, 'locate'),
         (following, 'choose'),
         (following, 'scale_ratio'),

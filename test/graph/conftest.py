@@ -14,9 +14,9 @@ from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.stored_graph import to_arrays
 from ttt3r_ros.tracking.features import Tracks
-from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
 from ttt3r_ros.tracking.local_features import LocalFeatures
 from ttt3r_ros.tracking.relative_pose import RelativePose
+from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View
 
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
 GRAY = np.zeros((160, 224), np.uint8)
@@ -70,8 +70,8 @@ class Robot:
         keys, track, rng = [], np.eye(4), np.random.default_rng(seed)
         for k, before in zip(steps, [None, *steps]):
             here, stamp_ns, motion = self.place(k) @ beside, next(self._stamps), None
-            view = room.view(here, scale)
-            px = view.features.px
+            shown = room.view(here, scale)
+            px = shown.features.px
             if before is not None:
                 wrong = rotation_about([0, 1, 0], 0.004 + rng.normal(0, 0.01))
                 drift = transform(wrong, [0.005, 0.0, rng.normal(0, 0.01)])
@@ -80,7 +80,7 @@ class Robot:
                 spread = np.diag([0.01**2] * 3 + [0.02**2] * 3)
                 motion = RelativePose(measured, spread, np.ones(len(px), bool), 1.0)
                 track = track @ measured
-            seen = Seen(
+            view = View(
                 stamp_ns,
                 np.zeros((160, 224, 3), np.uint8),
                 CAMERA,
@@ -90,29 +90,29 @@ class Robot:
             )
             # Each key frame numbers its features anew, so the window has nothing to adjust.
             tracks = Tracks(GRAY, 1000 * stamp_ns + np.arange(len(px)), px, px, len(px))
-            log_depth, number = np.log(view.points[:, 2]), first_number + len(keys)
-            self._views[stamp_ns] = view
+            log_depth, number = np.log(shown.points[:, 2]), first_number + len(keys)
+            self._views[stamp_ns] = shown
             keys.append(
                 KeyView(
-                    number, seen, tracks, log_depth, motion, 'features', track, 0.0, first_number
+                    number, view, tracks, log_depth, motion, 'features', track, 0.0, first_number
                 )
             )
         return keys
 
     def frame(self, key):
         """Return what is kept of a key frame."""
-        seen, empty = key.seen, np.empty(0, np.float32)
+        view, empty = key.view, np.empty(0, np.float32)
         return KeyFrame(
-            key.number, seen.stamp_ns, key.track_T_camera, 0.0, seen.base_T_camera,
-            seen.odom_T_camera, self._views[seen.stamp_ns], empty, None, True, key.track, False,
-            seen.camera_index,
+            key.number, view.stamp_ns, key.track_T_camera, 0.0, view.base_T_camera,
+            view.odom_T_camera, self._views[view.stamp_ns], empty, None, True, key.track, False,
+            view.camera_index,
         )  # fmt: skip
 
     @staticmethod
     def at(key):
         """Return the result of the tracker for the image that became a key frame."""
-        stamp_ns, nothing = key.seen.stamp_ns, np.zeros((6, 6))
-        return Followed(stamp_ns, key, np.eye(4), nothing, 'features', False, True, 99)
+        stamp_ns, nothing = key.view.stamp_ns, np.zeros((6, 6))
+        return TrackedPose(stamp_ns, key, np.eye(4), nothing, 'features', False, True, 99)
 
     @staticmethod
     def place(k):

@@ -16,17 +16,17 @@ from ttt3r_ros.geometry import (
     transform,
 )
 from ttt3r_ros.graph import back_end as room
-from ttt3r_ros.graph.additions import AtOnce
+from ttt3r_ros.graph.additions import SynchronousExecutor
 from ttt3r_ros.graph.anchor import flattened, is_planar, longest_step, towards
 from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
 from ttt3r_ros.graph.key_frame_graph import Change
-from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.thinning import RemovedKeyFrame
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.features import begin
-from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View
 
 MAST = transform(rotation_about([1, 2, 3], 0.4), [0.1, 0.0, 0.8])
 PLACE = transform(rotation_about([0, 0, 1], 0.7), [4.0, 5.0, 0.0])
@@ -44,18 +44,20 @@ def tracked(number, pose=None, new_key=False, slips=False):
     points = np.full((2, 3, 3), DEPTH, np.float32)
     confidence, colors = np.full((2, 3), 5.0, np.float32), np.zeros((2, 3, 3), np.uint8)
     pose = track_pose(number) if pose is None else pose
-    seen = Seen(number * TENTH, colors, np.eye(3), network_T_camera=pose)
+    view = View(number * TENTH, colors, np.eye(3), network_T_camera=pose)
     tracks = begin(np.zeros((16, 16), np.uint8))
-    key = KeyView(0, seen, tracks, np.empty(0), None, 'nothing', np.eye(4), 0.0)
-    followed = Followed(seen.stamp_ns, key, pose, np.eye(6), 'network', False, new_key, 0)
-    followed = replace(followed, slips=slips)
+    key = KeyView(0, view, tracks, np.empty(0), None, 'nothing', np.eye(4), 0.0)
+    tracked_pose = TrackedPose(view.stamp_ns, key, pose, np.eye(6), 'network', False, new_key, 0)
+    tracked_pose = replace(tracked_pose, slips=slips)
     pointmap = Pointmap(points, confidence, colors)
-    return TrackedFrame(number, 0, seen, followed, 1.0, pointmap, None, None, 0.5)
+    return TrackedFrame(number, 0, view, tracked_pose, 1.0, pointmap, None, None, 0.5)
 
 
 def locate(back_end, number, base_T_camera=None, odom_T_base=None, pose=None, slips=False):
-    seen = Observation(np.zeros((2, 3, 3), np.uint8), number, None, base_T_camera, odom_T_base)
-    return back_end.locate(tracked(number, pose, slips=slips), seen)
+    observation = Observation(
+        np.zeros((2, 3, 3), np.uint8), number, None, base_T_camera, odom_T_base
+    )
+    return back_end.locate(tracked(number, pose, slips=slips), observation)
 
 
 def step(first, second):
@@ -86,16 +88,16 @@ class ScriptedGraph:
         self.graph_T_track = graph_T_track
         self.generation += 1
 
-    def locate(self, followed):
-        pose = self.graph_T_track.pose(followed.track_T_camera)
-        key = self.graph_T_track.pose(followed.key.track_T_camera)
+    def locate(self, tracked_pose):
+        pose = self.graph_T_track.pose(tracked_pose.track_T_camera)
+        key = self.graph_T_track.pose(tracked_pose.key.track_T_camera)
         return Located(pose, np.eye(6), Similarity(key, self.graph_T_track.scale), True)
 
     def add(self, key):
         self.keys.append(key)
         self.generation += 1
-        gone = Heir(7, 0, np.eye(4), 0.0, 0.0) if key.number == 8 else None
-        return Change(0.0, False, gone)
+        removed = RemovedKeyFrame(7, 0, np.eye(4), 0.0, 0.0) if key.number == 8 else None
+        return Change(0.0, False, removed)
 
 
 @pytest.fixture
@@ -105,13 +107,13 @@ def with_graph(monkeypatch):
     def make(settings=AT_ONCE, executor=None):
         graph = ScriptedGraph(None)
         monkeypatch.setattr(room, 'KeyFrameGraph', lambda noise: graph)
-        return BackEnd(settings, executor or AtOnce()), graph
+        return BackEnd(settings, executor or SynchronousExecutor()), graph
 
     return make
 
 
 def plain():
-    return BackEnd(AT_ONCE, AtOnce())
+    return BackEnd(AT_ONCE, SynchronousExecutor())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_a_correction_is_followed_in_steps_of_five_centimetres_and_reached(with_
 
 @pytest.mark.parametrize('jump', [along(8.0), transform(rotation_about([0, 0, 1], 2.0), [0] * 3)])
 def test_a_jump_of_the_odometry_moves_no_robot(jump):
-    back_end = BackEnd(OdometrySettings(), AtOnce())
+    back_end = BackEnd(OdometrySettings(), SynchronousExecutor())
     found = []
     for number in range(6):
         pose = along(0.03 * number)
@@ -296,13 +298,11 @@ def test_key_frames_are_added_by_the_executor_and_nothing_waits(with_graph):
 def test_a_removed_key_frame_is_reported_once(with_graph):
     back_end, _ = with_graph()
     frame = tracked(0, new_key=True)
-    key = replace(frame.followed.key, number=8)
+    key = replace(frame.pose.key, number=8)
     located = locate(back_end, 0)
-    back_end.add(
-        replace(located, tracked=replace(frame, followed=replace(frame.followed, key=key)))
-    )
+    back_end.add(replace(located, tracked=replace(frame, pose=replace(frame.pose, key=key))))
 
-    assert [heir.gone for heir in back_end.correction().gone] == [7]
+    assert [removed.number for removed in back_end.correction().removed] == [7]
     assert back_end.correction() is None
 
 
@@ -416,7 +416,7 @@ def test_the_odometry_of_images_goes_on_over_a_reset():
 
 def test_a_map_of_an_odometry_on_the_globe_begins_at_its_own_origin():
     utm = transform(rotation_about([0, 0, 1], 0.7), [690_000.0, 5_330_000.0, 0.0])
-    back_end = BackEnd(OdometrySettings(), AtOnce())
+    back_end = BackEnd(OdometrySettings(), SynchronousExecutor())
     first = locate(back_end, 0, np.eye(4), utm, along(0))
     later = locate(back_end, 1, np.eye(4), utm @ along(0.03), along(0.03))
 

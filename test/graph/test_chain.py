@@ -54,7 +54,7 @@ def same_features(keys):
         replace(
             first,
             number=key.number,
-            seen=replace(first.seen, stamp_ns=key.seen.stamp_ns),
+            view=replace(first.view, stamp_ns=key.view.stamp_ns),
             motion=None if key is first else still,
         )
         for key in keys

@@ -120,19 +120,19 @@ def test_false_loops_are_refused_or_thrown_out(robot, monkeypatch, gate):
 
 def test_the_number_of_key_frames_is_bounded_and_the_map_stays(robot):
     keys = robot.drive(range(90))
-    found, heirs = KeyFrameGraph(most_keys=45), []
+    found, removed = KeyFrameGraph(most_keys=45), []
     for key in keys:
-        heirs.append(found.add(key).gone)
+        removed.append(found.add(key).removed)
 
     belief = found.belief
     assert len(belief.poses) == 45
-    gone = [heir for heir in heirs if heir is not None]
+    gone = [one for one in removed if one is not None]
     assert len(gone) == len(keys) - 45
     assert max(robot.errors(belief.poses).values()) < 0.3
-    for heir in gone[-5:]:  # what hung on one that went is still where it was
-        if heir.heir in belief.poses:
-            pose = belief.poses[heir.heir] @ heir.heir_T_gone
-            assert robot.error(pose, heir.gone) < 0.3
+    for removed in gone[-5:]:  # what was attached to it is still where it was
+        if removed.successor in belief.poses:
+            pose = belief.poses[removed.successor] @ removed.successor_T_removed
+            assert robot.error(pose, removed.number) < 0.3
 
 
 def test_the_number_of_key_frames_follows_the_area_not_the_time(robot):
@@ -183,7 +183,7 @@ def test_the_network_s_own_motions_are_metres_where_its_depths_are_short(robot):
         found = KeyFrameGraph()
         for k, key in enumerate(robot.drive(range(24), scale=1.25)):
             said = robot.place(k) if network else None
-            found.add(replace(key, seen=replace(key.seen, network_T_camera=said)))
+            found.add(replace(key, view=replace(key.view, network_T_camera=said)))
         steps = np.diff([pose[:3, 3] for pose in found.belief.poses.values()], axis=0)
         return np.linalg.norm(steps, axis=1).sum()
 

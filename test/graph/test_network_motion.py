@@ -67,8 +67,8 @@ def test_the_chain_learns_from_its_features_what_the_network_is_worth(robot, len
     chain, nodes = Chain(NOISES['usual']), Nodes()
     for key in robot.drive(range(12)):
         # The motion of this network is right, or short.
-        seen = replace(key.seen, network_T_camera=scaled(key.track_T_camera, length))
-        chain.append(replace(key, seen=seen), robot.frame(key), nodes, np.eye(4))
+        view = replace(key.view, network_T_camera=scaled(key.track_T_camera, length))
+        chain.append(replace(key, view=view), robot.frame(key), nodes, np.eye(4))
 
     by_network = chain.measured.by_network
     assert len(by_network) == 11

@@ -14,7 +14,7 @@ from ttt3r_ros.graph.closure import Closure
 from ttt3r_ros.graph.joining import DRIFT_SHARE, Hint, Join
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, LEAST_PIECE
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.relocalisation import MOST_APART_M, MOST_APART_SHARE, Supposition
+from ttt3r_ros.graph.relocalisation import MOST_APART_M, MOST_APART_SHARE, PoseHypothesis
 from ttt3r_ros.graph.thinning import most_covered
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.tracking.relative_pose import RelativePose
@@ -136,11 +136,11 @@ def test_two_images_of_one_place_do_not_confirm_each_other(robot):
 def test_two_suppositions_must_have_the_tracked_motion_between_them(robot, sideways, confirmed):
     way = np.linalg.norm((invert(robot.place(0)) @ robot.place(1))[:3, 3])
     assert 0.1 < MOST_APART_M + MOST_APART_SHARE * way < 0.3
-    first = Supposition(robot.place(20), robot.place(0), 0.0)
+    first = PoseHypothesis(robot.place(20), robot.place(0), 0.0)
     there = robot.place(21)
     there[2, 3] += sideways
 
-    assert Supposition(there, robot.place(1), 0.0).confirms(first) == confirmed
+    assert PoseHypothesis(there, robot.place(1), 0.0).confirms(first) == confirmed
 
 
 def test_a_robot_that_is_carried_away_begins_a_piece_and_joins_it(robot):
@@ -207,7 +207,7 @@ def test_the_number_of_key_frames_of_all_pieces_is_bounded(robot, other_room):
 def test_a_hint_limits_what_is_compared(robot, monkeypatch):
     graph = mapped(robot)
     compared, verify = [], relocalisation.verify
-    views = {id(frame.view): n for n, frame in graph.known_places().keys.items()}
+    views = {id(frame.feature_points): n for n, frame in graph.known_places().keys.items()}
 
     def counted(here, there, least_inliers):
         compared.append(views[id(here)])
@@ -357,7 +357,7 @@ def test_one_wall_is_no_place(robot, monkeypatch, depth, joins):
             return None
         points = np.random.default_rng(0).normal(0, [1.0, 0.5, depth], (50, 3))
         # In the map, so that all of them are of one wall.
-        number = next(n for n, f in graph.known_places().keys.items() if f.view is here)
+        number = next(n for n, f in graph.known_places().keys.items() if f.feature_points is here)
         local = (points - graph.belief.poses[number][:3, 3]) @ graph.belief.poses[number][:3, :3]
         return replace(closure, points=local / np.exp(graph.belief.log_scales[number]))
 
@@ -422,7 +422,7 @@ def test_a_hint_holds_for_the_motion_since(robot, off, agrees):
     way = np.linalg.norm((invert(robot.place(0)) @ robot.place(4))[:3, 3])
     there[2, 3] += off * (1.0 + DRIFT_SHARE * way)
 
-    assert hint.agrees(Supposition(there, robot.place(4), 0.0)) == agrees
+    assert hint.agrees(PoseHypothesis(there, robot.place(4), 0.0)) == agrees
 
 
 def test_what_covers_a_key_frame_is_of_its_own_piece():

@@ -14,8 +14,8 @@ from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tracking.feature_depth import depth_at
 from ttt3r_ros.tracking.features import begin, gray_of
-from ttt3r_ros.tracking.followed import KeyView, Seen
 from ttt3r_ros.tracking.relative_pose import RelativePose
+from ttt3r_ros.tracking.tracked_pose import KeyView, View
 
 CAMERA = CameraIntrinsics.from_field_of_view(160, 120, 70.0)
 SEED = 3
@@ -39,11 +39,11 @@ def key_frames(family, poses, number):
         motion = None
         if i:
             motion = RelativePose(invert(poses[i - 1]) @ pose, sure, np.ones(99, bool), 1.0)
-        seen = Seen(i, image, CAMERA.matrix, depth=depth)
+        view = View(i, image, CAMERA.matrix, depth=depth)
         log_depth = np.log(depth_at(depth, tracks.px))
         track_T_camera = invert(poses[0]) @ pose
         yield KeyView(
-            number + i, seen, tracks, log_depth, motion, 'features', track_T_camera, 0.0, number
+            number + i, view, tracks, log_depth, motion, 'features', track_T_camera, 0.0, number
         )
 
 

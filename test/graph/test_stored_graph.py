@@ -47,7 +47,7 @@ def test_a_graph_saved_loaded_and_gone_on_with_is_as_if_never_saved(robot, other
     for key in robot.drive(range(8, 24), first_number=graph.next_number, odometry=odometry):
         changes = [one.add(key) for one in (graph, again)]
         joined += changes[0].joined
-        assert (changes[0].gone is None) == (changes[1].gone is None)
+        assert (changes[0].removed is None) == (changes[1].removed is None)
         assert_same(again.belief, graph.belief)
     assert joined == 1
     assert graph.belief.counts.accepted > 5

@@ -15,7 +15,7 @@ from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 from ttt3r_ros.graph.ties import fused, metric, Rig, tie_to, Ties
-from ttt3r_ros.tracking.followed import Followed
+from ttt3r_ros.tracking.tracked_pose import TrackedPose
 
 FRONT = BODY_T_OPTICAL
 LEFT = transform(rotation_about([0, 0, 1], np.pi / 2), [-0.1, 0.2, 0.3]) @ BODY_T_OPTICAL
@@ -26,17 +26,17 @@ UNIT = 1.25  # metres per unit of a key frame's depth
 def at(key, stamp_ns, moved=None):
     """Return an image whose pose relative to a key frame is known."""
     pose = np.eye(4) if moved is None else moved
-    return Followed(stamp_ns, key, pose, 1e-6 * np.eye(6), 'features', False, False, 99)
+    return TrackedPose(stamp_ns, key, pose, 1e-6 * np.eye(6), 'features', False, False, 99)
 
 
 def both(robot, steps, seed=5):
     """Return the key frames of two cameras at the same places, and the ties between them."""
     front = robot.drive(steps, mount=FRONT, seed=seed)
     left = robot.drive(steps, mount=LEFT, seed=seed + 1)
-    left = [replace(key, seen=replace(key.seen, camera_index=1)) for key in left]
+    left = [replace(key, view=replace(key.view, camera_index=1)) for key in left]
     front = [replace(key, number=2 * i) for i, key in enumerate(front)]
     left = [replace(key, number=2 * i + 1, track=1) for i, key in enumerate(left)]
-    ties = [tie_to(b, [at(a, b.seen.stamp_ns)]) for a, b in zip(front, left)]
+    ties = [tie_to(b, [at(a, b.view.stamp_ns)]) for a, b in zip(front, left)]
     return front, left, ties
 
 
@@ -53,7 +53,7 @@ def mapped(front, left, ties):
 def test_a_tie_is_the_way_since_the_key_frame_and_the_mounts(robot, share):
     key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
     key = replace(key, log_scale=float(np.log(UNIT)))
-    other = replace(other, seen=replace(other.seen, stamp_ns=round(share * SECOND / 10)))
+    other = replace(other, view=replace(other.view, stamp_ns=round(share * SECOND / 10)))
     way = transform(rotation_about([0, 1, 0], 0.2 * share), [0.1 * share, 0, 0.4 * share])
     # At an even speed: the rotation vector and the translation of the motion grow with time.
     whole = transform(rotation_about([0, 1, 0], 0.2), [0.1, 0, 0.4])
@@ -68,24 +68,24 @@ def test_a_tie_is_the_way_since_the_key_frame_and_the_mounts(robot, share):
 @pytest.mark.parametrize('stamps', [(), (0.0,), (0.1,), (0.0, 0.7)])
 def test_where_a_camera_was_not_followed_there_is_no_tie(robot, stamps):
     key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
-    other = replace(other, seen=replace(other.seen, stamp_ns=SECOND // 20))
+    other = replace(other, view=replace(other.view, stamp_ns=SECOND // 20))
 
     assert tie_to(other, [at(key, round(s * SECOND)) for s in stamps]) is None
 
 
 def test_without_a_mount_or_over_a_cut_there_is_no_tie(robot):
     key, other = robot.drive([0], mount=FRONT)[0], robot.drive([0])[0]
-    assert tie_to(other, [at(key, other.seen.stamp_ns)]) is None
+    assert tie_to(other, [at(key, other.view.stamp_ns)]) is None
 
     other = replace(robot.drive([0], mount=LEFT)[0])
-    stamp_ns = other.seen.stamp_ns
+    stamp_ns = other.view.stamp_ns
     later = replace(key, track=7)
     assert tie_to(other, [at(key, stamp_ns - 1), at(later, stamp_ns + 1)]) is None
 
 
 def test_a_key_frame_waits_for_the_next_image_of_the_other_camera(robot):
     key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
-    other = replace(other, number=1, seen=replace(other.seen, camera_index=1, stamp_ns=5))
+    other = replace(other, number=1, view=replace(other.view, camera_index=1, stamp_ns=5))
     rig = Rig()
 
     assert rig.ties(replace(at(key, 0), new_key=True)) == []
@@ -98,7 +98,7 @@ def test_a_key_frame_waits_for_the_next_image_of_the_other_camera(robot):
 @pytest.mark.parametrize(('stamp', 'moved'), [(0.05, 0.2), (0.1, 0.4), (0.15, 0.6)])
 def test_the_other_camera_is_where_it_was_or_goes_on_as_before(robot, stamp, moved):
     key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
-    other = replace(other, seen=replace(other.seen, camera_index=1))
+    other = replace(other, view=replace(other.view, camera_index=1))
     rig = Rig()
     for k in range(2):
         rig.see(at(key, k * SECOND // 10, transform(np.eye(3), [0, 0, 0.4 * k])))

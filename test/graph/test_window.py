@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, transform, transform_points
-from ttt3r_ros.graph.window import adjust, HELD, relative_covariance, Sight, SIZE
+from ttt3r_ros.graph.window import adjust, HELD, relative_covariance, SIZE, WindowFrame
 from ttt3r_ros.tracking.relative_pose import rays_at
 
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
@@ -22,14 +22,14 @@ def exact_sights(count=6, seed=0):
     """See a cloud of points from cameras that move along it; depths are exact."""
     rng = np.random.default_rng(seed)
     cloud = rng.uniform([-4, -1.5, 2.0], [4, 1.5, 5.0], (400, 3))
-    sights = []
+    frames = []
     for k in range(count):
         place = pose([0, 0.05 * k, 0.01 * k], [0.25 * k, 0.02 * k, 0.05 * k])
         points = transform_points(invert(place), cloud)
         px = points[:, :2] / points[:, 2:] * 160.0 + CAMERA[:2, 2]
         inside = ((px > 2) & (px < [221, 157])).all(axis=1) & (points[:, 2] > 0.5)
-        sights.append(
-            Sight(
+        frames.append(
+            WindowFrame(
                 place,
                 0.0,
                 np.zeros(2),
@@ -39,59 +39,59 @@ def exact_sights(count=6, seed=0):
                 np.log(points[inside, 2]),
             )
         )
-    return sights
+    return frames
 
 
-def disturbed(sights, seed=1):
+def disturbed(frames, seed=1):
     """Move the key frames that are free away from where they are."""
     rng = np.random.default_rng(seed)
     moved = [
         replace(
             s, map_T_camera=s.map_T_camera @ pose(rng.normal(0, 0.02, 3), rng.normal(0, 0.05, 3))
         )
-        for s in sights[HELD:]
+        for s in frames[HELD:]
     ]
-    return [*sights[:HELD], *moved]
+    return [*frames[:HELD], *moved]
 
 
 def test_exact_pixels_bring_disturbed_key_frames_back():
-    sights = exact_sights()
-    found = adjust(disturbed(sights), rounds=10).sights
+    frames = exact_sights()
+    found = adjust(disturbed(frames), rounds=10).frames
 
-    for true, one in zip(sights, found):
+    for true, one in zip(frames, found):
         np.testing.assert_allclose(one.map_T_camera, true.map_T_camera, atol=1e-3)
         assert one.log_scale == pytest.approx(0.0, abs=2e-3)
 
 
 def test_scales_and_tilts_of_depths_are_found():
     scales, tilt = [0.0, 0.0, 0.15, -0.1, 0.2, -0.2], np.array([0.1, -0.05])
-    sights = exact_sights()
+    frames = exact_sights()
     wrong = [
         replace(s, log_depth=s.log_depth - c - (rays_at(s.px, CAMERA)[:, :2] @ tilt) * (k >= HELD))
-        for k, (s, c) in enumerate(zip(sights, scales))
+        for k, (s, c) in enumerate(zip(frames, scales))
     ]
-    found = adjust(disturbed(wrong), rounds=15).sights
+    found = adjust(disturbed(wrong), rounds=15).frames
 
-    for true, one, scale in list(zip(sights, found, scales))[HELD:]:
+    for true, one, scale in list(zip(frames, found, scales))[HELD:]:
         np.testing.assert_allclose(one.map_T_camera, true.map_T_camera, atol=5e-3)
         assert one.log_scale == pytest.approx(scale, abs=0.01)
         np.testing.assert_allclose(one.tilt, tilt, atol=0.02)
 
 
 def test_features_that_slid_away_do_not_count():
-    sights = exact_sights()
+    frames = exact_sights()
     rng = np.random.default_rng(2)
-    px = sights[3].px.copy()
+    px = frames[3].px.copy()
     px[::6] += rng.uniform(10, 30, px[::6].shape)
-    spoilt = [*sights[:3], replace(sights[3], px=px), *sights[4:]]
-    found = adjust(disturbed(spoilt), rounds=15).sights
+    spoilt = [*frames[:3], replace(frames[3], px=px), *frames[4:]]
+    found = adjust(disturbed(spoilt), rounds=15).frames
 
-    np.testing.assert_allclose(found[3].map_T_camera, sights[3].map_T_camera, atol=0.01)
+    np.testing.assert_allclose(found[3].map_T_camera, frames[3].map_T_camera, atol=0.01)
 
 
 def test_the_eliminated_system_is_that_of_all_unknowns():
     """Compare the relative covariance with that of trials with noisy pixels."""
-    sights, errors = exact_sights(4), []
+    frames, errors = exact_sights(4), []
     rng = np.random.default_rng(3)
     for _ in range(60):
         noisy = [
@@ -100,11 +100,11 @@ def test_the_eliminated_system_is_that_of_all_unknowns():
                 px=s.px + rng.normal(0, 0.7, s.px.shape).astype(np.float32),
                 log_depth=s.log_depth + rng.normal(0, 0.1, len(s.log_depth)),
             )
-            for s in sights
+            for s in frames
         ]
         found = adjust(noisy, rounds=6)
-        rest = invert(invert(found.sights[2].map_T_camera) @ found.sights[3].map_T_camera) @ (
-            invert(sights[2].map_T_camera) @ sights[3].map_T_camera
+        rest = invert(invert(found.frames[2].map_T_camera) @ found.frames[3].map_T_camera) @ (
+            invert(frames[2].map_T_camera) @ frames[3].map_T_camera
         )
         errors.append(
             np.concatenate([Rotation.from_matrix(rest[:3, :3]).as_rotvec(), rest[:3, 3]])
@@ -134,8 +134,8 @@ def test_features_on_the_floor_bring_the_metre_back():
         for s, floor in zip(true, on_floor)
     ]
 
-    found = adjust(short, rounds=20, held=1).sights
-    without = adjust([replace(s, floor=None) for s in short], rounds=20, held=1).sights
+    found = adjust(short, rounds=20, held=1).frames
+    without = adjust([replace(s, floor=None) for s in short], rounds=20, held=1).frames
 
     way = float(np.linalg.norm(true[-1].map_T_camera[:3, 3]))
     assert np.linalg.norm(found[-1].map_T_camera[:3, 3]) == pytest.approx(way, abs=0.02 * way)
@@ -151,7 +151,7 @@ def test_depths_that_err_less_are_not_tilted_to_fit_noisy_pixels():
         noisy.append(replace(s, px=px, number=s.number[::8], log_depth=depth))
 
     for noise in (1.0, 0.1):
-        found = adjust([replace(s, noise=noise) for s in noisy], rounds=15).sights[HELD:]
+        found = adjust([replace(s, noise=noise) for s in noisy], rounds=15).frames[HELD:]
         off[noise] = np.linalg.norm([one.tilt for one in found])
 
     assert off[0.1] < 0.5 * off[1.0]  # their true tilt is none

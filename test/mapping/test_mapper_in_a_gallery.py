@@ -15,7 +15,7 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, Similarit
 from ttt3r_ros.graph.additions import Correction
 from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.graph.mount import MOST_FACTOR
-from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.thinning import RemovedKeyFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.image_input import ImageFit
@@ -26,8 +26,8 @@ from ttt3r_ros.settings import (
     OdometrySettings,
     TrackingSettings,
 )
-from ttt3r_ros.tracking.between import MOST_IMAGES
 from ttt3r_ros.tracking.guard import RefusedPrediction
+from ttt3r_ros.tracking.interim import MOST_IMAGES
 from ttt3r_ros.tracking.observation import Observation
 
 WIDTH, HEIGHT, PER_METRE = 224, 160, 120.0
@@ -124,7 +124,7 @@ def test_a_camera_that_stands_still_writes_nothing_and_stays():
     found = walk(mapper, HERE, [STEPS[-1]] * 50, first=100)
 
     first = found[0].map_T_camera
-    assert all(located.tracked.followed.still for located in found)
+    assert all(located.tracked.pose.still for located in found)
     assert all(np.array_equal(located.map_T_camera, first) for located in found)
     assert network.written == written
     assert mapper.state.network == state
@@ -173,7 +173,7 @@ def test_wheels_that_slip_do_not_take_the_robot_along(wheels):
         seen = Observation(view(HERE, x, k), k * 10**8, CAMERA, BODY_T_OPTICAL, odom_T_base)
         located = mapper.observe(seen)
         mapper.integrate()
-        assert located.tracked.followed.slips == (k > 5)
+        assert located.tracked.pose.slips == (k > 5)
         np.testing.assert_allclose(located.map_T_base[:3, 3], [0, -x, 0], atol=0.03)
         np.testing.assert_allclose(mapper.map_T_odom @ odom_T_base, located.map_T_base, atol=1e-9)
 
@@ -210,7 +210,7 @@ LEVEL = MappingSettings(camera=CameraSettings(height=0.3))  # the floor below is
 
 def corrected(mapper, monkeypatch, map_T_key, **changes):
     """Correct the map by hand, the next time that something comes."""
-    correction = Correction(map_T_key, **{'gone': (), **changes})
+    correction = Correction(map_T_key, **{'removed': (), **changes})
     monkeypatch.setattr(mapper._back_end, 'correction', lambda: correction)
     assert mapper.correct()
     monkeypatch.undo()
@@ -221,11 +221,11 @@ def keys_of(found):
     return {located.key: located.map_T_key for located in found}
 
 
-def heir_of(gone, heir, keys):
-    """Return the heir of a key frame that went, with its true place."""
-    heir_T_gone = invert(keys[heir].a_T_b) @ keys[gone].a_T_b
-    scales = float(np.log(keys[gone].scale)), float(np.log(keys[heir].scale))
-    return Heir(gone, heir, heir_T_gone, *scales)
+def removal_of(removed, successor, keys):
+    """Return a removed key frame and its successor at their true places."""
+    successor_T_removed = invert(keys[successor].a_T_b) @ keys[removed].a_T_b
+    scales = float(np.log(keys[removed].scale)), float(np.log(keys[successor].scale))
+    return RemovedKeyFrame(removed, successor, successor_T_removed, *scales)
 
 
 def heights(mapper):
@@ -244,7 +244,9 @@ def walked(mapper, monkeypatch, of=HERE, first=0):
     return keys
 
 
-def test_what_hung_on_key_frames_that_went_one_to_the_other_moves_with_the_last(monkeypatch):
+def test_what_is_attached_to_key_frames_removed_one_after_the_other_moves_with_the_last(
+    monkeypatch,
+):
     mapper = Mapper(Gallery(0.1), LEVEL)
     keys = walked(mapper, monkeypatch)
     a, b, c, *rest = keys
@@ -252,8 +254,8 @@ def test_what_hung_on_key_frames_that_went_one_to_the_other_moves_with_the_last(
     poses, cells = mapper.trail.trajectory().poses, mapper.map.grid.occupancy().cells
     moved = {n: Similarity(ASIDE @ keys[n].a_T_b, keys[n].scale) for n in (c, *rest)}
 
-    chain = heir_of(a, b, keys), heir_of(b, c, keys)
-    corrected(mapper, monkeypatch, moved, gone=chain)
+    chain = removal_of(a, b, keys), removal_of(b, c, keys)
+    corrected(mapper, monkeypatch, moved, removed=chain)
 
     np.testing.assert_allclose(heights(mapper), [low + 3.0, high + 3.0], atol=0.06)
     np.testing.assert_allclose(mapper.trail.trajectory().poses, ASIDE @ poses, atol=1e-9)
@@ -274,12 +276,12 @@ def test_what_went_in_a_piece_that_is_apart_comes_along_when_that_is_joined(monk
     whole = Mapper(Gallery(0.1), MappingSettings())
     walked(whole, monkeypatch, THERE)
 
-    corrected(mapper, monkeypatch, moved, gone=(heir_of(a, b, keys),))
+    corrected(mapper, monkeypatch, moved, removed=(removal_of(a, b, keys),))
 
     assert len(mapper.trail.trajectory().stamps_ns) == len(mapper.trail)
     came, alone = (one.map.voxels.points().points for one in (mapper, whole))
     came = came[came[:, 2] > high + 0.1]
-    # The first key frame alone saw what lies farthest back; as part of its heir it needs no
+    # The first key frame alone saw what lies farthest back; as part of its successor it needs no
     # other one to confirm that.
     assert came[:, 1].max() > alone[:, 1].max() - 0.06
 
@@ -314,7 +316,7 @@ def test_across_a_gap_of_the_camera_the_wheels_count():
 
     found = walk(mapper, HERE, [11.0, 11.1, 11.2], first=160, odometry=True)
 
-    assert found[0].tracked.followed.by == 'wheels'
+    assert found[0].tracked.pose.by == 'wheels'
     assert np.linalg.norm(mapper.map_T_odom[:3, 3] - anchor[:3, 3]) < 0.3
     way = found[0].map_T_base[:3, 3] - before.map_T_base[:3, 3]
     np.testing.assert_allclose(way, [0, -9.1, 0], atol=0.2)
@@ -530,7 +532,7 @@ def test_a_parked_camera_keeps_no_images_while_the_network_works():
         camera = mapper.follow(seen).camera
 
     np.testing.assert_allclose(camera.map_T_camera[1, 3], -0.04, atol=0.01)
-    assert len(mapper._camera(0).follower._between.images) == 0
+    assert len(mapper._camera(0).follower._interim.images) == 0
 
 
 def test_of_a_network_that_takes_long_a_bounded_number_of_images_is_kept():
@@ -540,7 +542,7 @@ def test_of_a_network_that_takes_long_a_bounded_number_of_images_is_kept():
     for seen in seen_at(0.005 * np.arange(1, 80), first=1):
         mapper.follow(seen)
 
-    assert len(mapper._camera(0).follower._between.images) == MOST_IMAGES
+    assert len(mapper._camera(0).follower._interim.images) == MOST_IMAGES
 
 
 def test_after_a_reset_nothing_of_the_old_map_is_followed():

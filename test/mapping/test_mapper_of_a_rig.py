@@ -113,7 +113,7 @@ def test_two_cameras_share_one_map_and_one_odometry(wall):
     assert max(errors) < 0.05
     last = found[25, 1].odom_T_base  # of the images, where each camera goes on from the other
     np.testing.assert_allclose(last[:3, 3], [0.0, -STEP * (25 + LATER), 0.0], atol=0.06)
-    numbers = [one.tracked.followed.key.number for one in found.values()]
+    numbers = [one.tracked.pose.key.number for one in found.values()]
     keys = {i: {found[k, i].key for k in range(26)} for i in (0, 1)}
     assert not keys[0] & keys[1]
     assert numbers[-1] >= 3

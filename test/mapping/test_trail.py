@@ -8,7 +8,7 @@ import pytest
 
 from ttt3r_ros.geometry import rotation_about, Similarity, transform
 from ttt3r_ros.graph.additions import Correction
-from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.thinning import RemovedKeyFrame
 from ttt3r_ros.mapping.trail import Trail
 
 LOG_2 = float(np.log(2.0))
@@ -52,9 +52,15 @@ def test_a_correction_moves_and_stretches_what_hangs_on_a_key_frame(walked):
     np.testing.assert_allclose(poses[5:], [TURNED @ at(1.5 * i) for i in range(5)], atol=1e-12)
 
 
-def test_what_hung_on_a_key_frame_that_went_moves_with_its_heir(walked):
-    heir = Heir(gone=0, heir=1, heir_T_gone=at(-5.0), log_scale=LOG_2, heir_log_scale=LOG_2)
-    walked.move(Correction({1: Similarity(at(5.0), 2.0)}, (heir,)))
+def test_poses_of_a_removed_key_frame_move_with_its_successor(walked):
+    removed = RemovedKeyFrame(
+        number=0,
+        successor=1,
+        successor_T_removed=at(-5.0),
+        log_scale=LOG_2,
+        successor_log_scale=LOG_2,
+    )
+    walked.move(Correction({1: Similarity(at(5.0), 2.0)}, (removed,)))
     expected = [at(float(i)) for i in range(10)]
     np.testing.assert_allclose(walked.trajectory().poses, expected, atol=1e-12)
 
@@ -72,8 +78,14 @@ def test_what_the_wheels_measured_is_not_stretched(located_frame):
     trail.move(Correction({1: Similarity(TURNED @ at(1.0), 3.0)}, ()))
     np.testing.assert_allclose(trail.trajectory().poses, [TURNED @ at(2.0)], atol=1e-12)
 
-    heir = Heir(gone=1, heir=4, heir_T_gone=at(7.0), log_scale=np.log(3.0), heir_log_scale=LOG_2)
-    trail.move(Correction({4: Similarity(at(0.0), 5.0)}, (heir,)))
+    removed = RemovedKeyFrame(
+        number=1,
+        successor=4,
+        successor_T_removed=at(7.0),
+        log_scale=np.log(3.0),
+        successor_log_scale=LOG_2,
+    )
+    trail.move(Correction({4: Similarity(at(0.0), 5.0)}, (removed,)))
     np.testing.assert_allclose(trail.trajectory().poses, [at(8.0)], atol=1e-12)
 
 

@@ -197,9 +197,9 @@ def random_history(world, rng, steps=60):
                 poses[key] = Similarity(moved @ poses[key].a_T_b, 1.05 * poses[key].scale)
             world.move(poses)
         else:
-            gone, heir = rng.choice(sorted(poses), 2, replace=False).tolist()
-            world.hand_over(gone, heir, poses[heir].inverse().after(poses[gone]))
-            del poses[gone]
+            removed, successor = rng.choice(sorted(poses), 2, replace=False).tolist()
+            world.hand_over(removed, successor, poses[successor].inverse().after(poses[removed]))
+            del poses[removed]
         if rng.random() < 0.3:
             world.snapshot()
 
@@ -247,10 +247,10 @@ def test_points_of_a_removed_key_frame_may_hang_on_one_that_had_none():
     world = WorldMap(settings())
     pose = Similarity(at(0.3, 0.2, 0.4), 1.3)
     world.add(MapImage(wall(2.0), 0, HERE, pose, None, LENS.fx))
-    before, heir = sorted_points(world), Similarity(at(1.0))
+    before, successor = sorted_points(world), Similarity(at(1.0))
 
-    world.hand_over(0, 7, heir.inverse().after(pose))
-    world.move({7: heir})
+    world.hand_over(0, 7, successor.inverse().after(pose))
+    world.move({7: successor})
 
     assert [number for number, *_ in world.shares()] == [7]
     np.testing.assert_allclose(sorted_points(world), before, atol=1e-4)

@@ -65,5 +65,5 @@ def test_a_lost_state_begins_a_segment_at_the_place_of_the_last_image(
     assert after.segment == before.segment + 1
     motion = np.linalg.inv(first.world_T_camera) @ again.world_T_camera
     motion[:3, 3] *= after.scale
-    expected = before.followed.track_T_camera @ motion
-    np.testing.assert_allclose(after.followed.track_T_camera, expected, atol=1e-5)
+    expected = before.pose.track_T_camera @ motion
+    np.testing.assert_allclose(after.pose.track_T_camera, expected, atol=1e-5)

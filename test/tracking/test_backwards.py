@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, rotation_angle, transform
 from ttt3r_ros.tracking.feature_depth import depth_at
-from ttt3r_ros.tracking.followed import Seen
 from ttt3r_ros.tracking.following import look
+from ttt3r_ros.tracking.tracked_pose import View
 
 WIDTH, HEIGHT, FOCAL = 224, 160, 160.0
 MIDDLE = 111.5, 79.5
@@ -55,7 +55,7 @@ def seen(k, every):
     """Return an image of a camera that turns fast; the network sees every few of them."""
     image, depth = view(pose(k))
     known = k % every == 0
-    return Seen(
+    return View(
         k * 100_000_000, image, CAMERA, depth=depth if known else None, network_T_camera=None
     )
 
@@ -63,8 +63,8 @@ def seen(k, every):
 def turned(count, every):
     state, found = None, []
     for k in range(count):
-        followed, state = look(seen(k, every), state)
-        found.append(followed)
+        tracked_pose, state = look(seen(k, every), state)
+        found.append(tracked_pose)
     return found, state
 
 
@@ -93,9 +93,9 @@ def test_images_of_another_place_give_no_way_back():
     noise = cv2.resize(rng.uniform(0, 255, (40, 56, 3)).astype(np.float32), (WIDTH, HEIGHT))
     elsewhere = replace(seen(every, every), image=noise.astype(np.uint8))
 
-    followed, _ = look(elsewhere, state)
+    tracked_pose, _ = look(elsewhere, state)
 
-    assert followed.by == 'nothing'
+    assert tracked_pose.by == 'nothing'
 
 
 def after_gap(degrees, back_m):
@@ -116,13 +116,13 @@ def test_after_a_gap_the_place_is_recognised_from_elsewhere(before_gap, degrees,
     world_T_camera = after_gap(degrees, back_m)
     image, depth = view(world_T_camera)
 
-    followed, _ = look(Seen(10**9, image, CAMERA, depth=depth), before_gap)
+    tracked_pose, _ = look(View(10**9, image, CAMERA, depth=depth), before_gap)
 
-    assert (followed.by, followed.new_key, followed.cut) == ('matches', True, False)
-    error = invert(world_T_camera) @ followed.track_T_camera
+    assert (tracked_pose.by, tracked_pose.new_key, tracked_pose.cut) == ('matches', True, False)
+    error = invert(world_T_camera) @ tracked_pose.track_T_camera
     assert rotation_angle(error[:3, :3]) < np.radians(2)
     assert np.linalg.norm(error[:3, 3]) < 0.1
-    covariance = followed.key.motion.covariance
+    covariance = tracked_pose.key.motion.covariance
     assert np.linalg.norm(error[:3, 3]) < 3 * np.sqrt(np.trace(covariance[3:, 3:]))
 
 
@@ -131,9 +131,9 @@ def test_after_a_gap_another_place_begins_a_track(before_gap):
     noise = cv2.resize(rng.uniform(0, 255, (40, 56, 3)).astype(np.float32), (WIDTH, HEIGHT))
     elsewhere = replace(seen(10, 1), image=noise.astype(np.uint8))
 
-    followed, _ = look(elsewhere, before_gap)
+    tracked_pose, _ = look(elsewhere, before_gap)
 
-    assert followed.cut
+    assert tracked_pose.cut
 
 
 def test_small_holes_of_a_depth_are_filled_and_large_ones_are_not():

@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, transform
 from ttt3r_ros.tracking.features import begin, follow, gray_of
-from ttt3r_ros.tracking.followed import Seen
 from ttt3r_ros.tracking.following import look
 from ttt3r_ros.tracking.standstill import agrees
+from ttt3r_ros.tracking.tracked_pose import View
 
 WIDTH, HEIGHT = 224, 160
 CAMERA = np.array([[160.0, 0, 111.5], [0, 160.0, 79.5], [0, 0, 1]])
@@ -51,7 +51,7 @@ def view(world_T_camera, noise=0):
 def seen(index, world_T_camera, **more):
     image, depth = view(world_T_camera, more.pop('noise', 0))
     fields = {'depth': depth, 'network_T_camera': world_T_camera, **more}
-    return Seen(index * 100_000_000, image, CAMERA, **fields)
+    return View(index * 100_000_000, image, CAMERA, **fields)
 
 
 def path(steps):
@@ -62,8 +62,8 @@ def path(steps):
 def walk(images):
     state, found = None, []
     for one in images:
-        followed, state = look(one, state)
-        found.append(followed)
+        tracked_pose, state = look(one, state)
+        found.append(tracked_pose)
     return found, state
 
 
@@ -88,8 +88,8 @@ def test_a_chain_with_exact_depth_stays_exact_over_many_key_frames():
 
     assert found[-1].key.number >= 3
     assert all(f.by == 'features' for f in found[1:])
-    for pose_, followed in zip(poses, found):
-        rest = invert(poses[0] @ followed.track_T_camera) @ pose_
+    for pose_, tracked_pose in zip(poses, found):
+        rest = invert(poses[0] @ tracked_pose.track_T_camera) @ pose_
         assert np.linalg.norm(rest[:3, 3]) < 0.02
         assert np.linalg.norm(Rotation.from_matrix(rest[:3, :3]).as_rotvec()) < 0.01
 
@@ -171,7 +171,7 @@ def test_wheels_at_rest_hold_the_pose_where_the_image_trembles():
 def test_where_features_fail_the_wheels_go_on_and_then_the_network():
     start = seen(0, np.eye(4), odom_T_camera=np.eye(4), base_T_camera=np.eye(4))
     moved = pose([0, 0.1, 0], [0.2, 0, 0])
-    dark = Seen(
+    dark = View(
         100_000_000,
         np.zeros_like(start.image),
         CAMERA,
@@ -184,8 +184,8 @@ def test_where_features_fail_the_wheels_go_on_and_then_the_network():
     by_network, _ = look(replace(dark, odom_T_camera=None, network_T_camera=moved), state)
 
     assert (by_wheels.by, by_network.by) == ('wheels', 'network')
-    for followed in (by_wheels, by_network):
-        np.testing.assert_allclose(followed.track_T_camera, moved, atol=1e-9)
+    for tracked_pose in (by_wheels, by_network):
+        np.testing.assert_allclose(tracked_pose.track_T_camera, moved, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_wheels_that_jump_are_told_and_not_believed_until_the_next_key_frame(jum
     assert all(f.slipped == (k >= 3) for k, f in enumerate(found) if f.key.number == key)
     later = next((f for f in found if f.key.number > key), None)
     assert later is None or later.key.slipped
-    for followed, place in zip(found, places):
-        np.testing.assert_allclose(followed.track_T_camera, place, atol=0.02)
+    for tracked_pose, place in zip(found, places):
+        np.testing.assert_allclose(tracked_pose.track_T_camera, place, atol=0.02)
 
 
 def test_wheels_agree_within_what_images_and_wheels_err():
@@ -235,8 +235,8 @@ def test_after_images_between_the_network_goes_on_from_the_last_of_them():
     _, state = walk([images[0], *between])
     dark = replace(images[6], image=np.zeros_like(images[6].image))
 
-    followed, _ = look(dark, state)
+    tracked_pose, _ = look(dark, state)
 
-    assert followed.by == 'network'
-    rest = invert(poses[0] @ followed.track_T_camera) @ poses[6]
+    assert tracked_pose.by == 'network'
+    rest = invert(poses[0] @ tracked_pose.track_T_camera) @ poses[6]
     assert np.linalg.norm(rest[:3, 3]) < 0.02

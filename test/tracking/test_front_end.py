@@ -49,7 +49,7 @@ def test_the_poses_are_those_of_the_network_step_after_step(predictor, images):
     for frame, pose in zip(found, poses):
         expected = start @ invert(poses[0]) @ pose
         np.testing.assert_allclose(frame.map_T_camera, expected, atol=1e-9)
-        assert frame.tracked.followed.by == 'network'
+        assert frame.tracked.pose.by == 'network'
         assert frame.scale == pytest.approx(1.0, abs=1e-9)
     assert len(mapper.key_frames().map_T_camera) == 1
     last = mapper.trail.trajectory().poses[-1]

@@ -16,10 +16,10 @@ from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path
 from ttt3r_ros.simulation.renderer import render_clip
 from ttt3r_ros.tracking.features import begin
-from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View
 
 SIZE = 320, 240
 RECORDINGS = (
@@ -47,11 +47,11 @@ def tracked(number, pose=None, confidence=5.0, depth=2.0):
     points = np.full((4, 6, 3), depth, np.float32)
     colors = np.zeros((4, 6, 3), np.uint8)
     pointmap = Pointmap(points, np.full((4, 6), confidence, np.float32), colors)
-    known = Seen(round(number * 1e8), colors, np.eye(3))
+    known = View(round(number * 1e8), colors, np.eye(3))
     key = KeyView(0, known, begin(colors[..., 0]), np.empty(0), None, 'nothing', np.eye(4), 0.0)
     pose = np.eye(4) if pose is None else pose
-    followed = Followed(known.stamp_ns, key, pose, np.eye(6), 'network', False, False, 0)
-    return TrackedFrame(number, 0, known, followed, 1.0, pointmap, None, None, 0.5)
+    tracked_pose = TrackedPose(known.stamp_ns, key, pose, np.eye(6), 'network', False, False, 0)
+    return TrackedFrame(number, 0, known, tracked_pose, 1.0, pointmap, None, None, 0.5)
 
 
 def seen(rgb, number=0, odom_T_base=None):

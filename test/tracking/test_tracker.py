@@ -19,7 +19,7 @@ from ttt3r_ros.model.image_input import BadImage, ImageFit
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.between import begun
+from ttt3r_ros.tracking.interim import interim_after
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracker import BadPrediction, BadStamp, Tracker
 from ttt3r_ros.units import NANOSECONDS
@@ -337,15 +337,15 @@ def test_features_that_were_found_from_other_wheels_are_looked_for_again():
     tracker = Tracker(ExactPredictor(), TrackingSettings())
     start, later = (transform(np.eye(3), [x, 0, 0]) for x in (0.0, 1.0))
     _, state = tracker.look(Observation(picture(0), 0, odom_T_base=start))
-    seen = Observation(picture(1), NANOSECONDS, odom_T_base=later)
-    glimpse = tracker.glimpse(seen, begun(state.following))
+    observation = Observation(picture(1), NANOSECONDS, odom_T_base=later)
+    prepared = tracker.prepare(observation, interim_after(state.following))
     spun = transform(np.eye(3), [0.4, 0, 0])  # the wheels, while the camera stood still
     following = dataclasses.replace(state.following, odom_T_camera=spun)
     tracker.keep(dataclasses.replace(state, following=following))
 
-    frame, _ = tracker.complete(glimpse)
+    frame, _ = tracker.complete(prepared)
 
-    assert frame.followed.by == 'wheels'
+    assert frame.pose.by == 'wheels'
     np.testing.assert_allclose(frame.track_T_camera, transform(np.eye(3), [0.6, 0, 0]), atol=1e-9)
 
 

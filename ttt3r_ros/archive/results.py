@@ -51,22 +51,16 @@ class Cause(str, Enum):
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Recording):
     """
-    What became of a recording.
+    A recording and what became of it.
 
-    The first six fields are those of the recording. cause, reason: why it has no map, by kind and
+    cause, reason: why it has no map, by kind and
     in one sentence. attempts: how often it was begun in its last run. settings: hash of all that
     its result depends on. seconds: of its last attempt. node: where that was. figures: of the map,
     see `task.figures_of`.
     """
 
-    name: str
-    input: str
-    groundtruth: str = ''
-    topic: str = ''
-    fps: float = 0.0
-    intrinsics: str = ''
     state: State = State.WAITING
     cause: Cause = Cause.NONE
     reason: str = ''

@@ -15,7 +15,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.graph.key_frame_graph import Change, KeyFrameGraph
-from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.thinning import RemovedKeyFrame
 
 Result = TypeVar('Result')
 Addition = TypeVar('Addition')
@@ -24,7 +24,7 @@ Addition = TypeVar('Addition')
 MOST_WAITING = 20
 
 
-class AtOnce(Executor):
+class SynchronousExecutor(Executor):
     """Runs what is submitted before it returns: so that a run can be repeated to the bit."""
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
@@ -39,14 +39,14 @@ class Correction:
     """
     Newest estimate of the key frames, and which of them were removed.
 
-    map_T_key: of each key frame of the map, from the unit of its depth. gone: key frames that were
-    removed since the correction before, and their heirs. dropped: numbers of those that have none,
-    because their piece was too short. parted: those that are not in the map any more, in a frame
-    of their own.
+    map_T_key: of each key frame of the map, from the unit of its depth. removed: key frames that
+    were removed since the correction before, with their successors. dropped: numbers of those
+    that have none, because their piece was too short. parted: those that are not in the map any
+    more, in a frame of their own.
     """
 
     map_T_key: Mapping[int, Similarity]
-    gone: tuple[Heir, ...]
+    removed: tuple[RemovedKeyFrame, ...]
     dropped: tuple[int, ...] = ()
     parted: Mapping[int, Similarity] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class Correction:
 @dataclass(frozen=True, eq=False)
 class KeyFrames:
     """
-    What the map hangs on.
+    The key frames to which the map is attached.
 
     map_T_camera: (4, 4) by number. loops: pairs of numbers that saw the same place.
     """
@@ -111,10 +111,10 @@ class Additions:
             done += 1
         finished, self._pending = self._pending[:done], self._pending[done:]
         changes = [future.result() for future in finished]
-        gone = tuple(change.gone for change in changes if change.gone is not None)
+        removed = tuple(change.removed for change in changes if change.removed is not None)
         dropped = tuple(number for change in changes for number in change.dropped)
-        belief = graph.belief  # read last: it knows of all that is gone
-        if belief.generation == self._corrected and not gone:
+        belief = graph.belief  # read last: it knows of all that was removed
+        if belief.generation == self._corrected and not removed:
             return None
         self._corrected = belief.generation
         left = {number for change in changes for number in change.parted}
@@ -125,4 +125,4 @@ class Additions:
             }
             for poses in (belief.poses, {n: belief.apart[n] for n in left & belief.apart.keys()})
         )
-        return Correction(map_T_key, gone, dropped, parted)
+        return Correction(map_T_key, removed, dropped, parted)

@@ -22,16 +22,16 @@ from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
 from ttt3r_ros.graph.pose_graph import Motion
-from ttt3r_ros.graph.rig_motion import Beside
+from ttt3r_ros.graph.rig_motion import OtherMotions
 from ttt3r_ros.graph.robot import Robot
 from ttt3r_ros.graph.start import Start
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.ties import fused, Rig
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
-from ttt3r_ros.tracking.followed import Followed
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracked_pose import TrackedPose
 
 # What the pose of an image errs from its key frame beyond its covariance: turns, then metres.
 TRACKING_INFLATION = 4.0
@@ -218,42 +218,48 @@ class BackEnd:
 
     # ---- one image
 
-    def follow(self, followed: Followed, seen: Observation, before: Array) -> LocatedCamera | None:
+    def follow(
+        self, tracked_pose: TrackedPose, observation: Observation, before: Array
+    ) -> LocatedCamera | None:
         """
         Compute where an image lies in the map that the network has not seen.
 
-        :param followed: by its features.
-        :param seen: the same image as it came.
+        :param tracked_pose: by its features.
+        :param observation: the same image as it came.
         :param before: (4, 4) track_T_camera of the image before, by the same key frame.
         :returns: None before the first image that the network has seen.
         """
         with self._lock:
-            if not self._robot.go_on_from(seen.camera_index, before):
+            if not self._robot.go_on_from(observation.camera_index, before):
                 return None
-            self._rig.see(followed)
-            placed = self._placed(self._cameras[seen.camera_index], followed)
-            return self._robot.advance(followed, seen, placed, self._beside(followed))
+            self._rig.see(tracked_pose)
+            placed = self._placed(self._cameras[observation.camera_index], tracked_pose)
+            return self._robot.advance(
+                tracked_pose, observation, placed, self._other_motions(tracked_pose)
+            )
 
     def locate(
-        self, tracked: TrackedFrame, seen: Observation, known: LocatedCamera | None = None
+        self, tracked: TrackedFrame, observation: Observation, known: LocatedCamera | None = None
     ) -> LocatedFrame:
         """
         Compute where an image lies in the map.
 
         :param tracked: what the front end made of it.
-        :param seen: the same image as it came.
+        :param observation: the same image as it came.
         :param known: what `follow` returned for it.
         """
         with self._lock:
-            followed, camera = tracked.followed, self._cameras[seen.camera_index]
+            tracked_pose, camera = tracked.pose, self._cameras[observation.camera_index]
             if self._robot.newest is None and not self._graph.belief.lost:
-                self._first_camera = seen.camera_index
-                start = self._start.map_T_camera(tracked, seen)
+                self._first_camera = observation.camera_index
+                start = self._start.map_T_camera(tracked, observation)
                 self._map_T_graph = start @ invert(tracked.track_T_camera)
-            placed = self._placed(camera, followed)
+            placed = self._placed(camera, tracked_pose)
             at = known
             if at is None:
-                at = self._robot.advance(followed, seen, placed, self._beside(followed))
+                at = self._robot.advance(
+                    tracked_pose, observation, placed, self._other_motions(tracked_pose)
+                )
             pose = at.map_T_camera
             if at.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
                 pose = placed.map_T_camera
@@ -273,32 +279,36 @@ class BackEnd:
                 placed.doubt,
                 by_wheels=placed.found.by_wheels,
             )
-            if followed.new_key and seen.base_T_camera is None and self._floor_z is None:
+            if (
+                tracked_pose.new_key
+                and observation.base_T_camera is None
+                and self._floor_z is None
+            ):
                 self._floor_z = floor_below(located.pointmap, located.map_T_camera)
             camera.mapped = located = replace(located, floor_z=self._floor_z)
-            self._ties += self._rig.ties(followed)
+            self._ties += self._rig.ties(tracked_pose)
             return located
 
-    def _placed(self, camera: _Camera, followed: Followed) -> Placed:
+    def _placed(self, camera: _Camera, tracked_pose: TrackedPose) -> Placed:
         """Compute where an image is by the newest estimate."""
         belief, doubt = self._graph.belief, camera.mount.doubt
-        found = self._graph.locate(replace(followed, slipped=True) if doubt else followed)
+        found = self._graph.locate(replace(tracked_pose, slipped=True) if doubt else tracked_pose)
         if not belief.generation and camera is not self._cameras[self._first_camera or 0]:
             found = replace(found, in_map=False)  # the map begins with another camera
-        found = self._with_others(found, followed)
+        found = self._with_others(found, tracked_pose)
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
         return Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
 
-    def _with_others(self, found: Located, followed: Followed) -> Located:
+    def _with_others(self, found: Located, tracked_pose: TrackedPose) -> Located:
         """Weigh where an image was taken by itself with where the other cameras were then."""
-        mount = followed.key.seen.base_T_camera
+        mount = tracked_pose.key.view.base_T_camera
         if mount is None:
             return found
         poses, covariances = [found.map_T_camera], [_weight(found.since_key, IDENTITY)]
-        for other in self._rig.beside(followed):
-            theirs, beside = self._graph.locate(other), other.key.seen.base_T_camera
+        for other in self._rig.beside(tracked_pose):
+            theirs, beside = self._graph.locate(other), other.key.view.base_T_camera
             if beside is not None and theirs.in_map and found.in_map:
                 across = invert(beside) @ mount
                 poses.append(theirs.map_T_camera @ across)
@@ -308,7 +318,9 @@ class BackEnd:
         pose, covariance = fused(poses, covariances)
         key = found.map_T_key
         key_T_camera = scaled(invert(key.a_T_b) @ found.map_T_camera, 1 / key.scale)
-        if followed.key.number in self._graph.belief.poses:  # else its key frame is off as much
+        if (
+            tracked_pose.key.number in self._graph.belief.poses
+        ):  # else its key frame is off as much
             key_T_camera = key_T_camera @ scaled(invert(found.map_T_camera) @ pose, 1 / key.scale)
         return replace(
             found,
@@ -319,24 +331,24 @@ class BackEnd:
             since_key=covariance,
         )
 
-    def _beside(self, followed: Followed) -> Beside | None:
+    def _other_motions(self, tracked_pose: TrackedPose) -> OtherMotions | None:
         """Return how the other cameras have moved the robot since its newest image."""
-        newest, mount = self._robot.newest, followed.key.seen.base_T_camera
-        if newest is None or mount is None or not self._rig.has_others(followed):
+        newest, mount = self._robot.newest, tracked_pose.key.view.base_T_camera
+        if newest is None or mount is None or not self._rig.has_others(tracked_pose):
             return None
-        before, own = self._rig.before(followed), None
+        before, own = self._rig.before(tracked_pose), None
         if before is not None:
-            own = _of_motion(before, followed, mount)
+            own = _of_motion(before, tracked_pose, mount)
         others = []
-        for first, last in self._rig.motions(newest.stamp_ns, followed):
-            theirs = last.key.seen.base_T_camera
+        for first, last in self._rig.motions(newest.stamp_ns, tracked_pose):
+            theirs = last.key.view.base_T_camera
             if theirs is not None:
                 scale = self._graph.locate(last).map_T_key.scale
                 metres = scale / float(np.exp(last.key.log_scale))
                 moved = scaled(invert(first.track_T_camera) @ last.track_T_camera, metres)
                 step = theirs @ moved @ invert(theirs)
                 others.append((step, _of_motion(first, last, theirs)))
-        return Beside(own, others)
+        return OtherMotions(own, others)
 
     def add(self, located: LocatedFrame) -> None:
         """
@@ -344,10 +356,10 @@ class BackEnd:
 
         :param located: the newest image of a camera.
         """
-        followed = located.tracked.followed
-        if followed.new_key:
+        tracked_pose = located.tracked.pose
+        if tracked_pose.new_key:
             self._additions.make_room()
-            key = self._cameras[followed.key.seen.camera_index].mount.check(followed.key)
+            key = self._cameras[tracked_pose.key.view.camera_index].mount.check(tracked_pose.key)
             self._next_key = key.number + 1
             self._additions.submit(self._graph.add, key)
         ties, self._ties = self._ties, []
@@ -371,7 +383,7 @@ def _weight(since_key: Array, across: Array) -> Array:
     return covariance
 
 
-def _of_motion(first: Followed, last: Followed, base_T_camera: Array) -> Array:
+def _of_motion(first: TrackedPose, last: TrackedPose, base_T_camera: Array) -> Array:
     """Return the covariance of the robot's motion between two images of a camera."""
     since_key = 0.5 * (first.covariance + last.covariance)  # much of it is of both
     return _weight(since_key, invert(base_T_camera))

@@ -15,7 +15,7 @@ from ttt3r_ros.geometry import adjoint, IDENTITY, invert, motion_between, scaled
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
-from ttt3r_ros.tracking.followed import Followed, KeyView, Seen
+from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View
 
 LIVE_INFLATION = 4.0  # of a pose's covariance, which takes errors for independent
 # Wheels that contradict the pixels by more slipped, jumped or began anew: chi2 of six numbers.
@@ -80,34 +80,34 @@ class Belief:
     counts: LoopCounts
     covariance: Array
 
-    def locate(self, followed: Followed, wheels: WheelNoise, start: Array) -> Located:
+    def locate(self, tracked_pose: TrackedPose, wheels: WheelNoise, start: Array) -> Located:
         """
         Compute where an image is.
 
-        :param followed: by the tracker.
+        :param tracked_pose: by the tracker.
         :param wheels: how good they are.
         :param start: (4, 4) pose of the first key frame of a piece.
         """
-        key, noise = followed.key, (wheels, followed.key.seen.base_T_camera)
+        key, noise = tracked_pose.key, (wheels, tracked_pose.key.view.base_T_camera)
         pose, in_map = self.poses.get(key.number, self.apart.get(key.number)), False
-        newest = self.newest.get(key.seen.camera_index)
+        newest = self.newest.get(key.view.camera_index)
         scale = float(np.exp(self._log_scale(key, newest)))
-        # What hangs on the key frame is measured from there, wherever the key frame itself lies.
+        # The image is measured from the key frame, wherever the key frame itself lies.
         since = None
-        if not followed.slipped:
-            since = motion_between(key.seen.odom_T_camera, followed.odom_T_camera)
-        by_pixels = scaled(followed.key_T_camera, scale)
-        hangs, covariance = _weighed(by_pixels, followed.covariance, since, *noise)
+        if not tracked_pose.slipped:
+            since = motion_between(key.view.odom_T_camera, tracked_pose.odom_T_camera)
+        by_pixels = scaled(tracked_pose.key_T_camera, scale)
+        hangs, covariance = _weighed(by_pixels, tracked_pose.covariance, since, *noise)
         if pose is not None:
             motion, in_map = hangs, key.number in self.poses
         elif newest is None or newest.track != key.track:  # the first key frame of a piece
-            pose, motion, in_map = start, followed.track_T_camera, self.generation == 0
-            motion, covariance = _weighed(motion, followed.covariance, since, *noise)
+            pose, motion, in_map = start, tracked_pose.track_T_camera, self.generation == 0
+            motion, covariance = _weighed(motion, tracked_pose.covariance, since, *noise)
         else:  # the key frame has not been thought about yet: go on from one that has
             pose, in_map = self.pose_of(newest.number), newest.number in self.poses
-            motion, covariance = _weighed(*self._motion_from(newest, followed), *noise)
+            motion, covariance = _weighed(*self._motion_from(newest, tracked_pose), *noise)
         map_T_key = Similarity.through(pose @ motion, scaled(hangs, 1 / scale), scale)
-        carried = adjoint(invert(self._across(key.seen) @ motion))
+        carried = adjoint(invert(self._across(key.view) @ motion))
         total = covariance + carried @ (GRAPH_INFLATION * self.covariance) @ carried.T
         return Located(pose @ motion, total, map_T_key, in_map, since is not None, covariance)
 
@@ -120,17 +120,17 @@ class Belief:
         return key.log_scale + (self.log_scales[newest.number] - newest.log_scale)
 
     def _motion_from(
-        self, newest: KeyFrame, followed: Followed
+        self, newest: KeyFrame, tracked_pose: TrackedPose
     ) -> tuple[Array, Array, Array | None]:
         """Return the motion from the newest estimated key frame, covariance and by wheels."""
-        key, covariance = followed.key, followed.covariance
+        key, covariance = tracked_pose.key, tracked_pose.covariance
         stretch = self.log_scales[newest.number] - newest.log_scale
-        motion = invert(newest.track_T_camera) @ followed.track_T_camera
+        motion = invert(newest.track_T_camera) @ tracked_pose.track_T_camera
         if key.motion is not None:
             covariance = covariance + key.motion.covariance
         by_wheels = None
-        if not followed.slipped and not key.slipped:
-            by_wheels = motion_between(newest.odom_T_camera, followed.odom_T_camera)
+        if not tracked_pose.slipped and not key.slipped:
+            by_wheels = motion_between(newest.odom_T_camera, tracked_pose.odom_T_camera)
         return scaled(motion, float(np.exp(stretch))), covariance, by_wheels
 
     @property
@@ -138,14 +138,14 @@ class Belief:
         """Return the newest key frame, None before the first one of a piece."""
         return max(self.newest.values(), key=lambda frame: frame.number, default=None)
 
-    def _across(self, seen: Seen) -> Array:
+    def _across(self, view: View) -> Array:
         """Return how a camera is mounted beside the one of the newest key frame, (4, 4)."""
         newest = self.newest_of_all
-        if newest is None or newest.camera_index == seen.camera_index:
+        if newest is None or newest.camera_index == view.camera_index:
             return IDENTITY
-        if newest.base_T_camera is None or seen.base_T_camera is None:
+        if newest.base_T_camera is None or view.base_T_camera is None:
             return IDENTITY
-        return invert(newest.base_T_camera) @ seen.base_T_camera
+        return invert(newest.base_T_camera) @ view.base_T_camera
 
     def pose_of(self, number: int) -> Array:
         """

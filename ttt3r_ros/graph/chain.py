@@ -21,9 +21,9 @@ from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
 from ttt3r_ros.graph.thinning import joined, joined_step
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
-from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, Sight
+from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, WindowFrame
 from ttt3r_ros.tracking.feature_depth import depth_ratios
-from ttt3r_ros.tracking.followed import KeyView
+from ttt3r_ros.tracking.tracked_pose import KeyView
 
 WINDOW = 8
 
@@ -124,7 +124,7 @@ class Chain:
         self._wheels = wheels
         self._network = NetworkMotion()
         self._recent: dict[int, list[KeyView]] = {}  # by camera
-        self._sights: dict[int, Sight] = {}
+        self._sights: dict[int, WindowFrame] = {}
         self._noise: dict[int, DepthNoise] = {}  # by camera
         # Each by the key frame from which it leads to the next.
         self._visual = {link[0].here: link for link in measured.visual}
@@ -197,7 +197,7 @@ class Chain:
         if frame.floor is not None:
             sigma = FLOOR_SIGMA * self._share(camera)
             self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, sigma)
-        self._sights[key.number] = _sight(key, frame, pose, log_scale)
+        self._sights[key.number] = _window_frame(key, frame, pose, log_scale)
         nodes.add(frame, pose, log_scale, piece)
         self._recent[camera] = [*recent, key][-WINDOW:]
         self._sights = {number: self._sights[number] for number in self._held()}
@@ -216,7 +216,9 @@ class Chain:
     ) -> tuple[Array, float]:
         """Link a key frame to the one before, which is estimated; return where it is then."""
         old_scale = float(at.log_scales[0])
-        again = None if key.by == 'features' else verify(before.view, frame.view)
+        again = (
+            None if key.by == 'features' else verify(before.feature_points, frame.feature_points)
+        )
         if again is None:
             assert key.motion is not None
             measured = key.motion.key_T_camera
@@ -239,11 +241,11 @@ class Chain:
         ratios = depth_ratios(old, key.tracks, key.log_depth, old_T_new)
         if ratios is None:
             return None
-        self._noise.setdefault(key.seen.camera_index, DepthNoise()).add(ratios)
+        self._noise.setdefault(key.view.camera_index, DepthNoise()).add(ratios)
         return float(np.median(ratios))
 
     def _add_network(self, old: KeyView, new: KeyView, old_scale: float) -> None:
-        then, now = old.seen.network_T_camera, new.seen.network_T_camera
+        then, now = old.view.network_T_camera, new.view.network_T_camera
         if then is None or now is None:
             return
         by_network = invert(then) @ now
@@ -268,25 +270,28 @@ class Chain:
         if count < 4:
             return
         at = nodes.part(numbers)
-        share = self._share(recent[-1].seen.camera_index)
-        sights = [
+        share = self._share(recent[-1].view.camera_index)
+        window_frames = [
             replace(self._sights[number], map_T_camera=pose, log_scale=log_scale, noise=share)
             for number, pose, log_scale in zip(numbers, at.poses, at.log_scales.tolist())
         ]
-        adjusted = adjust(sights)
-        self._sights.update(zip(numbers, adjusted.sights))
+        adjusted = adjust(window_frames)
+        self._sights.update(zip(numbers, adjusted.frames))
         # Depths that agree are taken from the floor itself: adjusted ones depend on where the
         # graph had the oldest key frames.
-        surer = adjusted.sights if FLOOR_SIGMA * share > ON_FLOOR_SIGMA else ()
-        for number, sight in zip(numbers, surer):
-            if sight.floor is not None and np.isfinite(sight.floor[:, 0]).sum() > LEAST_ON_FLOOR:
-                self._fixes[number] = ScaleFix(number, sight.log_scale, ON_FLOOR_SIGMA)
+        surer = adjusted.frames if FLOOR_SIGMA * share > ON_FLOOR_SIGMA else ()
+        for number, window_frame in zip(numbers, surer):
+            if (
+                window_frame.floor is not None
+                and np.isfinite(window_frame.floor[:, 0]).sum() > LEAST_ON_FLOOR
+            ):
+                self._fixes[number] = ScaleFix(number, window_frame.log_scale, ON_FLOOR_SIGMA)
         first = 0 if nodes.pieces[numbers[0]] == numbers[0] else 1
         for i in range(first, count - 1):
             frame = nodes.frames[numbers[i + 1]]
             self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame, share)
-        poses = np.stack([s.map_T_camera for s in adjusted.sights])
-        scales = np.array([s.log_scale for s in adjusted.sights])
+        poses = np.stack([s.map_T_camera for s in adjusted.frames])
+        scales = np.array([s.log_scale for s in adjusted.frames])
         nodes.update(numbers, Estimate(poses, scales))
 
     def inner(self) -> set[int]:
@@ -367,17 +372,19 @@ def _without_table(frame: KeyFrame, log_scale: float) -> KeyFrame:
     return replace(frame, floor=None)
 
 
-def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float) -> Sight:
+def _window_frame(
+    key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float
+) -> WindowFrame:
     floor = None
     if frame.floor is not None and frame.base_T_camera is not None and frame.focal_known:
         floor = depth_on_floor(
-            frame.floor, key.tracks.px, key.log_depth, key.seen.camera, frame.base_T_camera
+            frame.floor, key.tracks.px, key.log_depth, key.view.camera, frame.base_T_camera
         )
-    return Sight(
+    return WindowFrame(
         map_T_camera,
         log_scale,
         np.zeros(2),
-        key.seen.camera,
+        key.view.camera,
         key.tracks.number,
         key.tracks.px,
         key.log_depth,
@@ -387,7 +394,7 @@ def _sight(key: KeyView, frame: KeyFrame, map_T_camera: Array, log_scale: float)
 
 def _adjusted_link(adjusted: Adjusted, i: int, number: int, frame: KeyFrame, share: float) -> Link:
     """Return what leads from an adjusted key frame to the next, which is given."""
-    here, there = adjusted.sights[i], adjusted.sights[i + 1]
+    here, there = adjusted.frames[i], adjusted.frames[i + 1]
     motion = scaled(invert(here.map_T_camera) @ there.map_T_camera, float(np.exp(-here.log_scale)))
     covariance = relative_covariance(adjusted.information, i, i + 1)[:6, :6]
     covariance = INFLATION * covariance + _least() + _unknown_focal(frame, motion)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert, scaled, transform, transform_points
-from ttt3r_ros.graph.window import adjust, relative_covariance, Sight
+from ttt3r_ros.graph.window import adjust, relative_covariance, WindowFrame
 from ttt3r_ros.tracking.local_features import LocalFeatures, match
 from ttt3r_ros.tracking.relative_pose import RelativePose, solve_pose
 
@@ -125,11 +125,11 @@ def _adjusted(
     """
     good = found.here_T_there.inliers | found.there_T_here.inliers
     seen = [
-        _sight(here, mine[good], np.eye(4), 0.0),
-        _sight(there, theirs[good], found.here_T_there.key_T_camera, found.log_ratio),
+        _window_frame(here, mine[good], np.eye(4), 0.0),
+        _window_frame(there, theirs[good], found.here_T_there.key_T_camera, found.log_ratio),
     ]
     adjusted = adjust(seen, ROUNDS, held=1)
-    pose, log_ratio = adjusted.sights[1].map_T_camera, adjusted.sights[1].log_scale
+    pose, log_ratio = adjusted.frames[1].map_T_camera, adjusted.frames[1].log_scale
     covariance = relative_covariance(adjusted.information, 0, 1)[:6, :6]
     covariance = INFLATION * covariance + np.diag([LEAST_TURN**2] * 3 + [LEAST_SHIFT**2] * 3)
     unit = float(np.exp(-log_ratio))
@@ -144,8 +144,10 @@ def _adjusted(
     return replace(found, here_T_there=forth, there_T_here=back, log_ratio=log_ratio)
 
 
-def _sight(view: FeaturePoints, chosen: NDArray[np.intp], pose: Array, log_scale: float) -> Sight:
-    return Sight(
+def _window_frame(
+    view: FeaturePoints, chosen: NDArray[np.intp], pose: Array, log_scale: float
+) -> WindowFrame:
+    return WindowFrame(
         pose,
         log_scale,
         np.zeros(2),

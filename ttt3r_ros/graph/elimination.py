@@ -66,8 +66,10 @@ class Step:
     @classmethod
     def of(cls, edges: Edges, chosen: NDArray[np.bool_], blocks: int) -> tuple[Step, Edges]:
         """
-        Choose them.
+        Return how to eliminate key frames, and what is left.
 
+        :param edges: before the step.
+        :param chosen: (N,) of all key frames: whether it is eliminated.
         :param blocks: number of blocks so far; those that come into being are numbered from here.
         :returns: the step, and the edges after it.
         """
@@ -99,9 +101,10 @@ class Step:
 
     def applied(self, diagonal: Array, between: Array) -> Eliminated:
         """
-        Eliminate them.
+        Eliminate the key frames of the step.
 
-        :param diagonal: (N, S, S), changed. between: (B, S, S), changed.
+        :param diagonal: (N, S, S) blocks of the key frames, changed.
+        :param between: (B, S, S) blocks between them, changed.
         """
         blocks = between[self.edges]
         blocks[self.turned] = np.swapaxes(blocks[self.turned], 1, 2)

@@ -6,7 +6,7 @@ How the pieces of a map are found to belong together.
 
 A piece begins where the motion since the key frame before is not known: in a saved map, after the
 tracker was lost, when the robot was carried away. One key frame of it that shows a place of
-another piece is a supposition; a second one, after the camera has moved, must agree.
+another piece is a hypothesis; a second one, after the camera has moved, must agree.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate
-from ttt3r_ros.graph.relocalisation import KnownPlaces, near, Sighting, Supposition
+from ttt3r_ros.graph.relocalisation import KnownPlaces, near, PlaceMatch, PoseHypothesis
 
-REMEMBERED = 5  # sightings that wait for another one
+REMEMBERED = 5  # matches that wait for another one
 HINT_KEYS = 10  # key frames after which a hint that led nowhere is forgotten
 HINT_RAD = np.radians(60.0)
 VIEW_RAD = np.radians(90.0)  # key frames that look farther away show something else
@@ -56,14 +56,14 @@ class Hint:
         way = float(np.linalg.norm(motion[:3, 3]))
         return self.map_T_camera @ motion, self.radius + DRIFT_SHARE * way
 
-    def agrees(self, supposed: Supposition) -> bool:
+    def agrees(self, hypothesis: PoseHypothesis) -> bool:
         """
-        Check a supposition against the hint.
+        Check a hypothesis against the hint.
 
-        :param supposed: its track is the piece.
+        :param hypothesis: its track is the piece.
         """
-        expected, radius = self.expected(supposed.track_T_camera)
-        return near(expected, supposed.map_T_camera, radius, HINT_RAD)
+        expected, radius = self.expected(hypothesis.track_T_camera)
+        return near(expected, hypothesis.map_T_camera, radius, HINT_RAD)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,13 @@ class Join:
     Two pieces that belong together.
 
     moves: the younger one. stays: the older one. stays_T_moves: from the frame of one to that of
-    the other. sightings: what shows it.
+    the other. place_matches: what shows it.
     """
 
     moves: int
     stays: int
     stays_T_moves: Similarity
-    sightings: tuple[Sighting, ...]
+    place_matches: tuple[PlaceMatch, ...]
 
     def applied(self, nodes: Nodes, numbers: Sequence[int]) -> Estimate:
         """
@@ -96,8 +96,8 @@ class Join:
         )
 
 
-class Sightings:
-    """The last things that were seen and could not be confirmed yet."""
+class UnconfirmedMatches:
+    """The last place matches, which could not be confirmed yet."""
 
     def __init__(self, most: int) -> None:
         """
@@ -106,31 +106,34 @@ class Sightings:
         :param most: that are remembered.
         """
         self._most = most
-        self._all: list[Sighting] = []
+        self._all: list[PlaceMatch] = []
 
     def forget(self) -> None:
         """Forget all."""
         self._all = []
 
     def confirmed(
-        self, sighting: Sighting, belongs: Mapping[int, int], known: KnownPlaces
-    ) -> tuple[Sighting, ...]:
+        self, place_match: PlaceMatch, belongs: Mapping[int, int], known: KnownPlaces
+    ) -> tuple[PlaceMatch, ...]:
         """
-        Remember a sighting.
+        Remember a place match.
 
         :param belongs: what is tracked as one, of each key frame: its piece or strand.
         :param known: the key frames.
         :returns: those before that agree with it, and it; nothing where none does.
         """
-        newest, own = supposed(sighting, known), (belongs[sighting.here], belongs[sighting.there])
+        newest, own = (
+            hypothesis(place_match, known),
+            (belongs[place_match.here], belongs[place_match.there]),
+        )
         agreeing = [
             one
             for one in self._all
             if (belongs.get(one.here), belongs.get(one.there)) == own
-            and newest.confirms(supposed(one, known))
+            and newest.confirms(hypothesis(one, known))
         ]
-        self._all = [*self._all, sighting][-self._most :]
-        return (*agreeing, sighting) if agreeing else ()
+        self._all = [*self._all, place_match][-self._most :]
+        return (*agreeing, place_match) if agreeing else ()
 
 
 class Joining:
@@ -138,12 +141,12 @@ class Joining:
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
-        self._sightings = Sightings(REMEMBERED)
+        self._matches = UnconfirmedMatches(REMEMBERED)
         self._hint: Hint | None = None
 
     def forget(self) -> None:
         """Begin anew, with another piece."""
-        self._sightings.forget()
+        self._matches.forget()
         self._hint = None
 
     def expect(self, hint: Hint) -> None:
@@ -152,7 +155,7 @@ class Joining:
 
         :param hint: about the piece that grows.
         """
-        self._sightings.forget()
+        self._matches.forget()
         self._hint = hint
 
     def look(self, nodes: Nodes, known: KnownPlaces, number: int) -> Join | None:
@@ -168,8 +171,8 @@ class Joining:
         others = [n for n in nodes.numbers if nodes.pieces[n] != own]
         if self._hint is not None:
             others = self._near_hint(self._hint, nodes, known.poses)
-        sighting = _certain(known.recognise(frame, others), nodes, known)
-        join = None if sighting is None else self._confirmed(sighting, nodes, known)
+        place_match = _certain(known.recognise(frame, others), nodes, known)
+        join = None if place_match is None else self._confirmed(place_match, nodes, known)
         if self._hint is not None:
             self._hint = replace(self._hint, left=self._hint.left - 1)
             self._hint = self._hint if self._hint.left else None
@@ -181,52 +184,52 @@ class Joining:
         members = nodes.members(nodes.map_piece)
         return [n for n in members if near(expected, poses[n], radius + SIGHT_M, VIEW_RAD)]
 
-    def _confirmed(self, sighting: Sighting, nodes: Nodes, known: KnownPlaces) -> Join | None:
-        """Remember a sighting; return what follows if earlier ones agree with it."""
-        if self._hint is not None and not self._hint.agrees(supposed(sighting, known)):
+    def _confirmed(self, place_match: PlaceMatch, nodes: Nodes, known: KnownPlaces) -> Join | None:
+        """Remember a place match; return what follows if earlier ones agree with it."""
+        if self._hint is not None and not self._hint.agrees(hypothesis(place_match, known)):
             return None
-        agreeing = self._sightings.confirmed(sighting, nodes.pieces, known)
+        agreeing = self._matches.confirmed(place_match, nodes.pieces, known)
         if not agreeing or not is_solid(seen_points(agreeing, known)):
             return None
-        pieces = nodes.pieces[sighting.here], nodes.pieces[sighting.there]
-        return join_of(pieces, [supposed(one, known) for one in agreeing], agreeing)
+        pieces = nodes.pieces[place_match.here], nodes.pieces[place_match.there]
+        return join_of(pieces, [hypothesis(one, known) for one in agreeing], agreeing)
 
 
-def _certain(found: Sequence[Sighting], nodes: Nodes, known: KnownPlaces) -> Sighting | None:
+def _certain(found: Sequence[PlaceMatch], nodes: Nodes, known: KnownPlaces) -> PlaceMatch | None:
     """Return the best of what one image seems to show, unless its piece has that place twice."""
     if not found:
         return None
     piece = nodes.pieces[found[0].here]
-    places = [supposed(one, known) for one in found if nodes.pieces[one.here] == piece]
+    places = [hypothesis(one, known) for one in found if nodes.pieces[one.here] == piece]
     return found[0] if places[0].is_only_one(places) else None
 
 
-def supposed(sighting: Sighting, known: KnownPlaces) -> Supposition:
+def hypothesis(place_match: PlaceMatch, known: KnownPlaces) -> PoseHypothesis:
     """
-    Return where a sighting puts a key frame now.
+    Return where a place match puts a key frame now.
 
     :param known: all key frames.
     """
-    here, there = sighting.here, sighting.there
-    return sighting.supposed(
+    here, there = place_match.here, place_match.there
+    return place_match.hypothesis(
         known.poses[here], known.log_scales[here], known.poses[there], known.log_scales[there]
     )
 
 
-def seen_points(sightings: Sequence[Sighting], known: KnownPlaces) -> Array:
+def seen_points(place_matches: Sequence[PlaceMatch], known: KnownPlaces) -> Array:
     """
     Return the points that agree.
 
-    :param sightings: of places of one piece.
+    :param place_matches: of places of one piece.
     :param known: all key frames.
     :returns: (N, 3) in the frame of that piece.
     """
-    return np.concatenate([_seen(one, known) for one in sightings])
+    return np.concatenate([_seen(one, known) for one in place_matches])
 
 
-def _seen(sighting: Sighting, known: KnownPlaces) -> Array:
-    unit = float(np.exp(known.log_scales[sighting.here]))
-    pose, points = known.poses[sighting.here], unit * sighting.closure.points
+def _seen(place_match: PlaceMatch, known: KnownPlaces) -> Array:
+    unit = float(np.exp(known.log_scales[place_match.here]))
+    pose, points = known.poses[place_match.here], unit * place_match.closure.points
     seen: Array = points @ pose[:3, :3].T + pose[:3, 3]
     return seen
 
@@ -242,19 +245,21 @@ def is_solid(points: Array) -> bool:
 
 
 def join_of(
-    pieces: tuple[int, int], places: Sequence[Supposition], sightings: tuple[Sighting, ...]
+    pieces: tuple[int, int],
+    places: Sequence[PoseHypothesis],
+    place_matches: tuple[PlaceMatch, ...],
 ) -> Join:
     """
-    Return how the younger of two pieces joins the older one, by the newest sighting.
+    Return how the younger of two pieces joins the older one, by the newest match.
 
     :param pieces: of the known key frames, and of those that recognised them.
-    :param places: where the sightings put these.
-    :param sightings: of one by the other piece.
+    :param places: where the matches put these.
+    :param place_matches: of one by the other piece.
     """
     other, own = pieces
     newest = places[-1]
     scale = float(np.exp(np.mean([one.log_scale for one in places])))
     there, here = newest.map_T_camera, newest.track_T_camera
     if other < own:
-        return Join(own, other, Similarity.through(there, here, scale), sightings)
-    return Join(other, own, Similarity.through(here, there, 1.0 / scale), sightings)
+        return Join(own, other, Similarity.through(there, here, scale), place_matches)
+    return Join(other, own, Similarity.through(here, there, 1.0 / scale), place_matches)

@@ -26,7 +26,7 @@ from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.belief import Belief, Located, LoopCounts
 from ttt3r_ros.graph.certainty import Certainty
 from ttt3r_ros.graph.chain import Chain, WINDOW
-from ttt3r_ros.graph.doubts import Doubts
+from ttt3r_ros.graph.contradictions import Contradictions
 from ttt3r_ros.graph.joining import Hint, Join, Joining
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.loops import (
@@ -45,10 +45,10 @@ from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph,
 from ttt3r_ros.graph.relocalisation import KnownPlaces
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.strands import Pairs, part
-from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, Heir, most_covered
+from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, most_covered, RemovedKeyFrame
 from ttt3r_ros.graph.ties import metric, Ties
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
-from ttt3r_ros.tracking.followed import Followed, KeyView
+from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose
 
 __all__ = ['Belief', 'Change', 'KeyFrameGraph', 'Located', 'LoopCounts']
 
@@ -75,7 +75,7 @@ class Change:
     What a new key frame has changed.
 
     jump: metres by which the correction moved the newest camera, 0 where the camera was or is not
-    in the map. closed: whether a loop was closed, which moves older key frames too. gone: a key
+    in the map. closed: whether a loop was closed, which moves older key frames too. removed: a key
     frame that went, or None. joined: whether pieces were joined, which may bring key frames into
     the map. dropped: numbers of the key frames of a piece that was too short to be kept. parted:
     of those that were in the map and are not any more, because they were joined to it wrongly.
@@ -83,7 +83,7 @@ class Change:
 
     jump: float
     closed: bool
-    gone: Heir | None
+    removed: RemovedKeyFrame | None
     joined: bool = False
     dropped: tuple[int, ...] = ()
     parted: tuple[int, ...] = ()
@@ -118,7 +118,7 @@ class KeyFrameGraph:
         self._ties = Ties()
         self._loops = Loops()
         self._joining = Joining()
-        self._doubts = Doubts()
+        self._contradictions = Contradictions()
         self._certainty = Certainty()
         self._settled = True  # else the optimum was not reached in all rounds
         self._next_number = 0
@@ -185,13 +185,13 @@ class KeyFrameGraph:
         """Return the least number that the next key frame may have."""
         return self._next_number
 
-    def locate(self, followed: Followed) -> Located:
+    def locate(self, tracked_pose: TrackedPose) -> Located:
         """
         Compute where an image is, by the newest estimate.
 
-        :param followed: by the tracker.
+        :param tracked_pose: by the tracker.
         """
-        return self._belief.locate(followed, self._wheels, self._start)
+        return self._belief.locate(tracked_pose, self._wheels, self._start)
 
     def begin_piece(self) -> None:
         """
@@ -238,7 +238,7 @@ class KeyFrameGraph:
         self._chain.append(key, frame, self._nodes, self._start)
         closed, moved = self._close_loops()
         joined = self._join(key.number) or moved
-        gone = self._thin()
+        removed = self._thin()
         self._loops.bound(self._strands())
         numbers = self._nodes.members(self._nodes.newest_piece)
         self._certainty.update(self._whole(numbers), joined)
@@ -248,7 +248,7 @@ class KeyFrameGraph:
             jump = _jump(before.correction, self._belief.correction, frame.track_T_camera)
         left = before.poses.keys() - self._belief.poses.keys() - set(dropped)
         parted = tuple(number for number in self._nodes.numbers if number in left)
-        return Change(jump, closed or joined, gone, joined, dropped, parted)
+        return Change(jump, closed or joined, removed, joined, dropped, parted)
 
     def tie(self, ties: Sequence[Motion]) -> Change:
         """
@@ -283,7 +283,7 @@ class KeyFrameGraph:
         nodes.update(numbers, join.applied(nodes, numbers))
         nodes.merge(moves, stays)
         self._joining.forget()
-        self._doubts.forget()
+        self._contradictions.forget()
         self._optimise(self._whole(numbers))
 
     def revisit(self, numbers: Sequence[int]) -> bool:
@@ -308,18 +308,18 @@ class KeyFrameGraph:
         for number in numbers:
             members = nodes.members(nodes.pieces[number])
             others = [n for n in members if n not in own]
-            self._object(self._look_for_loops(members, number, others, BETWEEN))
+            self._split_wrong_joins(self._look_for_loops(members, number, others, BETWEEN))
         for piece in dict.fromkeys(nodes.pieces[number] for number in numbers):
             self._settle(self._whole(nodes.members(piece)))
 
-    def thin(self) -> tuple[Heir, ...]:
+    def thin(self) -> tuple[RemovedKeyFrame, ...]:
         """Remove all key frames that are of no use, or too many; return who has what they had."""
-        heirs = []
-        while (heir := self._thin()) is not None:
-            heirs.append(heir)
+        removed = []
+        while (one := self._thin()) is not None:
+            removed.append(one)
         self._loops.bound(self._strands())
         self._publish()
-        return tuple(heirs)
+        return tuple(removed)
 
     def known_places(self) -> KnownPlaces:
         """
@@ -347,7 +347,7 @@ class KeyFrameGraph:
 
     def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
         """Begin a piece where one is due; return the key frames that go for it."""
-        nodes, camera = self._nodes, key.seen.camera_index
+        nodes, camera = self._nodes, key.view.camera_index
         ended = self._chain.ends.get(camera)
         if self._begins:
             self._begins, last = False, nodes.numbers[-1]
@@ -396,9 +396,9 @@ class KeyFrameGraph:
             far = FAR_FIRST if self._settled or found.closed else 0
             graph = self._whole(numbers)
             self._settle(graph, rounds_at_once(graph), far)
-            return True, self._object(found)
+            return True, self._split_wrong_joins(found)
         self._adjust_newest(numbers)
-        return False, self._object(found)
+        return False, self._split_wrong_joins(found)
 
     def _adjust_newest(self, numbers: tuple[int, ...]) -> None:
         """Optimise the newest key frames of a piece; the others stay."""
@@ -459,25 +459,25 @@ class KeyFrameGraph:
         """Make pieces of their own of what loops do not hold any more."""
         if part(self._nodes, self._strands(), before, self._loops.pairs):
             self._joining.forget()
-            self._doubts.forget()
+            self._contradictions.forget()
 
     def _strands(self) -> dict[int, int]:
         return self._ties.bundled(self._chain.strands(self._nodes.numbers))
 
-    def _object(self, found: Found) -> bool:
+    def _split_wrong_joins(self, found: Found) -> bool:
         """Take pieces apart that were joined wrongly; return whether they were."""
         if not found.elsewhere:
             return False
         nodes, before = self._nodes, self._loops.pairs
         known = self._known()
-        objection = self._doubts.look(found, self._strands(), before, known)
-        if objection is None:
+        contradiction = self._contradictions.look(found, self._strands(), before, known)
+        if contradiction is None:
             return False
-        self._loops.discard(objection.pairs)
+        self._loops.discard(contradiction.pairs)
         self._part(before)
         for piece in dict.fromkeys(nodes.pieces.values()):
             self._optimise(self._whole(nodes.members(piece)))
-        join = objection.join(nodes, self._known())
+        join = contradiction.join(nodes, self._known())
         if join.moves != join.stays:
             self._apply(join)
         return True
@@ -504,8 +504,8 @@ class KeyFrameGraph:
         """Move one piece to another, unless the optimum of both contradicts that."""
         nodes = self._nodes
         numbers = nodes.members(join.moves, join.stays)
-        focal_known = nodes.frames[join.sightings[-1].there].focal_known
-        loops = [Loop.of(s.here, s.there, s.closure, focal_known) for s in join.sightings]
+        focal_known = nodes.frames[join.place_matches[-1].there].focal_known
+        loops = [Loop.of(s.here, s.there, s.closure, focal_known) for s in join.place_matches]
         graph = self._loops.added_to(self._graph(numbers))
         graph = replace(with_loops(graph, loops), estimate=join.applied(nodes, numbers))
         solution = graph.solved(ROUNDS_AFTER_LOOP)
@@ -515,10 +515,10 @@ class KeyFrameGraph:
         nodes.merge(join.moves, join.stays)
         self._loops.add(loops)
         self._joining.forget()
-        self._doubts.forget()
+        self._contradictions.forget()
         return True
 
-    def _thin(self) -> Heir | None:
+    def _thin(self) -> RemovedKeyFrame | None:
         """Remove one key frame that others replace, and join what was measured through it."""
         nodes, count = self._nodes, len(self._nodes)
         least = ENOUGH_OTHERS if count <= self._most_keys else 0
@@ -527,14 +527,14 @@ class KeyFrameGraph:
         chosen = most_covered(at.poses, list(nodes.pieces.values()), may_go, least)
         if chosen is None:
             return None
-        gone, heir = chosen
-        number = numbers[gone]
-        result = Heir(
+        removed, successor = chosen
+        number = numbers[removed]
+        result = RemovedKeyFrame(
             number,
-            numbers[heir],
-            invert(at.poses[heir]) @ at.poses[gone],
-            float(at.log_scales[gone]),
-            float(at.log_scales[heir]),
+            numbers[successor],
+            invert(at.poses[successor]) @ at.poses[removed],
+            float(at.log_scales[removed]),
+            float(at.log_scales[successor]),
         )
         link = self._chain.link(number)
         self._loops.remove(number, link[0].there, link, nodes)

@@ -14,9 +14,9 @@ from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.floor import find_floor, FloorScale
 from ttt3r_ros.tracking.feature_depth import depth_at
 from ttt3r_ros.tracking.features import gray_of
-from ttt3r_ros.tracking.followed import KeyView
 from ttt3r_ros.tracking.local_features import detect
 from ttt3r_ros.tracking.relative_pose import rays_at
+from ttt3r_ros.tracking.tracked_pose import KeyView
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +25,10 @@ class KeyFrame:
     A key frame without its image.
 
     number: rising. stamp_ns: as given. track_T_camera: (4, 4). log_scale: of its depth in track.
-    base_T_camera, odom_T_camera: (4, 4) or None. view: what is compared. place: what is searched
-    for, empty before there is a vocabulary. floor: scale by the floor. focal_known: calibrated.
-    track: number of the first key frame of the same track. slipped: see KeyView. camera_index: of
-    the camera on the robot.
+    base_T_camera, odom_T_camera: (4, 4) or None. feature_points: what is compared. place:
+    what is searched for, empty before there is a vocabulary. floor: scale by the floor.
+    focal_known: calibrated. track: number of the first key frame of the same track. slipped: see
+    KeyView. camera_index: of the camera on the robot.
     """
 
     number: int
@@ -37,7 +37,7 @@ class KeyFrame:
     log_scale: float
     base_T_camera: Array | None
     odom_T_camera: Array | None
-    view: FeaturePoints
+    feature_points: FeaturePoints
     place: Array32
     floor: FloorScale | None
     focal_known: bool
@@ -52,26 +52,26 @@ class KeyFrame:
 
         :param key: with its image and depth.
         """
-        seen = key.seen
-        assert seen.depth is not None
-        features = detect(gray_of(seen.image))
-        depth = depth_at(seen.depth, features.px)
-        points = rays_at(features.px, seen.camera) * depth[:, None]
+        view = key.view
+        assert view.depth is not None
+        features = detect(gray_of(view.image))
+        depth = depth_at(view.depth, features.px)
+        points = rays_at(features.px, view.camera) * depth[:, None]
         floor = None
-        if seen.base_T_camera is not None:
-            floor = find_floor(seen.depth, seen.camera, seen.base_T_camera)
+        if view.base_T_camera is not None:
+            floor = find_floor(view.depth, view.camera, view.base_T_camera)
         return cls(
             key.number,
-            seen.stamp_ns,
+            view.stamp_ns,
             key.track_T_camera,
             key.log_scale,
-            seen.base_T_camera,
-            seen.odom_T_camera,
-            FeaturePoints(features, points, seen.camera),
+            view.base_T_camera,
+            view.odom_T_camera,
+            FeaturePoints(features, points, view.camera),
             np.empty(0, np.float32),
             floor,
-            seen.focal_known,
+            view.focal_known,
             key.track,
             key.slipped,
-            seen.camera_index,
+            view.camera_index,
         )

@@ -44,11 +44,12 @@ class Structure:
     @classmethod
     def of(cls, count: int, here: Indices, there: Indices, size: int) -> Structure:
         """
-        Find the order.
+        Find the order of elimination.
 
         :param count: number of key frames.
-        :param here: (P,) key frames between which there is something, there: (P,); pairs may
+        :param here: (P,) first key frame of each pair between which there is something; pairs may
             come more than once.
+        :param there: (P,) the second one.
         :param size: unknowns of each.
         """
         pairs = np.maximum(here, there) * count + np.minimum(here, there)

@@ -75,7 +75,7 @@ class LocatedFrame(LocatedCamera):
     @property
     def key(self) -> int:
         """Return the number of the key frame that the image is relative to."""
-        return self.tracked.followed.key.number
+        return self.tracked.pose.key.number
 
     @property
     def height(self) -> float | None:
@@ -98,7 +98,7 @@ class LocatedFrame(LocatedCamera):
 
     @property
     def _metres_per_track(self) -> float:
-        return self.map_T_key.scale / float(np.exp(self.tracked.followed.key.log_scale))
+        return self.map_T_key.scale / float(np.exp(self.tracked.pose.key.log_scale))
 
 
 @dataclass(frozen=True, eq=False)

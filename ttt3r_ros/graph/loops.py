@@ -19,7 +19,7 @@ from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary, WORDS
 from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleStep
-from ttt3r_ros.graph.relocalisation import Sighting
+from ttt3r_ros.graph.relocalisation import PlaceMatch
 from ttt3r_ros.graph.rotations import log_pose
 from ttt3r_ros.graph.thinning import joined, joined_step
 
@@ -111,7 +111,7 @@ class Found:
     """
 
     closed: tuple[int, ...]
-    elsewhere: tuple[Sighting, ...]
+    elsewhere: tuple[PlaceMatch, ...]
 
 
 class Loops:
@@ -210,11 +210,11 @@ class Loops:
         frame, closed, elsewhere = frames[number], [], []
         for other in _candidates(frames, frame, among)[:most]:
             self.counts = replace(self.counts, tried=self.counts.tried + 1)
-            closure = verify(frames[other].view, frame.view)
+            closure = verify(frames[other].feature_points, frame.feature_points)
             if closure is None:
                 continue
             if not _plausible(other, number, closure, graph, certainty):
-                elsewhere.append(Sighting(other, number, closure))
+                elsewhere.append(PlaceMatch(other, number, closure))
                 continue
             self.add([Loop.of(other, number, closure, frame.focal_known)])
             closed.append(other)
@@ -228,12 +228,12 @@ class Loops:
         """
         fresh = [frame for frame in frames.values() if not len(frame.place)]
         if self.vocabulary is None:
-            descriptors = [frame.view.features.descriptors for frame in fresh]
+            descriptors = [frame.feature_points.features.descriptors for frame in fresh]
             if len(fresh) < VOCABULARY_KEYS or sum(map(len, descriptors)) < WORDS:
                 return
             self.vocabulary = Vocabulary.learned(descriptors)
         for one in fresh:
-            place = self.vocabulary.describe(one.view.features.descriptors)
+            place = self.vocabulary.describe(one.feature_points.features.descriptors)
             frames[one.number] = replace(one, place=place)
 
     def fit(self, graph: PoseGraph) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import motion_between
 from ttt3r_ros.graph.rotations import log_pose
-from ttt3r_ros.tracking.followed import KeyView
+from ttt3r_ros.tracking.tracked_pose import KeyView
 
 # From key frame to key frame: shorter motions and turns do not show their direction.
 LEAST_WAY_M, LEAST_TURN_RAD = 0.1, np.radians(6.0)
@@ -43,8 +43,8 @@ class MountCheck:
         """
         before, self._before = self._before, key
         if before is not None and before.track == key.track and key.motion is not None:
-            by_wheels = motion_between(before.seen.odom_T_camera, key.seen.odom_T_camera)
-            mounted = key.seen.base_T_camera is not None
+            by_wheels = motion_between(before.view.odom_T_camera, key.view.odom_T_camera)
+            mounted = key.view.base_T_camera is not None
             if by_wheels is not None and key.by == 'features':
                 self.add_length(key.motion.key_T_camera, by_wheels)
                 if mounted and not key.slipped:

@@ -45,7 +45,13 @@ class Relative:
 
     @classmethod
     def of(cls, at: Estimate, here: Indices, there: Indices) -> Relative:
-        """Compute it for pairs of indices, (P,)."""
+        """
+        Return how the second key frames of pairs lie to the first ones.
+
+        :param at: of all key frames.
+        :param here: (P,) indices of the first ones.
+        :param there: (P,) of the second ones.
+        """
         turn, place = at.poses[:, :3, :3], at.poses[:, :3, 3]
         to_here = np.swapaxes(turn, 1, 2)[here]
         shift = (to_here @ (place[there] - place[here])[:, :, None])[:, :, 0]

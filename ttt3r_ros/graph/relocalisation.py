@@ -40,7 +40,7 @@ class KnownPlaces:
     log_scales: Mapping[int, float]
     vocabulary: Vocabulary
 
-    def recognise(self, frame: KeyFrame, among: Collection[int]) -> list[Sighting]:
+    def recognise(self, frame: KeyFrame, among: Collection[int]) -> list[PlaceMatch]:
         """
         Look for key frames that saw the same.
 
@@ -50,16 +50,18 @@ class KnownPlaces:
         numbers = list(among)
         if not numbers:
             return []
-        place = self.vocabulary.describe(frame.view.features.descriptors)
+        place = self.vocabulary.describe(frame.feature_points.features.descriptors)
         similar = np.stack([self.keys[n].place for n in numbers]) @ place
         found = []
         for i in np.argsort(-similar)[:CANDIDATES]:
-            closure = verify(self.keys[numbers[i]].view, frame.view, LEAST_INLIERS)
+            closure = verify(
+                self.keys[numbers[i]].feature_points, frame.feature_points, LEAST_INLIERS
+            )
             if closure is not None and is_sure(closure):
-                found.append(Sighting(numbers[i], frame.number, closure))
-        return sorted(found, key=lambda sighting: -sighting.closure.inliers)
+                found.append(PlaceMatch(numbers[i], frame.number, closure))
+        return sorted(found, key=lambda place_match: -place_match.closure.inliers)
 
-    def suppose(self, frame: KeyFrame) -> Supposition | None:
+    def hypothesise(self, frame: KeyFrame) -> PoseHypothesis | None:
         """
         Compute where one image might be; only another one can confirm it.
 
@@ -67,21 +69,21 @@ class KnownPlaces:
         :returns: None where nothing is recognised, or two places look alike.
         """
         found = [
-            sighting.supposed(
-                self.poses[sighting.here],
-                self.log_scales[sighting.here],
+            place_match.hypothesis(
+                self.poses[place_match.here],
+                self.log_scales[place_match.here],
                 frame.track_T_camera,
                 frame.log_scale,
             )
-            for sighting in self.recognise(frame, self.keys)
+            for place_match in self.recognise(frame, self.keys)
         ]
         return found[0] if found and found[0].is_only_one(found) else None
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class PlaceMatch:
     """
-    One key frame seems to show what another one saw.
+    A match of place recognition: one key frame seems to show what another one saw.
 
     here: number of the known one, there: of the other. closure: what they measured.
     """
@@ -90,9 +92,9 @@ class Sighting:
     there: int
     closure: Closure
 
-    def supposed(
+    def hypothesis(
         self, map_T_here: Array, here_scale: float, track_T_there: Array, there_scale: float
-    ) -> Supposition:
+    ) -> PoseHypothesis:
         """
         Return where the camera is if that is right.
 
@@ -100,7 +102,7 @@ class Sighting:
         :param track_T_there: (4, 4) of the other; there_scale: its log scale in track.
         """
         motion = scaled(self.closure.here_T_there.key_T_camera, float(np.exp(here_scale)))
-        return Supposition(
+        return PoseHypothesis(
             map_T_here @ motion,
             track_T_there,
             here_scale + self.closure.log_ratio - there_scale,
@@ -108,7 +110,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, eq=False)
-class Supposition:
+class PoseHypothesis:
     """
     Where a camera might be.
 
@@ -120,9 +122,9 @@ class Supposition:
     track_T_camera: Array
     log_scale: float
 
-    def is_only_one(self, others: Iterable[Supposition]) -> bool:
+    def is_only_one(self, others: Iterable[PoseHypothesis]) -> bool:
         """
-        Check that no other supposition puts the camera elsewhere.
+        Check that no other hypothesis puts the camera elsewhere.
 
         :param others: of the same image, in the same map.
         """
@@ -131,9 +133,9 @@ class Supposition:
             for other in others
         )
 
-    def confirms(self, earlier: Supposition) -> bool:
+    def confirms(self, earlier: PoseHypothesis) -> bool:
         """
-        Check that the motion between two suppositions is the one that was tracked.
+        Check that the motion between two hypotheses is the one that was tracked.
 
         :param earlier: of an image before.
         """

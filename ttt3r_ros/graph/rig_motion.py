@@ -29,9 +29,9 @@ KEYS_TURN_SIGMA, KEYS_SHIFT_SIGMA = 0.01, 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class OtherMotions:
     """
-    What the cameras of a robot tell about its motion, but for the motion by the one of an image.
+    Motions of a robot by its other cameras, beside the motion by the camera of an image.
 
     own: (6, 6) covariance of that, None where the camera has no image before. others: (4, 4)
     motion of the robot by each other camera with its (6, 6) covariance, to the right of it.
@@ -40,7 +40,7 @@ class Beside:
     own: Array | None
     others: Sequence[tuple[Array, Array]]
 
-    def beside(self, step: Array) -> list[tuple[Array, Array]]:
+    def measured(self, step: Array) -> list[tuple[Array, Array]]:
         """
         Return all motions.
 
@@ -50,7 +50,7 @@ class Beside:
 
 
 @dataclass(frozen=True, eq=False)
-class _Going:
+class _LastMotion:
     """
     The last motion.
 
@@ -66,12 +66,12 @@ class _Going:
 
 
 class RigMotion:
-    """Weigh what the cameras of a robot and its inertia tell about its motion."""
+    """Weigh the motions of a robot by its cameras and by its inertia."""
 
     def __init__(self) -> None:
         """Begin with a robot of which no motion is known."""
         # The last few: not every image goes on from the newest one.
-        self._goings: deque[_Going] = deque(maxlen=REMEMBERED)
+        self._goings: deque[_LastMotion] = deque(maxlen=REMEMBERED)
 
     def moved(self, begin_ns: int, end_ns: int, measured: Sequence[tuple[Array, Array]]) -> Array:
         """
@@ -90,7 +90,7 @@ class RigMotion:
             turned = adjoint(invert(step))
             drift = turned @ before.drift @ turned.T + covariance
         twist = log_pose(step) / seconds
-        self._goings.append(_Going(end_ns, seconds, twist, covariance, drift))
+        self._goings.append(_LastMotion(end_ns, seconds, twist, covariance, drift))
         return step
 
     def weighed(self, stamp_ns: int, expected: Array, placed: Array, covariance: Array) -> Array:
@@ -112,12 +112,12 @@ class RigMotion:
         pose: Array = expected @ exp_pose(gain @ log_pose(invert(expected) @ placed))
         return pose
 
-    def _ended(self, stamp_ns: int) -> _Going | None:
+    def _ended(self, stamp_ns: int) -> _LastMotion | None:
         """Return the newest motion that ended at a time."""
         return next((one for one in reversed(self._goings) if one.end_ns == stamp_ns), None)
 
 
-def _inertia(going: _Going | None, seconds: float) -> list[tuple[Array, Array]]:
+def _inertia(going: _LastMotion | None, seconds: float) -> list[tuple[Array, Array]]:
     """Return how a robot moves if it goes on as before, where that is known."""
     if going is None or going.seconds + seconds > MOST_GAP_S:
         return []

@@ -13,11 +13,11 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
 from ttt3r_ros.graph.located import at_base, base_pose, camera_pose, LocatedCamera, Placed
-from ttt3r_ros.graph.rig_motion import Beside, RigMotion
+from ttt3r_ros.graph.rig_motion import OtherMotions, RigMotion
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
 from ttt3r_ros.settings import OdometrySettings
-from ttt3r_ros.tracking.followed import Followed
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracked_pose import TrackedPose
 from ttt3r_ros.units import NANOSECONDS
 
 # So long the pose of the robot is that of its other cameras, where one of them is lost.
@@ -109,48 +109,50 @@ class Robot:
 
     def advance(
         self,
-        followed: Followed,
-        seen: Observation,
+        tracked_pose: TrackedPose,
+        observation: Observation,
         placed: Placed,
-        beside: Beside | None = None,
+        others: OtherMotions | None = None,
     ) -> LocatedCamera:
         """
         Follow the correction, and where there is no odometry go on by the images.
 
-        :param followed: by the front end.
-        :param seen: the same image as it came.
+        :param tracked_pose: by the front end.
+        :param observation: the same image as it came.
         :param placed: the same image by the newest estimate.
-        :param beside: what other cameras show of the motion since the newest image; None: there
+        :param others: what other cameras show of the motion since the newest image; None: there
             are none.
         """
-        mount, found, newest = seen.base_T_camera, placed.found, self._newest
-        before = self._newest_of.get(seen.camera_index)
+        mount, found, newest = observation.base_T_camera, placed.found, self._newest
+        before = self._newest_of.get(observation.camera_index)
         pose = base_pose(placed.map_T_camera, mount)
         if newest is None:
             own = pose if self._odometry is None else self._odometry
-            odom_T_base = own if seen.odom_T_base is None else seen.odom_T_base
+            odom_T_base = own if observation.odom_T_base is None else observation.odom_T_base
         else:
-            step = _moved(newest, before, followed, seen, placed.map_T_key)
-            odom_T_base, step = self._weighed_motion(newest, followed, seen, step, beside)
-            if seen.odom_T_base is not None:
+            step = _moved(newest, before, tracked_pose, observation, placed.map_T_key)
+            odom_T_base, step = self._weighed_motion(
+                newest, tracked_pose, observation, step, others
+            )
+            if observation.odom_T_base is not None:
                 pose = self._in_plane(pose, odom_T_base)
             if found.in_map and newest.in_map:
-                sure = at_base(found.since_key, mount) if seen.odom_T_base is None else None
-                pose = self._corrected(newest.map_T_base @ step, pose, followed.stamp_ns, sure)
+                sure = at_base(found.since_key, mount) if observation.odom_T_base is None else None
+                pose = self._corrected(newest.map_T_base @ step, pose, tracked_pose.stamp_ns, sure)
         camera = LocatedCamera(
-            followed.stamp_ns,
+            tracked_pose.stamp_ns,
             self._anchor.epoch,
             camera_pose(pose, mount),
             found.covariance,
             mount,
             odom_T_base,
-            followed.track_T_camera,
+            tracked_pose.track_T_camera,
             found.in_map,
         )
         if before is None or before.stamp_ns <= camera.stamp_ns:
-            self._newest_of[seen.camera_index] = camera
-        if self._leads(camera, seen.camera_index):
-            self._odometry = odom_T_base if seen.odom_T_base is None else None
+            self._newest_of[observation.camera_index] = camera
+        if self._leads(camera, observation.camera_index):
+            self._odometry = odom_T_base if observation.odom_T_base is None else None
             map_T_odom = pose @ invert(odom_T_base) if found.in_map else None
             self._anchor = Anchor(camera.epoch, map_T_odom)
             self._newest = camera
@@ -159,17 +161,19 @@ class Robot:
     def _weighed_motion(
         self,
         newest: LocatedCamera,
-        followed: Followed,
-        seen: Observation,
+        tracked_pose: TrackedPose,
+        observation: Observation,
         step: Array,
-        beside: Beside | None,
+        others: OtherMotions | None,
     ) -> tuple[Array, Array]:
         """Return odom_T_base, and how the robot moved by all that shows it."""
-        wheels = seen.odom_T_base
-        if wheels is not None and not (followed.slips or followed.still):
+        wheels = observation.odom_T_base
+        if wheels is not None and not (tracked_pose.slips or tracked_pose.still):
             return wheels, invert(newest.odom_T_base) @ wheels
-        if beside is not None and newest.stamp_ns < followed.stamp_ns:
-            step = self._motion.moved(newest.stamp_ns, followed.stamp_ns, beside.beside(step))
+        if others is not None and newest.stamp_ns < tracked_pose.stamp_ns:
+            step = self._motion.moved(
+                newest.stamp_ns, tracked_pose.stamp_ns, others.measured(step)
+            )
         return newest.odom_T_base @ step if wheels is None else wheels, step
 
     def _corrected(self, expected: Array, pose: Array, stamp_ns: int, sure: Array | None) -> Array:
@@ -219,17 +223,17 @@ class Robot:
 def _moved(
     newest: LocatedCamera,
     before: LocatedCamera | None,
-    followed: Followed,
-    seen: Observation,
+    tracked_pose: TrackedPose,
+    observation: Observation,
     map_T_key: Similarity,
 ) -> Array:
     """Return how the robot moved since its newest image, as one camera shows it."""
     if before is None:
         return IDENTITY
-    metres = map_T_key.scale / float(np.exp(followed.key.log_scale))
-    step = scaled(invert(before.track_T_camera) @ followed.track_T_camera, metres)
-    step = base_pose(camera_pose(IDENTITY, before.base_T_camera) @ step, seen.base_T_camera)
-    return _later_part(step, before.stamp_ns, newest.stamp_ns, followed.stamp_ns)
+    metres = map_T_key.scale / float(np.exp(tracked_pose.key.log_scale))
+    step = scaled(invert(before.track_T_camera) @ tracked_pose.track_T_camera, metres)
+    step = base_pose(camera_pose(IDENTITY, before.base_T_camera) @ step, observation.base_T_camera)
+    return _later_part(step, before.stamp_ns, newest.stamp_ns, tracked_pose.stamp_ns)
 
 
 def _later_part(motion: Array, begin_ns: int, since_ns: int, end_ns: int) -> Array:

@@ -28,22 +28,22 @@ class Start:
     map_T_base: Array | None = None
     map_T_network: Similarity | None = None
 
-    def map_T_camera(self, tracked: TrackedFrame, seen: Observation) -> Array:
+    def map_T_camera(self, tracked: TrackedFrame, observation: Observation) -> Array:
         """
         Return the pose of the camera at the first image, (4, 4).
 
         :param tracked: what the front end made of it.
-        :param seen: the same image as it came.
+        :param observation: the same image as it came.
         """
-        mount = seen.base_T_camera
+        mount = observation.base_T_camera
         if self.map_T_base is not None:
             return camera_pose(self.map_T_base, mount)
         if self.map_T_network is not None:
             return self.map_T_network.pose(tracked.network_T_camera)
-        if seen.odom_T_base is not None:
-            return camera_pose(near_origin(seen.odom_T_base), mount)
+        if observation.odom_T_base is not None:
+            return camera_pose(near_origin(observation.odom_T_base), mount)
         # A camera alone looks ahead along x, z up.
-        start, up = BODY_T_OPTICAL if mount is None else mount, seen.up_camera
+        start, up = BODY_T_OPTICAL if mount is None else mount, observation.up_camera
         if up is None and mount is None:
             ground = find_ground(tracked.pointmap, start[2, :3])
             up = None if ground is None else ground.up

@@ -224,7 +224,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> StoredGraph:
 
 
 def _frame_arrays(frames: Sequence[KeyFrame]) -> Arrays:
-    views = [frame.view for frame in frames]
+    views = [frame.feature_points for frame in frames]
     return {
         'number': np.array([frame.number for frame in frames]),
         'stamp_ns': np.array([frame.stamp_ns for frame in frames]),
@@ -298,7 +298,9 @@ def _frames(arrays: Mapping[str, NDArray[Any]], vocabulary: Vocabulary) -> Itera
             log_scale=float(arrays['track_log_scale'][i]),
             base_T_camera=None,
             odom_T_camera=None,
-            view=FeaturePoints(features, arrays['feature_point'][mine], arrays['camera'][i]),
+            feature_points=FeaturePoints(
+                features, arrays['feature_point'][mine], arrays['camera'][i]
+            ),
             place=vocabulary.describe(descriptors),
             floor=None,
             focal_known=bool(arrays['focal_known'][i]),

@@ -22,24 +22,26 @@ ENOUGH_OTHERS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Heir:
+class RemovedKeyFrame:
     """
-    A key frame that went, and the one that takes what hung on it.
+    A key frame that was removed, and the one to which its poses and points are attached now.
 
-    gone, heir: their numbers. heir_T_gone: (4, 4), metres. log_scale: of the depth of the one
-    that went, heir_log_scale: of that of the heir, both as estimated then.
+    number, successor: their numbers. successor_T_removed: (4, 4), metres. log_scale: of the depth
+    of the removed one, successor_log_scale: of that of its successor, both as estimated then.
     """
 
-    gone: int
-    heir: int
-    heir_T_gone: Array
+    number: int
+    successor: int
+    successor_T_removed: Array
     log_scale: float
-    heir_log_scale: float
+    successor_log_scale: float
 
-    def hangs_on(self) -> Similarity:
-        """Return the similarity from the unit and frame of the one that went to the heir's."""
-        unit = float(np.exp(-self.heir_log_scale))
-        return Similarity(scaled(self.heir_T_gone, unit), unit * float(np.exp(self.log_scale)))
+    def similarity(self) -> Similarity:
+        """Return the similarity from its frame and unit of depth to those of its successor."""
+        unit = float(np.exp(-self.successor_log_scale))
+        return Similarity(
+            scaled(self.successor_T_removed, unit), unit * float(np.exp(self.log_scale))
+        )
 
 
 def most_covered(

@@ -22,7 +22,7 @@ from ttt3r_ros.geometry import adjoint, invert, scaled, transform
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.pose_graph import Estimate, Motion
 from ttt3r_ros.graph.rotations import exp_pose, log_pose
-from ttt3r_ros.tracking.followed import Followed, KeyView
+from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose
 from ttt3r_ros.units import NANOSECONDS
 
 # Of each camera so many images are remembered: a second at 30 Hz.
@@ -44,34 +44,34 @@ class Rig:
 
     def __init__(self) -> None:
         """Begin with no image."""
-        self._images: dict[int, deque[Followed]] = {}
+        self._images: dict[int, deque[TrackedPose]] = {}
         self._waiting: dict[int, deque[KeyView]] = {}
 
-    def see(self, followed: Followed) -> None:
+    def see(self, tracked_pose: TrackedPose) -> None:
         """
         Remember where an image was taken.
 
-        :param followed: an image, unless a later one of its camera was remembered before.
+        :param tracked_pose: an image, unless a later one of its camera was remembered before.
         """
-        images = self._images.setdefault(_camera_of(followed.key), deque(maxlen=REMEMBERED))
-        if not images or images[-1].stamp_ns < followed.stamp_ns:
-            images.append(followed)
+        images = self._images.setdefault(_camera_of(tracked_pose.key), deque(maxlen=REMEMBERED))
+        if not images or images[-1].stamp_ns < tracked_pose.stamp_ns:
+            images.append(tracked_pose)
 
-    def ties(self, followed: Followed) -> list[Motion]:
+    def ties(self, tracked_pose: TrackedPose) -> list[Motion]:
         """
         Remember an image, and return the ties that it completes.
 
-        :param followed: an image that the network has seen.
+        :param tracked_pose: an image that the network has seen.
         """
-        self.see(followed)
-        own, found = _camera_of(followed.key), []
-        if followed.new_key:
+        self.see(tracked_pose)
+        own, found = _camera_of(tracked_pose.key), []
+        if tracked_pose.new_key:
             for other in self._images.keys() - {own}:
                 waiting = self._waiting.setdefault(other, deque(maxlen=MOST_WAITING))
-                waiting.append(followed.key)
+                waiting.append(tracked_pose.key)
         for camera, waiting in self._waiting.items():
             newest_ns = self._images[camera][-1].stamp_ns
-            ready = [key for key in waiting if key.seen.stamp_ns <= newest_ns]
+            ready = [key for key in waiting if key.view.stamp_ns <= newest_ns]
             for key in ready:
                 waiting.remove(key)
                 tie = tie_to(key, self._images[camera])
@@ -79,48 +79,50 @@ class Rig:
                     found.append(tie)
         return found
 
-    def beside(self, followed: Followed) -> list[Followed]:
+    def beside(self, tracked_pose: TrackedPose) -> list[TrackedPose]:
         """
         Return where the other cameras were when an image was taken, as far as that is known.
 
-        :param followed: the image.
+        :param tracked_pose: the image.
         """
-        own = _camera_of(followed.key)
+        own = _camera_of(tracked_pose.key)
         found = [
-            _moved_to(followed.stamp_ns, list(images))
+            _moved_to(tracked_pose.stamp_ns, list(images))
             for camera, images in self._images.items()
             if camera != own
         ]
         return [one for one in found if one is not None]
 
-    def has_others(self, followed: Followed) -> bool:
+    def has_others(self, tracked_pose: TrackedPose) -> bool:
         """
         Return whether another camera has seen something.
 
-        :param followed: an image of the one.
+        :param tracked_pose: an image of the one.
         """
-        return bool(self._images.keys() - {_camera_of(followed.key)})
+        return bool(self._images.keys() - {_camera_of(tracked_pose.key)})
 
-    def before(self, followed: Followed) -> Followed | None:
+    def before(self, tracked_pose: TrackedPose) -> TrackedPose | None:
         """
         Return the image before in the same track, None where there is none.
 
-        :param followed: the image after it.
+        :param tracked_pose: the image after it.
         """
-        images = self._images.get(_camera_of(followed.key), ())
-        older = [one for one in images if one.stamp_ns < followed.stamp_ns]
-        return older[-1] if older and older[-1].key.track == followed.key.track else None
+        images = self._images.get(_camera_of(tracked_pose.key), ())
+        older = [one for one in images if one.stamp_ns < tracked_pose.stamp_ns]
+        return older[-1] if older and older[-1].key.track == tracked_pose.key.track else None
 
-    def motions(self, since_ns: int, followed: Followed) -> list[tuple[Followed, Followed]]:
+    def motions(
+        self, since_ns: int, tracked_pose: TrackedPose
+    ) -> list[tuple[TrackedPose, TrackedPose]]:
         """
         Return where each other camera was at a time and when an image was taken.
 
         :param since_ns: the time.
-        :param followed: the image.
+        :param tracked_pose: the image.
         """
-        own, found = _camera_of(followed.key), []
+        own, found = _camera_of(tracked_pose.key), []
         for camera, images in self._images.items():
-            first, last = (_moved_to(ns, list(images)) for ns in (since_ns, followed.stamp_ns))
+            first, last = (_moved_to(ns, list(images)) for ns in (since_ns, tracked_pose.stamp_ns))
             if camera == own or first is None or last is None:
                 continue
             if first.key.track == last.key.track:
@@ -129,10 +131,10 @@ class Rig:
 
 
 def _camera_of(key: KeyView) -> int:
-    return key.seen.camera_index
+    return key.view.camera_index
 
 
-def tie_to(key: KeyView, images: Sequence[Followed]) -> Motion | None:
+def tie_to(key: KeyView, images: Sequence[TrackedPose]) -> Motion | None:
     """
     Return what leads to a key frame from one of another camera.
 
@@ -140,14 +142,14 @@ def tie_to(key: KeyView, images: Sequence[Followed]) -> Motion | None:
     :param images: of the other camera, rising stamps.
     :returns: None where the other camera was not followed at the stamp, or a mount is unknown.
     """
-    between = _around(key.seen.stamp_ns, images)
+    between = _around(key.view.stamp_ns, images)
     if between is None:
         return None
     before, after = between
-    here, there = before.key.seen.base_T_camera, key.seen.base_T_camera
+    here, there = before.key.view.base_T_camera, key.view.base_T_camera
     if here is None or there is None:
         return None
-    key_T_camera, covariance = _at(key.seen.stamp_ns, before, after)
+    key_T_camera, covariance = _at(key.view.stamp_ns, before, after)
     across = invert(here) @ there
     turned = adjoint(invert(across))
     covariance = turned @ (INFLATION * covariance + _least()) @ turned.T
@@ -156,7 +158,9 @@ def tie_to(key: KeyView, images: Sequence[Followed]) -> Motion | None:
     return Motion(before.key.number, key.number, pose, covariance, arm=_numbers(arm))
 
 
-def _around(stamp_ns: int, images: Sequence[Followed]) -> tuple[Followed, Followed] | None:
+def _around(
+    stamp_ns: int, images: Sequence[TrackedPose]
+) -> tuple[TrackedPose, TrackedPose] | None:
     """Return the images before and after a stamp, the same one twice where it is of that stamp."""
     before = [one for one in images if one.stamp_ns <= stamp_ns]
     after = [one for one in images if one.stamp_ns >= stamp_ns]
@@ -169,7 +173,7 @@ def _around(stamp_ns: int, images: Sequence[Followed]) -> tuple[Followed, Follow
     return first, second
 
 
-def _at(stamp_ns: int, before: Followed, after: Followed) -> tuple[Array, Array]:
+def _at(stamp_ns: int, before: TrackedPose, after: TrackedPose) -> tuple[Array, Array]:
     """Return where a camera was between two images, from the key frame of the first one."""
     if before is after:
         return before.key_T_camera, before.covariance
@@ -196,7 +200,7 @@ def _accelerated(square_s: float) -> Array:
     return np.diag((0.5 * square_s * np.repeat([TURN_ACCELERATION, ACCELERATION], 3)) ** 2)
 
 
-def _moved_to(stamp_ns: int, images: Sequence[Followed]) -> Followed | None:
+def _moved_to(stamp_ns: int, images: Sequence[TrackedPose]) -> TrackedPose | None:
     """Return where a camera was at a time: between two images, or if it goes on as before."""
     around = _around(stamp_ns, images)
     if around is not None:

@@ -38,7 +38,7 @@ NEAREST = 0.05  # metres, of a point before a camera
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class WindowFrame:
     """
     What a key frame saw, and its estimated pose.
 
@@ -65,24 +65,24 @@ class Adjusted:
     """
     The key frames after adjustment.
 
-    sights: as they came, moved. information: (9 K, 9 K) of all unknowns, the depths eliminated,
+    frames: as they came, moved. information: (9 K, 9 K) of all unknowns, the depths eliminated,
     without what holds the oldest ones.
     """
 
-    sights: tuple[Sight, ...]
+    frames: tuple[WindowFrame, ...]
     information: Array
 
 
-def adjust(sights: Sequence[Sight], rounds: int = ROUNDS, held: int = HELD) -> Adjusted:
+def adjust(frames: Sequence[WindowFrame], rounds: int = ROUNDS, held: int = HELD) -> Adjusted:
     """
     Adjust key frames that follow each other.
 
-    :param sights: at least HELD of them, oldest first.
+    :param frames: at least HELD of them, oldest first.
     :param rounds: of Levenberg and Marquardt.
     :param held: oldest ones that stay as they are.
     """
-    problem = _Problem.of(sights)
-    at = _Point(tuple(sights), problem.first_guess(sights))
+    problem = _Problem.of(frames)
+    at = _Point(tuple(frames), problem.first_guess(frames))
     cost, damping = problem.cost(at), FIRST_DAMPING
     system = problem.linearised(at)
     for _ in range(rounds):
@@ -96,14 +96,14 @@ def adjust(sights: Sequence[Sight], rounds: int = ROUNDS, held: int = HELD) -> A
                 break
         else:
             damping *= 100.0
-    return Adjusted(at.sights, system.matrix)
+    return Adjusted(at.frames, system.matrix)
 
 
 @dataclass(frozen=True, eq=False)
 class _Point:
     """Values of all unknowns; log_depth: (L,) of the features in their anchors."""
 
-    sights: tuple[Sight, ...]
+    frames: tuple[WindowFrame, ...]
     log_depth: Array
 
 
@@ -154,19 +154,19 @@ def _stepped(at: _Point, system: _System, damping: float, held: int) -> _Point:
     matrix = matrix + np.diag(damping * np.diag(matrix) + 1e-9)
     step[free] = -scipy.linalg.solve(matrix, system.gradient[free], assume_a='pos')
     deeper = -(system.depth_gradient + system.cross.T @ step) / system.own
-    sights = tuple(_moved(s, d) for s, d in zip(at.sights, step.reshape(-1, SIZE)))
-    return _Point(sights, at.log_depth + np.clip(deeper, -LARGEST_STEP, LARGEST_STEP))
+    frames = tuple(_moved(s, d) for s, d in zip(at.frames, step.reshape(-1, SIZE)))
+    return _Point(frames, at.log_depth + np.clip(deeper, -LARGEST_STEP, LARGEST_STEP))
 
 
-def _moved(sight: Sight, step: Array) -> Sight:
-    pose = sight.map_T_camera
+def _moved(frame: WindowFrame, step: Array) -> WindowFrame:
+    pose = frame.map_T_camera
     rotation = pose[:3, :3] @ Rotation.from_rotvec(step[:3]).as_matrix()
     position = pose[:3, 3] + pose[:3, :3] @ step[3:6]
     return replace(
-        sight,
+        frame,
         map_T_camera=transform(rotation, position),
-        log_scale=sight.log_scale + float(step[6]),
-        tilt=sight.tilt + step[7:9],
+        log_scale=frame.log_scale + float(step[6]),
+        tilt=frame.tilt + step[7:9],
     )
 
 
@@ -200,30 +200,30 @@ class _Problem:
     pairs: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, sights: Sequence[Sight]) -> _Problem:
+    def of(cls, frames: Sequence[WindowFrame]) -> _Problem:
         """Collect the features that at least two key frames have."""
-        numbers = np.concatenate([s.number for s in sights])
-        seer = np.repeat(np.arange(len(sights)), [len(s.number) for s in sights])
+        numbers = np.concatenate([s.number for s in frames])
+        seer = np.repeat(np.arange(len(frames)), [len(s.number) for s in frames])
         _, feature, count = np.unique(numbers, return_inverse=True, return_counts=True)
         shared = count[feature] > 1
         _, feature = np.unique(feature[shared], return_inverse=True)
         order = np.argsort(feature, kind='stable')  # oldest seer first, the anchor
         feature, seer = feature[order], seer[shared][order]
         chosen = np.flatnonzero(shared)[order]
-        px = np.concatenate([s.px for s in sights])[chosen].astype(np.float64)
-        tangent = np.concatenate([rays_at(s.px, s.camera)[:, :2] for s in sights])[chosen]
-        log_depth = np.concatenate([s.log_depth for s in sights])[chosen]
-        noise = np.array([s.noise for s in sights])
+        px = np.concatenate([s.px for s in frames])[chosen].astype(np.float64)
+        tangent = np.concatenate([rays_at(s.px, s.camera)[:, :2] for s in frames])[chosen]
+        log_depth = np.concatenate([s.log_depth for s in frames])[chosen]
+        noise = np.array([s.noise for s in frames])
         tilt = TILT_SIGMA * noise
-        prior = np.stack([np.full(len(sights), SCALE_SIGMA), tilt, tilt], axis=1) ** -2.0
-        floor = np.concatenate([_floor(s) for s in sights])[chosen]
-        camera = np.stack([s.camera[[0, 1, 0, 1], [0, 1, 2, 2]] for s in sights])[seer]
+        prior = np.stack([np.full(len(frames), SCALE_SIGMA), tilt, tilt], axis=1) ** -2.0
+        floor = np.concatenate([_floor(s) for s in frames])[chosen]
+        camera = np.stack([s.camera[[0, 1, 0, 1], [0, 1, 2, 2]] for s in frames])[seer]
         _, begin = np.unique(feature, return_index=True)
         first = np.zeros(len(feature), np.bool_)
         first[begin] = True
         ray = np.concatenate([tangent[begin], np.ones((len(begin), 1))], axis=1)
         anchor = seer[begin][feature]
-        pair = seer * len(sights) + anchor
+        pair = seer * len(frames) + anchor
         by_pair = np.argsort(pair, kind='stable')
         pairs, begins = np.unique(pair[by_pair], return_index=True)
         return cls(
@@ -239,15 +239,15 @@ class _Problem:
             floor,
             ray,
             first,
-            len(sights),
+            len(frames),
             by_pair,
             begins,
-            [divmod(int(p), len(sights)) for p in pairs],
+            [divmod(int(p), len(frames)) for p in pairs],
         )
 
-    def first_guess(self, sights: Sequence[Sight]) -> Array:
+    def first_guess(self, frames: Sequence[WindowFrame]) -> Array:
         """Return the log depth of each feature in its anchor, or their median, (L,)."""
-        scale = np.array([s.log_scale for s in sights])
+        scale = np.array([s.log_scale for s in frames])
         at_anchor = self.first & np.isfinite(self.log_depth)
         count = len(self.ray)
         own = np.full(count, np.nan)
@@ -258,16 +258,16 @@ class _Problem:
     def cost(self, at: _Point) -> float:
         """Return the sum of all squared errors, robust."""
         point, _, _ = self._points(at)
-        error, known = self._errors(at.sights, point)
+        error, known = self._errors(at.frames, point)
         square = error[:, 0] ** 2 + error[:, 1] ** 2
         pixel = PIXEL_KERNEL**2 * np.log1p(square / PIXEL_KERNEL**2)[~self.first].sum()
         depth = DEPTH_KERNEL**2 * np.log1p(error[:, 2:][known] ** 2 / DEPTH_KERNEL**2).sum()
-        before = (self.prior * _shapes(at.sights) ** 2).sum()
+        before = (self.prior * _shapes(at.frames) ** 2).sum()
         return float(pixel + depth + before)
 
     def _points(self, at: _Point) -> tuple[Array, Array, Array]:
         """Return the points as seers see them, (M, 3), as anchors do, and how those turn."""
-        poses = np.stack([s.map_T_camera for s in at.sights])
+        poses = np.stack([s.map_T_camera for s in at.frames])
         turn, place = poses[:, :3, :3], poses[:, :3, 3]
         j, a, f = self.seer, self.anchor, self.feature
         at_anchor = self.ray[f] * np.exp(at.log_depth[f])[:, None]
@@ -277,15 +277,17 @@ class _Problem:
         point[:, 2] = np.maximum(point[:, 2], NEAREST)
         return point, at_anchor, j_R_a
 
-    def _errors(self, sights: Sequence[Sight], point: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def _errors(
+        self, frames: Sequence[WindowFrame], point: Array
+    ) -> tuple[Array, NDArray[np.bool_]]:
         """
         Return errors in sigmas.
 
         :returns: (M, 4) column, row, log depth by the network and by the floor; (M, 2) where
             the latter two are known.
         """
-        scale = np.array([s.log_scale for s in sights])
-        tilt = np.stack([s.tilt for s in sights])
+        scale = np.array([s.log_scale for s in frames])
+        tilt = np.stack([s.tilt for s in frames])
         x, y, z = point.T
         fx, fy, cx, cy = self.camera.T
         known = np.stack([np.isfinite(self.log_depth), np.isfinite(self.floor[:, 0])], axis=1)
@@ -326,7 +328,7 @@ class _Problem:
     def linearised(self, at: _Point) -> _System:
         """Linearise all errors and eliminate the depths."""
         point, at_anchor, j_R_a = self._points(at)
-        error, known = self._errors(at.sights, point)
+        error, known = self._errors(at.frames, point)
         weight, by_point = self._weights(error, known), self._by_point(point)
         # Seer, then anchor; in the anchor itself the pose moves nothing.
         jacobian = np.zeros((len(error), 4, 2 * SIZE))
@@ -339,11 +341,11 @@ class _Problem:
         jacobian[:, 2, 6] = -1.0 / self.sigma
         jacobian[:, 2, 7:9] = -self.tangent / self.sigma[:, None]
         by_depth = (by_point @ (j_R_a @ at_anchor[..., None]))[..., 0]
-        return self._reduced(at.sights, error, weight, jacobian, by_depth)
+        return self._reduced(at.frames, error, weight, jacobian, by_depth)
 
     def _reduced(
         self,
-        sights: Sequence[Sight],
+        frames: Sequence[WindowFrame],
         error: Array,
         weight: Array,
         jacobian: Array,
@@ -373,7 +375,7 @@ class _Problem:
         depth_gradient = _per_feature(self.feature, (pull_depth * error).sum(axis=1), features)
         for k, prior in enumerate(self.prior):  # what is known of scales and tilts before
             matrix[k, [6, 7, 8], k, [6, 7, 8]] += prior
-        gradient[:, 6:] += self.prior * _shapes(sights)
+        gradient[:, 6:] += self.prior * _shapes(frames)
         scaled = flat_cross / own
         flat = matrix.reshape(count * SIZE, count * SIZE)
         return _System(
@@ -385,13 +387,13 @@ class _Problem:
         )
 
 
-def _shapes(sights: Sequence[Sight]) -> Array:
+def _shapes(frames: Sequence[WindowFrame]) -> Array:
     """Return log scale and tilts of the depth of each, (K, 3)."""
-    return np.stack([np.array([s.log_scale, *s.tilt]) for s in sights])
+    return np.stack([np.array([s.log_scale, *s.tilt]) for s in frames])
 
 
-def _floor(sight: Sight) -> Array:
-    return np.full((len(sight.px), 2), np.nan) if sight.floor is None else sight.floor
+def _floor(frame: WindowFrame) -> Array:
+    return np.full((len(frame.px), 2), np.nan) if frame.floor is None else frame.floor
 
 
 def _grouped(values: Array, order: NDArray[np.intp], begins: NDArray[np.intp]) -> Array:

@@ -153,7 +153,7 @@ def image_files(folder: Path) -> list[Path]:
 def _is_image(path: Path) -> bool:
     """Return whether a path looks like an image; a pipe would keep its reader waiting for ever."""
     is_named = path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
-    return is_named and (path.is_file() or not path.exists())  # a broken link is told later
+    return is_named and (path.is_file() or not path.exists())  # a broken link is reported later
 
 
 def _refuse_pairs(folder: Path, files: Sequence[Path]) -> None:

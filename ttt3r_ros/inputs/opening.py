@@ -129,7 +129,7 @@ def _begins(path: Path, content: bytes) -> bool:
         with path.open('rb') as file:
             return file.read(len(content)) == content
     except OSError:
-        return False  # told where it is opened
+        return False  # reported where it is opened
 
 
 def open_bag(path: Path, topic: str, with_intrinsics: bool = True) -> BagSource:

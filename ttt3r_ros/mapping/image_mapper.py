@@ -21,8 +21,8 @@ from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import chosen_gain_scale
 from ttt3r_ros.serving.choice import chosen_predictor, memory_here
 from ttt3r_ros.settings import MappingSettings, ModelSettings
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.turn import Turn
 
 # So long an image waits for a network on a server that is away; it is not live.
 NETWORK_AWAY_S = 60.0
@@ -61,7 +61,7 @@ class ImageMapper:
         self.model_settings = replace(model, gain_scale=scale)
         self.mapper = Mapper(self.predictor, mapping, executor=executor)
         self.calibration = calibration
-        self._turn = Turn(mapping.camera.rotation)
+        self._image_rotation = ImageRotation(mapping.camera.rotation)
         self.used: CameraIntrinsics | None = None
 
     def map(
@@ -93,11 +93,11 @@ class ImageMapper:
         intrinsics = intrinsics_for(calibration or self.calibration, width, height, orientation)
         # A view such as bgr[..., ::-1] has strides that torch does not read.
         rgb = np.ascontiguousarray(rgb)
-        seen = Observation(rgb, stamp_ns, intrinsics, base_T_camera, odom_T_base)
-        seen = self._turn.observation(seen)
+        observation = Observation(rgb, stamp_ns, intrinsics, base_T_camera, odom_T_base)
+        observation = self._image_rotation.observation(observation)
         try:
-            located = self.mapper.observe(seen)
-            self.used = seen.intrinsics
+            located = self.mapper.observe(observation)
+            self.used = observation.intrinsics
             self.mapper.integrate()
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(

@@ -11,7 +11,7 @@ import time
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, Similarity
-from ttt3r_ros.graph.additions import AtOnce, KeyFrames
+from ttt3r_ros.graph.additions import KeyFrames, SynchronousExecutor
 from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.graph.located import LocatedCamera, LocatedFrame
 from ttt3r_ros.mapping.heap import return_free_memory
@@ -21,12 +21,12 @@ from ttt3r_ros.mapping.world_map import MapImage, WorldMap
 from ttt3r_ros.model.elsewhere import StateElsewhere
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
-from ttt3r_ros.tracking.follower import Ahead, Follower
+from ttt3r_ros.tracking.follower import EarlyPose, Follower
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import Segment
-from ttt3r_ros.tracking.tracker import FramePredictor, Glimpse, Tracker, TrackerState
+from ttt3r_ros.tracking.tracker import FramePredictor, PreparedImage, Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
 
 # After so many images memory that is free is returned, which takes some milliseconds.
@@ -38,14 +38,14 @@ PARTED = -1  # in place of a track: of key frames that have lost their place in 
 @dataclass(frozen=True, eq=False)
 class FollowedImage:
     """
-    An image that was followed ahead of the network.
+    An image whose features are tracked, before the network has processed it.
 
-    seen: as it came. glimpse: what the network goes on from. camera: where it was taken, None
-    where neither features nor wheels show it.
+    observation: as it came. prepared: the image for the network. camera: where it was taken,
+    None where neither features nor wheels show it.
     """
 
-    seen: Observation
-    glimpse: Glimpse
+    observation: Observation
+    prepared: PreparedImage
     camera: LocatedCamera | None
 
 
@@ -113,25 +113,25 @@ class Mapper:
         self._settings = settings = replace(settings, tracking=tracking)
         self._guard = guard or (Guard if tracking.guard else OpenGuard)
         self._cameras: dict[int, _Camera] = {}
-        self._back_end = BackEnd(settings.odometry, executor or AtOnce())
+        self._back_end = BackEnd(settings.odometry, executor or SynchronousExecutor())
         self._map = WorldMap(settings)
         self._apart: dict[int, WorldMap] = {}  # of tracks that have no place in the map yet
         self._trail = Trail()
         self._pending: LocatedFrame | None = None
         self._follows_only = False
 
-    def observe(self, seen: Observation) -> LocatedFrame:
+    def observe(self, observation: Observation) -> LocatedFrame:
         """
         Locate one image.
 
         :raises UserError: BadImage, BadStamp, CalibrationError, BadPrediction, RefusedImage or
             RefusedPrediction.
         """
-        camera = self._camera(seen.camera_index)
-        camera.guard.before(seen)
+        camera = self._camera(observation.camera_index)
+        camera.guard.before(observation)
         write, next_key = not self._follows_only, self._back_end.next_key
-        tracked, state = camera.tracker.look(seen, write, next_key)
-        return self._accepted(camera, tracked, state, seen, None)
+        tracked, state = camera.tracker.look(observation, write, next_key)
+        return self._accepted(camera, tracked, state, observation, None)
 
     def _camera(self, index: int) -> _Camera:
         """Return the front end of a camera, which begins with its first image."""
@@ -140,29 +140,31 @@ class Mapper:
             self._cameras[index] = _Camera(self.predictor, tracking, self._guard, epoch)
         return self._cameras[index]
 
-    def follow(self, seen: Observation) -> FollowedImage:
+    def follow(self, observation: Observation) -> FollowedImage:
         """
         Locate one image by its features alone; in a thread of its own, or before `complete`.
 
         :raises UserError: BadImage, CalibrationError or RefusedImage.
         """
-        camera, epoch = self._camera(seen.camera_index), self._back_end.epoch
+        camera, epoch = self._camera(observation.camera_index), self._back_end.epoch
         if epoch != camera.followed_epoch:
             camera.follower.reset()
             camera.followed_epoch = epoch
-        camera.guard.before(seen)
-        ahead = camera.follower.look(seen)
-        located = self._located(ahead, camera.guard)
+        camera.guard.before(observation)
+        early = camera.follower.look(observation)
+        located = self._located(early, camera.guard)
         if located is not None:
-            camera.follower.keep(ahead)
-        return FollowedImage(seen, ahead.glimpse, located)
+            camera.follower.keep(early)
+        return FollowedImage(observation, early.prepared, located)
 
-    def _located(self, ahead: Ahead, guard: Guard) -> LocatedCamera | None:
+    def _located(self, early: EarlyPose, guard: Guard) -> LocatedCamera | None:
         """Locate what was followed, unless nothing can move so."""
-        followed, before = ahead.followed, ahead.before
-        if followed is None or before is None or guard.motion_fault(before, followed):
+        tracked_pose, before = early.pose, early.before
+        if tracked_pose is None or before is None or guard.motion_fault(before, tracked_pose):
             return None
-        return self._back_end.follow(followed, ahead.glimpse.seen, before.track_T_camera)
+        return self._back_end.follow(
+            tracked_pose, early.prepared.observation, before.track_T_camera
+        )
 
     def complete(self, image: FollowedImage) -> LocatedFrame:
         """
@@ -173,22 +175,22 @@ class Mapper:
         write, known = not self._follows_only, image.camera
         if known is not None and not self.is_current(known):
             known = None
-        camera, next_key = self._camera(image.seen.camera_index), self._back_end.next_key
-        tracked, state = camera.tracker.complete(image.glimpse, write, next_key)
-        return self._accepted(camera, tracked, state, image.seen, known)
+        camera, next_key = self._camera(image.observation.camera_index), self._back_end.next_key
+        tracked, state = camera.tracker.complete(image.prepared, write, next_key)
+        return self._accepted(camera, tracked, state, image.observation, known)
 
     def _accepted(
         self,
         camera: _Camera,
         tracked: TrackedFrame,
         state: TrackerState,
-        seen: Observation,
+        observation: Observation,
         known: LocatedCamera | None,
     ) -> LocatedFrame:
         """Keep what was found, unless the guard refuses it."""
-        camera.guard.after(tracked, seen)
+        camera.guard.after(tracked, observation)
         camera.tracker.keep(state)
-        self._pending = located = self._back_end.locate(tracked, seen, known)
+        self._pending = located = self._back_end.locate(tracked, observation, known)
         return located
 
     def integrate(self) -> None:
@@ -197,11 +199,11 @@ class Mapper:
         if located is None:
             return
         self._trail.add(located)
-        if not located.tracked.followed.still:
+        if not located.tracked.pose.still:
             self._back_end.add(located)
             if not self._follows_only:
                 self._map_of(located).add(MapImage.of(located))
-                self._camera(located.tracked.seen.camera_index).tracker.look_ahead()
+                self._camera(located.tracked.view.camera_index).tracker.look_ahead()
         self.correct()
         if self.frames % TRIMMED_EVERY == 0:
             return_free_memory()
@@ -210,7 +212,7 @@ class Mapper:
         """Return the map of the track, which is one of its own while it has no place."""
         if located.in_map:
             return self._map
-        track = located.tracked.followed.key.track
+        track = located.tracked.pose.key.track
         return self._apart.setdefault(track, WorldMap(self._settings))
 
     def correct(self) -> bool:
@@ -221,8 +223,8 @@ class Mapper:
         self._trail.move(correction)
         for one in (self._map, *self._apart.values()):
             one.forget(correction.dropped)
-            for heir in correction.gone:
-                one.hand_over(heir.gone, heir.heir, heir.hangs_on())
+            for removed in correction.removed:
+                one.hand_over(removed.number, removed.successor, removed.similarity())
         if correction.parted:
             parted = self._apart.setdefault(PARTED, WorldMap(self._settings))
             parted.adopt(self._map, correction.parted)

@@ -146,8 +146,8 @@ class _Mover:
         owners, seen = [], []
         for i, frame in enumerate(graph.frames):
             if graph.pieces[i] != graph.pieces[0]:
-                continue  # in a frame of its own: no point of the map hangs on it
-            points = frame.view.points[np.isfinite(frame.view.points[:, 2])]
+                continue  # in a frame of its own: no point of the map is attached to it
+            points = frame.feature_points.points[np.isfinite(frame.feature_points.points[:, 2])]
             seen += [transform_points(poses[i], scales[i] * points), poses[i][None, :3, 3]]
             owners.append(np.full(len(points) + 1, i))
         self._features, self._owner = cKDTree(np.concatenate(seen)), np.concatenate(owners)

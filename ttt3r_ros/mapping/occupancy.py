@@ -5,7 +5,7 @@
 The map as an occupancy grid of the floor: free, occupied and unknown cells.
 
 Cells sum the evidence of images within bounds, so that what leaves, people above all, soon
-disappears. The evidence hangs on key frames: where they move, it moves.
+disappears. The evidence is attached to key frames: where they move, it moves.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class OccupancyGrid:
         """
         Add what one image shows.
 
-        :param key: number of the key frame on which it hangs.
+        :param key: number of the key frame to which it is attached.
         :param seen: in the map as it is now.
         :param map_T_birth: where the map as it was when the key frame began lies now.
         """
@@ -158,7 +158,7 @@ class OccupancyGrid:
         Remove key frames with their evidence.
 
         :param keys: their numbers.
-        :returns: what hung on each, in the map as it was when that began.
+        :returns: the evidence of each, in the map as it was when that began.
         """
         taken = {key: self._pieces.pop(key).evidence for key in keys if key in self._pieces}
         if taken:
@@ -167,7 +167,7 @@ class OccupancyGrid:
 
     def adopt(self, key: int, evidence: Evidence, map_T_birth: Similarity) -> None:
         """
-        Add what hung on a key frame in another map.
+        Add the evidence of a key frame of another map.
 
         :param key: its number.
         :param evidence: in that map as it was when the key frame began.
@@ -199,28 +199,31 @@ class OccupancyGrid:
         if moved:
             self._fold()
 
-    def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
+    def hand_over(self, removed: int, successor: int, successor_T_removed: Similarity) -> None:
         """
         Attach the evidence of a key frame that was removed to another one.
 
-        :param gone: the one that goes.
-        :param heir: the one that stays.
-        :param heir_T_gone: from the map when the one began to the map when the other did.
+        :param removed: the one that goes.
+        :param successor: the one that stays.
+        :param successor_T_removed: from the map when the one began to the map when the other did.
         """
-        piece = self._pieces.get(gone)
+        piece = self._pieces.get(removed)
         if piece is None:
             return
-        order, moved = list(self._pieces), piece.evidence.moved(self._in_cells(heir_T_gone))
-        own = self._pieces.get(heir)
+        order, moved = (
+            list(self._pieces),
+            piece.evidence.moved(self._in_cells(successor_T_removed)),
+        )
+        own = self._pieces.get(successor)
         if own is None:
-            self._pieces[heir] = piece
-            self._pieces = {key: self._pieces[key] for key in _renamed(order, gone, heir)}
-            self._place(heir, moved, piece.map_T_birth.after(heir_T_gone.inverse()))
+            self._pieces[successor] = piece
+            self._pieces = {key: self._pieces[key] for key in _renamed(order, removed, successor)}
+            self._place(successor, moved, piece.map_T_birth.after(successor_T_removed.inverse()))
         else:
-            earlier = order.index(gone) < order.index(heir)
+            earlier = order.index(removed) < order.index(successor)
             both = moved.then(own.evidence) if earlier else own.evidence.then(moved)
-            del self._pieces[gone]
-            self._place(heir, both, own.map_T_birth)
+            del self._pieces[removed]
+            self._place(successor, both, own.map_T_birth)
         self._fold()
 
     def forget(self, key: int) -> None:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32, Mask
+from ttt3r_ros.mapping.key_frame_support import KeyFrameSupport
 from ttt3r_ros.mapping.voxels import (
     CellIndex,
     cube_mask,
@@ -22,7 +23,6 @@ from ttt3r_ros.mapping.voxels import (
     VoxelCloud,
     VoxelSums,
 )
-from ttt3r_ros.mapping.witnesses import Witnesses
 
 PART_BITS = 5
 PART_SIDE = 1 << PART_BITS  # voxels
@@ -93,7 +93,8 @@ class PartedVoxels:
 
     A row also counts how often it was seen through.
 
-    witnesses: key frames that have points in each place; what is published is confirmed by them.
+    support: numbers of key frames that have points in each place, by which what is published is
+    confirmed.
     """
 
     def __init__(self, voxel_size: float) -> None:
@@ -104,7 +105,7 @@ class PartedVoxels:
         """
         self.voxel_size = voxel_size
         self._sums = VoxelSums()
-        self.witnesses = Witnesses()
+        self.support = KeyFrameSupport()
         self._parts: dict[int, Part] = {}
         self._generation = 0
         self._dirty: set[int] = set()  # corners of parts that changed since they were copied
@@ -190,7 +191,7 @@ class PartedVoxels:
             if copied and copied + len(rows) > most:
                 break
             copied += len(rows)
-            shown = rows[self.witnesses.confirmed(self._sums.cells[rows])]
+            shown = rows[self.support.confirmed(self._sums.cells[rows])]
             renewed[corner] = self._sums.rows(shown)
         if renewed:
             self._generation += 1
@@ -240,7 +241,7 @@ class PartedVoxels:
         """
         Return the points of voxels.
 
-        :param rows: their numbers.
+        :param rows: (N,) their numbers.
         :param place: (3,) metres.
         :returns: (3, N), metres, as seen from the place.
         """

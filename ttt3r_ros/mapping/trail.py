@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the cameras were: poses that hang on key frames and move with them."""
+"""Where the cameras were: poses attached to key frames, with which they move."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity, transform
 from ttt3r_ros.graph.additions import Correction
 from ttt3r_ros.graph.located import LocatedFrame
-from ttt3r_ros.graph.thinning import Heir
+from ttt3r_ros.graph.thinning import RemovedKeyFrame
 from ttt3r_ros.trajectory import Trajectory
 
 # When a trail is full, so much of it is dropped at once.
@@ -25,9 +25,9 @@ IN_THE_CAMERA: Mapping[int, Array] = {}
 
 
 @dataclass(frozen=True, eq=False)
-class Hung:
+class AttachedPose:
     """
-    A pose that hangs on a key frame.
+    A pose that is stored relative to a key frame.
 
     key_T_camera: (3, 4), metres as estimated at first. unit: metres per unit of the key frame's
     depth then, by which the motion was measured; 0 where wheels measured it, in metres.
@@ -39,15 +39,17 @@ class Hung:
     unit: float
     camera_index: int = 0
 
-    def after(self, heir: Heir) -> Hung:
-        """Return the same pose on the heir of its key frame."""
-        gone_T_camera = transform(self.key_T_camera[:, :3], self.key_T_camera[:, 3])
+    def after(self, removed: RemovedKeyFrame) -> AttachedPose:
+        """Return the same pose relative to the successor of its key frame."""
+        removed_T_camera = transform(self.key_T_camera[:, :3], self.key_T_camera[:, 3])
         unit = 0.0
         if self.unit:
-            gone_T_camera = scaled(gone_T_camera, float(np.exp(heir.log_scale)) / self.unit)
-            unit = float(np.exp(heir.heir_log_scale))
-        heir_T_camera = (heir.heir_T_gone @ gone_T_camera)[:3]
-        return Hung(self.stamp_ns, heir_T_camera, unit, self.camera_index)
+            removed_T_camera = scaled(
+                removed_T_camera, float(np.exp(removed.log_scale)) / self.unit
+            )
+            unit = float(np.exp(removed.successor_log_scale))
+        successor_T_camera = (removed.successor_T_removed @ removed_T_camera)[:3]
+        return AttachedPose(self.stamp_ns, successor_T_camera, unit, self.camera_index)
 
 
 class Trail:
@@ -82,7 +84,7 @@ class Trail:
         self._length = 0
         self._last: Array | None = None  # (3,) metres
         self._map_T_key: dict[int, Similarity] = {}
-        self._parts: defaultdict[int, list[Hung]] = defaultdict(list)
+        self._parts: defaultdict[int, list[AttachedPose]] = defaultdict(list)
 
     def __len__(self) -> int:
         """Return the number of poses."""
@@ -103,17 +105,19 @@ class Trail:
         unit = located.map_T_key.scale
         key_T_camera = scaled(located.key_T_camera, unit)[:3]
         unit = 0.0 if located.by_wheels else unit
-        seen = located.tracked.seen
-        self.hang(located.key, Hung(seen.stamp_ns, key_T_camera, unit, seen.camera_index))
+        view = located.tracked.view
+        self.attach(
+            located.key, AttachedPose(view.stamp_ns, key_T_camera, unit, view.camera_index)
+        )
 
-    def hang(self, key: int, hung: Hung) -> None:
+    def attach(self, key: int, attached: AttachedPose) -> None:
         """
-        Hang a pose on a key frame.
+        Attach a pose to a key frame.
 
         :param key: its number.
-        :param hung: its stamp is later than those of all before.
+        :param attached: its stamp is later than those of all before.
         """
-        self._parts[key].append(hung)
+        self._parts[key].append(attached)
         self._length += 1
         if self._most is not None and self._length > self._most:
             self._drop_oldest(self._length - self._most + self._most // DROPPED_PART)
@@ -128,8 +132,8 @@ class Trail:
         for number in correction.dropped:
             self._map_T_key.pop(number, None)
             self._length -= len(self._parts.pop(number, []))
-        for heir in correction.gone:
-            self._hand_over(heir)
+        for removed in correction.removed:
+            self._hand_over(removed)
         for number in correction.parted:
             self._map_T_key.pop(number, None)
 
@@ -144,36 +148,38 @@ class Trail:
         for key, part in self._parts.items():
             if key not in self._map_T_key:
                 continue
-            stamps.append(np.array([hung.stamp_ns for hung in part], np.int64))
+            stamps.append(np.array([attached.stamp_ns for attached in part], np.int64))
             poses.append(_poses(self._map_T_key[key], part) @ _ends(part, camera_T_base))
         all_stamps = np.concatenate(stamps)
         order = np.argsort(all_stamps)
         return Trajectory(all_stamps[order], np.concatenate(poses)[order])
 
-    def _hand_over(self, heir: Heir) -> None:
-        """Hang what hung on a key frame that went on its heir."""
-        self._map_T_key.pop(heir.gone, None)
-        for hung in self._parts.pop(heir.gone, []):
-            self._parts[heir.heir].append(hung.after(heir))
+    def _hand_over(self, removed: RemovedKeyFrame) -> None:
+        """Attach the poses of a removed key frame to its successor."""
+        self._map_T_key.pop(removed.number, None)
+        for attached in self._parts.pop(removed.number, []):
+            self._parts[removed.successor].append(attached.after(removed))
 
     def _drop_oldest(self, count: int) -> None:
-        stamps = sorted(hung.stamp_ns for hung in itertools.chain(*self._parts.values()))
+        stamps = sorted(attached.stamp_ns for attached in itertools.chain(*self._parts.values()))
         first = stamps[count]
         for key in list(self._parts):
-            self._parts[key] = [hung for hung in self._parts[key] if hung.stamp_ns >= first]
+            self._parts[key] = [
+                attached for attached in self._parts[key] if attached.stamp_ns >= first
+            ]
             if not self._parts[key]:
                 del self._parts[key]
         self._length = len(stamps) - count
 
 
-def _ends(part: Sequence[Hung], camera_T_base: Mapping[int, Array]) -> Array:
+def _ends(part: Sequence[AttachedPose], camera_T_base: Mapping[int, Array]) -> Array:
     """Return what is taken of each camera, (N, 4, 4)."""
-    return np.stack([camera_T_base.get(hung.camera_index, IDENTITY) for hung in part])
+    return np.stack([camera_T_base.get(attached.camera_index, IDENTITY) for attached in part])
 
 
-def _poses(map_T_key: Similarity, part: Sequence[Hung]) -> Array:
-    """Return map_T_camera, (N, 4, 4), of what hangs on a key frame."""
-    rows = np.stack([hung.key_T_camera for hung in part])
-    units = np.array([hung.unit for hung in part])
+def _poses(map_T_key: Similarity, part: Sequence[AttachedPose]) -> Array:
+    """Return map_T_camera, (N, 4, 4), of the poses attached to a key frame."""
+    rows = np.stack([attached.key_T_camera for attached in part])
+    units = np.array([attached.unit for attached in part])
     stretch = np.where(units > 0, map_T_key.scale / np.where(units > 0, units, 1.0), 1.0)
     return map_T_key.a_T_b @ transform(rows[..., :3], stretch[:, None] * rows[..., 3])

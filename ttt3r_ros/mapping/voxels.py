@@ -299,7 +299,7 @@ class VoxelSums:
         """
         Return which of some rows hold points.
 
-        :param rows: their numbers.
+        :param rows: (N,) their numbers.
         """
         alive: Integers = rows[self._weight[rows] > 0]
         return alive
@@ -341,7 +341,7 @@ class VoxelSums:
         """
         Return a copy of some rows.
 
-        :param rows: their numbers.
+        :param rows: (N,) their numbers.
         """
         return SummedVoxels(
             self.cells.take(rows), self._weight.take(rows), self._sums.take(rows, axis=0)
@@ -411,6 +411,7 @@ def unpacked(cells: Integers) -> Integers:
     """
     Return the coordinates of packed voxels.
 
+    :param cells: (N,), as of `packed`.
     :returns: (3, N).
     """
     x, y = cells >> 2 * BITS_PER_AXIS, (cells >> BITS_PER_AXIS) & AXIS_MASK
@@ -421,8 +422,9 @@ def hashed(cells: Integers, bits: int) -> Integers:
     """
     Return a hash of packed voxels.
 
+    :param cells: (N,), as of `packed`.
     :param bits: of the hash.
-    :returns: 0 to 2^bits - 1 for each.
+    :returns: (N,), 0 to 2^bits - 1.
     """
     values = (cells.astype(np.uint64) * HASH_FACTOR) >> np.uint64(64 - bits)
     short: Integers = values.astype(np.int64)

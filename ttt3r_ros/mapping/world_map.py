@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The map itself: voxels and an occupancy grid, hung on key frames."""
+"""The map itself: voxels and an occupancy grid, attached to key frames."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, Similarity, transform
 from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
+from ttt3r_ros.mapping.key_frame_support import ENOUGH
 from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part, needed
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
@@ -24,7 +25,6 @@ from ttt3r_ros.mapping.voxels import (
     VoxelPoints,
     VoxelSums,
 )
-from ttt3r_ros.mapping.witnesses import ENOUGH
 from ttt3r_ros.settings import MappingSettings
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -39,7 +39,8 @@ POINTS_PER_VOXEL = 4
 # About so many columns of an image are used; at 5 m two are 3 cm apart then.
 COLUMNS = 224
 
-# A loaded map hangs on no key frame; its pieces of about so many points have negative numbers.
+# A loaded map is attached to no key frame; pieces of it, of about so many points, have negative
+# numbers.
 PIECE_POINTS = 10_000
 
 
@@ -48,7 +49,7 @@ class MapImage:
     """
     What the map takes from an image.
 
-    pointmap: in the unit of `track`. key: number of the key frame on which it hangs.
+    pointmap: in the unit of `track`. key: number of the key frame to which it is attached.
     key_T_camera: from the image, in that unit, to the key frame, in its unit. map_T_key: from
     there to metres of the map, by the newest estimate. base_T_camera: (4, 4), where the camera is
     mounted, or None for a camera alone. focal_px: of the pixels of `pointmap`. floor_z: height of
@@ -74,10 +75,10 @@ class MapImage:
         return cls(
             tracked.pointmap,
             located.key,
-            Similarity(located.key_T_camera, float(np.exp(-tracked.followed.key.log_scale))),
+            Similarity(located.key_T_camera, float(np.exp(-tracked.pose.key.log_scale))),
             located.map_T_key,
             located.base_T_camera,
-            float(tracked.seen.camera[0, 0]),
+            float(tracked.view.camera[0, 0]),
             located.floor_z,
         )
 
@@ -120,7 +121,7 @@ class WorldMap:
         self._camera = IDENTITY  # of the newest image
 
     def __len__(self) -> int:
-        """Return the number of key frames on which something hangs."""
+        """Return the number of key frames that have points or evidence."""
         return len(self._keys)
 
     def change(self, settings: MappingSettings) -> None:
@@ -170,28 +171,30 @@ class WorldMap:
         self._set_poses({n: pose for n, pose in map_T_key.items() if n in self._keys})
         self.follow()
 
-    def hand_over(self, gone: int, heir: int, heir_T_gone: Similarity) -> None:
+    def hand_over(self, removed: int, successor: int, successor_T_removed: Similarity) -> None:
         """
         Attach the points of a key frame that was removed to another one.
 
-        :param gone: number of the one that was removed.
-        :param heir: number of the one that stays.
-        :param heir_T_gone: from the one, in its unit, to the other, in its unit.
+        :param removed: number of the one that was removed.
+        :param successor: number of the one that stays.
+        :param successor_T_removed: from the one, in its unit, to the other, in its unit.
         """
-        if gone not in self._keys:
+        if removed not in self._keys:
             return
         self._close()
-        self._drop_ghosts(gone)
-        old = self._keys[gone]
-        if heir not in self._keys:
-            map_T_heir = old.map_T_key.after(heir_T_gone.inverse())
+        self._drop_ghosts(removed)
+        old = self._keys[removed]
+        if successor not in self._keys:
+            map_T_successor = old.map_T_key.after(successor_T_removed.inverse())
             none = old.points.chosen(np.zeros(len(old.points), bool))
-            self._keys[heir] = KeyPoints(map_T_heir, map_T_heir, old.last_seen, none)
-        new = self._keys[heir]
-        heir_T_birth = new.birth.after(heir_T_gone).after(old.birth.inverse())
-        self._remove(gone)
-        self._absorb(heir, old, heir_T_birth)
-        self.grid.hand_over(gone, heir, heir_T_birth)
+            self._keys[successor] = KeyPoints(
+                map_T_successor, map_T_successor, old.last_seen, none
+            )
+        new = self._keys[successor]
+        successor_T_birth = new.birth.after(successor_T_removed).after(old.birth.inverse())
+        self._remove(removed)
+        self._absorb(successor, old, successor_T_birth)
+        self.grid.hand_over(removed, successor, successor_T_birth)
 
     def _absorb(self, number: int, old: KeyPoints, birth_T_birth: Similarity) -> None:
         """Add the points of a key frame that is no more to those of another one."""
@@ -205,7 +208,7 @@ class WorldMap:
 
     def adopt(self, apart: WorldMap, map_T_key: Mapping[int, Similarity]) -> None:
         """
-        Take over what hangs on key frames that have come to this map.
+        Take over points and evidence of key frames that have come to this map.
 
         :param apart: another map, in a frame of its own; it loses those key frames.
         :param map_T_key: where key frames are; those of `apart` among them are taken over.
@@ -231,7 +234,7 @@ class WorldMap:
 
     def forget(self, numbers: Iterable[int]) -> None:
         """
-        Delete what hangs on key frames.
+        Delete the points and evidence of key frames.
 
         :param numbers: of them; unknown ones are left out.
         """
@@ -404,14 +407,14 @@ class WorldMap:
             self._subtract(key)
         share = key.points.placed(in_voxels(pose, self._voxel_size))
         key.cells, key.corners = share.cells, self._voxels.add(share)
-        self._voxels.witnesses.add(key.cells, key.stands_for)
+        self._voxels.support.add(key.cells, key.stands_for)
         key.fused, key.in_map = key.points, pose
         return 2 * len(key.points)
 
     def _subtract(self, key: KeyPoints) -> None:
         """Take back what a key frame has added."""
         assert key.fused is not None
-        self._voxels.witnesses.add(key.cells, -key.stands_for)
+        self._voxels.support.add(key.cells, -key.stands_for)
         self._voxels.add(key.fused.placed(in_voxels(key.in_map, self._voxel_size)), -1)
 
     # ---- what is removed
@@ -451,9 +454,9 @@ class WorldMap:
         if key.fused_in(ghosts).any():
             if self._is_newest(number):
                 self._close()
-            self._voxels.witnesses.add(key.cells, -key.stands_for)
+            self._voxels.support.add(key.cells, -key.stands_for)
             self._voxels.add(key.drop(ghosts, self._voxel_size), -1)
-            self._voxels.witnesses.add(key.cells, key.stands_for)
+            self._voxels.support.add(key.cells, key.stands_for)
         return examined
 
     def _drop_oldest(self) -> None:

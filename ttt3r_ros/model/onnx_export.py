@@ -94,8 +94,10 @@ class OnnxStep(nn.Module):
         moved = tokens + gain[..., None] * (proposed - tokens)
         after = torch.where(fresh, proposed, moved)
         prediction = network.predict(decoded, gain, HeadSelection())
-        told = (*prediction.points(), *prediction.pose(), gain, after)
-        return told if memory is None else (*told, network.remember(encoded, decoded, memory))
+        outputs = (*prediction.points(), *prediction.pose(), gain, after)
+        return (
+            outputs if memory is None else (*outputs, network.remember(encoded, decoded, memory))
+        )
 
 
 def export_step(network: Network, rule: UpdateRule, width: int, height: int, path: Path) -> Any:

@@ -88,7 +88,7 @@ class NetworkFacts:
     """
 
     def __init__(self, architecture: Architecture, checkpoint: CheckpointInfo | None) -> None:
-        """Keep them."""
+        """Keep the facts."""
         self.architecture, self.checkpoint = architecture, checkpoint
 
     @property
@@ -293,7 +293,7 @@ def use_full_float32() -> None:
     """
     Multiply float32 as float32 on CUDA, in this process: strict promises it.
 
-    cuDNN rounds the factors to TensorFloat-32 unless it is told not to, an error of 5e-4.
+    cuDNN rounds the factors to TensorFloat-32 unless it is set not to, an error of 5e-4.
     """
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 

@@ -160,7 +160,7 @@ def lanczos(x: Array) -> Array:
     """
     Return the Lanczos filter: sinc, windowed by a wider sinc.
 
-    :param x: distances, pixels, of any shape.
+    :param x: any shape, distances, pixels.
     """
     return np.where(np.abs(x) < LANCZOS_LOBES, np.sinc(x) * np.sinc(x / LANCZOS_LOBES), 0.0)
 
@@ -169,7 +169,7 @@ def bicubic(x: Array) -> Array:
     """
     Return the cubic convolution filter (Keys 1981).
 
-    :param x: distances, pixels, of any shape.
+    :param x: any shape, distances, pixels.
     """
     x, a = np.abs(x), BICUBIC_SHARPNESS
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1

@@ -110,7 +110,7 @@ class _Camera:
         return State.OK, ''
 
     def values(self, now: float) -> dict[DiagnosticKey, int | str]:
-        """Return what is told of the camera alone."""
+        """Return the values of this camera alone."""
         window = self.window
         return {
             DiagnosticKey.RECEIVED: self.received,
@@ -202,10 +202,10 @@ class Health:
         """
         tracked = located.tracked
         with self._lock:
-            one = self._cameras[tracked.seen.camera_index]
+            one = self._cameras[tracked.view.camera_index]
             one.mapped += 1
             one.in_map = located.in_map
-            self._calibrated = tracked.seen.focal_known
+            self._calibrated = tracked.view.focal_known
             self._gain_mean = tracked.gain_mean
             self._scale = located.scale
             self._keys, self._loops = len(located.belief.poses), located.belief.counts
@@ -477,7 +477,7 @@ class Reporter:
             )
         if located.doubt:
             self.warn('mount of the camera', located.doubt)
-        elif located.tracked.followed.slips:
+        elif located.tracked.pose.slips:
             self.warn(
                 'odometry jumped',
                 'the odometry moved otherwise than the images since the last one: wheels that '

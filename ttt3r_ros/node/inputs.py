@@ -192,7 +192,7 @@ class ImageInput:
             self._judge(*waiting)
 
     def _on_message(self, message: Image | CompressedImage) -> None:
-        """Pass on an image, or let it wait for its calibration; nothing is decoded here."""
+        """Pass on an image, or keep it until its calibration comes; nothing is decoded here."""
         arrived, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         given_ns = messages.nanoseconds(message.header.stamp)
         age_s = (now_ns - given_ns) / NANOSECONDS

@@ -39,21 +39,21 @@ from ttt3r_ros.node.managed_node import logged, ManagedNode, run
 from ttt3r_ros.node.observer import Observer
 from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
+from ttt3r_ros.node.pending_images import PendingImages
 from ttt3r_ros.node.pipeline import Arrival, Pipeline
 from ttt3r_ros.node.services import Services
 from ttt3r_ros.node.transforms import FrameTree, WatchedBuffer
 from ttt3r_ros.node.usage import printed_help
-from ttt3r_ros.node.waiting_room import WaitingRoom
 from ttt3r_ros.node.worker import FOLLOWER_NAME, Worker
 from ttt3r_ros.serving.address import is_elsewhere
 from ttt3r_ros.serving.choice import chosen_predictor, memory_here
 from ttt3r_ros.serving.failures import Unreachable
 from ttt3r_ros.settings import NodeSettings
-from ttt3r_ros.tracking.turn import Turn
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.units import NANOSECONDS
 
 HOUSEKEEPING_S = 0.5
-ROOM_S = 0.02
+PENDING_S = 0.02
 LATE_S = 0.15  # half an odometry of 5 Hz and a bit: users should know what it costs
 STOP_TIMEOUT_S = 4.0
 GRAPH_THREAD = 'ttt3r_graph'
@@ -142,8 +142,8 @@ class MappingNode(ManagedNode):
         self._health = Health([camera.name for camera in self._cameras])
         self._reporter = Reporter(self.get_logger(), self._health)
         # Each camera waits for itself: one without transforms keeps no other waiting.
-        self._rooms = [
-            WaitingRoom(
+        self._pending_images = [
+            PendingImages(
                 self._is_ready,
                 self._follow,
                 lambda image: self._health.dropped(Cause.NO_TRANSFORM),
@@ -154,8 +154,8 @@ class MappingNode(ManagedNode):
         self._make_inputs()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
-            (HOUSEKEEPING_S, self._keep_house),
-            (ROOM_S, self._look_into_rooms),
+            (HOUSEKEEPING_S, self._run_maintenance),
+            (PENDING_S, self._release_pending_images),
             (1 / self._node_settings.tf.rate, self._send_tf),
         ):
             timer = self.create_timer(period, callback, clock=steady)
@@ -167,9 +167,14 @@ class MappingNode(ManagedNode):
         self.held.callback(self._frames.close)
         for child in self._frames_of_ours():
             self._frames.buffer.claim(child)
-        turn = Turn(self._settings.mapping.camera.rotation)
+        image_rotation = ImageRotation(self._settings.mapping.camera.rotation)
         self._outputs = Outputs(
-            self, lambda: self._settings, self._frames, self._reporter, self._on_failure, turn
+            self,
+            lambda: self._settings,
+            self._frames,
+            self._reporter,
+            self._on_failure,
+            image_rotation,
         )
         self.held.callback(self._outputs.close)
         topic = interface.DIAGNOSTICS
@@ -185,7 +190,7 @@ class MappingNode(ManagedNode):
                 self._frames,
                 self._reporter,
                 self._gravity(),
-                turn,
+                image_rotation,
             ),
             self._outputs,
             self._health,
@@ -297,11 +302,11 @@ class MappingNode(ManagedNode):
         elif self._paused:
             self._health.dropped(Cause.PAUSED)
         else:
-            self._rooms[image.camera_index].put(image)
+            self._pending_images[image.camera_index].put(image)
 
-    def _look_into_rooms(self) -> None:
-        for room in self._rooms:
-            room.look()
+    def _release_pending_images(self) -> None:
+        for pending in self._pending_images:
+            pending.look()
 
     def _follow(self, image: ReceivedImage) -> None:
         if self._follower.offer(Arrival(image, self._pipeline.epoch), image.camera_index):
@@ -321,7 +326,7 @@ class MappingNode(ManagedNode):
             return True
         # Images that waited for TF come all at once: none shall take the place of another.
         known = self._has_transforms(image, waited_s)
-        return known and (waited_s < ROOM_S or self._has_time(image.camera_index))
+        return known and (waited_s < PENDING_S or self._has_time(image.camera_index))
 
     def _has_time(self, slot: int) -> bool:
         """Return whether the next image of a camera is followed at once."""
@@ -384,8 +389,8 @@ class MappingNode(ManagedNode):
 
     def _clear(self) -> None:
         """Drop the images that wait."""
-        for room in self._rooms:
-            room.clear()
+        for pending in self._pending_images:
+            pending.clear()
         if self._worker is not None:
             self._follower.clear()
             self._worker.clear()
@@ -461,7 +466,7 @@ class MappingNode(ManagedNode):
         if map_T_odom is not None:
             self._frames.send(node.map_frame, node.odom_frame, map_T_odom, stamp_ns)
 
-    def _keep_house(self) -> None:
+    def _run_maintenance(self) -> None:
         if self._active:
             self._post(self._pipeline.catch_up)
             if self._node_settings.autosave_period:

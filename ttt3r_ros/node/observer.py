@@ -18,8 +18,8 @@ from ttt3r_ros.node.gravity import Gravity
 from ttt3r_ros.node.inputs import ReceivedImage
 from ttt3r_ros.node.transforms import FrameTree, TransformMissing
 from ttt3r_ros.settings import NodeSettings
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.turn import Turn
 
 
 class NoGravity(UserError):
@@ -35,7 +35,7 @@ class Observer:
         frames: FrameTree,
         reporter: Reporter,
         gravity: Gravity | None,
-        turn: Turn,
+        image_rotation: ImageRotation,
     ) -> None:
         """
         Keep what the look-ups need.
@@ -44,10 +44,10 @@ class Observer:
         :param frames: TF.
         :param reporter: receives warnings about missing calibration and odometry.
         :param gravity: of an IMU, None where there is none.
-        :param turn: of the pictures.
+        :param image_rotation: of the pictures.
         """
         self._settings, self._frames, self._reporter = settings, frames, reporter
-        self._gravity, self._turn = gravity, turn
+        self._gravity, self._image_rotation = gravity, image_rotation
         self._range = GrowingRange()  # of images of 16 bits
 
     def observe(self, image: ReceivedImage, first: bool) -> Observation:
@@ -67,7 +67,7 @@ class Observer:
         up_camera = None
         if first and odom_T_base is None and self._gravity is not None:
             up_camera = self._up_camera(self._gravity, image)
-        return self._turn.observation(
+        return self._image_rotation.observation(
             Observation(
                 rgb,
                 image.stamp_ns,

@@ -33,7 +33,7 @@ from ttt3r_ros.node.interface import Topic
 from ttt3r_ros.node.latched_topic import LatchedTopic, MapAge
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import FrameTree
-from ttt3r_ros.tracking.turn import Turn
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.units import NANOSECONDS
 
 PATH_PERIOD_S = 1.0
@@ -54,7 +54,7 @@ class Outputs:
         frames: FrameTree,
         reporter: Reporter,
         on_error: Callable[[Exception], None],
-        turn: Turn,
+        image_rotation: ImageRotation,
     ) -> None:
         """
         Make the publishers.
@@ -64,10 +64,11 @@ class Outputs:
         :param frames: broadcasts the transforms that move with the robot.
         :param reporter: receives faults of subscribers and of the calibration.
         :param on_error: called with what went wrong in the thread of the clouds.
-        :param turn: of the pictures; what is published is in the frame of the images as they come.
+        :param image_rotation: of the pictures; what is published is in the frame of the images as
+            they come.
         """
         self._node, self._settings = node, settings
-        self._frames, self._reporter, self._turn = frames, reporter, turn
+        self._frames, self._reporter, self._image_rotation = frames, reporter, image_rotation
         self._publishers: list[LifecyclePublisher[Any]] = []
         self.points = self._make(interface.POINTS)
         self._clouds = CloudPublisher(
@@ -158,21 +159,21 @@ class Outputs:
         if self.points.get_subscription_count():
             self.points.publish(self._points(located, in_camera))
         if self.depth.get_subscription_count():
-            depth = self._turn.picture_back(located.pointmap.depth)
+            depth = self._image_rotation.picture_back(located.pointmap.depth)
             self.depth.publish(messages.depth_image(depth, in_camera))
         if self.camera_info.get_subscription_count():
             tracked = located.tracked
-            fitted = self._turn.camera_back(tracked.fit.intrinsics(tracked.camera))
+            fitted = self._image_rotation.camera_back(tracked.fit.intrinsics(tracked.camera))
             self.camera_info.publish(messages.camera_info(fitted, in_camera))
 
     def _as_mounted(self, located: LocatedCamera) -> LocatedCamera:
         """Return an image of a camera alone with the frame of the images as its base."""
-        if located.base_T_camera is not None or not self._turn.degrees:
+        if located.base_T_camera is not None or not self._image_rotation.degrees:
             return located
         return replace(
             located,
-            base_T_camera=self._turn.stored_T_upright,
-            odom_T_base=located.odom_T_base @ self._turn.upright_T_stored,
+            base_T_camera=self._image_rotation.stored_T_upright,
+            odom_T_base=located.odom_T_base @ self._image_rotation.upright_T_stored,
         )
 
     def _broadcast(self, located: LocatedCamera, base: str) -> None:
@@ -188,7 +189,7 @@ class Outputs:
         points = located.pointmap.subsampled(self._settings().node.outputs.points_stride)
         good = np.flatnonzero(points.reliable(bounds.confidence_threshold, bounds.max_range))
         # Rows of points are turned by the transpose: stored_T_upright.
-        upright_T_stored = self._turn.upright_T_stored[:3, :3].astype(np.float32)
+        upright_T_stored = self._image_rotation.upright_T_stored[:3, :3].astype(np.float32)
         return messages.point_cloud(
             points.points_camera.reshape(-1, 3).take(good, axis=0) @ upright_T_stored,
             points.colors.reshape(-1, 3).take(good, axis=0),
@@ -252,7 +253,7 @@ class Outputs:
             self._path_due, self._path_changes = now + PATH_PERIOD_S, age.changes
             path = mapper.path_of_base()
             if mapper.base_T_camera is None:
-                path = replace(path, poses=path.poses @ self._turn.upright_T_stored)
+                path = replace(path, poses=path.poses @ self._image_rotation.upright_T_stored)
             messages.fill_path(self._path, path, header)
             self.path.publish(self._path)
 

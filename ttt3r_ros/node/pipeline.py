@@ -31,8 +31,8 @@ from ttt3r_ros.node.outputs import Outputs
 from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.tracking.tracker import BadPrediction
-from ttt3r_ros.tracking.turn import Turn
 
 # Longest time that no image is mapped for the sake of what moves with a correction.
 CATCH_UP_S = 0.1
@@ -203,8 +203,8 @@ class Pipeline:
         """
         settings = self._settings()
         if not settings.node.base_frame:  # the camera is the robot
-            turn = Turn(settings.mapping.camera.rotation)
-            map_T_base = map_T_base @ turn.stored_T_upright
+            image_rotation = ImageRotation(settings.mapping.camera.rotation)
+            map_T_base = map_T_base @ image_rotation.stored_T_upright
         self.mapper.place_base(map_T_base)
 
     def follow(self, arrival: Arrival) -> None:
@@ -218,8 +218,8 @@ class Pipeline:
             self._health.dropped(Cause.NOT_LOADED)
             return
         try:
-            seen = self._observer.observe(image, first=not mapper.frames)
-            followed = mapper.follow(seen)
+            observation = self._observer.observe(image, first=not mapper.frames)
+            followed = mapper.follow(observation)
         except UserError as error:
             self._reporter.drop(cause_of(error), str(error))
             return

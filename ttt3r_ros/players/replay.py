@@ -220,7 +220,7 @@ class Replay:
     # ---- time
 
     def _run_time(self, time_ns: int) -> None:
-        """Set the time of the recording to time_ns, and let it advance."""
+        """Set the time of the recording to time_ns, from which it advances."""
         self._anchor_ns = time_ns
         self._anchor_s = time.monotonic()
         self._anchor_wall_ns: int = self._wall.now().nanoseconds

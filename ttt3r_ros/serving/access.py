@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a robot needs to be let in: the token, and the fingerprint of the server's certificate."""
+"""What a robot needs for access: the token, and the fingerprint of the server's certificate."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Connection:
 
         :param method: name of it.
         :param timeout_s: longest time to wait, seconds.
-        :raises NetworkLost: of the class that tells why.
+        :raises NetworkLost: of the class of the cause.
         """
         method_call: Any = self._channel.unary_unary(f'/{messages.SERVICE}/{method}')
         try:

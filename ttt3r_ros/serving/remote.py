@@ -248,6 +248,8 @@ class RemotePredictor(NetworkFacts):
         """
         Refuse: where the state finds what it knows is computed on this machine only.
 
+        :param rgb: (h, w, 3) uint8.
+
         :raises UserError: always.
         """
         raise UserError('--gates needs the network on this machine: --device cpu or cuda')

@@ -35,7 +35,7 @@ SPARE_CALLS = 4
 LARGEST_HEAD = 4096  # bytes of the names and values before a message
 HANDSHAKE_MS = 5_000
 IDLE_MS = 120_000
-PING_MS, PING_TIMEOUT_MS = 10_000, 5_000  # of robots that do not say that they are gone
+PING_MS, PING_TIMEOUT_MS = 10_000, 5_000  # of robots that disappear without a message
 
 CODES: dict[type[Exception], grpc.StatusCode] = {
     BadMessage: grpc.StatusCode.INVALID_ARGUMENT,

@@ -47,7 +47,7 @@ class Service:
         """
         Begin without clients.
 
-        :param offer: what clients are told of the network.
+        :param offer: what clients receive about the network.
         """
         self._predictor, self._offer, self._leases = predictor, offer, leases
         self._worker = ThreadPoolExecutor(1, thread_name_prefix='ttt3r_network')

@@ -74,7 +74,7 @@ class GateRecord:
         :param match: (rows, columns) in [0, 1], of its patches.
         """
         seconds = (located.tracked.stamp_ns - self._stamps[0]) / NANOSECONDS
-        self.samples.append(MatchSample(seconds, located.tracked.seen.image.copy(), match))
+        self.samples.append(MatchSample(seconds, located.tracked.view.image.copy(), match))
         if len(self.samples) == 2 * SAMPLES:
             self.samples = self.samples[::2]
             self._sample_interval *= 2

@@ -266,7 +266,7 @@ class MappingRun:
         is_sample = self._draws_gates and self._gates.is_sample
         self._gates.add(located)
         if is_sample:
-            image = located.tracked.seen.image
+            image = located.tracked.view.image
             self._gates.add_sample(located, self._predictor.match(image, before))
         if located.height is not None and not self._floor_found:
             self._floor_found = True

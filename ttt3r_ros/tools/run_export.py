@@ -34,7 +34,7 @@ from ttt3r_ros.mapping.scene_files import (
 )
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.tools.depth_images import PER_METRE
-from ttt3r_ros.tracking.turn import Turn
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.trajectory import read_trajectory, Trajectory
 
 JPEG_QUALITY = 95
@@ -62,7 +62,7 @@ class RunExport:
             raise UserError(f'{run} is no output of ttt3r map: {error}') from error
         self._source = source or str(self._summary.get('input', ''))
         camera = self._summary.get('settings', {}).get('camera', {})
-        self._turn = Turn(camera.get('rotation', 0))
+        self._image_rotation = ImageRotation(camera.get('rotation', 0))
 
     def write(self, form: str, folder: Path) -> str:
         """
@@ -156,7 +156,7 @@ class RunExport:
         with closing(source.frames(1)) as frames:
             for frame in frames:
                 if isinstance(frame, InputFrame) and frame.stamp_ns in pose_at:
-                    turned = replace(frame, rgb=self._turn.picture(frame.rgb))
+                    turned = replace(frame, rgb=self._image_rotation.picture(frame.rgb))
                     yield turned, pose_at.pop(frame.stamp_ns)
                 if not pose_at:
                     return

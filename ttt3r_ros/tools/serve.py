@@ -131,8 +131,8 @@ def _address(arguments: argparse.Namespace) -> Address:
 
 
 def _started(arguments: argparse.Namespace, address: Address, settings: ModelSettings) -> Server:
-    """Load the network, listen, and tell the user how to connect."""
-    # Here, not at the top: all that may be wrong above is told before torch is loaded.
+    """Load the network, listen, and print how to connect."""
+    # Here, not at the top: all that may be wrong above is reported before torch is loaded.
     from ttt3r_ros.model.predictor import load_predictor
     from ttt3r_ros.serving.identity import open_identity
     from ttt3r_ros.serving.leases import Leases

@@ -10,7 +10,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import rotation_angle
 from ttt3r_ros.tracking.features import resemblance, Tracks
-from ttt3r_ros.tracking.followed import CONTINUOUS, FollowState
+from ttt3r_ros.tracking.tracked_pose import CONTINUOUS, FollowState
 
 # In a film, two images that both have so many features resemble each other so much, however fast
 # the camera turns; unless it was carried away.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, transform_points
 from ttt3r_ros.tracking.features import Tracks
-from ttt3r_ros.tracking.followed import KeyView, Seen
 from ttt3r_ros.tracking.relative_pose import rays_at
+from ttt3r_ros.tracking.tracked_pose import KeyView, View
 
 LEAST_COMMON = 10
 NEAREST = 0.05  # in the unit of the depth
@@ -70,23 +70,23 @@ def _without_small_holes(depth: NDArray[np.float32]) -> NDArray[np.float32]:
 _ACROSS, _DOWN = (grid.ravel() for grid in np.meshgrid([-1, 0, 1], [-1, 0, 1]))
 
 
-def log_depth_at(seen: Seen, px: NDArray[np.float32]) -> Array:
+def log_depth_at(view: View, px: NDArray[np.float32]) -> Array:
     """
     Return the log depth at pixels, (N,), NaN where it is unknown.
 
-    :param seen: an image with its depth.
+    :param view: an image with its depth.
     :param px: (N, 2).
     """
-    assert seen.depth is not None
-    depth = seen.depth
-    if seen.confidence is not None:
-        depth = np.where(seen.confidence > 1.0, depth, 0.0)
+    assert view.depth is not None
+    depth = view.depth
+    if view.confidence is not None:
+        depth = np.where(view.confidence > 1.0, depth, 0.0)
     return np.log(depth_at(depth, px))
 
 
 def depth_ratios(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array) -> Array | None:
     """
-    Compare the depths that two key frames give the same features.
+    Compare the depths of the same features in two key frames.
 
     :param old: a key frame.
     :param tracks: of the other one.
@@ -98,7 +98,7 @@ def depth_ratios(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Arra
     _, mine, theirs = np.intersect1d(
         old.tracks.number, tracks.number, assume_unique=True, return_indices=True
     )
-    points = rays_at(old.tracks.px[mine], old.seen.camera) * np.exp(old.log_depth[mine])[:, None]
+    points = rays_at(old.tracks.px[mine], old.view.camera) * np.exp(old.log_depth[mine])[:, None]
     depth = transform_points(invert(old_T_new), points)[:, 2]
     ratios: Array = np.log(np.maximum(depth, NEAREST)) - log_depth[theirs]
     ratios = ratios[np.isfinite(ratios)]
@@ -109,7 +109,10 @@ def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array
     """
     Return the log scale of one key frame's depth minus that of another's.
 
-    :param old: the other one; the rest as in `depth_ratios`.
+    :param old: the other one.
+    :param tracks: of the one.
+    :param log_depth: (N,) of those.
+    :param old_T_new: (4, 4), in the unit of the old one's depth.
     :returns: None where they have too little in common.
     """
     ratios = depth_ratios(old, tracks, log_depth, old_T_new)

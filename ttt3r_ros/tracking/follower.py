@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttt3r_ros.tracking.between import Between, follow_on
-from ttt3r_ros.tracking.followed import Followed, Seen
+from ttt3r_ros.tracking.interim import follow_on, InterimState
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.tracker import Glimpse, Tracker
+from ttt3r_ros.tracking.tracked_pose import TrackedPose, View
+from ttt3r_ros.tracking.tracker import PreparedImage, Tracker
 
 
 @dataclass(frozen=True, eq=False)
-class Ahead:
+class EarlyPose:
     """
-    An image that was followed ahead of the network.
+    The pose of an image by its features, before the network has processed it.
 
-    glimpse: what the network goes on from. followed: where it was taken, None where neither its
+    prepared: the image for the network. pose: where it was taken, None where neither its
     features nor wheels show it. before: where the image before was taken, relative to the same key
-    frame, None where nothing is known. between: to go on with.
+    frame, None where nothing is known. interim: to go on with.
     """
 
-    glimpse: Glimpse
-    followed: Followed | None
-    before: Followed | None
-    between: Between | None
+    prepared: PreparedImage
+    pose: TrackedPose | None
+    before: TrackedPose | None
+    interim: InterimState | None
 
 
 class Follower:
@@ -42,43 +42,43 @@ class Follower:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was followed."""
-        self._between: Between | None = None
+        """Forget the tracking since the newest result of the network."""
+        self._interim: InterimState | None = None
 
-    def look(self, seen: Observation) -> Ahead:
+    def look(self, observation: Observation) -> EarlyPose:
         """
         Locate an image by its features; only `keep` goes on from there.
 
         :raises UserError: BadImage or CalibrationError.
         """
-        between = self._between = self._tracker.rebased(self._between)
-        glimpse = self._tracker.glimpse(seen, between)
-        if between is None or not self._tracker.follows:
-            return Ahead(glimpse, None, None, between)
-        followed, after = follow_on(_seen(glimpse, between), glimpse.found, between)
-        return Ahead(glimpse, followed, between.state.last, after)
+        interim = self._interim = self._tracker.rebased(self._interim)
+        prepared = self._tracker.prepare(observation, interim)
+        if interim is None or not self._tracker.follows:
+            return EarlyPose(prepared, None, None, interim)
+        tracked_pose, after = follow_on(_view_of(prepared, interim), prepared.found, interim)
+        return EarlyPose(prepared, tracked_pose, interim.state.last, after)
 
-    def keep(self, ahead: Ahead) -> None:
+    def keep(self, early: EarlyPose) -> None:
         """
         Go on from an image.
 
-        :param ahead: from `look`.
+        :param early: from `look`.
         """
-        self._between = ahead.between
+        self._interim = early.interim
 
 
-def _seen(glimpse: Glimpse, between: Between) -> Seen:
+def _view_of(prepared: PreparedImage, interim: InterimState) -> View:
     """Return what is known of an image that the network has not seen."""
-    seen, intrinsics = glimpse.seen, glimpse.seen.intrinsics
-    camera = between.state.key.seen.camera
+    observation, intrinsics = prepared.observation, prepared.observation.intrinsics
+    camera = interim.state.key.view.camera
     if intrinsics is not None:
-        camera = glimpse.fit.intrinsics(intrinsics.without_distortion()).matrix
-    return Seen(
-        seen.stamp_ns,
-        glimpse.image,
+        camera = prepared.fit.intrinsics(intrinsics.without_distortion()).matrix
+    return View(
+        observation.stamp_ns,
+        prepared.image,
         camera,
         intrinsics is not None,
-        odom_T_camera=seen.odom_T_camera,
-        base_T_camera=seen.base_T_camera,
-        camera_index=seen.camera_index,
+        odom_T_camera=observation.odom_T_camera,
+        base_T_camera=observation.base_T_camera,
+        camera_index=observation.camera_index,
     )

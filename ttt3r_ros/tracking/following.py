@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import motion_between
-from ttt3r_ros.tracking.backwards import by_the_way_back, found_again
+from ttt3r_ros.tracking.backwards import match_past_images, track_backwards
 from ttt3r_ros.tracking.cut import is_cut
 from ttt3r_ros.tracking.feature_depth import scale_ratio
 from ttt3r_ros.tracking.features import begin, follow, gray_of
-from ttt3r_ros.tracking.followed import Followed, FollowState, Seen, Trace
 from ttt3r_ros.tracking.locating import locate
 from ttt3r_ros.tracking.new_key import begun, choose, first_key, next_key
 from ttt3r_ros.tracking.standstill import image_still, slips
+from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures, TrackedPose, View
 
 
-def trace(
+def track_features(
     image: NDArray[np.uint8], odom_T_camera: Array | None, state: FollowState | None
-) -> Trace:
+) -> TrackedFeatures:
     """
     Follow the features into an image.
 
@@ -40,16 +40,16 @@ def trace(
     """
     gray = gray_of(image)
     if state is None:
-        return Trace(begin(gray), False, None)
+        return TrackedFeatures(begin(gray), False, None)
     old = state.tracks
     tracks = follow(old, gray) if gray.shape == old.gray.shape else old.without_all(gray)
     wheels = motion_between(state.odom_T_camera, odom_T_camera)
-    return Trace(tracks, image_still(old, tracks, wheels), wheels)
+    return TrackedFeatures(tracks, image_still(old, tracks, wheels), wheels)
 
 
 def look(
-    seen: Seen, state: FollowState | None, next_number: int = 0
-) -> tuple[Followed, FollowState]:
+    view: View, state: FollowState | None, next_number: int = 0
+) -> tuple[TrackedPose, FollowState]:
     """
     Find where an image was taken.
 
@@ -62,13 +62,13 @@ def look(
     :returns: what was found, and the state to keep if the image is accepted.
     :raises ValueError: when the first image has no depth.
     """
-    found = trace(seen.image, seen.odom_T_camera, state)
-    return conclude(seen, found, state, next_number)
+    found = track_features(view.image, view.odom_T_camera, state)
+    return conclude(view, found, state, next_number)
 
 
 def conclude(
-    seen: Seen, found: Trace, state: FollowState | None, next_number: int = 0
-) -> tuple[Followed, FollowState]:
+    view: View, found: TrackedFeatures, state: FollowState | None, next_number: int = 0
+) -> tuple[TrackedPose, FollowState]:
     """
     Find where an image was taken whose features are followed.
 
@@ -79,22 +79,26 @@ def conclude(
     :raises ValueError: when the first image has no depth.
     """
     if state is None:
-        return first_key(seen, begun(seen, found.tracks), next_number)
+        return first_key(view, begun(view, found.tracks), next_number)
     number = max(state.key.number + 1, next_number)
-    followed = locate(seen, found, state)
-    features = choose(seen, found, followed, state)
+    tracked_pose = locate(view, found, state)
+    features = choose(view, found, tracked_pose, state)
     if features.fresh:
-        if not followed.inliers and is_cut(found.wheels, features.tracks, state):
-            followed = found_again(followed, seen, state.passed)
-            if not followed.inliers:
-                first, state = first_key(seen, features, number)
+        if not tracked_pose.inliers and is_cut(found.wheels, features.tracks, state):
+            tracked_pose = match_past_images(tracked_pose, view, state.past)
+            if not tracked_pose.inliers:
+                first, state = first_key(view, features, number)
                 return replace(first, cut=True), state
-        followed = by_the_way_back(followed, features, seen.camera, state.passed)
+        tracked_pose = track_backwards(tracked_pose, features, view.camera, state.past)
     ratio = None
     if features.log_depth is not None:
-        ratio = scale_ratio(state.key, features.tracks, features.log_depth, followed.key_T_camera)
-    followed = followed.then(state.last, ratio, slips(followed, found.wheels, state.last))
-    state = state.after(seen, found.tracks.gray, features.tracks, followed)
+        ratio = scale_ratio(
+            state.key, features.tracks, features.log_depth, tracked_pose.key_T_camera
+        )
+    tracked_pose = tracked_pose.then(
+        state.last, ratio, slips(tracked_pose, found.wheels, state.last)
+    )
+    state = state.after(view, found.tracks.gray, features.tracks, tracked_pose)
     if features.of_key:
-        return next_key(seen, features, state, ratio or 0.0, number)
-    return followed, state
+        return next_key(view, features, state, ratio or 0.0, number)
+    return tracked_pose, state

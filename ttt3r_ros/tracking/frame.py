@@ -16,7 +16,7 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 
 if TYPE_CHECKING:  # the recorder reads occupancy grids without loading torch
     from ttt3r_ros.model.image_input import ImageFit
-    from ttt3r_ros.tracking.followed import Followed, Seen
+    from ttt3r_ros.tracking.tracked_pose import TrackedPose, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class TrackedFrame:
     One image in `track`: the frame of the first camera, continuous, drifting, never corrected.
 
     index: images mapped before this one since the last reset. segment: number of its segment.
-    seen: what is known of it. followed: where its features were found. scale: units of `track`
+    view: what is known of it. pose: relative to its key frame. scale: units of `track`
     per unit of the network's depth of this image. pointmap: in units of `track`. fit: from the
     original image to the one that the network saw. camera: of the original image, without
     distortion; its focal length is an estimate where the camera is not calibrated. gains: (S,)
@@ -96,8 +96,8 @@ class TrackedFrame:
 
     index: int
     segment: int
-    seen: Seen
-    followed: Followed
+    view: View
+    pose: TrackedPose
     scale: float
     pointmap: Pointmap
     fit: ImageFit
@@ -112,16 +112,16 @@ class TrackedFrame:
     @property
     def stamp_ns(self) -> int:
         """Return the stamp of the image, nanoseconds."""
-        return self.seen.stamp_ns
+        return self.view.stamp_ns
 
     @property
     def track_T_camera(self) -> Array:
         """Return the pose, (4, 4)."""
-        return self.followed.track_T_camera
+        return self.pose.track_T_camera
 
     @property
     def network_T_camera(self) -> Array:
         """Return the pose by the network alone, (4, 4), its segments chained."""
-        pose = self.seen.network_T_camera
+        pose = self.view.network_T_camera
         assert pose is not None
         return pose

@@ -16,9 +16,9 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import invert, rotation_angle
 from ttt3r_ros.model.image_input import check_image
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.followed import Followed
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.tracked_pose import TrackedPose
 from ttt3r_ros.units import NANOSECONDS
 
 GreyImage = NDArray[np.integer[Any] | np.floating[Any]]
@@ -76,43 +76,43 @@ class Guard:
 
     def reset(self) -> None:
         """Delete the last accepted image."""
-        self._seen: Observation | None = None
+        self._observation: Observation | None = None
         self._tracked: TrackedFrame | None = None
         self._cuts = 0
 
-    def before(self, seen: Observation) -> None:
+    def before(self, observation: Observation) -> None:
         """
         Refuse an image that has no use for mapping.
 
         :raises BadImage: when it is no colour image of 8 bit.
         :raises RefusedImage: with the reason.
         """
-        check_image(seen.rgb)
-        self._check_new(seen)
-        height, width = seen.rgb.shape[:2]
+        check_image(observation.rgb)
+        self._check_new(observation)
+        height, width = observation.rgb.shape[:2]
         factor = min(1.0, SIDE / max(height, width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
         if min(size) < NARROWEST:
             raise RefusedImage(f'an image of {width}x{height} is too narrow: crop it first')
-        small = cv2.resize(seen.rgb, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(observation.rgb, size, interpolation=cv2.INTER_AREA)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if (grey < DARK).mean() > MOST_EXTREME_PART:
             raise RefusedImage('the image is black: is the lens covered, the light off?')
         if (grey > BRIGHT).mean() > MOST_EXTREME_PART:
             raise RefusedImage('the image is white: the camera is dazzled or overexposed')
         _check_detail(grey)
-        self._seen = seen
+        self._observation = observation
 
-    def _check_new(self, seen: Observation) -> None:
+    def _check_new(self, observation: Observation) -> None:
         """Refuse an image like the one before, unless the odometry stands still, too."""
-        last = self._seen
-        if last is None or not np.array_equal(seen.rgb, last.rgb):
+        last = self._observation
+        if last is None or not np.array_equal(observation.rgb, last.rgb):
             return
-        before, now = last.odom_T_base, seen.odom_T_base
+        before, now = last.odom_T_base, observation.odom_T_base
         if before is None or now is None or not _is_still(invert(before) @ now):
             raise RefusedImage('the image is the one before, to the last bit: the camera froze')
 
-    def after(self, tracked: TrackedFrame, seen: Observation) -> None:
+    def after(self, tracked: TrackedFrame, observation: Observation) -> None:
         """
         Refuse an impossible prediction; accept the image otherwise.
 
@@ -122,10 +122,10 @@ class Guard:
         in_front = confident & (tracked.pointmap.depth > 0)
         if in_front.mean() < LEAST_CONFIDENT_PART:
             raise RefusedPrediction('the network has no confidence in any part of the image')
-        if tracked.followed.cut:
+        if tracked.pose.cut:
             self._check_cut()
         elif self._tracked is not None and (
-            fault := self.motion_fault(self._tracked.followed, tracked.followed)
+            fault := self.motion_fault(self._tracked.pose, tracked.pose)
         ):
             raise RefusedPrediction(fault)
         self._tracked, self._cuts = tracked, 0
@@ -138,7 +138,7 @@ class Guard:
                 'the image has nothing in common with the one before: was the camera carried away?'
             )
 
-    def motion_fault(self, before: Followed, now: Followed) -> str:
+    def motion_fault(self, before: TrackedPose, now: TrackedPose) -> str:
         """
         Return why a camera cannot have moved so, in one sentence; empty where it can.
 
@@ -159,10 +159,10 @@ class Guard:
 class OpenGuard(Guard):
     """Accept everything, for measurements of networks that need not have seen a scene."""
 
-    def before(self, seen: Observation) -> None:
+    def before(self, observation: Observation) -> None:
         """Accept any image."""
 
-    def after(self, tracked: TrackedFrame, seen: Observation) -> None:
+    def after(self, tracked: TrackedFrame, observation: Observation) -> None:
         """Accept any prediction."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle, scaled
 from ttt3r_ros.tracking.features import NOMINAL_WIDTH, Tracks
-from ttt3r_ros.tracking.followed import Followed
+from ttt3r_ros.tracking.tracked_pose import TrackedPose
 
 # Of a camera that stands at most 0.03 pixels were measured, of one that moves at least 0.17.
 STILL_PX = 0.15
@@ -72,22 +72,22 @@ def wheels_move(odom_motion: Array) -> bool:
     return bool(shift >= WHEELS_MOVE_M or turn >= WHEELS_MOVE_RAD)
 
 
-def slips(followed: Followed, wheels: Array | None, last: Followed) -> bool:
+def slips(tracked_pose: TrackedPose, wheels: Array | None, last: TrackedPose) -> bool:
     """
     Return whether the wheels contradict the motion by the images.
 
-    :param followed: where an image was taken.
+    :param tracked_pose: where an image was taken.
     :param wheels: (4, 4) motion of the camera since the image before by the wheels, or None.
     :param last: the image before, relative to the same key frame.
     """
     if wheels is None:
         return False
-    if followed.still:
+    if tracked_pose.still:
         return wheels_move(wheels)
-    if followed.by == 'wheels':
+    if tracked_pose.by == 'wheels':
         return False
-    moved = invert(last.key_T_camera) @ followed.key_T_camera
-    return not agrees(wheels, scaled(moved, float(np.exp(followed.key.log_scale))))
+    moved = invert(last.key_T_camera) @ tracked_pose.key_T_camera
+    return not agrees(wheels, scaled(moved, float(np.exp(tracked_pose.key.log_scale))))
 
 
 def agrees(by_wheels: Array, seen: Array) -> bool:

@@ -17,7 +17,6 @@ from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.between import begun, Between, rebased
 from ttt3r_ros.tracking.focal import (
     BelievedFocal,
     estimate_focal,
@@ -25,11 +24,12 @@ from ttt3r_ros.tracking.focal import (
     SteadyFocal,
     UNKNOWN_FOCAL,
 )
-from ttt3r_ros.tracking.followed import FollowState, Seen, Trace
 from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
+from ttt3r_ros.tracking.interim import interim_after, InterimState, rebased
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.segments import next_segment, Segment, SegmentView
+from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures, View
 from ttt3r_ros.tracking.undistort import Lens, lens_of
 
 
@@ -55,7 +55,11 @@ class Prediction(Protocol):
 
 
 class FramePredictor(Protocol):
-    """A network with its device and update rule; its state is immutable."""
+    """
+    A network with its device and update rule; its state is immutable.
+
+    Predictor documents the methods.
+    """
 
     @property
     def patch(self) -> int: ...
@@ -98,21 +102,21 @@ class TrackerState:
 
 
 @dataclass(frozen=True, eq=False)
-class Glimpse:
+class PreparedImage:
     """
-    An image before the network has seen it.
+    An image that is undistorted and has its features, before the network has seen it.
 
-    seen: as it came. image: (h, w, 3) uint8, fitted and undistorted. fit, lens: by which; lens is
-    None without calibration. between: what was followed up to it, None for the first image. found:
-    where its features are.
+    observation: as it came. image: (h, w, 3) uint8, fitted and undistorted. fit, lens: by which;
+    lens is None without calibration. interim: tracking up to the image before, None for
+    the first image. found: where its features are.
     """
 
-    seen: Observation
+    observation: Observation
     image: Pixels
     fit: ImageFit
     lens: Lens | None
-    between: Between | None
-    found: Trace
+    interim: InterimState | None
+    found: TrackedFeatures
 
 
 class Tracker:
@@ -120,7 +124,7 @@ class Tracker:
     Follow the camera, image after image, in constant memory.
 
     `look` changes nothing, `keep` does: an image that is refused between the two has no effect.
-    `glimpse` and `rebased` only read the newest state, and may be used by another thread.
+    `prepare` and `rebased` only read the newest state, and may be used by another thread.
     """
 
     def __init__(self, predictor: FramePredictor, settings: TrackingSettings) -> None:
@@ -149,32 +153,34 @@ class Tracker:
         """Return whether images are located by their features."""
         return self._settings.front_end == 'features'
 
-    def rebased(self, between: Between | None) -> Between | None:
+    def rebased(self, interim: InterimState | None) -> InterimState | None:
         """
-        Return what was followed since the newest image of the network.
+        Return the tracking by features since the newest image of the network.
 
-        :param between: what was followed since an earlier one.
+        :param interim: the tracking since an earlier one.
         """
         state = self._state
-        return rebased(between, state.following, state.last_stamp_ns or 0)
+        return rebased(interim, state.following, state.last_stamp_ns or 0)
 
-    def glimpse(self, seen: Observation, between: Between | None) -> Glimpse:
+    def prepare(self, observation: Observation, interim: InterimState | None) -> PreparedImage:
         """
         Find the features in an image, which the network need not see.
 
-        :param between: what was followed up to the image before.
+        :param interim: tracking by features up to the image before.
         :raises UserError: BadImage or CalibrationError.
         """
-        height, width = seen.rgb.shape[:2]
+        height, width = observation.rgb.shape[:2]
         fit = self.fit(width, height)
-        lens = lens_of(seen.intrinsics, fit) if seen.intrinsics else None
-        image = fit.apply(lens.undistort(seen.rgb) if lens else seen.rgb, self._predictor.resize)
-        state = None if between is None else between.state
-        found = self._front_end.trace(image, seen.odom_T_camera, state)
-        return Glimpse(seen, image, fit, lens, between, found)
+        lens = lens_of(observation.intrinsics, fit) if observation.intrinsics else None
+        image = fit.apply(
+            lens.undistort(observation.rgb) if lens else observation.rgb, self._predictor.resize
+        )
+        state = None if interim is None else interim.state
+        found = self._front_end.track_features(image, observation.odom_T_camera, state)
+        return PreparedImage(observation, image, fit, lens, interim, found)
 
     def look(
-        self, seen: Observation, write: bool = True, next_key: int = 0
+        self, observation: Observation, write: bool = True, next_key: int = 0
     ) -> tuple[TrackedFrame, TrackerState]:
         """
         Compute the pose and points of one image.
@@ -184,57 +190,57 @@ class Tracker:
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError or BadPrediction.
         """
-        self._check_stamp(seen.stamp_ns)
+        self._check_stamp(observation.stamp_ns)
         before = self._state.following
-        glimpse = self.glimpse(seen, begun(before))
-        return self._concluded(glimpse, before, glimpse.found, write, next_key)
+        prepared = self.prepare(observation, interim_after(before))
+        return self._concluded(prepared, before, prepared.found, write, next_key)
 
     def complete(
-        self, glimpse: Glimpse, write: bool = True, next_key: int = 0
+        self, prepared: PreparedImage, write: bool = True, next_key: int = 0
     ) -> tuple[TrackedFrame, TrackerState]:
         """
         Compute the pose and points of an image whose features are followed.
 
         While the camera stands still, the pose is held and the network's state is left as it is.
 
-        :param glimpse: of an image after the newest of the network.
+        :param prepared: of an image after the newest of the network.
         :param write: False never changes the network's state, and begins no segment.
         :param next_key: least number that the image may have as a key frame: above those of all
             cameras.
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError, BadPrediction or NetworkLost.
         """
-        self._check_stamp(glimpse.seen.stamp_ns)
-        before, found = self._before(glimpse)
-        return self._concluded(glimpse, before, found, write, next_key)
+        self._check_stamp(prepared.observation.stamp_ns)
+        before, found = self._before(prepared)
+        return self._concluded(prepared, before, found, write, next_key)
 
     def _concluded(
         self,
-        glimpse: Glimpse,
+        prepared: PreparedImage,
         before: FollowState | None,
-        found: Trace,
+        found: TrackedFeatures,
         write: bool,
         next_key: int,
     ) -> tuple[TrackedFrame, TrackerState]:
         """Show an image to the network, and locate it by its features from a state on."""
-        state, prediction = self._shown(glimpse.image, write and not found.still)
+        state, prediction = self._shown(prepared.image, write and not found.still)
         implied = estimate_focal(prediction.points_camera)
-        if glimpse.lens and self.follows and not found.still:
-            state = replace(state, believed=state.believed.after(glimpse.lens.focal, implied))
-        camera, state = _camera(glimpse.seen.intrinsics, glimpse.fit, implied, state)
-        pointmap = _pointmap(glimpse, prediction, state.believed.depth_factor)
+        if prepared.lens and self.follows and not found.still:
+            state = replace(state, believed=state.believed.after(prepared.lens.focal, implied))
+        camera, state = _camera(prepared.observation.intrinsics, prepared.fit, implied, state)
+        pointmap = _pointmap(prepared, prediction, state.believed.depth_factor)
         place = state.segment.track_T_world
-        known = _known(glimpse, camera, pointmap, place, prediction.world_T_camera)
-        followed, following = self._front_end.conclude(known, found, before, next_key)
-        scale = place.scale * followed.depth_scale
+        known = _known(prepared, camera, pointmap, place, prediction.world_T_camera)
+        tracked_pose, following = self._front_end.conclude(known, found, before, next_key)
+        scale = place.scale * tracked_pose.depth_scale
         frame = TrackedFrame(
             state.frames,
             state.segment.number,
             known,
-            followed,
+            tracked_pose,
             scale * state.believed.depth_factor,
             pointmap.scaled(scale),
-            glimpse.fit,
+            prepared.fit,
             camera,
             prediction.gains,
         )
@@ -250,18 +256,20 @@ class Tracker:
             state = self._written(state, network, _view(image, prediction))
         return state, prediction
 
-    def _before(self, glimpse: Glimpse) -> tuple[FollowState | None, Trace]:
+    def _before(self, prepared: PreparedImage) -> tuple[FollowState | None, TrackedFeatures]:
         """Return the state up to an image, from the newest key frame on, and its features."""
-        earlier, between = glimpse.between, self.rebased(glimpse.between)
-        if between is None or earlier is None:
-            state = None if between is None else between.state
-            known = earlier is between
+        earlier, interim = prepared.interim, self.rebased(prepared.interim)
+        if interim is None or earlier is None:
+            state = None if interim is None else interim.state
+            known = earlier is interim
         else:
-            state, before = between.state, earlier.state
+            state, before = interim.state, earlier.state
             known = state.tracks is before.tracks and state.odom_T_camera is before.odom_T_camera
         if known:
-            return state, glimpse.found
-        return state, self._front_end.trace(glimpse.image, glimpse.seen.odom_T_camera, state)
+            return state, prepared.found
+        return state, self._front_end.track_features(
+            prepared.image, prepared.observation.odom_T_camera, state
+        )
 
     def _written(self, state: TrackerState, network: Any, view: SegmentView) -> TrackerState:
         """Return the state after an image that the network's state has taken in."""
@@ -360,34 +368,34 @@ def _camera(
     return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focal=steady)
 
 
-def _pointmap(glimpse: Glimpse, prediction: Prediction, depth_factor: float) -> Pointmap:
+def _pointmap(prepared: PreparedImage, prediction: Prediction, depth_factor: float) -> Pointmap:
     """Return the points, along the rays of the camera where it is calibrated."""
     points, confidence = prediction.points_camera, prediction.confidence
-    if glimpse.lens is not None:
-        points, confidence = glimpse.lens.rebuild(points, confidence)
-    return Pointmap(points, confidence, glimpse.image).scaled(depth_factor)
+    if prepared.lens is not None:
+        points, confidence = prepared.lens.rebuild(points, confidence)
+    return Pointmap(points, confidence, prepared.image).scaled(depth_factor)
 
 
 def _known(
-    glimpse: Glimpse,
+    prepared: PreparedImage,
     camera: CameraIntrinsics,
     pointmap: Pointmap,
     track_T_world: Similarity,
     world_T_camera: Array,
-) -> Seen:
+) -> View:
     """Return all that is known of an image that the network has seen."""
-    seen = glimpse.seen
-    return Seen(
-        seen.stamp_ns,
-        glimpse.image,
-        glimpse.fit.intrinsics(camera).matrix,
-        seen.intrinsics is not None,
+    observation = prepared.observation
+    return View(
+        observation.stamp_ns,
+        prepared.image,
+        prepared.fit.intrinsics(camera).matrix,
+        observation.intrinsics is not None,
         track_T_world.scale * pointmap.depth,
         pointmap.confidence,
         track_T_world.pose(world_T_camera),
-        seen.odom_T_camera,
-        seen.base_T_camera,
-        seen.camera_index,
+        observation.odom_T_camera,
+        observation.base_T_camera,
+        observation.camera_index,
     )
 
 

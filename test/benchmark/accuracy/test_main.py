@@ -153,7 +153,7 @@ def test_a_batch_gives_the_estimate_of_the_mapper_for_each_sequence(
             frames = alone(network, sequence, method)
             poses = np.stack([frame.network_T_camera for frame in frames])
             points = np.stack(
-                [f.pointmap.points_camera / np.float32(f.followed.depth_scale) for f in frames]
+                [f.pointmap.points_camera / np.float32(f.pose.depth_scale) for f in frames]
             )
             np.testing.assert_allclose(said.world_T_camera, poses, atol=1e-4)
             # Points are kept in half precision.

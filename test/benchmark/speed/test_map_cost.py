@@ -6,9 +6,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from benchmark.speed.map_cost import Drive, main, SortedVoxels, stay
+from ttt3r_ros.mapping.key_frame_support import KeyFrameSupport
 from ttt3r_ros.mapping.key_points import KeyPoints
 from ttt3r_ros.mapping.voxels import unpacked
-from ttt3r_ros.mapping.witnesses import Witnesses
 from ttt3r_ros.mapping.world_map import WorldMap
 from ttt3r_ros.settings import MappingSettings
 
@@ -21,7 +21,9 @@ def drive():
 def test_both_ways_have_the_same_voxels(drive, monkeypatch):
     # All points are shown, whatever images and key frames agree on.
     monkeypatch.setattr(KeyPoints, 'supported', lambda key, points: points)
-    monkeypatch.setattr(Witnesses, 'confirmed', lambda witnesses, cells: np.ones(len(cells), bool))
+    monkeypatch.setattr(
+        KeyFrameSupport, 'confirmed', lambda support, cells: np.ones(len(cells), bool)
+    )
     world, by_sorting = WorldMap(MappingSettings()), SortedVoxels(MappingSettings().map.voxel_size)
     for image in drive.images():
         world.add(image)

@@ -95,7 +95,7 @@ def test_a_mapped_image_notes_how_long_its_thread_has_waited(monkeypatch):
     health = Health()
 
     located = MagicMock()
-    located.tracked.seen.camera_index = 0
+    located.tracked.view.camera_index = 0
     health.mapped(located, 0.1, lost=False)
 
     assert [waited for _, waited in health._waits] == [7.0]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is known of an image, of a key frame and of the last image: the values of the tracker."""
+"""Views, key frames, and poses relative to them: the values that the tracker works with."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ttt3r_ros.tracking.features import Tracks
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
 CONTINUOUS = 5  # so many images in a row are a film; of single photographs there are none
-MOST_PASSED = 15  # images since the key frame
+MOST_PAST = 15  # images since the key frame
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class View:
     """
-    One image with all that is known about it.
+    One image with its camera, its depth, and its poses by network and wheels.
 
     stamp_ns: as given. image: (h, w, 3) uint8, fitted and undistorted. camera: (3, 3) of it.
     focal_known: calibrated, or only estimated from the points. depth: (h, w) metres along z,
@@ -50,7 +50,7 @@ class KeyView:
     """
     A key frame as the tracker has it.
 
-    number: of the key frame, rising. seen: its image. gray: (h, w). tracks: its features, of
+    number: of the key frame, rising. view: its image. gray: (h, w). tracks: its features, of
     which px is where it has them. log_depth: (N,) of those, NaN is unknown. motion: from the key
     frame before, in the unit of that one's depth, None for the first. by: what measured it.
     track_T_camera: (4, 4). log_scale: of its depth in track. track: number of the first key frame
@@ -59,7 +59,7 @@ class KeyView:
     """
 
     number: int
-    seen: Seen
+    view: View
     tracks: Tracks
     log_depth: Array
     motion: RelativePose | None
@@ -71,9 +71,9 @@ class KeyView:
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class TrackedPose:
     """
-    Where an image was taken.
+    The pose of an image relative to a key frame, and what it was computed by.
 
     key: the key frame it is relative to; where this image became one itself, that. key_T_camera:
     (4, 4) in the unit of the key frame's depth, covariance: (6, 6) see RelativePose. by: features,
@@ -118,7 +118,7 @@ class Followed:
         """Return whether the features of the key frame do not show where the image was taken."""
         return not self.still and self.by != 'features'
 
-    def then(self, last: Followed, log_ratio: float | None, slips: bool) -> Followed:
+    def then(self, last: TrackedPose, log_ratio: float | None, slips: bool) -> TrackedPose:
         """
         Return the same after another image, with what is known since.
 
@@ -133,17 +133,17 @@ class Followed:
             slipped=slips or last.slipped,
         )
 
-    def passed(self, gray: Pixels) -> Passed:
+    def past_image(self, gray: Pixels) -> PastImage:
         """
-        Return what is remembered of the image until the next key frame.
+        Return what is kept of the image until the next key frame.
 
         :param gray: (h, w) uint8, the image.
         """
-        return Passed(gray, self.key_T_camera, self.covariance, self.inliers)
+        return PastImage(gray, self.key_T_camera, self.covariance, self.inliers)
 
 
 @dataclass(frozen=True, eq=False)
-class Passed:
+class PastImage:
     """
     An image since the key frame.
 
@@ -166,58 +166,60 @@ class FollowState:
     was found for that image. continuous: how many images up to it were located by pixels without
     a gap, at most CONTINUOUS. network_T_camera: of that image; where the network has not
     seen it, of the last one that it has seen, carried on by the features. odom_T_camera: of that
-    image, or of the last one before it that had one. passed: the images since the key frame and
+    image, or of the last one before it that had one. past: the images since the key frame and
     itself, oldest first.
     """
 
     key: KeyView
     tracks: Tracks
-    last: Followed
+    last: TrackedPose
     network_T_camera: Array | None
     odom_T_camera: Array | None
     continuous: int = 0
-    passed: tuple[Passed, ...] = ()
+    past: tuple[PastImage, ...] = ()
 
-    def after(self, seen: Seen, gray: Pixels, tracks: Tracks, followed: Followed) -> FollowState:
+    def after(
+        self, view: View, gray: Pixels, tracks: Tracks, tracked_pose: TrackedPose
+    ) -> FollowState:
         """
         Return the state after an image, relative to the same key frame.
 
         Where the camera stood still, it stays as it is, unless wheels have moved meanwhile: that
         they have is wrong.
 
-        :param seen: the image.
+        :param view: the image.
         :param gray: (h, w) uint8, the same.
         :param tracks: features to go on with.
-        :param followed: where it was taken.
+        :param tracked_pose: where it was taken.
         """
-        if followed.still:
-            if not followed.slips:
+        if tracked_pose.still:
+            if not tracked_pose.slips:
                 return self
             last = replace(self.last, slipped=True)
-            return replace(self, last=last, odom_T_camera=seen.odom_T_camera)
+            return replace(self, last=last, odom_T_camera=view.odom_T_camera)
         return FollowState(
             self.key,
             tracks,
-            followed,
-            self._network_pose(seen, followed),
-            self.odom_T_camera if seen.odom_T_camera is None else seen.odom_T_camera,
-            min(self.continuous + 1, CONTINUOUS) if followed.inliers else 0,
-            (*self.passed, followed.passed(gray))[-MOST_PASSED:],
+            tracked_pose,
+            self._network_pose(view, tracked_pose),
+            self.odom_T_camera if view.odom_T_camera is None else view.odom_T_camera,
+            min(self.continuous + 1, CONTINUOUS) if tracked_pose.inliers else 0,
+            (*self.past, tracked_pose.past_image(gray))[-MOST_PAST:],
         )
 
-    def _network_pose(self, seen: Seen, followed: Followed) -> Array | None:
+    def _network_pose(self, view: View, tracked_pose: TrackedPose) -> Array | None:
         """Return the network's pose; where it has not seen the image, as the features moved."""
         before = self.network_T_camera
-        if seen.network_T_camera is not None or before is None:
-            return seen.network_T_camera
-        moved: Array = before @ invert(self.last.key_T_camera) @ followed.key_T_camera
+        if view.network_T_camera is not None or before is None:
+            return view.network_T_camera
+        moved: Array = before @ invert(self.last.key_T_camera) @ tracked_pose.key_T_camera
         return moved
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class TrackedFeatures:
     """
-    What an image shows before the network has seen it.
+    The features of an image, tracked before the network has seen it.
 
     tracks: the features that are found again; of a first image those that it begins with. still:
     they are where they were, so the camera has not moved. wheels: (4, 4) motion of the camera

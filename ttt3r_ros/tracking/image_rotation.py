@@ -23,7 +23,7 @@ EXIF_OF_DEGREES = {0: 1, 90: 6, 180: 3, 270: 8}
 
 
 @dataclass(frozen=True)
-class Turn:
+class ImageRotation:
     """
     By how much pictures are turned before anything else is done with them.
 
@@ -75,22 +75,22 @@ class Turn:
         """Return the inverse of `upright_T_stored`."""
         return invert(self.upright_T_stored)
 
-    def observation(self, seen: Observation) -> Observation:
+    def observation(self, observation: Observation) -> Observation:
         """
         Return what a camera would see that is mounted upright in the same place.
 
-        :param seen: image, calibration and transforms of the camera as it is mounted.
+        :param observation: image, calibration and transforms of the camera as it is mounted.
         :raises CalibrationError: when a tilted sensor would have to be turned.
         """
         if not self.degrees:
-            return seen
-        changes: dict[str, Any] = {'rgb': self.picture(seen.rgb)}
-        if seen.intrinsics is not None:
-            changes['intrinsics'] = self.camera(seen.intrinsics)
-        if seen.up_camera is not None:
-            changes['up_camera'] = self.upright_T_stored[:3, :3] @ seen.up_camera
-        if seen.base_T_camera is not None:
-            changes['base_T_camera'] = seen.base_T_camera @ self.stored_T_upright
-        elif seen.odom_T_base is not None:  # the base is the camera
-            changes['odom_T_base'] = seen.odom_T_base @ self.stored_T_upright
-        return replace(seen, **changes)
+            return observation
+        changes: dict[str, Any] = {'rgb': self.picture(observation.rgb)}
+        if observation.intrinsics is not None:
+            changes['intrinsics'] = self.camera(observation.intrinsics)
+        if observation.up_camera is not None:
+            changes['up_camera'] = self.upright_T_stored[:3, :3] @ observation.up_camera
+        if observation.base_T_camera is not None:
+            changes['base_T_camera'] = observation.base_T_camera @ self.stored_T_upright
+        elif observation.odom_T_base is not None:  # the base is the camera
+            changes['odom_T_base'] = observation.odom_T_base @ self.stored_T_upright
+        return replace(observation, **changes)

@@ -5,7 +5,7 @@
 Images that come while the network works on another one: located by their features alone.
 
 The two threads share no state but values: the follower begins with the newest result of the
-network, and an image that the network takes next brings along what was followed up to it.
+network, and an image that the network takes next has the tracking up to it with it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.tracking.cut import is_cut
 from ttt3r_ros.tracking.features import begin
-from ttt3r_ros.tracking.followed import Followed, FollowState, Seen, Trace
-from ttt3r_ros.tracking.following import conclude, trace
+from ttt3r_ros.tracking.following import conclude, track_features
 from ttt3r_ros.tracking.standstill import can_drive
+from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures, TrackedPose, View
 from ttt3r_ros.units import NANOSECONDS
 
 # A second of a camera of 30 Hz; of a slower network the oldest images are not followed again.
@@ -26,79 +26,87 @@ MOST_IMAGES = 30
 
 
 @dataclass(frozen=True, eq=False)
-class Between:
+class InterimState:
     """
-    What was followed since the newest image that the network has seen; a value.
+    The tracking by features since the newest image that the network has seen; a value.
 
     origin: the state after that image. images: those since then, oldest first, without those of a
     camera that stood still. state: after the newest of them.
     """
 
     origin: FollowState
-    images: tuple[Seen, ...]
+    images: tuple[View, ...]
     state: FollowState
 
-    def then(self, seen: Seen, state: FollowState) -> Between:
+    def then(self, view: View, state: FollowState) -> InterimState:
         """
-        Return what was followed up to another image.
+        Return the tracking up to another image.
 
         :param state: after that image.
         """
         if state is self.state:
             return self
-        return Between(self.origin, (*self.images, seen)[-MOST_IMAGES:], state)
+        return InterimState(self.origin, (*self.images, view)[-MOST_IMAGES:], state)
 
 
-def begun(origin: FollowState | None) -> Between | None:
+def interim_after(origin: FollowState | None) -> InterimState | None:
     """
-    Return that nothing was followed since an image of the network.
+    Return the tracking that begins at an image of the network.
 
     :param origin: the state after that image; None where there is none.
     """
-    return None if origin is None else Between(origin, (), origin)
+    return None if origin is None else InterimState(origin, (), origin)
 
 
-def follow_on(seen: Seen, found: Trace, between: Between) -> tuple[Followed | None, Between]:
+def follow_on(
+    view: View, found: TrackedFeatures, interim: InterimState
+) -> tuple[TrackedPose | None, InterimState]:
     """
     Locate an image that the network has not seen.
 
-    :param found: of the same image and `between.state`.
+    :param found: of the same image and `interim.state`.
     :returns: where it was taken, None where neither features nor wheels show it; and what to go
         on with.
     """
-    followed, state = conclude(seen, found, between.state)
-    if not followed.still and followed.inliers == 0 and not _driven(seen, found, between.state):
-        passed = replace(between.state, passed=state.passed)
-        return None, replace(between, state=passed)
-    return followed, between.then(seen, state)
+    tracked_pose, state = conclude(view, found, interim.state)
+    if (
+        not tracked_pose.still
+        and tracked_pose.inliers == 0
+        and not _driven(view, found, interim.state)
+    ):
+        past = replace(interim.state, past=state.past)
+        return None, replace(interim, state=past)
+    return tracked_pose, interim.then(view, state)
 
 
-def _driven(seen: Seen, found: Trace, state: FollowState) -> bool:
+def _driven(view: View, found: TrackedFeatures, state: FollowState) -> bool:
     """Return whether the wheels alone may be believed."""
-    seconds = (seen.stamp_ns - state.last.stamp_ns) / NANOSECONDS
+    seconds = (view.stamp_ns - state.last.stamp_ns) / NANOSECONDS
     if found.wheels is None or not can_drive(found.wheels, seconds):
         return False
     return not is_cut(found.wheels, begin(found.tracks.gray), state)
 
 
-def rebased(between: Between | None, origin: FollowState | None, stamp_ns: int) -> Between | None:
+def rebased(
+    interim: InterimState | None, origin: FollowState | None, stamp_ns: int
+) -> InterimState | None:
     """
     Go on from the newest result of the network; images after it are followed again from there.
 
-    :param between: what was followed from an older result, None where there is none.
+    :param interim: the tracking from an older result, None where there is none.
     :param origin: the state after the newest image of the network, None where there is none.
     :param stamp_ns: of that image.
     """
-    fresh = begun(origin)
-    if between is None or origin is None or fresh is None or between.origin is origin:
-        return fresh if between is None or origin is None else between
-    since = tuple(one for one in between.images if one.stamp_ns > stamp_ns)
+    fresh = interim_after(origin)
+    if interim is None or origin is None or fresh is None or interim.origin is origin:
+        return fresh if interim is None or origin is None else interim
+    since = tuple(one for one in interim.images if one.stamp_ns > stamp_ns)
     if not since:
         return fresh
-    if origin.key is between.state.key:
-        return Between(origin, since, _with_network(between.state, origin))
+    if origin.key is interim.state.key:
+        return InterimState(origin, since, _with_network(interim.state, origin))
     for one in since:
-        found = trace(one.image, one.odom_T_camera, fresh.state)
+        found = track_features(one.image, one.odom_T_camera, fresh.state)
         _, fresh = follow_on(one, found, fresh)
     return fresh
 

@@ -5,7 +5,7 @@
 Whether a piece was joined to the wrong place: more key frames contradict it than hold it there.
 
 A place that looks like another one may join a piece wrongly. What it sees later then lies where it
-cannot be: such sightings are remembered, and those that agree with each other are counted against
+cannot be: such matches are remembered, and those that agree with each other are counted against
 the loops that hold the piece.
 """
 
@@ -14,25 +14,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ttt3r_ros.graph.joining import is_solid, Join, join_of, seen_points, Sightings, supposed
+from ttt3r_ros.graph.joining import (
+    hypothesis,
+    is_solid,
+    Join,
+    join_of,
+    seen_points,
+    UnconfirmedMatches,
+)
 from ttt3r_ros.graph.loops import Found
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.relocalisation import is_sure, KnownPlaces, Sighting
+from ttt3r_ros.graph.relocalisation import is_sure, KnownPlaces, PlaceMatch
 from ttt3r_ros.graph.strands import minimum_cut, Pairs
 
-REMEMBERED = 100  # sightings that contradict
+REMEMBERED = 100  # matches that contradict
 
 
 @dataclass(frozen=True, eq=False)
-class Objection:
+class Contradiction:
     """
     What shows that two pieces were joined wrongly.
 
-    pairs: loops that are wrong. sightings: that agree on another place.
+    pairs: loops that are wrong. place_matches: that agree on another place.
     """
 
     pairs: frozenset[tuple[int, int]]
-    sightings: tuple[Sighting, ...]
+    place_matches: tuple[PlaceMatch, ...]
 
     def join(self, nodes: Nodes, known: KnownPlaces) -> Join:
         """
@@ -41,21 +48,23 @@ class Objection:
         :param nodes: with them as pieces of their own.
         :param known: the same key frames.
         """
-        newest = self.sightings[-1]
+        newest = self.place_matches[-1]
         pieces = nodes.pieces[newest.here], nodes.pieces[newest.there]
-        return join_of(pieces, [supposed(one, known) for one in self.sightings], self.sightings)
+        return join_of(
+            pieces, [hypothesis(one, known) for one in self.place_matches], self.place_matches
+        )
 
 
-class Doubts:
+class Contradictions:
     """Remember what contradicts how pieces were joined."""
 
     def __init__(self) -> None:
         """Begin without doubts."""
-        self._sightings = Sightings(REMEMBERED)
+        self._matches = UnconfirmedMatches(REMEMBERED)
 
     def look(
         self, found: Found, strands: Mapping[int, int], pairs: Pairs, known: KnownPlaces
-    ) -> Objection | None:
+    ) -> Contradiction | None:
         """
         Look at what a key frame recognises.
 
@@ -65,22 +74,22 @@ class Doubts:
         :param known: all key frames.
         :returns: what outvotes the loops that hold the strands together, or None.
         """
-        sighting = _doubtful(found, strands, known)
-        if sighting is None:
+        place_match = _doubtful(found, strands, known)
+        if place_match is None:
             return None
-        agreeing = self._sightings.confirmed(sighting, strands, known)
+        agreeing = self._matches.confirmed(place_match, strands, known)
         votes = len({one.there for one in agreeing})
-        cut = minimum_cut(strands, pairs, strands[sighting.here], strands[sighting.there])
+        cut = minimum_cut(strands, pairs, strands[place_match.here], strands[place_match.there])
         if votes <= max(cut.votes, 1) or not is_solid(seen_points(agreeing, known)):
             return None
-        return Objection(cut.pairs, agreeing)
+        return Contradiction(cut.pairs, agreeing)
 
     def forget(self) -> None:
         """Begin anew, after pieces were joined or have fallen apart."""
-        self._sightings.forget()
+        self._matches.forget()
 
 
-def _doubtful(found: Found, strands: Mapping[int, int], known: KnownPlaces) -> Sighting | None:
+def _doubtful(found: Found, strands: Mapping[int, int], known: KnownPlaces) -> PlaceMatch | None:
     """Return the best of what is seen elsewhere, unless the same is seen where it should be."""
     settled = {strands[number] for number in found.closed}
     doubtful = [
@@ -92,5 +101,5 @@ def _doubtful(found: Found, strands: Mapping[int, int], known: KnownPlaces) -> S
         return None
     best = max(doubtful, key=lambda one: one.closure.inliers)
     others = [one for one in doubtful if strands[one.here] == strands[best.here]]
-    alone = supposed(best, known).is_only_one([supposed(one, known) for one in others])
+    alone = hypothesis(best, known).is_only_one([hypothesis(one, known) for one in others])
     return best if alone else None

@@ -6,8 +6,8 @@ import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.tracking.image_rotation import ImageRotation
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.turn import Turn
 
 CAMERA = CameraIntrinsics(64, 48, 40.0, 42.0, 30.0, 25.0, 'plumb_bob', (0.1, -0.02, 0.01, -0.03))
 MAST = transform(BODY_T_OPTICAL[:3, :3], [0.2, 0.0, 0.5])
@@ -27,11 +27,11 @@ def pixel_of(camera, point):
 
 @pytest.mark.parametrize('degrees', [0, 90, 180, 270])
 def test_a_turned_picture_shows_each_point_where_the_turned_camera_has_it(degrees):
-    turn = Turn(degrees)
+    image_rotation = ImageRotation(degrees)
     rays = np.random.default_rng(1).uniform([-0.5, -0.4, 1.0], [0.5, 0.4, 1.0], (50, 3))
     number = np.arange(48 * 64).reshape(48, 64)  # of each pixel, so that it is found again
-    turned = turn.picture(number)
-    camera = turn.camera(CAMERA)
+    turned = image_rotation.picture(number)
+    camera = image_rotation.camera(CAMERA)
     assert (camera.height, camera.width) == turned.shape
 
     for ray in rays:
@@ -40,11 +40,11 @@ def test_a_turned_picture_shows_each_point_where_the_turned_camera_has_it(degree
             continue
         (row,), (column,) = np.nonzero(turned == number[v, u])
         expected = pixel_of(CAMERA, ray) - (u, v)
-        found = pixel_of(camera, turn.upright_T_stored[:3, :3] @ ray) - (column, row)
-        turned_by = turn.upright_T_stored[:2, :2] @ expected
+        found = pixel_of(camera, image_rotation.upright_T_stored[:3, :3] @ ray) - (column, row)
+        turned_by = image_rotation.upright_T_stored[:2, :2] @ expected
         np.testing.assert_allclose(found, turned_by, atol=1e-9)
-    np.testing.assert_array_equal(turn.picture_back(turned), number)
-    back = turn.camera_back(camera)
+    np.testing.assert_array_equal(image_rotation.picture_back(turned), number)
+    back = image_rotation.camera_back(camera)
     np.testing.assert_allclose(back.distortion, CAMERA.distortion, atol=1e-12)
     assert back.matrix == pytest.approx(CAMERA.matrix, abs=1e-9)
 
@@ -52,20 +52,20 @@ def test_a_turned_picture_shows_each_point_where_the_turned_camera_has_it(degree
 @pytest.mark.parametrize('degrees', [90, 180, 270])
 def test_a_camera_that_was_mounted_turned_sees_what_an_upright_one_sees(degrees):
     """The camera is turned about its optical axis, its picture the other way."""
-    turn = Turn(degrees)
+    image_rotation = ImageRotation(degrees)
     # A camera turned clockwise by an angle has its picture turned anticlockwise by it.
     mounted = transform(rotation_about([0, 0, 1], np.radians(degrees)), [0, 0, 0])
     upright = Observation(PICTURE, 7, CAMERA, MAST, np.eye(4), np.array([0.0, -1.0, 0.0]))
     hanging = Observation(
-        turn.picture_back(PICTURE),
+        image_rotation.picture_back(PICTURE),
         7,
-        turn.camera_back(CAMERA),
+        image_rotation.camera_back(CAMERA),
         MAST @ mounted,
         np.eye(4),
         mounted[:3, :3].T @ [0.0, -1.0, 0.0],
     )
 
-    seen = turn.observation(hanging)
+    seen = image_rotation.observation(hanging)
 
     np.testing.assert_array_equal(seen.rgb, upright.rgb)
     assert seen.intrinsics.matrix == pytest.approx(CAMERA.matrix, abs=1e-9)
@@ -75,7 +75,9 @@ def test_a_camera_that_was_mounted_turned_sees_what_an_upright_one_sees(degrees)
 
 
 def test_the_odometry_of_a_camera_that_is_its_own_base_is_turned_too():
-    turn = Turn(180)
-    seen = turn.observation(Observation(PICTURE, 7, odom_T_base=MAST))
+    image_rotation = ImageRotation(180)
+    seen = image_rotation.observation(Observation(PICTURE, 7, odom_T_base=MAST))
 
-    np.testing.assert_allclose(seen.odom_T_camera, MAST @ turn.stored_T_upright, atol=1e-12)
+    np.testing.assert_allclose(
+        seen.odom_T_camera, MAST @ image_rotation.stored_T_upright, atol=1e-12
+    )

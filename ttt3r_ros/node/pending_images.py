@@ -14,7 +14,7 @@ from ttt3r_ros.node.inputs import ReceivedImage
 MOST_WAITING = 15
 
 
-class WaitingRoom:
+class PendingImages:
     """Hold images back until they are ready, and release them in order; used by one thread."""
 
     def __init__(

@@ -16,7 +16,7 @@ PLACE_MASK = cube_mask(1)
 ENOUGH = 2  # key frames that confirm each other
 
 
-class Witnesses:
+class KeyFrameSupport:
     """Count the key frames that have points in each place."""
 
     def __init__(self) -> None:
