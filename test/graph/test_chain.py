@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from ttt3r_ros.graph.chain import Chain
+from ttt3r_ros.geometry import transform_points
+from ttt3r_ros.graph.chain import Chain, TRUE_TILT
 from ttt3r_ros.graph.floor import FloorScale
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.wheels import NOISES
-from ttt3r_ros.tracking.relative_pose import RelativePose
+from ttt3r_ros.graph.window import HELD
+from ttt3r_ros.tracking.relative_pose import rays_at, RelativePose
 
 
 def fixed(robot, floors):
@@ -68,3 +71,33 @@ def test_the_floor_counts_for_more_where_depths_agree_than_where_they_do_not(rob
     noisy = sigmas(robot, lambda i, depth: depth + rng.normal(0, 0.06, len(depth)))
     assert noisy[0] == pytest.approx(0.07, abs=1e-9)
     assert noisy[1] >= 0.03
+
+
+def named_by_place(keys, room, places):
+    """Return key frames whose features have the numbers of the points that they show."""
+    tree, named = cKDTree(room.cloud), []
+    for key, place in zip(keys, places):
+        rays = rays_at(key.tracks.px, key.seen.camera)
+        points = transform_points(place, rays * np.exp(key.log_depth)[:, None])
+        number = tree.query(points)[1]
+        order = np.argsort(number)
+        tracks = replace(key.tracks, number=number[order], px=key.tracks.px[order])
+        named.append(replace(key, tracks=tracks, log_depth=key.log_depth[order]))
+    return named
+
+
+def test_the_tilts_of_depths_are_found_but_not_believed_in_full(robot, other_room):
+    tilt, numbers = np.array([0.2, -0.15]), range(8)
+    chain, nodes = Chain(NOISES['usual']), Nodes()
+    drive, places = robot.drive(numbers, other_room), [robot.place(k) for k in numbers]
+
+    for key in named_by_place(drive, other_room, places):
+        if key.number >= HELD:  # the first two are held with exact depths
+            tangents = rays_at(key.tracks.px, key.seen.camera)[:, :2]
+            key = replace(key, log_depth=key.log_depth - tangents @ tilt)
+        chain.append(key, robot.frame(key), nodes, robot.place(0))
+
+    for number in range(HELD, 8):
+        np.testing.assert_allclose(chain.tilts[number], TRUE_TILT * tilt, atol=0.03)
+    chain.forget(numbers)
+    assert not chain.tilts

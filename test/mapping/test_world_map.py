@@ -21,6 +21,7 @@ from ttt3r_ros.geometry import (
     transform_points,
 )
 from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.mapping.key_points import LEAST_TILT
 from ttt3r_ros.mapping.occupancy import FREE, OCCUPIED, UNKNOWN
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.mapping.world_map import MapImage, STEP_POINTS, WorldMap
@@ -478,6 +479,72 @@ def room_look():
         to_floor = np.where(RAYS[..., 1] > 0, 0.8 / RAYS[..., 1], np.inf)
     room = replace(WALL, points_camera=RAYS * np.minimum(2.5, to_floor)[..., None].astype('f4'))
     return seen(room, 0, transform(np.eye(3), [0, 0, 0.8]) @ AHEAD, base_T_camera=FLOOR_T_CAMERA)
+
+
+TILT = np.array([0.25, -0.15])
+
+
+def tilted_wall(distance, turned=0.0):
+    """Return a wall square to a key frame, its depth wrong by TILT, seen turned by some angle."""
+    key_R_camera = rotation_about([0, 1, 0], turned)
+    rays = RAYS @ key_R_camera.T
+    points = rays / rays[..., 2:] * np.exp(-(rays / rays[..., 2:])[..., :2] @ TILT)[..., None]
+    points = distance * points @ key_R_camera
+    return replace(wall(1.0), points_camera=points.astype(np.float32))
+
+
+@pytest.mark.parametrize('newest', [True, False])
+def test_a_tilt_that_is_found_later_is_taken_out_of_all_points_of_its_key_frame(newest):
+    world, turned = WorldMap(settings()), 0.15
+    key_T_camera = Similarity(transform(rotation_about([0, 1, 0], turned), [0.0, 0, 0]))
+    world.add(seen(tilted_wall(2.0), 0, at(1.0)))
+    if not newest:
+        world.add(seen(wall(2.0), 1, at(0.0, yaw=math.pi)))
+    poses = {0: Similarity(at(1.0)), 1: Similarity(at(0.0, yaw=math.pi))}
+    assert np.ptp(ahead(world)) > 0.5
+
+    world.move(poses, {0: 2 * TILT})  # a first guess, too large
+    world.move(poses, {0: TILT})
+    world.add(seen(tilted_wall(2.0, turned), 0, at(1.0), key_T_camera))
+
+    np.testing.assert_allclose(ahead(world), 3.0, atol=0.01)
+    np.testing.assert_array_equal(bits(world), fused_anew(world))
+
+
+def ahead(world):
+    points = world.voxels.points().points
+    return points[points[:, 0] > 0, 0]
+
+
+def test_a_key_frame_that_begins_with_a_known_tilt_has_none_in_its_points():
+    world = WorldMap(settings())
+    world.move({}, {5: TILT})
+
+    world.add(seen(tilted_wall(2.0), 5))
+
+    np.testing.assert_allclose(ahead(world), 2.0, atol=0.01)
+
+
+def test_tilts_that_hardly_change_fuse_nothing_anew():
+    world = WorldMap(settings())
+    world.add(seen(wall(2.0), 0))
+    world.add(seen(wall(2.0), 1, at(0.0, yaw=math.pi)))
+    before, poses = bits(world), {0: Similarity(AHEAD), 1: Similarity(at(0.0, yaw=math.pi))}
+
+    world.move(poses, {0: 0.9 * LEAST_TILT * np.ones(2)})
+
+    np.testing.assert_array_equal(bits(world), before)
+
+
+def test_ghosts_of_a_key_frame_of_which_the_tilt_changes_are_gone():
+    world, tilt = WorldMap(settings()), np.array([0.1, 0.0])
+    for number in range(2):
+        world.add(seen(wall(1.5), number))
+    for _ in range(5):
+        world.add(seen(wall(3.0), 2))
+    world.move({}, {0: tilt, 1: tilt})
+
+    assert ahead(world).min() > 2.5
 
 
 def test_the_grid_moves_with_its_key_frame_in_the_same_call():

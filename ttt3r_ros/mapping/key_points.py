@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
+from ttt3r_ros.mapping.tilts import NO_TILT, stretch
 from ttt3r_ros.mapping.voxels import FixedPoints, hashed, Integers, VoxelPoints, WEIGHT_STEPS
 
 # Points stay where they are until one of them is wrong by more than this.
 MOST_SHIFT = 0.5  # voxels
+# Points at the edge of an image, 4 m away, are stretched by no less than 5 cm.
+LEAST_TILT = 0.02
 
 FLAG_BITS = 16
 
@@ -35,7 +38,7 @@ class KeyPoints:
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
     whose points are to be removed. images: number of those that added points. needs: the sum over
     them of the confidence that a voxel needs. stands_for: number of key frames, more than one
-    where the points are those of a saved map.
+    where the points are those of a saved map. tilt: (2,) by which they were stretched.
     """
 
     birth: Similarity
@@ -50,6 +53,7 @@ class KeyPoints:
     images: int = 0
     needs: float = 0.0
     stands_for: int = 1
+    tilt: Array = field(default_factory=NO_TILT.copy)
 
     def map_T_birth(self) -> Similarity:
         """Return where the map of birth lies now, in metres."""
@@ -72,6 +76,29 @@ class KeyPoints:
         change = corners @ (linear_part(now) - linear_part(then)).T
         change += now.a_T_b[:3, 3] - then.a_T_b[:3, 3]
         return bool((change**2).sum(axis=1).max() > MOST_SHIFT**2)
+
+    def is_tilted(self, tilt: Array) -> bool:
+        """
+        Return whether points are clearly beside where a newer tilt has them.
+
+        :param tilt: (2,).
+        """
+        return bool(np.abs(tilt - self.tilt).max() > LEAST_TILT)
+
+    def tilted(self, points: VoxelPoints, tilt: Array, voxel_size: float) -> VoxelPoints:
+        """
+        Move points along the rays of the key frame to where a newer tilt has them.
+
+        :param points: of the key frame, as it has them by now.
+        :param tilt: (2,).
+        :param voxel_size: metres.
+        """
+        birth = in_voxels(self.birth, voxel_size).a_T_b.astype(np.float32)
+        axes, camera = birth[:3, :3], birth[:3, 3:]
+        rays = points.columns - camera
+        # Written out, like all placing: the same bits everywhere.
+        ahead = [m[0] * rays[0] + m[1] * rays[1] + m[2] * rays[2] for m in axes.T]
+        return replace(points, columns=camera + rays * stretch(ahead, tilt - self.tilt))
 
     def supported(self, points: VoxelPoints) -> VoxelPoints:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ttt3r_ros.mapping.key_frame_support import ENOUGH
 from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part, needed
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
+from ttt3r_ros.mapping.tilts import NO_TILT, stretch
 from ttt3r_ros.mapping.voxels import (
     FixedPoints,
     Integers,
@@ -38,6 +40,8 @@ POINTS_PER_VOXEL = 4
 
 # About so many columns of an image are used; at 5 m two are 3 cm apart then.
 COLUMNS = 224
+
+NO_TILTS: Mapping[int, Array] = MappingProxyType({})
 
 # A loaded map is attached to no key frame; pieces of it, of about so many points, have negative
 # numbers.
@@ -82,6 +86,19 @@ class MapImage:
             located.floor_z,
         )
 
+    def stretched(self, tilt: Array) -> Pointmap:
+        """
+        Return the points without the tilt of the key frame's depth.
+
+        :param tilt: (2,), see `tilts.stretch`.
+        """
+        if not tilt.any():
+            return self.pointmap
+        points = self.pointmap.points_camera
+        at_key = self.pointmap.scaled(self.key_T_camera.scale).points_in(self.key_T_camera.a_T_b)
+        factor = stretch(tuple(np.moveaxis(at_key, -1, 0)), tilt)
+        return replace(self.pointmap, points_camera=points * factor[..., None])
+
     def floor_T_camera(self, map_T_camera: Array) -> Array | None:
         """
         Return the pose of the camera above the floor, (4, 4), z up; None: it is unknown.
@@ -113,6 +130,7 @@ class WorldMap:
         self._voxels = PartedVoxels(self._voxel_size)
         self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
         self._keys: dict[int, KeyPoints] = {}
+        self._tilts: Mapping[int, Array] = {}  # of all key frames, the newest
         self._stale: set[int] = set()  # key frames whose share of the map is an old one
         # Key frames that may have ghosts among their points, those that have waited longest first.
         self._with_ghosts: dict[int, None] = {}
@@ -151,8 +169,9 @@ class WorldMap:
         good = image.pointmap.reliable(bounds.confidence_threshold, farthest / scale)
         key = self._begun(image)
         self.follow()
-        self._see_through(image.pointmap, scale)
-        self._sum_up(image, key, good)
+        upright = replace(image, pointmap=image.stretched(key.tilt))
+        self._see_through(upright.pointmap, scale)
+        self._sum_up(upright, key, good)
         floor_T_camera = None
         if image.base_T_camera is not None or not self._settings.camera.height:
             floor_T_camera = image.floor_T_camera(map_T_image.a_T_b)
@@ -162,13 +181,21 @@ class WorldMap:
         if seen is not None:
             self.grid.add(image.key, seen, key.map_T_birth())
 
-    def move(self, map_T_key: Mapping[int, Similarity]) -> None:
+    def move(
+        self, map_T_key: Mapping[int, Similarity], tilts: Mapping[int, Array] = NO_TILTS
+    ) -> None:
         """
         Move points and grid with their key frames; a bounded number of points, the nearest first.
 
         :param map_T_key: newest estimates of all key frames; unknown ones are left out.
+        :param tilts: of their depths, (2,); points are stretched by them. The grid is not: it
+            sums what was known at each image.
         """
         self._set_poses({n: pose for n, pose in map_T_key.items() if n in self._keys})
+        self._tilts = tilts
+        for number in sorted(tilts.keys() & self._keys.keys()):
+            if self._keys[number].is_tilted(tilts[number]):
+                self._tilt(number, tilts[number])
         self.follow()
 
     def hand_over(self, removed: int, successor: int, successor_T_removed: Similarity) -> None:
@@ -187,8 +214,9 @@ class WorldMap:
         if successor not in self._keys:
             map_T_successor = old.map_T_key.after(successor_T_removed.inverse())
             none = old.points.chosen(np.zeros(len(old.points), bool))
+            tilt = self._tilts.get(successor, NO_TILT)
             self._keys[successor] = KeyPoints(
-                map_T_successor, map_T_successor, old.last_seen, none
+                map_T_successor, map_T_successor, old.last_seen, none, tilt=tilt
             )
         new = self._keys[successor]
         successor_T_birth = new.birth.after(successor_T_removed).after(old.birth.inverse())
@@ -225,7 +253,7 @@ class WorldMap:
                 self._absorb(number, old, self._keys[number].birth.after(old.birth.inverse()))
             else:
                 self._keys[number] = KeyPoints(
-                    old.birth, map_T_key[number], self._images, old.points
+                    old.birth, map_T_key[number], self._images, old.points, tilt=old.tilt
                 )
                 self._stale.add(number)
             if number in evidence:
@@ -306,7 +334,8 @@ class WorldMap:
         key = self._keys.get(image.key)
         if key is None:
             none = VoxelSums().all().points()
-            key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none)
+            tilt = self._tilts.get(image.key, NO_TILT)
+            key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none, tilt=tilt)
             self._keys[image.key] = key
         key.last_seen = self._images
         self._set_poses({image.key: image.map_T_key})
@@ -322,6 +351,22 @@ class WorldMap:
                     self._close()
                 self._stale.add(number)
         self.grid.move({number: self._keys[number].map_T_birth() for number in map_T_key})
+
+    def _tilt(self, number: int, tilt: Array) -> None:
+        """Stretch the points of a key frame."""
+        key = self._keys[number]
+        if self._open is not None and self._is_newest(number):
+            points, sums = (
+                key.tilted(self._open[1].all().points(), tilt, self._voxel_size),
+                VoxelSums(),
+            )
+            sums.add(points.placed(Similarity(IDENTITY)))
+            self._open = number, sums
+        else:
+            self._drop_ghosts(number)  # while they are in the cells in which they were seen
+            key.points = key.tilted(key.points, tilt, self._voxel_size)
+        key.tilt = tilt
+        self._stale.add(number)
 
     def _sum_up(self, image: MapImage, key: KeyPoints, good: Mask) -> None:
         """Add the good points of an image to those of its key frame."""
