@@ -77,7 +77,7 @@ def named_by_place(keys, room, places):
     """Return key frames whose features have the numbers of the points that they show."""
     tree, named = cKDTree(room.cloud), []
     for key, place in zip(keys, places):
-        rays = rays_at(key.tracks.px, key.seen.camera)
+        rays = rays_at(key.tracks.px, key.view.camera)
         points = transform_points(place, rays * np.exp(key.log_depth)[:, None])
         number = tree.query(points)[1]
         order = np.argsort(number)
@@ -93,7 +93,7 @@ def test_the_tilts_of_depths_are_found_but_not_believed_in_full(robot, other_roo
 
     for key in named_by_place(drive, other_room, places):
         if key.number >= HELD:  # the first two are held with exact depths
-            tangents = rays_at(key.tracks.px, key.seen.camera)[:, :2]
+            tangents = rays_at(key.tracks.px, key.view.camera)[:, :2]
             key = replace(key, log_depth=key.log_depth - tangents @ tilt)
         chain.append(key, robot.frame(key), nodes, robot.place(0))
 

@@ -27,8 +27,8 @@ def stretch(points: Sequence[Array32], tilt: Array) -> Array32:
     """
     Return by what the distance of points to a key frame is multiplied, of their shape.
 
-    :param points: x, y and z in the axes of the key frame's camera, in any unit. Those behind it
-        stay where they are.
+    :param points: x, y and z, each (N,) or (h, w), in the axes of the key frame's camera, in any
+        unit. Those behind it stay where they are.
     :param tilt: (2,) slope of the log depth over the tangents, which is added to it.
     """
     x, y, z = points
