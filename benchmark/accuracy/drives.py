@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.accuracy.sequences import FIRST_SEED, recorded
-from ttt3r_ros.arrays import Array
+from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.atomic import new_folder
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
 from ttt3r_ros.intrinsics import CameraIntrinsics
@@ -87,6 +88,21 @@ class Drive:
         """Return the true poses of the images, (T, 4, 4)."""
         poses: Array = self.world_T_base[:: len(self.world_T_base) // len(self)]
         return poses @ self.base_T_camera
+
+    def points_camera(self, k: int) -> Array32:
+        """
+        Return the points of an image as the network has them, (h, w, 3), camera frame.
+
+        They lie along the rays of the focal length that it believes in; of the true one where
+        `focal_px` is 0.
+
+        :param k: index of the image.
+        """
+        height, width = self.images.shape[1:3]
+        (fx, _, cx), (_, fy, cy) = self.camera[:2].tolist()
+        believed = float(self.focal_px[k]) / math.sqrt(fx * fy) or 1.0
+        camera = CameraIntrinsics(width, height, believed * fx, believed * fy, cx, cy)
+        return camera.rays() * np.asarray(self.depth[k], np.float32)[..., None]
 
     def by_wheels(self, wheels: str | None, seed: int) -> Array | None:
         """

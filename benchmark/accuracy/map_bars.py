@@ -143,6 +143,7 @@ def _with_depth(drive: Drive, kind: Kind) -> Drive:
     return replace(
         drive,
         depth=drive.truth_depth,
+        focal_px=np.zeros(len(drive)),
         confidence=np.full(drive.truth_depth.shape, SURE, np.float16),
         track_T_camera=invert(world_T_camera[0]) @ world_T_camera,
     )

@@ -56,7 +56,6 @@ class ReplayedPredictor:
     def __init__(self, drive: Drive) -> None:
         """Take the drive."""
         self._drive = drive
-        self._rays = rays_of(drive)
         self.image = 0
 
     def fit(self, width: int, height: int) -> ImageFit:
@@ -73,9 +72,8 @@ class ReplayedPredictor:
     def step(self, rgb_fitted: Pixels, state: None, write: bool = True) -> tuple[Said, None]:
         """Return what the drive holds of the image."""
         k = self.image
-        depth = np.asarray(self._drive.depth[k], np.float32)
         return Said(
-            self._rays * depth[..., None],
+            self._drive.points_camera(k),
             np.asarray(self._drive.confidence[k], np.float32),
             self._drive.track_T_camera[k],
             np.full(1, 0.5, np.float32),

@@ -136,7 +136,6 @@ class Replayed:
             for drive in drives
             for k, image in enumerate(drive.images)
         }
-        self._rays = _intrinsics(drives[0]).rays()  # all have the same
 
     def advise(self, settings: TrackingSettings) -> TrackingSettings:
         """Return the settings as they are."""
@@ -153,7 +152,7 @@ class Replayed:
     def step(self, rgb_fitted: Pixels, state: Any, write: bool = True) -> tuple[Prediction, Any]:
         """Return what is cached for an image."""
         drive, k = self._known[zlib.crc32(rgb_fitted.tobytes())]
-        points = self._rays * np.asarray(drive.depth[k], np.float32)[..., None]
+        points = drive.points_camera(k)
         confidence = np.asarray(drive.confidence[k], np.float32)
         gains = np.full(1, 0.5, np.float32)
         return Prediction(points, confidence, drive.track_T_camera[k], gains), state + write
