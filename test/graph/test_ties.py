@@ -111,6 +111,19 @@ def test_the_other_camera_is_where_it_was_or_goes_on_as_before(robot, stamp, mov
     assert rig.beside(at(other, SECOND)) == []
 
 
+@pytest.mark.parametrize('stamp', [0.05, 0.1, 0.15])
+def test_the_wheels_of_another_camera_do_not_count_once_more(robot, stamp):
+    key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
+    other = replace(other, view=replace(other.view, camera_index=1))
+    rig = Rig()
+    for k in range(2):
+        rig.see(replace(at(key, k * SECOND // 10), odom_T_camera=FRONT))
+
+    (beside,) = rig.beside(at(other, round(stamp * SECOND)))
+
+    assert beside.odom_T_camera is None
+
+
 def test_what_two_of_three_contradict_does_not_count():
     right = transform(rotation_about([0, 0, 1], 0.3), [1.0, 2.0, 0.0])
     wrong = right @ transform(np.eye(3), [0.5, 0.0, 0.0])

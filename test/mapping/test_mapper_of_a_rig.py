@@ -161,6 +161,14 @@ def test_an_image_that_errs_moves_no_robot_by_a_jump(wall):
     assert max(steps) < 0.05
 
 
+def test_with_exact_wheels_a_robot_is_not_drawn_to_where_its_other_camera_was(wall):
+    found = drive(a_mapper(), wall, range(20), wheels=True)
+
+    ahead = [-STEP * (k + LATER * i) - one.map_T_base[1, 3] for (k, i), one in found.items()]
+    # The other camera was up to three quarters of a step behind when its wheels were read.
+    assert abs(np.mean(ahead[10:])) < 0.05 * STEP
+
+
 def test_a_camera_that_comes_later_is_in_the_map_at_once(wall):
     mapper = a_mapper()
     drive(mapper, wall, range(8), cameras=(0,))

@@ -81,7 +81,9 @@ class Rig:
 
     def beside(self, tracked_pose: TrackedPose) -> list[TrackedPose]:
         """
-        Return where the other cameras were when an image was taken, as far as that is known.
+        Return where the other cameras were when an image was taken, as far as they show it.
+
+        They bring no wheels: those are the same for all cameras, and count with the image itself.
 
         :param tracked_pose: the image.
         """
@@ -201,11 +203,15 @@ def _accelerated(square_s: float) -> Array:
 
 
 def _moved_to(stamp_ns: int, images: Sequence[TrackedPose]) -> TrackedPose | None:
-    """Return where a camera was at a time: between two images, or if it goes on as before."""
+    """
+    Return where a camera was at a time: between two images, or if it goes on as before.
+
+    The wheels of its image, which was taken at another time, are left out.
+    """
     around = _around(stamp_ns, images)
     if around is not None:
         pose, covariance = _at(stamp_ns, *around)
-        return replace(around[0], stamp_ns=stamp_ns, key_T_camera=pose, covariance=covariance)
+        return _carried_to(stamp_ns, around[0], pose, covariance)
     if len(images) < 2 or images[-1].stamp_ns > stamp_ns:
         return None
     last, newest = images[-2:]
@@ -217,7 +223,19 @@ def _moved_to(stamp_ns: int, images: Sequence[TrackedPose]) -> TrackedPose | Non
     motion = scaled(invert(last.track_T_camera) @ newest.track_T_camera, unit)
     pose = newest.key_T_camera @ exp_pose(log_pose(motion) * since / period)
     covariance = newest.covariance + unknown_motion(since, period)
-    return replace(newest, stamp_ns=stamp_ns, key_T_camera=pose, covariance=covariance)
+    return _carried_to(stamp_ns, newest, pose, covariance)
+
+
+def _carried_to(
+    stamp_ns: int, one: TrackedPose, key_T_camera: Array, covariance: Array
+) -> TrackedPose:
+    return replace(
+        one,
+        stamp_ns=stamp_ns,
+        key_T_camera=key_T_camera,
+        covariance=covariance,
+        odom_T_camera=None,
+    )
 
 
 def fused(poses: Sequence[Array], covariances: Sequence[Array]) -> tuple[Array, Array]:
