@@ -1,7 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of the arrays that every room passes on; docstrings have their shapes and units."""
+"""
+Names of the arrays that every room passes on; docstrings have their shapes and units.
+
+What is left unsaid: a transform `a_T_b` is (4, 4) or (..., 4, 4) in metres, a covariance is of
+rotation in radians and translation in metres, in this order, and tokens have no unit.
+"""
 
 from __future__ import annotations
 

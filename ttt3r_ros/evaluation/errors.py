@@ -43,7 +43,7 @@ class Statistics:
         """
         Return the statistics of errors.
 
-        :param errors: (N,), at least one.
+        :param errors: (N,), at least one, of any unit.
         """
         return cls(
             float(np.sqrt(np.mean(errors**2))),
@@ -290,7 +290,7 @@ def depth_errors(
     Compare two depth images.
 
     :param estimate: (H, W) metres along z; 0, negative and not finite mean unknown.
-    :param truth: (H, W) likewise.
+    :param truth: (H, W) likewise, metres.
     :param scale: factor on the estimate.
     :returns: the errors, NaN where nothing can be compared.
     """

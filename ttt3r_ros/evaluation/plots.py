@@ -73,7 +73,7 @@ def plane_of(poses: Array) -> tuple[int, int]:
     """
     Return the two axes along which a path extends most, in their order.
 
-    :param poses: (N, 4, 4).
+    :param poses: (N, 4, 4), metres.
     """
     extent = np.ptp(poses[:, :3, 3], axis=0)
     across, up = sorted(np.argsort(extent, kind='stable')[1:].tolist())

@@ -41,7 +41,7 @@ def towards(pose: Array, target: Array, most_m: float) -> Array:
     Return a pose that lies between two.
 
     :param pose: (4, 4), where it begins.
-    :param target: (4, 4), where it ends, unless that is too far.
+    :param target: (4, 4), metres, where it ends, unless that is too far.
     :param most_m: longest way, metres; as many radians a metre as RADIANS_A_METRE.
     """
     error = log_pose(invert(pose) @ target)

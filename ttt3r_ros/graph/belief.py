@@ -87,7 +87,7 @@ class Belief:
 
         :param tracked_pose: by the tracker.
         :param wheels: how good they are.
-        :param start: (4, 4) pose of the first key frame of a piece.
+        :param start: (4, 4) pose of the first key frame of a piece in its frame, metres.
         """
         key, noise = tracked_pose.key, (wheels, tracked_pose.key.view.base_T_camera)
         pose, in_map = self.poses.get(key.number, self.apart.get(key.number)), False

@@ -54,7 +54,7 @@ def find_floor(
     floor agree; whatever stands on it gives a larger one, and nothing is below.
 
     :param depth: (h, w) metres along z, 0 or less is unknown.
-    :param camera: (3, 3).
+    :param camera: (3, 3) pinhole matrix, pixels.
     :param base_T_camera: (4, 4), its z is the height above the floor.
     :returns: None where no floor is seen.
     """
@@ -100,7 +100,7 @@ def depth_on_floor(
 
     :param floor: of their image.
     :param px: (N, 2) pixels of the features.
-    :param log_depth: (N,) of the network.
+    :param log_depth: (N,) of the network, logarithms of metres.
     :param camera: (3, 3) intrinsics, pixels.
     :param base_T_camera: (4, 4), metres.
     :returns: (N, 2) log depth in metres and its sigma, NaN where it is not the floor.

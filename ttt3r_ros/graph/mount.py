@@ -67,7 +67,7 @@ class MountCheck:
         Add one motion of the camera.
 
         :param by_images: (4, 4); its unit does not matter.
-        :param by_wheels: (4, 4), by the odometry and the mount in TF.
+        :param by_wheels: (4, 4), metres, by the odometry and the mount in TF.
         """
         seen, driven = log_pose(by_images), log_pose(by_wheels)
         turn = min(np.linalg.norm(seen[:3]), np.linalg.norm(driven[:3]))

@@ -96,7 +96,7 @@ class Nodes:
         """
         Append a key frame.
 
-        :param pose: (4, 4) in the frame of its piece.
+        :param pose: (4, 4) in the frame of its piece, metres.
         :param log_scale: of its depth.
         :param piece: to which it belongs.
         """

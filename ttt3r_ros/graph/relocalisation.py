@@ -164,7 +164,7 @@ def near(first: Array, second: Array, metres: float, radians: float) -> bool:
     Check that two poses are not far from each other.
 
     :param first: (4, 4), metres.
-    :param second: (4, 4), in the same frame.
+    :param second: (4, 4), metres, in the same frame.
     :param metres: between them, at most.
     :param radians: between them, at most.
     """

@@ -44,7 +44,7 @@ class OtherMotions:
         """
         Return all motions.
 
-        :param step: (4, 4), by the camera of the image.
+        :param step: (4, 4), metres, by the camera of the image.
         """
         return [*([] if self.own is None else [(step, self.own)]), *self.others]
 
@@ -99,7 +99,7 @@ class RigMotion:
 
         :param stamp_ns: of the image.
         :param expected: (4, 4) map_T_base where the motion has it.
-        :param placed: (4, 4) where the map has it.
+        :param placed: (4, 4), metres, where the map has it.
         :param covariance: (6, 6) of that since its key frame, to the right of it.
         """
         going = self._ended(stamp_ns)

@@ -50,7 +50,7 @@ def most_covered(
     """
     Choose the key frame that others replace best.
 
-    :param poses: (K, 4, 4) of all.
+    :param poses: (K, 4, 4) of all, metres.
     :param pieces: (K,); only those of one piece have poses in one frame.
     :param may_go: indices of those that need not stay.
     :param least: so many others must show the same place.

@@ -242,7 +242,7 @@ def fused(poses: Sequence[Array], covariances: Sequence[Array]) -> tuple[Array, 
     """
     Weigh what is known of one pose; what the others contradict counts less.
 
-    :param poses: (4, 4) each, near each other.
+    :param poses: (4, 4) each, metres, near each other.
     :param covariances: (6, 6) each, of rotation and translation, to the right of the pose.
     :returns: the pose, and its covariance if all of them are independent.
     """

@@ -37,7 +37,7 @@ class WheelNoise:
         """
         Compute the covariance of a motion.
 
-        :param motion: (4, 4) as measured.
+        :param motion: (4, 4) as measured, metres.
         :returns: (6, 6) of rotation and translation, to its right.
         """
         way = float(np.linalg.norm(motion[:3, 3]))

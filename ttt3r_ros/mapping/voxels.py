@@ -97,7 +97,7 @@ class FixedPoints:
         Points that are not finite, have no positive weight or lie more than a million voxels
         from the origin are left out.
 
-        :param columns: (3, N), in voxels.
+        :param columns: (3, N), in sides of a voxel.
         :param color: (3, N).
         :param weight: (N,) confidence.
         """

@@ -222,7 +222,7 @@ class _RouteFinder:
         """
         Draw the next place to go to.
 
-        :param visited: places so far, each row and column; the last is where the camera is.
+        :param visited: places so far, rows and columns; the last is where it is.
         """
         here, goal = visited[-1], self.place()
         for _ in range(4):  # prefers far goals: more driving, less turning

@@ -362,8 +362,8 @@ def widened(low: Array, high: Array, aspect: float) -> tuple[Array, Array]:
     """
     Return limits of the shape of the axes around the same middle.
 
-    :param low: (2,) smallest x and y.
-    :param high: (2,) largest x and y.
+    :param low: (2,) smallest x and y, metres.
+    :param high: (2,) largest x and y, metres.
     :param aspect: width by height.
     """
     width, height = high - low

@@ -38,7 +38,7 @@ def track_backwards(
 
     :param tracked_pose: where it was taken as far as is known.
     :param features: of the image, with their depth.
-    :param camera: (3, 3) of all images.
+    :param camera: (3, 3) pinhole matrix of all images, pixels.
     :param past: the images since the key frame, oldest first.
     """
     if tracked_pose.by not in ('network', 'nothing') or features.log_depth is None:
@@ -54,8 +54,8 @@ def look_back(
     Find the pose of an image in the axes of the key frame by an image between the two.
 
     :param fresh: features of the image.
-    :param log_depth: (N,) of them, NaN is unknown.
-    :param camera: (3, 3) of all images.
+    :param log_depth: (N,) of them, logarithms of metres, NaN is unknown.
+    :param camera: (3, 3) pinhole matrix of all images, pixels.
     :param past: the images since the key frame, oldest first.
     :returns: of the image between that both ends know best; None where there is none.
     """

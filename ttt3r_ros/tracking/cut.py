@@ -24,7 +24,7 @@ def is_cut(wheels: Array | None, fresh: Tracks, state: FollowState) -> bool:
     """
     Decide whether an image whose features are lost has nothing to do with the one before.
 
-    :param wheels: (4, 4) motion of the camera since the image before by the wheels, or None.
+    :param wheels: (4, 4) metres, by the wheels since the image before, of the camera; or None.
     :param fresh: the features that it could begin with.
     :param state: after the image before.
     """

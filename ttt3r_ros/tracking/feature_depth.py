@@ -75,7 +75,7 @@ def log_depth_at(view: View, px: NDArray[np.float32]) -> Array:
     Return the log depth at pixels, (N,), NaN where it is unknown.
 
     :param view: an image with its depth.
-    :param px: (N, 2).
+    :param px: (N, 2) pixels.
     """
     assert view.depth is not None
     depth = view.depth
@@ -90,7 +90,7 @@ def depth_ratios(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Arra
 
     :param old: a key frame.
     :param tracks: of the other one.
-    :param log_depth: (N,) of those.
+    :param log_depth: (N,) of those, logarithms of metres.
     :param old_T_new: (4, 4), in the unit of the old one's depth.
     :returns: (K,) log of what the new one's depth is to be multiplied by, of each feature; None
         where they have too little in common.
@@ -111,7 +111,7 @@ def scale_ratio(old: KeyView, tracks: Tracks, log_depth: Array, old_T_new: Array
 
     :param old: the other one.
     :param tracks: of the one.
-    :param log_depth: (N,) of those.
+    :param log_depth: (N,) of those, logarithms of metres.
     :param old_T_new: (4, 4), in the unit of the old one's depth.
     :returns: None where they have too little in common.
     """

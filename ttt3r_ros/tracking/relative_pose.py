@@ -47,7 +47,7 @@ def rays_at(px: NDArray[np.floating], camera: Array) -> Array:
     Return the rays of pixels, scaled to depth 1.
 
     :param px: (N, 2) columns and rows.
-    :param camera: (3, 3) pinhole matrix.
+    :param camera: (3, 3) pinhole matrix, pixels.
     :returns: (N, 3).
     """
     focal, middle = camera[[0, 1], [0, 1]], camera[:2, 2]
@@ -67,8 +67,8 @@ def solve_pose(
     Find the camera that sees points of a key frame where they are seen.
 
     :param points_key: (N, 3) in the axes and the unit of the key frame.
-    :param px: (N, 2) where the camera sees them.
-    :param camera: (3, 3) pinhole matrix of that image.
+    :param px: (N, 2) pixels where the camera sees them.
+    :param camera: (3, 3) pinhole matrix of that image, pixels.
     :param ransac_px: points farther from their pixel do not count.
     :param least_inliers: with fewer there is no answer; least_share alike, a share of N.
     :returns: the pose, or None where too few points agree on one.
@@ -129,8 +129,8 @@ def pose_covariance(
     propagated through the normal equations.
 
     :param key_T_camera: (4, 4).
-    :param points_key: (N, 3).
-    :param camera: (3, 3) pinhole matrix.
+    :param points_key: (N, 3) in the axes of the key frame, metres.
+    :param camera: (3, 3) pinhole matrix, pixels.
     :param rms_px: of the pixels; at least LEAST_PIXEL_SIGMA is taken.
     :returns: (6, 6) of (rotation, translation), see RelativePose.
     """
@@ -153,8 +153,8 @@ def pixel_jacobians(key_T_camera: Array, points_key: Array, camera: Array) -> tu
     Differentiate the pixels at which a camera sees points of a key frame.
 
     :param key_T_camera: (4, 4).
-    :param points_key: (N, 3).
-    :param camera: (3, 3) pinhole matrix.
+    :param points_key: (N, 3) in the axes of the key frame, metres.
+    :param camera: (3, 3) pinhole matrix, pixels.
     :returns: (N, 2, 6) by (rotation, translation) to the right of the pose; (N, 2) by the log
         depth of each point in the key frame.
     """

@@ -43,7 +43,7 @@ def image_still(before: Tracks, after: Tracks, odom_motion: Array | None) -> boo
 
     :param before: features in that image.
     :param after: those of them that were found again in this one.
-    :param odom_motion: (4, 4) of the camera since then by the wheels, or None.
+    :param odom_motion: (4, 4) of the camera, metres, since then by the wheels, or None.
     """
     again = np.isin(before.number, after.number)
     flow = np.linalg.norm(after.px - before.px[again], axis=1)
@@ -66,7 +66,7 @@ def wheels_move(odom_motion: Array) -> bool:
     """
     Return whether wheels moved so far that it is no jitter.
 
-    :param odom_motion: (4, 4) of the camera.
+    :param odom_motion: (4, 4) of the camera, metres.
     """
     shift, turn = np.linalg.norm(odom_motion[:3, 3]), rotation_angle(odom_motion[:3, :3])
     return bool(shift >= WHEELS_MOVE_M or turn >= WHEELS_MOVE_RAD)
@@ -77,7 +77,7 @@ def slips(tracked_pose: TrackedPose, wheels: Array | None, last: TrackedPose) ->
     Return whether the wheels contradict the motion by the images.
 
     :param tracked_pose: where an image was taken.
-    :param wheels: (4, 4) motion of the camera since the image before by the wheels, or None.
+    :param wheels: (4, 4) metres, by the wheels since the image before, of the camera; or None.
     :param last: the image before, relative to the same key frame.
     """
     if wheels is None:
