@@ -173,7 +173,8 @@ def draw(file: IO[bytes], found: dict[str, Errors]) -> None:
         ends[0] = max(ends[0], 1e-2)
         axes.set(xscale='log', yscale='log')
         for sigmas, style in ((1, '-'), (2, '--')):
-            axes.plot(ends, sigmas * ends, style, color=TRUTH, lw=1.0)
+            label = f'error of {sigmas} sigma'
+            axes.plot(ends, sigmas * ends, style, color=TRUTH, lw=1.0, label=label)
         axes.set_xlabel(f'predicted sigma of {of} along one axis [{unit}]', fontsize=8)
         axes.set_ylabel(f'error [{unit}], rms of the axes', fontsize=8)
         axes.tick_params(labelsize=8)

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.accuracy.covariance import HANDS, ROBOTS
 from benchmark.accuracy.drives import drive_of, IMAGE_RATE
-from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure
+from benchmark.accuracy.pictures import COLORS, lighten, new_figure, save_figure, TRUTH
 from benchmark.accuracy.setup import Experiment, Report
 from benchmark.accuracy.slam import CACHE, front_of, seen_images
 from ttt3r_ros.arrays import Array
@@ -137,11 +137,12 @@ def draw(file: IO[bytes], probes: Sequence[Probe]) -> None:
     figure = new_figure(5.0, 4.0)
     axes = figure.subplots()
     noticed = _curve(probes, CARRIED)
+    here = int(np.argmin(np.abs(FINE - LEAST_RESEMBLANCE)))
     for kind, color in zip(kinds()[:-1], COLORS):
         wrong = _curve(probes, kind)
         axes.plot(wrong, noticed, color=color, lw=1.5, label=kind)
-        here = int(np.argmin(np.abs(FINE - LEAST_RESEMBLANCE)))
         axes.plot(wrong[here], noticed[here], 'o', color=color, ms=5)
+    axes.plot([], [], 'o', color=TRUTH, ms=5, label=f'below {LEAST_RESEMBLANCE:g}, in use')
     axes.set_xlabel('taken for it, though the camera went there itself [%]', fontsize=8)
     axes.set_ylabel('carried away and noticed [%]', fontsize=8)
     axes.tick_params(labelsize=8)
