@@ -12,7 +12,7 @@ from ttt3r_ros.geometry import transform
 from ttt3r_ros.graph.belief import GRAPH_INFLATION
 from ttt3r_ros.graph.chain import LEAST_SHIFT_SIGMA, LEAST_TURN_SIGMA
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
-from ttt3r_ros.graph.pose_graph import SCALE_SIGMA
+from ttt3r_ros.graph.pose_graph import SCALE_SIGMA, SHARED_SCALE_SIGMA
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
 STEPS = 8
@@ -51,7 +51,8 @@ def summed(covariances):
         # Nothing ties the scale of one depth to that of the next, so each is as sure as its prior.
         own[3:, 3:] += SCALE_SIGMA**2 * np.outer(STEP, STEP)
         total += carried @ own @ carried.T
-    return total
+    alike = SHARED_SCALE_SIGMA * len(covariances) * np.append(np.zeros(3), STEP)
+    return total + np.outer(alike, alike)
 
 
 def test_the_covariance_after_a_straight_way_is_the_sum_of_its_motions(straight):

@@ -18,6 +18,7 @@ from ttt3r_ros.graph.pose_graph import (
     Motion,
     NEARLY_FITS,
     SCALE_SIGMA,
+    SHARED_SCALE_SIGMA,
 )
 from ttt3r_ros.tracking.relative_pose import cross_matrices
 
@@ -135,8 +136,11 @@ def test_the_covariance_is_the_inverse_of_the_full_matrix():
 
     known = Covariances.of(graph)
 
-    full = inverse[7 * 64 : 7 * 64 + 6, 7 * 64 : 7 * 64 + 6]
+    last = slice(7 * 64, 7 * 64 + 6)
+    full = inverse[last, last]
     np.testing.assert_allclose(known.of_one(64), full, atol=1e-6 * np.abs(full).max())
+    alike = SHARED_SCALE_SIGMA * inverse[7 * 64 : 7 * 65, 6::7].sum(axis=1) / SCALE_SIGMA**2
+    np.testing.assert_allclose(known.shared(64), alike, atol=1e-6)
     full = derivative @ inverse @ derivative.T
     found = known.between(20, 64, motion)
     np.testing.assert_allclose(found, full, atol=1e-6 * np.abs(full).max())

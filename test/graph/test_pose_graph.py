@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
@@ -15,6 +17,7 @@ from ttt3r_ros.graph.pose_graph import (
     SCALE_SIGMA,
     ScaleFix,
     ScaleStep,
+    SHARED_SCALE_SIGMA,
 )
 from ttt3r_ros.graph.rotations import log_pose
 
@@ -110,6 +113,35 @@ def test_the_covariance_between_two_key_frames_follows_from_the_dense_informatio
 
     found = Covariances.of(graph).between(1, 4, motion)
     np.testing.assert_allclose(found, dense, atol=2e-5)
+
+
+def test_what_all_depths_err_alike_moves_a_key_frame_as_in_a_dense_solution():
+    graph, _, _ = five_nodes(noise=0.0)
+    graph = graph.optimised(30)
+    at = graph.estimate
+    jacobian = central(lambda unknowns: dense_errors(unknowns, graph, at.poses[0]))
+    alike = np.zeros(len(jacobian))
+    alike[-11:-6] = -1.0 / SCALE_SIGMA  # the errors of the five scales; six of the gauge follow
+    moves = -np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ alike)
+
+    found = Covariances.of(graph).shared(4)
+
+    np.testing.assert_allclose(found, SHARED_SCALE_SIGMA * moves[28:], atol=2e-5)
+
+
+def test_a_way_is_as_long_as_all_depths_are_far_unless_something_is_metric():
+    poses = np.stack([pose([0, 0, 0], [0.5 * k, 0, 0]) for k in range(41)])
+    steps = [
+        Motion(k, k + 1, invert(poses[k]) @ poses[k + 1], 1e-10 * np.eye(6)) for k in range(40)
+    ]
+    ratios = [ScaleStep(k, k + 1, 0.0, 0.001, 1e9) for k in range(40)]
+    start = Estimate(poses, np.zeros(41))
+    alone = PoseGraph(tuple(range(41)), start, tuple(steps), tuple(ratios))
+    measured = replace(alone, scale_fixes=(ScaleFix(0, 0.0, 0.001, 1e9),))
+
+    expected = SHARED_SCALE_SIGMA * np.array([0, 0, 0, 20.0, 0, 0, 1])
+    np.testing.assert_allclose(Covariances.of(alone).shared(40), expected, atol=1e-3)
+    assert np.abs(Covariances.of(measured).shared(40)).max() < 0.01 * expected.max()
 
 
 def test_one_false_motion_hardly_moves_a_robust_graph():

@@ -12,9 +12,11 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
 from ttt3r_ros.graph.chain import WINDOW
-from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph
+from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph, SHARED_SCALE_SIGMA
 
 FULL_EVERY = 5  # key frames; it takes as long as a step of the optimisation of the whole graph
+# Of the first key frame, which is where it is; but its depth errs as those of all do.
+FIRST_SHARED: Array = np.append(np.zeros(6), SHARED_SCALE_SIGMA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +38,22 @@ class _Known:
 
 
 class Certainty:
-    """
-    The covariance of the newest key frame since the first one of its piece, and of others.
-
-    covariance: (6, 6) of rotation and translation to the right of the pose.
-    """
+    """The covariance of the newest key frame since the first one of its piece, and of others."""
 
     def __init__(self) -> None:
         """Begin with a key frame that is where it is."""
-        self.covariance: Array = np.zeros((6, 6))
-        self._number: int | None = None
+        self._alone: Array = np.zeros((6, 6))
+        self._shared = FIRST_SHARED
         self._age = 0
+        self._number: int | None = None
         self._known: _Known | None = None
         self._solved: _Known | None = None  # since the last update
+
+    @property
+    def covariance(self) -> Array:
+        """Return that of the newest one, (6, 6), rotation and translation to the right of it."""
+        shared = self._shared[:6]
+        return self._alone + np.outer(shared, shared)
 
     def learn(self, numbers: tuple[int, ...], covariances: Covariances) -> None:
         """
@@ -74,16 +79,19 @@ class Certainty:
         if solved is not None and solved.newest == newest and graph.numbers[0] in solved.index:
             self._begin(solved)
         elif carries and self._age < FULL_EVERY:
-            self.covariance = _carried(self.covariance, graph, graph.numbers[-2])
+            self._alone = _carried(self._alone, graph, graph.numbers[-2])
+            self._shared = _stretched(self._shared, _motion(graph, *graph.numbers[-2:]))
         elif count > 1:
             self._begin(_Known.of(graph.numbers, Covariances.of(graph)))
         else:
-            self.covariance, self._age = np.zeros((6, 6)), 0
+            self._alone, self._shared, self._age = np.zeros((6, 6)), FIRST_SHARED, 0
         self._number = newest
 
     def _begin(self, known: _Known) -> None:
         self._known, self._age = known, 0
-        self.covariance = known.covariances.of_one(known.index[known.newest])
+        newest = known.index[known.newest]
+        self._alone = known.covariances.of_one(newest)
+        self._shared = known.covariances.shared(newest)
 
     def between(self, graph: PoseGraph, here: int, there: int) -> Array:
         """
@@ -122,3 +130,12 @@ def _carried(covariance: Array, graph: PoseGraph, before: int) -> Array:
     turned = adjoint(invert(motion))
     total: Array = turned @ covariance @ turned.T + added
     return total
+
+
+def _stretched(shared: Array, motion: Array) -> Array:
+    """Carry what all depths err alike over a motion, which is as much too long as they are."""
+    scale = shared[6]
+    shift = motion[:3, :3].T @ motion[:3, 3]
+    pose = adjoint(invert(motion)) @ shared[:6]
+    pose[3:] += scale * shift
+    return np.append(pose, scale)

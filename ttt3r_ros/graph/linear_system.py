@@ -98,6 +98,11 @@ class Factor:
     _count: int
     _size: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return the number of key frames, and of unknowns of each."""
+        return self._count, self._size
+
     def solve(self, sides: Array) -> Array:
         """
         Solve for one or more right-hand sides.
@@ -123,9 +128,10 @@ class Factor:
         :param derivative: (C, W) of what follows from them.
         :returns: (C, C).
         """
-        sides = np.zeros((self._count * self._size, len(derivative)))
+        count, size = self.shape
+        sides = np.zeros((count * size, len(derivative)))
         sides[at] = derivative.T
-        solution = self.solve(sides.reshape(self._count, self._size, -1)).reshape(sides.shape)
+        solution = self.solve(sides.reshape(count, size, -1)).reshape(sides.shape)
         covariance: Array = derivative @ solution[at]
         symmetric: Array = 0.5 * (covariance + covariance.T)
         return symmetric

@@ -11,6 +11,7 @@ by their covariance and a Cauchy kernel; the normal equations are sparse and sol
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -45,6 +46,9 @@ __all__ = [
 # but with 6 loops give way and are thrown out as wrong.
 NEARLY_FITS = 1.0
 ENOUGH = 1e-4  # metres and radians; smaller steps end the search
+# What the depths of all key frames err alike in logarithm: the rms over drives of the mean error,
+# which no number of key frames makes smaller.
+SHARED_SCALE_SIGMA = 0.09
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +149,29 @@ class Covariances:
 
     def of_one(self, here: int) -> Array:
         """
-        Compute how sure one key frame is.
+        Compute how sure one key frame is, without what all depths err alike.
 
         :param here: its index.
         :returns: (6, 6) of rotation and translation to the right of its pose.
         """
         return self._factor.covariance(_pose(here), np.eye(6))
+
+    def shared(self, here: int) -> Array:
+        """
+        Compute how far one sigma of what all depths err alike moves a key frame.
+
+        :param here: its index.
+        :returns: (7,) of rotation and translation to the right of its pose, and of log scale.
+        """
+        moved: Array = SHARED_SCALE_SIGMA * self._by_shared_scale[here]
+        return moved
+
+    @cached_property
+    def _by_shared_scale(self) -> Array:
+        """Return how all unknowns, (N, 7), move with the mean of what the depths are taken for."""
+        sides = np.zeros(self._factor.shape)
+        sides[:, 6] = SCALE_SIGMA**-2
+        return self._factor.solve(sides)
 
 
 def _pose(here: int) -> Indices:
