@@ -156,3 +156,14 @@ def test_depth_that_was_not_written_is_missed_by_name(mapped, tmp_path, capsys):
     shutil.copytree(run, bare, ignore=shutil.ignore_patterns('depth', 'export', 'new'))
     assert main(['export', str(bare), '--to', 'depth-npz']) == 1
     assert 'map with --depth' in capsys.readouterr().err
+
+
+def test_a_format_that_cannot_be_written_costs_the_others_nothing(mapped, tmp_path, capsys):
+    _, run = mapped
+    bare = tmp_path / 'bare'
+    shutil.copytree(run, bare, ignore=shutil.ignore_patterns('depth', 'export', 'new'))
+    assert main(['export', str(bare), '--to', 'tum,depth-npz,ply']) == 1
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1].startswith('error: no depth-npz: ')
+    assert {path.name for path in (bare / 'export').iterdir()} == {'poses_tum.txt', 'map.ply'}
+    assert 'next: ' in told.out

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
+import sys
 
 from ttt3r_ros.atomic import output_folder, OutputError
 from ttt3r_ros.errors import UserError
@@ -66,10 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Write the files.
+    Write the files; a format that cannot be written costs the others nothing.
 
     :param arguments: the parsed options.
-    :returns: exit status 0.
+    :returns: exit status, 1 where a format is missing.
     """
     formats = [name.strip() for name in arguments.to.split(',')]
     for name in formats:
@@ -84,11 +85,17 @@ def run(arguments: argparse.Namespace) -> int:
     export = RunExport(
         arguments.run, arguments.input, arguments.topic, arguments.fps, arguments.every
     )
+    written = []
     with output_folder(output) as folder:
         for name in dict.fromkeys(formats):
-            print(export.write(name, folder))
-    print_next(_next(formats, output))
-    return 0
+            try:
+                print(export.write(name, folder))
+                written.append(name)
+            except UserError as error:
+                print(f'error: no {name}: {error}', file=sys.stderr)
+    if written:
+        print_next(_next(written, output))
+    return int(set(written) != set(formats))
 
 
 def _next(formats: Sequence[str], output: Path) -> str:
