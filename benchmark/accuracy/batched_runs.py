@@ -26,10 +26,10 @@ from ttt3r_ros.geometry import IDENTITY, rotation_from_quaternion, Similarity, t
 from ttt3r_ros.model import HeadSelection, Network
 from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.network import Decoded, ImageTokens
-from ttt3r_ros.settings import TrackingSettings
+from ttt3r_ros.tracking.front_end import FRONT_ENDS
 from ttt3r_ros.tracking.segments import next_segment, Segment, SegmentView
 
-SEGMENT_SCALE = TrackingSettings().segment_scale
+SEGMENT_SCALE = FRONT_ENDS['network'].segment_scale
 BATCH = 16  # clips that are decoded together: more do not fit into the caches of a core
 
 

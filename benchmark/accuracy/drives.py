@@ -50,6 +50,9 @@ PERSON_WIDTH, PERSON_TOP, PERSON_DISTANCE, PERSON_SPEED = 0.5, 1.75, 2.0, 0.8
 # What a good depth network gets wrong: a smooth part and a scale for each image.
 DEPTH_SMOOTH_ERROR, DEPTH_SCALE_ERROR = 0.07, 0.07
 
+# Counts what the product does otherwise with the same network: older drives are filmed again.
+CACHED = 2
+
 ROWS = {'row': build_row, 'twins': build_twins}
 
 OTHER_ROUTE = 1000  # added to the number of a drive: another route through its building
@@ -190,7 +193,7 @@ def office_of(front: Front, cache: Path, folder: Path) -> Drive:
 
 
 def cached(front: Front, cache: Path, name: str, sequence: Callable[[], Drive]) -> Drive:
-    folder = cache / front.weights[:12] / name
+    folder = cache / f'{front.weights[:12]}_{CACHED}' / name
     if not folder.is_dir():
         drive = _seen(front, sequence(), name)
         folder.parent.mkdir(parents=True, exist_ok=True)

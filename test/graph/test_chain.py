@@ -31,6 +31,9 @@ def fixed(robot, floors):
         ([0.0, 0.05, 0.1, 0.0], [0, 1, 2, 3]),
         ([0.0, 0.85, 0.85, 0.02], [0, 3]),  # a bed fills the view for a while
         ([0.0, None, 0.3], [0]),
+        # A chain of scales that has gone down does not hide the floor, which fits the network.
+        ([-0.4, -0.05, 0.0], [0, 1, 2]),
+        ([-0.4, 0.3], [0]),
         ([0.85, 0.85, 0.0], [0, 1, 2]),  # what lies lower is the floor, whatever came before
     ],
 )

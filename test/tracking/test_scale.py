@@ -35,7 +35,7 @@ def test_a_scale_between_exact_depth_maps_is_exact(scale):
 
     estimate = estimate_scale([(scale * depth, depth)], [np.full((48, 64), 2.0)], PATCH**2)
 
-    assert estimate.chosen('auto') == pytest.approx(scale, abs=1e-6)
+    assert estimate.chosen('sure') == pytest.approx(scale, abs=1e-6)
     assert estimate.chosen('free') == pytest.approx(scale, abs=1e-6)
     assert estimate.chosen('fixed') == 1.0
 
@@ -59,7 +59,7 @@ def test_a_quarter_of_wrong_depths_does_not_hide_the_scale():
 
     estimate = estimate_scale([(first, second)], [np.full((48, 64), 2.0)], PATCH**2)
 
-    assert estimate.chosen('auto') == pytest.approx(1.25, abs=0.075)
+    assert estimate.chosen('sure') == pytest.approx(1.25, abs=0.075)
 
 
 def test_pixels_without_confidence_or_depth_do_not_count():
@@ -91,7 +91,7 @@ def test_without_any_evidence_the_scale_stays_one():
     ],
 )
 def test_auto_wants_a_scale_that_is_significant_and_substantial(estimate, chosen):
-    assert estimate.chosen('auto') == pytest.approx(chosen, abs=1e-9)
+    assert estimate.chosen('sure') == pytest.approx(chosen, abs=1e-9)
 
 
 def test_images_that_disagree_make_the_scale_uncertain():
@@ -103,4 +103,4 @@ def test_images_that_disagree_make_the_scale_uncertain():
 
     # Two log ratios that differ by d have a mean with a standard deviation of d / sqrt(8).
     assert estimate.log_sigma >= math.log(1.4) / math.sqrt(8) - 1e-6
-    assert estimate.chosen('auto') == 1.0
+    assert estimate.chosen('sure') == 1.0

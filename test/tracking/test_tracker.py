@@ -161,7 +161,7 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
     # Segments begin by repeating images 5 - overlap and 10 - overlap.
     scales = {0: first_scale, 5 - overlap: 0.8 * first_scale, 10 - overlap: 1.25 * first_scale}
     predictor = ExactPredictor(scales)
-    settings = TrackingSettings(reset_interval=5, overlap_frames=overlap)
+    settings = TrackingSettings(reset_interval=5, overlap_frames=overlap, segment_scale='sure')
 
     frames = run(Tracker(predictor, settings), range(15))
 
@@ -175,7 +175,7 @@ def test_scaled_segments_are_brought_to_the_unit_of_the_first(overlap, first_sca
 
 
 @pytest.mark.parametrize('factor', [0.8, 1.25])
-@pytest.mark.parametrize('segment_scale', ['auto', 'free'])
+@pytest.mark.parametrize('segment_scale', ['sure', 'free'])
 def test_scales_that_compound_over_segments_stay_within_a_factor_of_three(factor, segment_scale):
     # Each segment begins with the last image of the one before, in a unit of its own.
     units = {3 * segment - 1: factor**segment for segment in range(1, 40)}
@@ -194,13 +194,25 @@ def test_scales_that_compound_over_segments_stay_within_a_factor_of_three(factor
     assert run(tracker, range(1))[0].scale == 1.0
 
 
-def test_a_fixed_scale_ignores_the_evidence():
-    settings = TrackingSettings(reset_interval=5, segment_scale='fixed')
+@pytest.mark.parametrize(
+    ('segment_scale', 'front_end', 'expected'),
+    [
+        ('fixed', 'network', 1.0),
+        ('auto', 'features', 1.0),  # the graph finds it, for each key frame
+        ('auto', 'network', 1.25),
+        ('sure', 'features', 1.25),
+    ],
+)
+def test_the_scale_of_a_segment_is_that_of_the_network_or_of_the_images(
+    segment_scale, front_end, expected
+):
+    settings = TrackingSettings(reset_interval=5, segment_scale=segment_scale, front_end=front_end)
 
     frames = run(Tracker(ExactPredictor({4: 0.8}), settings), range(8))
 
     assert frames[-1].segment == 1
-    assert {f.scale for f in frames} == {1.0}
+    assert {f.scale for f in frames[:5]} == {1.0}
+    np.testing.assert_allclose([f.scale for f in frames[5:]], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('overlap', [1, 4])

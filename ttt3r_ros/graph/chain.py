@@ -382,9 +382,9 @@ def _sharing(recent: Sequence[KeyView]) -> list[int]:
 
 
 def _without_table(frame: KeyFrame, log_scale: float) -> KeyFrame:
-    """Remove a floor that lies clearly higher than the depth of the key frames before has it."""
+    """Remove a floor that lies clearly higher than both the network and the chain have it."""
     floor = frame.floor
-    if floor is None or floor.log_scale - log_scale < TABLE:
+    if floor is None or floor.log_scale - max(log_scale, 0.0) < TABLE:
         return frame
     return replace(frame, floor=None)
 

@@ -34,8 +34,9 @@ class TrackingSettings(Checked):
     )
     segment_scale: str = knob(
         'auto',
-        'Scale between segments: fixed is 1, free estimated, auto estimated where it is sure.',
-        choices=('auto', 'fixed', 'free'),
+        'Scale between segments: fixed is 1, free estimated, sure estimated where that is sure, '
+        'auto fixed with features and sure with the network alone.',
+        choices=('auto', 'fixed', 'free', 'sure'),
     )
     front_end: str = knob(
         'features',

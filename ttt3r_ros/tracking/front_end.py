@@ -31,7 +31,7 @@ class FrontEnd:
     How an image is located.
 
     track_features: what it shows before the network has seen it. conclude: where it was taken.
-    Both are as in `following`.
+    Both are as in `following`. segment_scale: what `auto` stands for, see `scale.ScaleEstimate`.
     """
 
     track_features: Callable[
@@ -40,6 +40,7 @@ class FrontEnd:
     conclude: Callable[
         [View, TrackedFeatures, FollowState | None, int], tuple[TrackedPose, FollowState]
     ]
+    segment_scale: str
 
 
 def track_nothing(
@@ -96,7 +97,9 @@ def conclude_by_network(
     return tracked_pose, FollowState(key, found.tracks, tracked_pose, now, None)
 
 
+# The graph finds the scale of each key frame. With the metres of each segment it has the mean of
+# all of them; scales chained from the first segment on walk away from it.
 FRONT_ENDS = {
-    'features': FrontEnd(track_features, conclude),
-    'network': FrontEnd(track_nothing, conclude_by_network),
+    'features': FrontEnd(track_features, conclude, 'fixed'),
+    'network': FrontEnd(track_nothing, conclude_by_network, 'sure'),
 }

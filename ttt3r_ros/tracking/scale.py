@@ -44,7 +44,7 @@ class ScaleEstimate:
         """
         Return the scale to apply.
 
-        :param segment_scale: auto, fixed or free, as in the settings.
+        :param segment_scale: fixed, free, or sure: free where it is significant and substantial.
         """
         if segment_scale == 'fixed' or math.isinf(self.log_sigma):
             return 1.0

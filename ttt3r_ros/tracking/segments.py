@@ -63,7 +63,7 @@ def next_segment(
     :param old: the segment that ends.
     :param before: the shared images as the old segment saw them, at least one.
     :param after: the same images as the new segment sees them.
-    :param segment_scale: auto, fixed or free, as in the settings.
+    :param segment_scale: fixed, free or sure, see `ScaleEstimate.chosen`.
     :param patch_pixels: number of pixels in a patch whose depth errors are correlated.
     """
     step = estimate_scale(

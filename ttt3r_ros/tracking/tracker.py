@@ -136,6 +136,8 @@ class Tracker:
         self._predictor = predictor
         self._settings = settings
         self._front_end = FRONT_ENDS[settings.front_end]
+        chosen = settings.segment_scale
+        self._segment_scale = self._front_end.segment_scale if chosen == 'auto' else chosen
         self.reset()
 
     @property
@@ -330,7 +332,7 @@ class Tracker:
             state.segment,
             state.views,
             views,
-            self._settings.segment_scale,
+            self._segment_scale,
             self._predictor.patch**2,
         )
         return replace(
