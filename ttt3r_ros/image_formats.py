@@ -14,7 +14,7 @@ from typing import Any, IO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
@@ -332,6 +332,11 @@ def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
             yield image
     except (UnsupportedImage, MemoryError):
         raise
+    except UnidentifiedImageError:
+        file.seek(0)
+        raise UnsupportedImage(
+            f'not a readable image: it begins with {file.read(4)!r} as none that is known does'
+        ) from None
     except Exception as error:  # whatever: Pillow raises what it meets in a damaged file
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise UnsupportedImage(f'not a readable image: {reason}') from error
