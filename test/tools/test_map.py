@@ -274,8 +274,8 @@ def test_ctrl_c_keeps_what_was_mapped(
     mapped = []
     add = mapping_run.RunRecord.add
 
-    def add_and_interrupt(self, frame, latency_s):
-        add(self, frame, latency_s)
+    def add_and_interrupt(self, frame, *others):
+        add(self, frame, *others)
         mapped.append(frame)
         if len(mapped) == 2:
             os.kill(os.getpid(), number)

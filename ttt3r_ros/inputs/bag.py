@@ -76,6 +76,7 @@ class BagSource:
         :param with_intrinsics: whether to read the CameraInfo.
         :raises InputError: when the bag cannot be read, or has no such topic or several.
         """
+        self.name = str(path)
         self._path = path
         self._types = message_types()
         try:
@@ -83,7 +84,6 @@ class BagSource:
                 chosen = _choose_topic(path, reader.connections, topic)
                 self.topic = chosen.topic
                 self.compressed = chosen.msgtype == COMPRESSED
-                self.name = f'{path} {chosen.topic}'
                 self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
                 )
@@ -238,7 +238,7 @@ def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Conn
             raise InputError(f'{path} has no message of {topic}; its image topics: {listed}')
         return images[topic]
     if not filled:
-        if any(c.ext.serialization_format == 'ros1' for c in connections):
+        if any(getattr(c.ext, 'serialization_format', '') == 'ros1' for c in connections):
             raise InputError(
                 f'{path} has messages of ROS 1: convert the .bag that it was made from with '
                 '`rosbags-convert --src FILE.bag --dst FOLDER`'

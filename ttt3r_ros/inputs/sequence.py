@@ -53,7 +53,7 @@ def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | I
     intrinsics, note = read_camera(folder) if with_intrinsics else (None, IGNORED)
     if (folder / 'video.mp4').is_file():
         video = folder / 'video.mp4'
-        return VideoSource(video, None, stamps_ns, intrinsics, note)
+        return VideoSource(video, None, stamps_ns, intrinsics, note, name=str(folder))
     files = image_files(folder / 'frames')
     try:
         times = [stamps_ns[_index(path, i)] for i, path in enumerate(files)]

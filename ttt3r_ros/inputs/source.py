@@ -86,9 +86,9 @@ class ImageSource(Protocol):
     """
     A source of images, checked by its constructor, so that most errors show before long work.
 
-    name: for messages. length: number of images, or None when unknown. intrinsics: of all its
-    images, or None. calibration: in one sentence, where they come from, or why there are none.
-    notes: what was decided about them that a user should know, a line each. live: whether it
+    name: by which it was opened. length: number of images, or None when unknown. intrinsics: of
+    all its images, or None. calibration: in one sentence, where they come from, or why there are
+    none. notes: what was decided about them that a user should know, a line each. live: whether it
     has no end. odometry: one sentence about the odometry of the images, or why there is none.
     images_without_odometry: number of images read so far that it does not cover; 0 without
     odometry.

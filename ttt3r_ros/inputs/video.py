@@ -58,6 +58,7 @@ class VideoSource:
         stamps_ns: Mapping[int, int] | None = None,
         intrinsics: CameraIntrinsics | None = None,
         calibration: str = NONE_GIVEN,
+        name: str = '',
     ) -> None:
         """
         Open a video.
@@ -67,12 +68,13 @@ class VideoSource:
         :param stamps_ns: nanoseconds by image index.
         :param intrinsics: of all images.
         :param calibration: where they come from, or why there are none.
+        :param name: of the folder that it is opened by; empty: of the file.
         :raises InputError: when it holds no image that can be decoded.
         """
         self._path = path
         self._fps = fps
         self._stamps_ns = stamps_ns
-        self.name = str(path)
+        self.name = name or str(path)
         self.intrinsics = intrinsics
         self.calibration = calibration
         capture = _open(path)
