@@ -65,9 +65,11 @@ OWN_DISTORTION = 'distortion', 'distortion_model'
 # A record with no other fields than these, and no focal lengths, is of an uncalibrated camera.
 OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
 
-# Of numbers that are pixels: a focal length in widths of the image or a matrix of another order
-# gives a camera that no lens has. The centre may lie outside of a crop, but not so far.
-LEAST_FOCAL_SIDES, FARTHEST_CENTRE_SIDES, LARGEST_SIDE = 0.005, 2.0, 1_000_000
+# Of numbers that are pixels: a focal length in millimetres or widths of the image, or a matrix of
+# another order, gives a camera that no lens has: a fisheye of 280 degrees has 0.2 widths. The
+# centre may lie outside of a crop, but not so far. Pixels may be oblong, of anamorphic lenses.
+LEAST_FOCAL_SIDES, FARTHEST_CENTRE_SIDES, LARGEST_SIDE = 0.08, 2.0, 1_000_000
+MOST_OBLONG = 3.0
 MOST_SKEW = 1e-3
 
 # A calibration may be for another size of the same picture, with sides this much alike.
@@ -138,12 +140,16 @@ class CameraIntrinsics:
             if focal < LEAST_FOCAL_SIDES * side:
                 raise CalibrationError(
                     f'f{axis} {focal:g} is no focal length of an image with {side} pixels: needed '
-                    'are pixels, not parts of the image'
+                    'are pixels, not millimetres or parts of the image'
                 )
             if abs(centre - side / 2) > FARTHEST_CENTRE_SIDES * side:
                 raise CalibrationError(
                     f'c{axis} {centre:g} is far outside of an image with {side} pixels'
                 )
+        if max(self.fx, self.fy) > MOST_OBLONG * min(self.fx, self.fy):
+            raise CalibrationError(
+                f'fx {self.fx:g} and fy {self.fy:g} are of no lens, so far apart are they'
+            )
         return self
 
     @property

@@ -25,7 +25,7 @@ from ttt3r_ros.inputs.source import IGNORED, InputError, NONE_GIVEN
 from ttt3r_ros.inputs.transform_tree import TransformMissing
 from ttt3r_ros.inputs.video import VideoSource
 from ttt3r_ros.intrinsics import CameraIntrinsics, NotCalibrated
-from ttt3r_ros.table import is_number, split_row
+from ttt3r_ros.table import is_header, is_number, split_row
 from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text, times_ns
 
 TUM_TABLE = 'rgb.txt'
@@ -154,7 +154,7 @@ def read_stamps(path: Path) -> dict[int, int]:
     :raises InputError: naming the wrong line.
     """
     lines = read_lines(path)
-    if lines and not any(map(is_number, split_row(lines[0][1]))):
+    if lines and is_header(split_row(lines[0][1])):
         lines = lines[1:]  # a header
     times: list[str] = []
     indices: dict[int, None] = {}  # in their order
