@@ -73,16 +73,16 @@ def fitted_range(images: Sequence[NDArray[np.unsignedinteger[Any]]]) -> ValueRan
     whose values lie in a narrow band, has that band with a margin of a quarter on each side.
 
     :param images: (H, W) or (H, W, channels) each, the first of the run, 16 bit values.
-    :returns: the full range where the images use more than half of it, or are all black.
+    :returns: the full range where the images use much of it, or are all black.
     """
     values = np.concatenate([image.ravel()[:: max(1, image.size // 100_000)] for image in images])
     low, high = np.percentile(values, [STRAY_PERCENT, 100 - STRAY_PERCENT])
-    if high >= 32768 or high == 0:
+    if high == 0 or (high >= 32768 and low <= 0.5 * high):
         return FULL_RANGE
     if low < 0.25 * high:
         return ValueRange(0, 2 ** max(8, int(high).bit_length()) - 1)
     margin = max(0.25 * (high - low), 8)
-    return ValueRange(max(0, int(low - margin)), int(high + margin))
+    return ValueRange(max(0, int(low - margin)), min(65535, int(high + margin)))
 
 
 class GrowingRange:

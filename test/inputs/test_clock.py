@@ -122,6 +122,33 @@ def test_names_that_are_times_are_the_stamps():
 @pytest.mark.parametrize(
     ('names', 'stamps'),
     [
+        (['1305031102', '1305031103'], [0, 1000]),
+        (['frame_1305031102.1', 'frame_1305031102.3'], [100, 300]),
+        (['left1305031102123456789', 'left1305031102223456789'], [123, 223]),
+    ],
+)
+def test_times_after_one_word_and_in_whole_seconds_are_the_stamps(tmp_path, names, stamps):
+    for name in names:
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{name}.png')
+
+    found = [stamp_ns // 10**6 for stamp_ns in stamps_of(tmp_path)]
+
+    assert found == [1305031102_000 + stamp for stamp in stamps]
+
+
+@pytest.mark.parametrize('digits', [10, 13, 16, 19])
+def test_numbers_with_zeros_before_them_are_no_times(tmp_path, digits):
+    for i in range(3):
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{i:0{digits}d}.png')
+
+    source = open_source(str(tmp_path))
+
+    assert 'has no times: 1 image a second is assumed' in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ('names', 'stamps'),
+    [
         (['0.1', '0.15', '0.2', '1.0'], [100, 150, 200, 1000]),  # as Python prints seconds
         (['4.9', '4.10', '4.11'], [0, 1000, 2000]),  # pages of chapter 4
         (['0.1', '0.2', '0.3'], [0, 1000, 2000]),  # either
