@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 import pytest
@@ -94,7 +95,6 @@ def test_a_table_of_stamps_is_read_as_spreadsheets_write_it(tmp_path, text):
     ('text', 'said'),
     [
         ('0 1 2 3\n', 'needed is `frame_index seconds`'),
-        ('0 nan\n1 0.1\n', 'line 1: needed is'),
         (''.join(f'{i} 1.30503e+09\n' for i in range(5)), 'only 1 of 5 times differ'),
     ],
 )
@@ -162,6 +162,34 @@ def test_names_without_zeros_at_their_ends_are_seconds(tmp_path, names, stamps):
 
     assert [frame.rgb[0, 0, 0] for frame in frames] == list(range(len(names)))
     assert [frame.stamp_ns // 10**6 for frame in frames] == stamps
+
+
+def video_with(folder, lines):
+    """Write a video of ten images beside a table of its times."""
+    writer = cv2.VideoWriter(
+        str(folder / 'video.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 10, (64, 48)
+    )
+    for i in range(10):
+        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
+    writer.release()
+    (folder / 'timestamps.txt').write_text('\n'.join(lines))
+
+
+def test_a_table_of_a_video_may_count_from_one(tmp_path):
+    video_with(tmp_path, [f'{i + 1} {5 + i}' for i in range(10)])
+
+    assert [stamp_ns // 10**9 for stamp_ns in stamps_of(tmp_path)] == list(range(5, 15))
+
+
+def test_an_image_whose_time_is_no_number_costs_itself(tmp_path):
+    video_with(tmp_path, [f'{i} {5 + i if i != 4 else "NaN"}' for i in range(10)])
+
+    frames = list(open_source(str(tmp_path)).frames(1))
+
+    assert [frame.index for frame in frames if isinstance(frame, InputFrame)] == [
+        i for i in range(10) if i != 4
+    ]
+    assert frames[4].reason == 'image 4: has no time in timestamps.txt'
 
 
 def test_a_rate_that_is_assumed_is_said_and_one_that_is_given_is_not(tmp_path):

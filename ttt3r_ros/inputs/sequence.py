@@ -53,6 +53,8 @@ def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | I
     intrinsics, note = read_camera(folder) if with_intrinsics else (None, IGNORED)
     if (folder / 'video.mp4').is_file():
         video = folder / 'video.mp4'
+        if min(stamps_ns, default=0) == 1:  # a table that counts from 1; images have no numbers
+            stamps_ns = {index - 1: stamp_ns for index, stamp_ns in stamps_ns.items()}
         return VideoSource(video, None, stamps_ns, intrinsics, note, name=str(folder))
     files = image_files(folder / 'frames')
     try:
@@ -164,6 +166,8 @@ def read_stamps(path: Path) -> dict[int, int]:
             if any(map(is_number, names)):
                 raise ValueError
             index = int(first)
+            if time == 'nan':  # its image has none
+                continue
             nanoseconds(time)
             times.append(time)
         except ValueError:
