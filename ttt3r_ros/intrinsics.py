@@ -31,6 +31,8 @@ MODEL_ALIASES = {
     'radtan': 'plumb_bob',
     'radial_k1': 'plumb_bob',
     'radial-tangential': 'plumb_bob',
+    'brown-conrady': 'plumb_bob',
+    'brown_conrady': 'plumb_bob',
     'fisheye': 'equidistant',
     'equi': 'equidistant',
     'kannala_brandt': 'equidistant',
@@ -308,11 +310,13 @@ def row_by_row(matrix: Sequence[float]) -> Sequence[float]:
         raise CalibrationError(f'a camera matrix has 9 values, not {len(matrix)}')
     if not np.isfinite(matrix).all():
         raise CalibrationError('a calibration number is not finite')
-    fx, skew, _, below, _, _, left, right, _ = matrix
+    fx, skew, _, below, _, _, left, right, last = matrix
     if (left or right) and not (matrix[2] or matrix[5]):
         return row_by_row([matrix[i] for i in (0, 3, 6, 1, 4, 7, 2, 5, 8)])
     if below or left or right:
         raise CalibrationError('the camera matrix has numbers below its diagonal')
+    if last not in (0, 1):
+        raise CalibrationError(f'the camera matrix ends in {last:g}, not in 1')
     if abs(skew) > MOST_SKEW * abs(fx):
         raise CalibrationError(f'the camera matrix has a skew, {skew:g}: undistort first')
     return matrix

@@ -118,6 +118,7 @@ def test_the_angles_and_the_fisheye_of_instant_ngp_count(tmp_path):
         ({**ORB, 'Camera.k4': 0.1}, 'Camera.k4 is no coefficient'),
         ({'Camera': {**VSLAM, 'model': 'equirectangular'}}, "type 'equirectangular'"),
         ({**PLAIN, 'fx': 24, 'fy': 24}, 'needed are pixels, not millimetres'),
+        ({**OPENCV, 'dist': BENT, 'camera_matrix': [*MATRIX[:2], [0, 0, 2]]}, 'ends in 2'),
         ({**PLAIN, 'fy': 50}, 'fx 500 and fy 50 are of no lens'),
         ({**NERF, 'k5': 0.1, 'frames': []}, 'the distortion k5 is not understood'),
         ({**NERF, 'k4': 0.1, 'frames': []}, "k4 of the camera model 'OPENCV'"),
@@ -204,6 +205,24 @@ def test_the_header_of_a_trajectory_names_the_order_of_its_columns(tmp_path, ord
     expected = read_trajectory(tmp_path / 'tum.txt')
     np.testing.assert_array_equal(found.stamps_ns, expected.stamps_ns)
     np.testing.assert_allclose(found.poses, expected.poses, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', ['drive.mp4', 'drive.mcap', 'drive.db3', 'drive/drive_0.db3'])
+def test_a_pointer_of_git_lfs_is_told_with_the_way_to_its_file(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n')
+    given = path.parent if '/' in name else path
+
+    with pytest.raises(InputError, match='a pointer of Git LFS: `git lfs pull` fetches'):
+        open_source(str(given))
+
+
+def test_the_metadata_of_a_bag_alone_is_no_video(tmp_path):
+    (tmp_path / 'metadata.yaml').write_text('rosbag2_bagfile_information: {}\n')
+
+    with pytest.raises(InputError, match=r'metadata\.yaml is neither \.db3 nor \.mcap'):
+        open_source(str(tmp_path / 'metadata.yaml'))
 
 
 def test_an_index_of_pandas_is_the_time_and_has_no_name(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ttt3r_ros.arrays import Array, Pixels
@@ -18,8 +19,23 @@ NONE_GIVEN = 'none was given'
 IGNORED = 'none was read: another was given, or none is wanted'
 
 
+LFS_POINTER = b'version https://git-lfs'
+FETCH_LFS = 'it is a pointer of Git LFS: `git lfs pull` fetches the file itself'
+
+
 class InputError(UserError):
     """An input cannot be read."""
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """
+    Return whether a file only names one that Git LFS has elsewhere.
+
+    :param path: an existing file.
+    :raises OSError: when it cannot be read.
+    """
+    with path.open('rb') as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 @dataclass(frozen=True, eq=False)

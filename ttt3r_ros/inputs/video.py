@@ -17,8 +17,10 @@ import numpy as np
 from ttt3r_ros.inputs.mp4 import shown_seconds
 from ttt3r_ros.inputs.source import (
     BadFrame,
+    FETCH_LFS,
     InputError,
     InputFrame,
+    is_lfs_pointer,
     missing_frames,
     NONE_GIVEN,
 )
@@ -178,6 +180,8 @@ def _open(path: Path) -> cv2.VideoCapture:
     with _name_as_text(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
+        if path.is_file() and is_lfs_pointer(path):
+            raise InputError(f'cannot read {path}: {FETCH_LFS}')
         raise InputError(
             f'{path} is no video that can be opened: it is damaged or of an unknown format'
         )
