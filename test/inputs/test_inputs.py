@@ -337,6 +337,14 @@ def test_a_narrow_band_of_a_thermal_camera_has_many_greys_wherever_it_lies(tmp_p
     assert len(np.unique(frame.rgb)) > 150
 
 
+def test_a_folder_of_other_files_alone_is_told_by_their_kinds(tmp_path):
+    for name in ('IMG_1.HEIC', 'IMG_2.HEIC', 'GX01.MP4'):
+        (tmp_path / name).touch()
+
+    with pytest.raises(InputError, match=r'holds no image .*; it holds 2 \.HEIC, 1 \.MP4'):
+        open_source(str(tmp_path))
+
+
 def test_a_folder_of_depth_alone_is_a_folder_of_images(tmp_path):
     write_images(tmp_path, ['depth_0.png'])
 

@@ -152,6 +152,7 @@ def image_files(folder: Path) -> list[Path]:
         raise InputError(
             f'the folder {folder} holds no image (looked for {", ".join(sorted(SUFFIXES))})'
             + (f'; choose one of those below it that do: {where}' if where else '')
+            + (f'; it holds {kinds}' if (kinds := _kinds_beside(folder, ())[0]) else '')
         )
     _refuse_pairs(folder, files)
     files.sort(key=_natural)
@@ -203,6 +204,12 @@ def ignored_files(folder: Path, files: Sequence[Path]) -> list[str]:
     :param files: its images.
     :returns: at most one line.
     """
+    listed, count = _kinds_beside(folder, files)
+    return [f'{folder}: {count} files are ignored ({listed})'] if count else []
+
+
+def _kinds_beside(folder: Path, files: Sequence[Path]) -> tuple[str, int]:
+    """Return how many files of which kinds there are beside some others, and of all kinds."""
     taken = set(files)
     kinds = Counter(
         found[1].lower() + path.suffix
@@ -211,10 +218,8 @@ def ignored_files(folder: Path, files: Sequence[Path]) -> list[str]:
         for path in folder.iterdir()
         if path.is_file() and path not in taken and not path.name.startswith('.')
     )
-    if not kinds:
-        return []
     listed = ', '.join(f'{count} {kind}' for kind, count in kinds.most_common())
-    return [f'{folder}: {kinds.total()} files are ignored ({listed})']
+    return listed, kinds.total()
 
 
 def times_in_names(files: Sequence[Path]) -> list[int] | None:
