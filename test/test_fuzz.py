@@ -29,6 +29,7 @@ from backports import zstd
 import cv2
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
+import lz4.frame
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -306,11 +307,19 @@ def recorded() -> dict[tuple[str, str], bytes]:
     }
 
 
-def bag(storage: StoragePlugin, rows: Mapping[tuple[str, str], bytes]) -> bytes:
-    """Return a bag's file with two of each message."""
+COMPRESSORS = {'zstd': zstd.compress, 'lz4': lz4.frame.compress}
+
+
+def bag(
+    storage: StoragePlugin, rows: Mapping[tuple[str, str], bytes], compression: str = ''
+) -> bytes:
+    """Return a bag's file with two of each message, in chunks of a compression."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'bag'
         with Writer(path, version=9, storage_plugin=storage) as writer:
+            if compression:
+                chunks: Any = writer.storage
+                chunks.compression, chunks.compressor = compression, COMPRESSORS[compression]
             for i, ((topic, kind), data) in enumerate(rows.items()):
                 connection = writer.add_connection(topic, kind, typestore=TYPES)
                 for time_ns in (i, i + 10**9):
@@ -440,6 +449,12 @@ KINDS = {
     ),
     'sqlite': Kind('bag.db3', [SQLITE], read_bag, examples=60),
     'mcap': Kind('bag.mcap', [MCAP], read_bag, examples=80),
+    **{
+        f'chunks of {name}': Kind(
+            'bag.mcap', [bag(StoragePlugin.MCAP, RECORDED, name)], read_bag, examples=40
+        )
+        for name in COMPRESSORS
+    },
     'zstd': Kind('bag.mcap.zstd', [zstd.compress(MCAP)], read_bag, examples=20),
     'metadata': Kind(
         'metadata.yaml',

@@ -14,7 +14,7 @@ from typing import Any, IO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
@@ -73,16 +73,16 @@ def fitted_range(images: Sequence[NDArray[np.unsignedinteger[Any]]]) -> ValueRan
     whose values lie in a narrow band, has that band with a margin of a quarter on each side.
 
     :param images: (H, W) or (H, W, channels) each, the first of the run, 16 bit values.
-    :returns: the full range where the images use more than half of it, or are all black.
+    :returns: the full range where the images use much of it, or are all black.
     """
     values = np.concatenate([image.ravel()[:: max(1, image.size // 100_000)] for image in images])
     low, high = np.percentile(values, [STRAY_PERCENT, 100 - STRAY_PERCENT])
-    if high >= 32768 or high == 0:
+    if high == 0 or (high >= 32768 and low <= 0.5 * high):
         return FULL_RANGE
     if low < 0.25 * high:
         return ValueRange(0, 2 ** max(8, int(high).bit_length()) - 1)
     margin = max(0.25 * (high - low), 8)
-    return ValueRange(max(0, int(low - margin)), int(high + margin))
+    return ValueRange(max(0, int(low - margin)), min(65535, int(high + margin)))
 
 
 class GrowingRange:
@@ -332,6 +332,11 @@ def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
             yield image
     except (UnsupportedImage, MemoryError):
         raise
+    except UnidentifiedImageError:
+        file.seek(0)
+        raise UnsupportedImage(
+            f'not a readable image: it begins with {file.read(4)!r} as none that is known does'
+        ) from None
     except Exception as error:  # whatever: Pillow raises what it meets in a damaged file
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise UnsupportedImage(f'not a readable image: {reason}') from error

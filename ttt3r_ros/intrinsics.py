@@ -31,6 +31,8 @@ MODEL_ALIASES = {
     'radtan': 'plumb_bob',
     'radial_k1': 'plumb_bob',
     'radial-tangential': 'plumb_bob',
+    'brown-conrady': 'plumb_bob',
+    'brown_conrady': 'plumb_bob',
     'fisheye': 'equidistant',
     'equi': 'equidistant',
     'kannala_brandt': 'equidistant',
@@ -65,9 +67,11 @@ OWN_DISTORTION = 'distortion', 'distortion_model'
 # A record with no other fields than these, and no focal lengths, is of an uncalibrated camera.
 OTHER_FIELDS = frozenset(('width', 'height', 'fps', 'frames', 'base_T_camera', 'timestamps'))
 
-# Of numbers that are pixels: a focal length in widths of the image or a matrix of another order
-# gives a camera that no lens has. The centre may lie outside of a crop, but not so far.
-LEAST_FOCAL_SIDES, FARTHEST_CENTRE_SIDES, LARGEST_SIDE = 0.005, 2.0, 1_000_000
+# Of numbers that are pixels: a focal length in millimetres or widths of the image, or a matrix of
+# another order, gives a camera that no lens has: a fisheye of 280 degrees has 0.2 widths. The
+# centre may lie outside of a crop, but not so far. Pixels may be oblong, of anamorphic lenses.
+LEAST_FOCAL_SIDES, FARTHEST_CENTRE_SIDES, LARGEST_SIDE = 0.08, 2.0, 1_000_000
+MOST_OBLONG = 3.0
 MOST_SKEW = 1e-3
 
 # A calibration may be for another size of the same picture, with sides this much alike.
@@ -138,12 +142,16 @@ class CameraIntrinsics:
             if focal < LEAST_FOCAL_SIDES * side:
                 raise CalibrationError(
                     f'f{axis} {focal:g} is no focal length of an image with {side} pixels: needed '
-                    'are pixels, not parts of the image'
+                    'are pixels, not millimetres or parts of the image'
                 )
             if abs(centre - side / 2) > FARTHEST_CENTRE_SIDES * side:
                 raise CalibrationError(
                     f'c{axis} {centre:g} is far outside of an image with {side} pixels'
                 )
+        if max(self.fx, self.fy) > MOST_OBLONG * min(self.fx, self.fy):
+            raise CalibrationError(
+                f'fx {self.fx:g} and fy {self.fy:g} are of no lens, so far apart are they'
+            )
         return self
 
     @property
@@ -302,11 +310,13 @@ def row_by_row(matrix: Sequence[float]) -> Sequence[float]:
         raise CalibrationError(f'a camera matrix has 9 values, not {len(matrix)}')
     if not np.isfinite(matrix).all():
         raise CalibrationError('a calibration number is not finite')
-    fx, skew, _, below, _, _, left, right, _ = matrix
+    fx, skew, _, below, _, _, left, right, last = matrix
     if (left or right) and not (matrix[2] or matrix[5]):
         return row_by_row([matrix[i] for i in (0, 3, 6, 1, 4, 7, 2, 5, 8)])
     if below or left or right:
         raise CalibrationError('the camera matrix has numbers below its diagonal')
+    if last not in (0, 1):
+        raise CalibrationError(f'the camera matrix ends in {last:g}, not in 1')
     if abs(skew) > MOST_SKEW * abs(fx):
         raise CalibrationError(f'the camera matrix has a skew, {skew:g}: undistort first')
     return matrix

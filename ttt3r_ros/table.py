@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import csv
 import re
 
@@ -46,6 +47,15 @@ def _quoted(line: str) -> list[str]:
         return next(csv.reader([line], delimiter=';' if ';' in line else ','))
     except csv.Error:  # a field that is too long: no number
         return ['"']
+
+
+def is_header(words: Sequence[str]) -> bool:
+    """
+    Return whether a row names columns; one of them may have no name.
+
+    :param words: as split_row returns them.
+    """
+    return not any(is_number(word) for word in words if word != 'nan') and set(words) != {'nan'}
 
 
 def is_number(word: str) -> bool:

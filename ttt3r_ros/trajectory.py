@@ -27,7 +27,7 @@ from ttt3r_ros.geometry import (
     rotation_from_quaternion,
     transform,
 )
-from ttt3r_ros.table import is_number, split_row
+from ttt3r_ros.table import is_header, split_row
 from ttt3r_ros.units import NANOSECONDS
 
 TUM_COLUMNS = 'seconds tx ty tz qx qy qz qw'
@@ -213,7 +213,7 @@ def _rows(text: str) -> tuple[list[tuple[int, list[str]]], Sequence[int]]:
         if not words:
             continue
         comment = line.lstrip().startswith(('#', '%', '//'))
-        if comment or (not rows and not any(is_number(word) for word in words)):
+        if comment or (not rows and is_header(words)):
             if not rows:
                 header, named = line.lower(), not comment
             continue

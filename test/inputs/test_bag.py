@@ -5,12 +5,20 @@ import io
 from pathlib import Path
 import shutil
 import sqlite3
+import struct
 
 from backports import zstd
+import lz4.frame
 import numpy as np
 from PIL import Image
 import pytest
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import (
+    CompressionFormat,
+    CompressionMode,
+    storage_mcap,
+    StoragePlugin,
+    Writer,
+)
 from rosbags.typesys import get_typestore, Stores
 
 from ttt3r_ros.inputs.opening import open_source
@@ -634,3 +642,115 @@ def test_of_a_compressed_file_that_is_cut_what_is_whole_is_read(tmp_path):
     # A chunk of MCAP, 1 MB or less, ends with the last image that is whole.
     assert 0 < source.length < 300
     assert [f.stamp_ns for f in source.frames(1)] == list(range(1, source.length + 1))
+
+
+def write_chunks(path, monkeypatch, compression, compressor=lz4.frame.compress):
+    """Write a bag of 300 images of noise, some MB, whose chunks are compressed."""
+    begin = storage_mcap.McapWriter.__init__
+
+    def begin_compressed(writer, *arguments):
+        begin(writer, *arguments)
+        writer.compression, writer.compressor = compression, compressor
+
+    monkeypatch.setattr(storage_mcap.McapWriter, '__init__', begin_compressed)
+    rng = np.random.default_rng(0)
+    messages = [('/image', IMAGE, image(1 + i, 0)) for i in range(300)]
+    for _, _, message in messages:
+        message.data[:] = rng.integers(0, 256, message.data.size, np.uint8)
+    return write_bag(path, messages, StoragePlugin.MCAP) / f'{path.name}.mcap'
+
+
+@pytest.mark.parametrize('share', [1.0, 0.6])
+def test_chunks_of_lz4_are_read_whole_or_cut(tmp_path, monkeypatch, share):
+    file = write_chunks(tmp_path / 'bag', monkeypatch, 'lz4')
+    data = file.read_bytes()
+    file.write_bytes(data[: round(share * len(data))])
+
+    source = open_source(str(file))
+
+    assert source.length == 300 if share == 1.0 else 100 < source.length < 200
+    assert [f.stamp_ns for f in source.frames(1)] == list(range(1, source.length + 1))
+    assert any('was not closed' in note for note in source.notes) == (share < 1.0)
+
+
+def test_a_chunk_of_lz4_that_is_damaged_ends_the_bag_in_one_line(tmp_path, monkeypatch):
+    file = write_chunks(tmp_path / 'bag', monkeypatch, 'lz4')
+    data = bytearray(file.read_bytes())
+    chunk = data.index(b'\x03\0\0\0lz4', len(data) // 2)
+    data[chunk + 15 : chunk + 40] = b'\xff' * 25
+    file.write_bytes(data)
+
+    *frames, lost = open_source(str(file)).frames(1)
+
+    assert [f.stamp_ns for f in frames] == list(range(1, len(frames) + 1))
+    assert len(frames) + lost.count == 300
+    assert 'a chunk cannot be decompressed' in lost.reason
+
+
+@pytest.mark.parametrize('cut', [0, 100])
+def test_chunks_of_an_unknown_compression_are_refused_by_name(tmp_path, monkeypatch, cut):
+    file = write_chunks(tmp_path / 'bag', monkeypatch, 'brotli')
+    file.write_bytes(file.read_bytes()[: -cut or None])
+
+    with pytest.raises(InputError, match="compression 'brotli' is not one of zstd and lz4: `mcap"):
+        open_source(str(file))
+
+
+def test_chunks_without_an_index_of_their_messages_are_read(tmp_path, monkeypatch):
+    write_record = storage_mcap.write_record
+
+    def without_index(file, kind, record):
+        if kind == 0x08:  # of a chunk: its index names no messages
+            whole = record.getvalue()
+            (size,) = struct.unpack_from('<I', whole, 32)
+            record = io.BytesIO(whole[:32] + bytes(12) + whole[36 + size + 8 :])
+            record.seek(0, io.SEEK_END)
+        if kind != 0x07:
+            write_record(file, kind, record)
+
+    monkeypatch.setattr(storage_mcap, 'write_record', without_index)
+    messages = [('/image', IMAGE, image(1 + i, 50 * i)) for i in range(3)]
+    path = write_bag(tmp_path / 'bag', messages, StoragePlugin.MCAP)
+
+    source = open_source(str(path))
+
+    assert source.notes == []
+    assert [f.stamp_ns for f in source.frames(1)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize('language', ['ros2msg', 'ros1msg'])
+def test_a_short_name_of_a_type_is_of_ros_2_or_refused_as_of_ros_1(
+    tmp_path, monkeypatch, language
+):
+    write_schema, write_channel = storage_mcap.write_schema, storage_mcap.write_channel
+
+    def short(file, schema):
+        name = schema.name.replace('/msg/', '/')
+        write_schema(file, schema._replace(name=name, encoding=language))
+
+    def encoded(file, channel, schemas):
+        encoding = 'cdr' if language == 'ros2msg' else 'ros1'
+        write_channel(file, channel._replace(message_encoding=encoding), schemas)
+
+    monkeypatch.setattr(storage_mcap, 'write_schema', short)
+    monkeypatch.setattr(storage_mcap, 'write_channel', encoded)
+    path = write_bag(tmp_path / 'bag', [('/image', IMAGE, image(1, 9))], StoragePlugin.MCAP)
+
+    if language == 'ros2msg':
+        assert [f.stamp_ns for f in open_source(str(path)).frames(1)] == [1]
+    else:
+        with pytest.raises(InputError, match=r'has messages of ROS 1: .* `rosbags-convert --src'):
+            open_source(str(path))
+
+
+def test_compressed_images_of_an_unknown_format_are_told_by_how_they_begin(tmp_path):
+    message = compressed(1, 0)
+    message.data, message.format = np.frombuffer(b'\xff\x0a1234', np.uint8), 'jxl'
+
+    path = write_bag(tmp_path / 'bag', [('/image/compressed', COMPRESSED, message)])
+    (frame,) = open_source(str(path)).frames(1)
+
+    begin = r"b'\xff\n12'"
+    assert frame.reason == (
+        f'image 0: not a readable image: it begins with {begin} as none that is known does'
+    )

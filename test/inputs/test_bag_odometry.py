@@ -83,7 +83,7 @@ def tf(ns, parent, child, pose, quaternion=None):
     return make(TF, transforms=[stamped])
 
 
-def odometry(ns, parent, child, pose):
+def odometry(ns, parent, child, pose, speed=0.0, variance=0.0):
     translation, rotation = parts(pose)
     at = make(
         'geometry_msgs/msg/Pose',
@@ -91,12 +91,14 @@ def odometry(ns, parent, child, pose):
         orientation=make('geometry_msgs/msg/Quaternion', **dict(zip('xyzw', rotation))),
     )
     zero = make('geometry_msgs/msg/Vector3', x=0.0, y=0.0, z=0.0)
-    twist = make('geometry_msgs/msg/Twist', linear=zero, angular=zero)
+    ahead = make('geometry_msgs/msg/Vector3', x=speed, y=0.0, z=0.0)
+    twist = make('geometry_msgs/msg/Twist', linear=ahead, angular=zero)
+    covariance = np.diag([variance, variance, 1e6, 1e6, 1e6, 1e3]).ravel()
     return make(
         ODOMETRY,
         header=header(ns, parent),
         child_frame_id=child,
-        pose=make('geometry_msgs/msg/PoseWithCovariance', pose=at, covariance=np.zeros(36)),
+        pose=make('geometry_msgs/msg/PoseWithCovariance', pose=at, covariance=covariance),
         twist=make('geometry_msgs/msg/TwistWithCovariance', twist=twist, covariance=np.zeros(36)),
     )
 
@@ -517,6 +519,76 @@ def test_images_without_a_frame_have_no_odometry(tmp_path):
     source = open_source(path, odometry=AUTO)
 
     assert source.odometry == 'no odometry: the images have no frame_id'
+
+
+def standing_odometry(end, speed, variance=0.0, pose=lambda ns: np.eye(4)):
+    """Record an odometry whose twist drives ahead, whatever its poses do."""
+    return [
+        (START + ns, '/odom', ODOMETRY, odometry(START + ns, 'odom', 'base_link', at, *rest))
+        for ns in range(0, end + 1, TF_STEP)
+        for at, rest in [(pose(ns), (speed, variance))]
+    ]
+
+
+VELOCITIES = '/odom measures velocities alone'
+
+
+@pytest.mark.parametrize(
+    ('variance', 'pose'),
+    [
+        (0.0, lambda ns: np.eye(4)),
+        (0.0, lambda ns: on_circle(10**9)),  # constant, but not zero
+        (-1.0, on_circle),
+        (1e9, on_circle),
+    ],
+)
+def test_an_odometry_of_velocities_alone_is_named_and_not_taken_for_poses(
+    tmp_path, variance, pose
+):
+    drive = standing_odometry(1000 * MS, 0.8, variance, pose)
+    path = write_bag(tmp_path / 'bag', images([500 * MS]), drive, mount())
+
+    source = open_source(path, odometry=AUTO)
+    (frame,) = source.frames(1)
+
+    assert VELOCITIES in source.odometry
+    assert frame.odom_T_base is None
+    with pytest.raises(InputError, match=VELOCITIES):
+        open_source(path, odometry=OdometryChoice('/odom'))
+
+
+@pytest.mark.parametrize(
+    ('speed', 'variance', 'pose'),
+    [
+        (0.0, 0.0, lambda ns: np.eye(4)),  # a parked robot
+        (0.01, 0.0, lambda ns: np.eye(4)),  # and the noise of its sensor
+        (0.8, 0.0, on_circle),
+        (0.8, 100.0, on_circle),  # after a long drive
+        (0.8, math.nan, on_circle),  # of MAVLink: the covariance is not known
+    ],
+)
+def test_poses_beside_velocities_are_poses(tmp_path, speed, variance, pose):
+    drive = standing_odometry(1000 * MS, speed, variance, pose)
+    path = write_bag(tmp_path / 'bag', images([500 * MS]), drive, mount())
+
+    source = open_source(path, odometry=AUTO)
+    (frame,) = source.frames(1)
+
+    assert source.odometry == 'odometry: /odom (odom -> base_link)'
+    np.testing.assert_allclose(frame.odom_T_base, pose(500 * MS), atol=1e-9)
+
+
+def test_poses_that_are_unknown_for_a_while_are_left_out_and_counted(tmp_path):
+    known = [standing_odometry(1000 * MS, 0.8, 0.01, on_circle)[k] for k in (0, 1, 49, 50)]
+    lost = standing_odometry(1000 * MS, 0.8, 9999.0)[2:49]
+    path = write_bag(tmp_path / 'bag', images([0, 500 * MS, 1000 * MS]), known, lost, mount())
+
+    source = open_source(path, odometry=AUTO)
+    found = list(source.frames(1))
+
+    assert '47 transforms in the bag cannot be used' in source.odometry
+    np.testing.assert_allclose(found[0].odom_T_base, on_circle(0), atol=1e-9)
+    np.testing.assert_allclose(found[2].odom_T_base, on_circle(1000 * MS), atol=1e-9)
 
 
 def test_transforms_that_are_no_numbers_are_left_out_and_counted(tmp_path):

@@ -133,8 +133,8 @@ FORMATS = {
         pinhole(300, 301, 160, 120, model='plumb_bob', distortion=(0.1, 0, 0, 0, 0)),
     ),
     'a byte order mark': (
-        '\ufeff{"width": 320, "height": 240, "fx": 3, "fy": 4, "cx": 1, "cy": 2}',
-        pinhole(3, 4, 1, 2),
+        '\ufeff{"width": 320, "height": 240, "fx": 300, "fy": 400, "cx": 1, "cy": 2}',
+        pinhole(300, 400, 1, 2),
     ),
     'kalibr equidistant': (
         'cam0:\n  camera_model: pinhole\n  intrinsics: [300, 301, 160, 120]\n'

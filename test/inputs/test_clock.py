@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 import pytest
@@ -94,7 +95,6 @@ def test_a_table_of_stamps_is_read_as_spreadsheets_write_it(tmp_path, text):
     ('text', 'said'),
     [
         ('0 1 2 3\n', 'needed is `frame_index seconds`'),
-        ('0 nan\n1 0.1\n', 'line 1: needed is'),
         (''.join(f'{i} 1.30503e+09\n' for i in range(5)), 'only 1 of 5 times differ'),
     ],
 )
@@ -122,6 +122,33 @@ def test_names_that_are_times_are_the_stamps():
 @pytest.mark.parametrize(
     ('names', 'stamps'),
     [
+        (['1305031102', '1305031103'], [0, 1000]),
+        (['frame_1305031102.1', 'frame_1305031102.3'], [100, 300]),
+        (['left1305031102123456789', 'left1305031102223456789'], [123, 223]),
+    ],
+)
+def test_times_after_one_word_and_in_whole_seconds_are_the_stamps(tmp_path, names, stamps):
+    for name in names:
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{name}.png')
+
+    found = [stamp_ns // 10**6 for stamp_ns in stamps_of(tmp_path)]
+
+    assert found == [1305031102_000 + stamp for stamp in stamps]
+
+
+@pytest.mark.parametrize('digits', [10, 13, 16, 19])
+def test_numbers_with_zeros_before_them_are_no_times(tmp_path, digits):
+    for i in range(3):
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{i:0{digits}d}.png')
+
+    source = open_source(str(tmp_path))
+
+    assert 'has no times: 1 image a second is assumed' in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ('names', 'stamps'),
+    [
         (['0.1', '0.15', '0.2', '1.0'], [100, 150, 200, 1000]),  # as Python prints seconds
         (['4.9', '4.10', '4.11'], [0, 1000, 2000]),  # pages of chapter 4
         (['0.1', '0.2', '0.3'], [0, 1000, 2000]),  # either
@@ -135,6 +162,34 @@ def test_names_without_zeros_at_their_ends_are_seconds(tmp_path, names, stamps):
 
     assert [frame.rgb[0, 0, 0] for frame in frames] == list(range(len(names)))
     assert [frame.stamp_ns // 10**6 for frame in frames] == stamps
+
+
+def video_with(folder, lines):
+    """Write a video of ten images beside a table of its times."""
+    writer = cv2.VideoWriter(
+        str(folder / 'video.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 10, (64, 48)
+    )
+    for i in range(10):
+        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
+    writer.release()
+    (folder / 'timestamps.txt').write_text('\n'.join(lines))
+
+
+def test_a_table_of_a_video_may_count_from_one(tmp_path):
+    video_with(tmp_path, [f'{i + 1} {5 + i}' for i in range(10)])
+
+    assert [stamp_ns // 10**9 for stamp_ns in stamps_of(tmp_path)] == list(range(5, 15))
+
+
+def test_an_image_whose_time_is_no_number_costs_itself(tmp_path):
+    video_with(tmp_path, [f'{i} {5 + i if i != 4 else "NaN"}' for i in range(10)])
+
+    frames = list(open_source(str(tmp_path)).frames(1))
+
+    assert [frame.index for frame in frames if isinstance(frame, InputFrame)] == [
+        i for i in range(10) if i != 4
+    ]
+    assert frames[4].reason == 'image 4: has no time in timestamps.txt'
 
 
 def test_a_rate_that_is_assumed_is_said_and_one_that_is_given_is_not(tmp_path):

@@ -280,6 +280,71 @@ def test_depth_beside_colour_and_files_of_other_kinds_are_told_apart_and_counted
     assert ': 5 files' in source.notes[0]
 
 
+@pytest.mark.parametrize(
+    ('names', 'kind'),
+    [
+        (['frame000{}.png', 'depth000{}.png'], 'depth.png'),  # of Replica
+        (['left_{}.png', 'disp_{}.png'], 'disp.png'),
+        (['{}.png', '{}_Mask.png'], 'mask.png'),
+        (['{}.png', '{}-semantic.png'], 'semantic.png'),
+    ],
+)
+def test_depth_and_masks_are_told_by_their_names(tmp_path, names, kind):
+    write_images(tmp_path, [name.format(i) for name in names for i in range(3)])
+
+    source = open_source(str(tmp_path))
+
+    assert [int(frame.rgb[0, 0, 0]) for frame in source.frames(1)] == [10, 22, 34]
+    assert source.notes[0] == f'{tmp_path}: 3 files are ignored (3 {kind})'
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        ['DJI_2026_00{}_V.JPG', 'DJI_2026_00{}_T.JPG'],  # visible and thermal
+        ['left_{}.png', 'right_{}.png'],
+        ['{}_left.png', '{}_right.png'],
+        ['000{}_cam_a.jpg', '000{}_cam_b.jpg'],
+    ],
+)
+def test_images_of_two_cameras_in_a_folder_are_refused_by_their_names(tmp_path, names):
+    write_images(tmp_path, [name.format(i) for name in names for i in range(3)])
+
+    with pytest.raises(InputError, match='holds several images of each number: ') as raised:
+        open_source(str(tmp_path))
+
+    for name in names:
+        assert name.split('{}')[-1].split('.')[0] in str(raised.value)
+
+
+@pytest.mark.parametrize('names', [['kitchen_{}.png', 'hall_{}.png'], ['{}.png', '{} (1).png']])
+def test_two_walks_one_after_the_other_are_one_folder(tmp_path, names):
+    write_images(tmp_path, [names[0].format(i) for i in range(3)] + [names[1].format(0)])
+
+    assert open_source(str(tmp_path)).length == 4
+
+
+@pytest.mark.parametrize(
+    ('low', 'high'), [(28_500, 34_500), (60_000, 60_500), (36_000, 37_000), (7_000, 7_400)]
+)
+def test_a_narrow_band_of_a_thermal_camera_has_many_greys_wherever_it_lies(tmp_path, low, high):
+    values = np.linspace(low, high, 64 * 48).astype(np.uint16).reshape(48, 64)
+    cv2.imwrite(str(tmp_path / '0.png'), values)
+
+    (frame,) = open_source(str(tmp_path)).frames(1)
+
+    # The band with a quarter on each side: two thirds of 256 greys.
+    assert len(np.unique(frame.rgb)) > 150
+
+
+def test_a_folder_of_other_files_alone_is_told_by_their_kinds(tmp_path):
+    for name in ('IMG_1.HEIC', 'IMG_2.HEIC', 'GX01.MP4'):
+        (tmp_path / name).touch()
+
+    with pytest.raises(InputError, match=r'holds no image .*; it holds 2 \.HEIC, 1 \.MP4'):
+        open_source(str(tmp_path))
+
+
 def test_a_folder_of_depth_alone_is_a_folder_of_images(tmp_path):
     write_images(tmp_path, ['depth_0.png'])
 

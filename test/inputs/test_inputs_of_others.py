@@ -76,6 +76,9 @@ def read(tmp_path, record):
         ({'frames': [{**NERF, 'file_path': '1.png'}, {**NERF, 'w': 640.0}]}, PINHOLE),
         ({'w': 640, 'h': 480.0, 'frames': [NERF]}, PINHOLE),
         ({'class_name': 'PinholeCameraTrajectory', 'parameters': [OPEN3D] * 2}, PINHOLE),
+        # In the order of Nerfstudio: k1 k2 k3 k4 p1 p2.
+        ({**NERF, 'frames': [{'distortion_params': [0.1, -0.2, 0, 0, 0.01, 0.02]}]}, BROWN),
+        ({**NERF, 'distortion_params': [0.1, -0.2, 0, 0, 0.01, 0.02], 'frames': []}, BROWN),
     ],
 )
 def test_each_name_and_order_of_the_same_numbers_is_the_same_camera(tmp_path, record, expected):
@@ -114,6 +117,10 @@ def test_the_angles_and_the_fisheye_of_instant_ngp_count(tmp_path):
         ({**VINS, 'model_type': 'MEI'}, "'MEI' of VINS is not PINHOLE"),
         ({**ORB, 'Camera.k4': 0.1}, 'Camera.k4 is no coefficient'),
         ({'Camera': {**VSLAM, 'model': 'equirectangular'}}, "type 'equirectangular'"),
+        ({**PLAIN, 'fx': 24, 'fy': 24}, 'needed are pixels, not millimetres'),
+        ({**OPENCV, 'dist': BENT, 'camera_matrix': [*MATRIX[:2], [0, 0, 2]]}, 'ends in 2'),
+        ({**PLAIN, 'fy': 50}, 'fx 500 and fy 50 are of no lens'),
+        ({**NERF, 'k5': 0.1, 'frames': []}, 'the distortion k5 is not understood'),
         ({**NERF, 'k4': 0.1, 'frames': []}, "k4 of the camera model 'OPENCV'"),
         ({'frames': [NERF, {**NERF, 'fl_x': 600}]}, 'different intrinsics (fl_x)'),
         ({'frames': [NERF, {'file_path': '2.png', 'w': 640}]}, 'different intrinsics (h)'),
@@ -136,6 +143,38 @@ def test_what_would_be_dropped_or_is_in_no_pixels_is_refused_by_name(tmp_path, r
     with pytest.raises(CalibrationError) as raised:
         read(tmp_path, record)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize('encoding', ['latin-1', 'utf-16', 'utf-8'])
+def test_a_calibration_in_another_encoding_is_read(tmp_path, encoding):
+    path = tmp_path / 'camera.yaml'
+    lines = ['# Gerät 7', *(f'{name}: {value}' for name, value in PLAIN.items())]
+    path.write_bytes('\n'.join(lines).encode(encoding))
+
+    assert read_intrinsics(path) == PINHOLE
+
+
+@pytest.mark.parametrize(
+    ('name', 'data', 'said'),
+    [
+        ('cameras.bin', b'\x01' + bytes(30), 'model_converter --output_type TXT'),
+        ('calib.npz', b'PK\x03\x04', 'an archive, as numpy.savez writes'),
+        ('mtx.npy', b'\x93NUMPY\x01', 'an array of NumPy'),
+        ('calib.pkl', b'\x80\x04\x95', 'a pickle, which is not read'),
+        ('ost.txt', b'# oST version 5.0 parameters\n\n[image]\n\nwidth\n640\n', 'as ost.yaml'),
+        ('images.txt', b'1 1 0 0 0 0 0 0 1 a.jpg\n', 'COLMAP (cameras.txt)'),
+        ('trajectory.log', b'0 0 1\n1 0 0 0\n', 'needed is camera.json, the YAML of ROS'),
+    ],
+)
+def test_a_file_that_is_no_calibration_is_told_by_what_it_is(tmp_path, name, data, said):
+    path = tmp_path / name
+    path.write_bytes(data)
+
+    with pytest.raises(CalibrationError) as raised:
+        read_intrinsics(path)
+
+    assert said in str(raised.value)
+    assert str(raised.value).startswith(str(path))
 
 
 POSES = ['1305031102.1 1 2 3 0 0 0.6 0.8', '1305031102.2 4 5 6 0 0 0.6 0.8']
@@ -163,6 +202,37 @@ def test_the_header_of_a_trajectory_names_the_order_of_its_columns(tmp_path, ord
     found = read_trajectory(path)
 
     (tmp_path / 'tum.txt').write_text('\n'.join(POSES))
+    expected = read_trajectory(tmp_path / 'tum.txt')
+    np.testing.assert_array_equal(found.stamps_ns, expected.stamps_ns)
+    np.testing.assert_allclose(found.poses, expected.poses, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', ['drive.mp4', 'drive.mcap', 'drive.db3', 'drive/drive_0.db3'])
+def test_a_pointer_of_git_lfs_is_told_with_the_way_to_its_file(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n')
+    given = path.parent if '/' in name else path
+
+    with pytest.raises(InputError, match='a pointer of Git LFS: `git lfs pull` fetches'):
+        open_source(str(given))
+
+
+def test_the_metadata_of_a_bag_alone_is_no_video(tmp_path):
+    (tmp_path / 'metadata.yaml').write_text('rosbag2_bagfile_information: {}\n')
+
+    with pytest.raises(InputError, match=r'metadata\.yaml is neither \.db3 nor \.mcap'):
+        open_source(str(tmp_path / 'metadata.yaml'))
+
+
+def test_an_index_of_pandas_is_the_time_and_has_no_name(tmp_path):
+    rows = [row.replace(' ', ',') for row in POSES]
+    (tmp_path / 'poses.csv').write_text('\n'.join([',x,y,z,qx,qy,qz,qw', *rows]))
+    (tmp_path / 'tum.txt').write_text('\n'.join(POSES))
+
+    found = read_trajectory(tmp_path / 'poses.csv')
+
+    assert found.left_out == ''
     expected = read_trajectory(tmp_path / 'tum.txt')
     np.testing.assert_array_equal(found.stamps_ns, expected.stamps_ns)
     np.testing.assert_allclose(found.poses, expected.poses, atol=1e-12)

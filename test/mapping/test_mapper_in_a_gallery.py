@@ -3,7 +3,7 @@
 
 """The mapper where pixels tell of the motion: a camera walks along a wall and a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -574,3 +574,37 @@ def test_where_the_network_alone_has_the_pose_no_image_is_located_before_it():
     for seen, located in zip(images[::3], completed):
         expected = other.observe(seen).map_T_camera
         np.testing.assert_allclose(located.map_T_camera, expected, atol=1e-12)
+
+
+class ShrinkingGallery(Gallery):
+    """In each segment all is a quarter nearer than in the one before."""
+
+    def __init__(self, step):
+        super().__init__(step)
+        self.begun = -1
+
+    def initial_state(self):
+        self.begun += 1
+        return 0
+
+    def step(self, rgb_fitted, state, write=True):
+        prediction, state = super().step(rgb_fitted, state, write)
+        points = prediction.points_camera * np.float32(0.8**self.begun)
+        return replace(prediction, points_camera=points), state
+
+
+def test_a_unit_that_shrinks_from_segment_to_segment_is_told_once_it_is_at_its_bound():
+    settings = MappingSettings(tracking=TrackingSettings(reset_interval=4))
+    mapper = Mapper(ShrinkingGallery(0.1), settings)
+
+    found = walk(mapper, HERE, 0.1 * np.arange(32))
+
+    # 0.8**-4 is 2.4, 0.8**-5 is 3.1.
+    told = {located.tracked.segment: located.doubt for located in found}
+    assert not any(told[segment] for segment in range(5))
+    assert told[5] == (
+        'the depth of the network is 3 times or more smaller than when the map began, in segment '
+        '5: its scale is held at this bound, lengths are wrong until a reset'
+    )
+    mapper.reset()
+    assert walk(mapper, HERE, [0.0], first=100)[0].doubt == ''

@@ -3,6 +3,7 @@
 
 """Cameras of COLMAP and nerfstudio project as OpenCV does, and are read again as they were."""
 
+from dataclasses import replace
 import io
 import json
 
@@ -14,7 +15,7 @@ from ttt3r_ros.inputs.calibration_files import read_intrinsics
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
 from ttt3r_ros.mapping.scene_files import (
     PosedImage,
-    write_colmap_camera,
+    write_colmap_cameras,
     write_colmap_images,
     write_nerfstudio,
 )
@@ -86,8 +87,9 @@ def written(write, *given):
     ],
 )
 def test_a_point_of_the_map_falls_on_its_pixel_in_colmap(camera, model, tmp_path):
-    cameras = written(write_colmap_camera, camera).splitlines()
-    images = written(write_colmap_images, [PosedImage('a.jpg', POSE)]).splitlines()
+    image = PosedImage('a.jpg', POSE, camera)
+    cameras = written(write_colmap_cameras, [image]).splitlines()
+    images = written(write_colmap_images, [image]).splitlines()
     assert cameras[1].split()[1] == model
     assert images[1].endswith(' 1 a.jpg')
 
@@ -103,7 +105,8 @@ def test_a_point_of_the_map_falls_on_its_pixel_in_colmap(camera, model, tmp_path
 @pytest.mark.parametrize('camera', [PINHOLE, SHORT, PLUMB_BOB, FISHEYE])
 def test_nerfstudio_has_the_camera_behind_its_axes(camera, tmp_path):
     path = tmp_path / 'transforms.json'
-    path.write_text(written(write_nerfstudio, camera, [PosedImage('images/a.jpg', POSE)], 'a.ply'))
+    image = PosedImage('images/a.jpg', POSE, camera)
+    path.write_text(written(write_nerfstudio, [image], 'a.ply'))
     record = json.loads(path.read_text())
     (frame,) = record['frames']
 
@@ -117,10 +120,42 @@ def test_nerfstudio_has_the_camera_behind_its_axes(camera, tmp_path):
     np.testing.assert_allclose(pixels_of(again), pixels_of(camera), atol=1e-9)
 
 
+ZOOMED = replace(PINHOLE, fx=900.0, fy=910.0)
+
+
+def test_each_image_keeps_its_own_camera_in_colmap():
+    taken = [PINHOLE, SHORT, SHORT, PINHOLE]
+    images = [PosedImage(f'{k}.jpg', POSE, camera) for k, camera in enumerate(taken)]
+
+    cameras = written(write_colmap_cameras, images).splitlines()[1:]
+    rows = written(write_colmap_images, images).splitlines()[1::2]
+
+    for camera, row in zip(taken, rows):
+        line = cameras[int(row.split()[8]) - 1]
+        found = colmap_project(line, row, POINTS_MAP)
+        np.testing.assert_allclose(found, pixels_of(camera) + 0.5, atol=1e-4)
+    assert [row.split()[8] for row in rows] == ['1', '2', '2', '1']
+
+
+def test_each_image_keeps_its_own_camera_in_nerfstudio(tmp_path):
+    taken = [PINHOLE, SHORT, ZOOMED]
+    images = [PosedImage(f'{k}.jpg', POSE, camera) for k, camera in enumerate(taken)]
+
+    record = json.loads(written(write_nerfstudio, images, 'a.ply'))
+
+    assert 'fl_x' not in record
+    for camera, frame in zip(taken, record['frames']):
+        path = tmp_path / 'transforms.json'
+        path.write_text(json.dumps({**record, 'frames': [frame]}))
+        np.testing.assert_allclose(pixels_of(read_intrinsics(path)), pixels_of(camera), atol=1e-9)
+    with pytest.raises(CalibrationError, match='one camera model for all images'):
+        written(write_nerfstudio, [*images, PosedImage('3.jpg', POSE, FISHEYE)], 'a.ply')
+
+
 def test_distortions_that_the_others_do_not_know_are_refused():
     prism = CameraIntrinsics(640, 480, 500.0, 500.0, 320.0, 240.0, 'rational_polynomial',
                              (0.1,) * 12)  # fmt: skip
     with pytest.raises(CalibrationError, match='12 coefficients'):
-        written(write_colmap_camera, prism)
+        written(write_colmap_cameras, [PosedImage('a.jpg', POSE, prism)])
     with pytest.raises(CalibrationError, match='nerfstudio has no k4, k5, k6'):
-        written(write_nerfstudio, RATIONAL, [], 'a.ply')
+        written(write_nerfstudio, [PosedImage('a.jpg', POSE, RATIONAL)], 'a.ply')

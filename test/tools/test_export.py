@@ -10,7 +10,10 @@ import cv2
 import laspy
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import get_typestore, Stores
 
+from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.mapping.cloud_files import read_ply
 from ttt3r_ros.tools.main import main
 from ttt3r_ros.trajectory import read_trajectory
@@ -107,6 +110,56 @@ def test_clouds_and_paths_are_those_of_the_run(mapped, exported):
     kitti = np.loadtxt(exported / 'poses_kitti.txt')
     assert kitti.shape == (len(path), 12)
     np.testing.assert_allclose(kitti[0].reshape(3, 4), np.eye(4)[:3], atol=1e-9)
+
+
+def zooming_bag(drive, path):
+    """Write the images of a drive as a bag whose calibration changes at the fifth of them."""
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    make = types.types
+    image, info = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
+    with Writer(path, version=9) as bag:
+        images = bag.add_connection('/camera/image_raw', image, typestore=types)
+        infos = bag.add_connection('/camera/camera_info', info, typestore=types)
+        for k, frame in enumerate(open_source(str(drive)).frames(1)):
+            stamp = make['builtin_interfaces/msg/Time'](*divmod(frame.stamp_ns, 10**9))
+            header = make['std_msgs/msg/Header'](stamp, 'camera')
+            focal = 150.0 if k < 4 else 180.0
+            matrix = np.array([focal, 0, 111.5, 0, focal, 79.5, 0, 0, 1.0])
+            roi = make['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+            found = make[info](
+                header,
+                160,
+                224,
+                '',
+                np.zeros(0),
+                matrix,
+                np.eye(3).ravel(),
+                np.zeros(12),
+                0,
+                0,
+                roi,
+            )
+            data = frame.rgb.ravel()
+            shown = make[image](header, 160, 224, 'rgb8', 0, 3 * 224, data)
+            bag.write(infos, frame.stamp_ns, types.serialize_cdr(found, info))
+            bag.write(images, frame.stamp_ns + 1, types.serialize_cdr(shown, image))
+
+
+def test_a_calibration_that_changes_on_the_way_is_that_of_each_image(mapped, tmp_path):
+    drive, _ = mapped
+    bag, run = tmp_path / 'bag', tmp_path / 'run'
+    zooming_bag(drive, bag)
+    assert main(['map', str(bag), '--output', str(run)]) == 0
+
+    assert main(['export', str(run), '--to', 'colmap,nerfstudio']) == 0
+
+    frames = json.loads((run / 'export' / 'nerfstudio' / 'transforms.json').read_text())['frames']
+    assert [frame['fl_x'] for frame in frames] == [150.0] * 4 + [180.0] * 4
+    model = run / 'export' / 'colmap' / 'sparse' / '0'
+    cameras = [line.split() for line in (model / 'cameras.txt').read_text().splitlines()[1:]]
+    assert [(words[0], words[4]) for words in cameras] == [('1', '150.0'), ('2', '180.0')]
+    images = [line for line in (model / 'images.txt').read_text().splitlines()[1:] if line]
+    assert [line.split()[8] for line in images] == ['1'] * 4 + ['2'] * 4
 
 
 def test_depth_is_in_metres_or_millimetres(mapped, exported):

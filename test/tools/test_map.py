@@ -151,6 +151,8 @@ def test_what_the_maker_of_a_checkpoint_wants_known_is_told(images, tmp_path, ca
 
 
 def test_what_to_open_is_what_is_there(tmp_path):
+    assert what_to_open(tmp_path) == f'open {tmp_path}'
+    (tmp_path / 'preview.png').touch()
     assert what_to_open(tmp_path) == f'open {tmp_path}/preview.png'
     (tmp_path / 'map.html').touch()
     assert what_to_open(tmp_path) == f'open {tmp_path}/preview.png, {tmp_path}/map.html'
@@ -274,8 +276,8 @@ def test_ctrl_c_keeps_what_was_mapped(
     mapped = []
     add = mapping_run.RunRecord.add
 
-    def add_and_interrupt(self, frame, latency_s):
-        add(self, frame, latency_s)
+    def add_and_interrupt(self, frame, *others):
+        add(self, frame, *others)
         mapped.append(frame)
         if len(mapped) == 2:
             os.kill(os.getpid(), number)

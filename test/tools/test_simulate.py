@@ -3,7 +3,10 @@
 
 import json
 import math
+import resource
 import sqlite3
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -251,4 +254,29 @@ def test_a_bag_on_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
     assert run_simulate(tmp_path / 'drive', '--bag', '--storage', 'sqlite3') == 1
 
     assert 'disk is full' in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_the_disk_cannot_hold_is_one_line(tmp_path):
+    size = ['--width', '224', '--height', '160', '--seconds', '2', '--image-rate', '4']
+    command = [
+        sys.executable,
+        '-m',
+        'ttt3r_ros.tools.main',
+        'simulate',
+        '--output',
+        'drive',
+        *size,
+    ]
+
+    def limit():  # the texts have room, the video of 50 KB has not; OpenCV does not tell
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    options = {'cwd': tmp_path, 'preexec_fn': limit, 'capture_output': True, 'text': True}
+    run = subprocess.run([*command, '--image-noise', '0'], check=False, **options)
+
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith('ttt3r simulate: error: ')
+    assert 'video.mp4 is not whole: is the disk full?' in last or 'File too large' in last
     assert list(tmp_path.iterdir()) == []

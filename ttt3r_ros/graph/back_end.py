@@ -276,7 +276,7 @@ class BackEnd:
                 placed.map_T_key,
                 placed.key_T_camera,
                 placed.belief,
-                placed.doubt,
+                placed.doubt or tracked.doubt,
                 by_wheels=placed.found.by_wheels,
             )
             if (

@@ -58,10 +58,10 @@ class LocatedFrame(LocatedCamera):
     tracked: as the front end saw it. map_T_key: of the key frame that it is relative to, from the
     unit of that one's depth, as estimated then. key_T_camera: (4, 4), in that unit. belief: by
     which it was located, in the frame of the first key frame. doubt: what is wrong with where TF
-    has the camera on the robot, or with the unit of the wheels, in one sentence; empty while
-    nothing is. floor_z: height of the
-    floor in the map, metres, found by a camera alone; None: not found, or there is a robot.
-    by_wheels: whether they measured the motion from the key frame too.
+    has the camera on the robot, or with the unit of the wheels or of the network, in one sentence;
+    empty while nothing is. floor_z: height of the floor in the map, metres, found by a camera
+    alone; None: not found, or there is a robot. by_wheels: whether they measured the motion
+    from the key frame too.
     """
 
     tracked: TrackedFrame

@@ -46,7 +46,10 @@ RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 # So many messages decide which clock and which values a topic has.
 MESSAGES_TO_CHOOSE = 5
 
-VIDEO_FORMATS = ('h264', 'h.264', 'avc', 'h265', 'hevc', 'av1', 'vp8', 'vp9', 'ffmpeg')
+VIDEO_FORMATS = (
+    *('h264', 'h.264', 'avc', 'h265', 'hevc', 'hev1', 'hvc1', 'av1', 'av01', 'vp8', 'vp08'),
+    *('vp9', 'vp09', 'mpeg4', 'theora', 'ffmpeg'),
+)
 VIDEO_STARTS = (b'\0\0\0\1', b'\0\0\1')
 
 
@@ -73,6 +76,7 @@ class BagSource:
         :param with_intrinsics: whether to read the CameraInfo.
         :raises InputError: when the bag cannot be read, or has no such topic or several.
         """
+        self.name = str(path)
         self._path = path
         self._types = message_types()
         try:
@@ -80,7 +84,6 @@ class BagSource:
                 chosen = _choose_topic(path, reader.connections, topic)
                 self.topic = chosen.topic
                 self.compressed = chosen.msgtype == COMPRESSED
-                self.name = f'{path} {chosen.topic}'
                 self.length = sum(
                     c.msgcount for c in reader.connections if c.topic == chosen.topic
                 )
@@ -235,6 +238,11 @@ def _choose_topic(path: Path, connections: list[Connection], topic: str) -> Conn
             raise InputError(f'{path} has no message of {topic}; its image topics: {listed}')
         return images[topic]
     if not filled:
+        if any(getattr(c.ext, 'serialization_format', '') == 'ros1' for c in connections):
+            raise InputError(
+                f'{path} has messages of ROS 1: convert the .bag that it was made from with '
+                '`rosbags-convert --src FILE.bag --dst FOLDER`'
+            )
         others = (
             ', '.join(
                 sorted({f'{c.topic} ({c.msgtype}, {c.msgcount} messages)' for c in connections})

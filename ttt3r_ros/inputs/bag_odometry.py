@@ -83,7 +83,7 @@ def with_odometry(path: Path, images: BagSource, choice: OdometryChoice) -> Sour
     except OdometryMissing as error:
         if choice.wanted == AUTO:
             return SourceWithOdometry(images, NoOdometry(f'no odometry: {error}{motion.trouble}'))
-        raise OdometryMissing(f'{path}: {error}') from error
+        raise OdometryMissing(f'{path}: {error}{motion.trouble}') from error
 
 
 class _Search:

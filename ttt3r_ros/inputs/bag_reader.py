@@ -25,6 +25,7 @@ from rosbags.typesys.store import Typestore
 from ttt3r_ros.inputs import bag_compression
 from ttt3r_ros.inputs.bag_compression import plain_file, plain_message, plain_name, SUFFIXES
 from ttt3r_ros.inputs.bag_storages import McapFile, Message, NothingRecorded, SqliteFile
+from ttt3r_ros.inputs.source import FETCH_LFS, is_lfs_pointer
 from ttt3r_ros.inputs.yaml_text import read_yaml
 
 FILES: dict[str, type[SqliteFile] | type[McapFile]] = {'.db3': SqliteFile, '.mcap': McapFile}
@@ -100,6 +101,8 @@ class BagReader:
         kind = FILES.get(plain_name(file).suffix)
         if kind is None:
             raise ReaderError(f'{file} is neither .db3 nor .mcap')
+        if is_lfs_pointer(file):
+            raise ReaderError(FETCH_LFS)
         if file != plain_name(file):
             file = plain_file(file)
             self.notes.append(f'{path} is compressed: it is read from {file.parent}')

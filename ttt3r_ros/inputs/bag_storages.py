@@ -22,7 +22,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
-from rosbags.rosbag2.storage_mcap import decompress, get_qos, McapReader
+from rosbags.rosbag2.storage_mcap import decompress, DECOMPRESSORS, get_qos, McapReader
 
 Message = tuple[Connection, int, bytes]
 
@@ -32,6 +32,10 @@ MCAP_MAGIC = b'\x89MCAP0\r\n'
 CHUNK, DATA_END, LAST_RECORD = 0x06, 0x0F, 0x0F
 RECORD_HEAD = struct.Struct('<BQ')
 CHUNK_HEAD = struct.Struct('<QQQI')
+MALFORMED = (ValueError, LookupError, OSError, TypeError, struct.error)
+
+
+CUT = 'was not closed'
 
 
 class NothingRecorded(ReaderError):
@@ -109,6 +113,10 @@ class _Schemas(dict[int, Any]):
     """The schemas of an MCAP file; one in an unknown language is like none."""
 
     def __setitem__(self, key: int, schema: Any) -> None:
+        # Some writers leave out the middle of a name of ROS 2; those of ROS 1 have none.
+        package, _, name = schema.name.partition('/')
+        if schema.encoding.startswith('ros2') and name and '/' not in name:
+            schema = schema._replace(name=f'{package}/msg/{name}')
         super().__setitem__(key, schema._replace(encoding='', data=''))
 
 
@@ -142,12 +150,14 @@ class McapFile(McapReader):
         self.channels = _Channels()
         self.note = ''
         self.open()
+        for chunk in self.chunks:
+            _check_compression(chunk.compression)
 
     def _open(self) -> None:
         assert self.bio
         try:
             super()._open()
-        except (ReaderError, ValueError, LookupError, OSError, TypeError, struct.error):
+        except (ReaderError, RuntimeError, *MALFORMED):
             for found in (self.schemas, self.channels, self.chunks, self.connections):
                 found.clear()
             self._open_without_index(self.bio)
@@ -159,17 +169,19 @@ class McapFile(McapReader):
         if file.read(len(MCAP_MAGIC)) != MCAP_MAGIC:
             raise ReaderError('it does not begin as MCAP does')
         self.data_start = file.tell()
-        self.data_end, ended = _end_of_whole_records(file, self.path.stat().st_size)
+        self.data_end, trouble = _end_of_whole_records(file, self.path.stat().st_size)
         self.meta_scan()
         assert self.statistics
         counts = self.statistics.channel_message_counts
         self.connections = [c._replace(msgcount=counts.get(c.id, 0)) for c in self.connections]
         if not self.statistics.message_count:
-            raise NothingRecorded('it ends before its first message')
-        if not ended:
+            if trouble in ('', CUT):
+                raise NothingRecorded('it ends before its first message')
+            raise ReaderError(f'it {trouble}')
+        if trouble:
             lost = self.path.stat().st_size - self.data_end
             self.note = (
-                f'{self.path} was not closed: {self.statistics.message_count} messages are whole, '
+                f'{self.path} {trouble}: {self.statistics.message_count} messages are whole, '
                 f'its last {lost} bytes are not'
             )
 
@@ -186,13 +198,18 @@ class McapFile(McapReader):
         :param start: of the recording, nanoseconds.
         :param stop: of the recording, nanoseconds.
         """
-        # Without an index the order is that of the file; the base class would refuse another.
-        read = super().messages if self.chunks else self.messages_scan
-        yield from read(connections, start, stop)
+        # Without an index the order is that of the file; the base class would refuse another, and
+        # miss the messages of chunks that have none.
+        indexed = self.chunks and all(chunk.message_index_offsets for chunk in self.chunks)
+        read = super().messages if indexed else self.messages_scan
+        try:
+            yield from read(connections, start, stop)
+        except RuntimeError as error:  # of lz4
+            raise ReaderError(f'a chunk cannot be decompressed: {error}') from error
 
 
-def _end_of_whole_records(file: BinaryIO, size: int) -> tuple[int, bool]:
-    """Return where the whole records of an MCAP end, and whether its data ends there too."""
+def _end_of_whole_records(file: BinaryIO, size: int) -> tuple[int, str]:
+    """Return where the whole records of an MCAP end, and why its data does not; empty: it does."""
     at = file.tell()
     while at + RECORD_HEAD.size <= size:
         file.seek(at)
@@ -200,22 +217,34 @@ def _end_of_whole_records(file: BinaryIO, size: int) -> tuple[int, bool]:
         if not 0 < kind <= LAST_RECORD or at + RECORD_HEAD.size + length > size:
             break
         if kind == DATA_END:
-            return at, True
-        if kind == CHUNK and not _is_sound_chunk(file.read(length)):
-            break
+            return at, ''
+        if kind == CHUNK and (trouble := _trouble_of_chunk(file.read(length))):
+            return at, trouble
         at += RECORD_HEAD.size + length
-    return at, False
+    return at, CUT
 
 
-def _is_sound_chunk(record: bytes) -> bool:
+def _trouble_of_chunk(record: bytes) -> str:
+    """Return what is wrong with a chunk; empty: it can be read."""
     try:
         _, _, size, checksum = CHUNK_HEAD.unpack_from(record)
         rest = BytesIO(record[CHUNK_HEAD.size :])
         compression = rest.read(*struct.unpack('<I', rest.read(4))).decode()
+        _check_compression(compression)
         decompress(rest.read(*struct.unpack('<Q', rest.read(8))), compression, size, checksum)
+    except ReaderError as error:
+        return f'has a chunk that is not read: {error}'
     except Exception:  # noqa: BLE001 - each compression has errors of its own
-        return False
-    return True
+        return 'has a damaged chunk'
+    return ''
+
+
+def _check_compression(name: str) -> None:
+    if name not in DECOMPRESSORS:
+        raise ReaderError(
+            f'compression {name!r} is not one of zstd and lz4: `mcap compress FILE -o NEW` writes '
+            'the file with zstd'
+        )
 
 
 def _qualities(profiles: str) -> list[Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -12,10 +13,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.interfaces import Connection
 
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
 from ttt3r_ros.inputs.bag_reader import BagReader, DAMAGE, message_types, one_line
+from ttt3r_ros.inputs.bag_twists import pose_is_known, TwistWatch
 from ttt3r_ros.inputs.pose_series import PoseRecorder
 from ttt3r_ros.inputs.transform_tree import FixedPose, Link, TransformTree
 from ttt3r_ros.units import NANOSECONDS
@@ -94,6 +97,11 @@ def read_motion(path: Path) -> RecordedMotion:
                     links.unusable += 1
     except DAMAGE as error:
         trouble += f'; the bag is damaged: {one_line(error)}'
+    for topic in links.velocities():
+        trouble += (
+            f'; {topic} measures velocities alone (its poses stay the same, or are unknown by '
+            'their covariance), which are not integrated'
+        )
     if links.unusable:
         trouble += f'; {links.unusable} transforms in the bag cannot be used'
     return RecordedMotion(links.transforms(), links.odometry(), trouble)
@@ -106,6 +114,7 @@ class _Links:
         self.unusable = 0
         self._fixed: dict[Names, FixedPose] = {}
         self._moving: dict[str, dict[Names, PoseRecorder]] = {TRANSFORMS: {}, ODOMETRY: {}}
+        self._twists: defaultdict[Names, TwistWatch] = defaultdict(TwistWatch)
         self._poses = 0
 
     def add(self, connection: Connection, recorded_ns: int, message: Any) -> None:
@@ -113,7 +122,13 @@ class _Links:
         for header, child, pose in _poses(connection.msgtype, message):
             names = connection.topic, header.frame_id.lstrip('/'), child.lstrip('/')
             length = math.hypot(*pose[3:])
-            if names[1] == names[2] or not all(map(math.isfinite, pose)) or length < 1e-6:
+            usable = names[1] != names[2] and all(map(math.isfinite, pose)) and length > 1e-6
+            stamp_ns = header.stamp.sec * NANOSECONDS + header.stamp.nanosec or recorded_ns
+            if connection.msgtype == ODOMETRY:
+                usable = usable and pose_is_known(message)
+                known = np.array(pose) if usable else None
+                self._twists[names].add(stamp_ns, known, message.twist.twist)
+            if not usable:
                 self.unusable += 1
                 continue
             pose[3:] = (value / length for value in pose[3:])
@@ -121,9 +136,8 @@ class _Links:
                 rotation = rotation_from_quaternion(pose[3:])
                 self._fixed[names] = FixedPose(transform(rotation, pose[:3]))
                 continue
-            stamp_ns = header.stamp.sec * NANOSECONDS + header.stamp.nanosec
             recorder = self._moving[connection.msgtype].setdefault(names, PoseRecorder())
-            self._record(recorder, stamp_ns or recorded_ns, pose)
+            self._record(recorder, stamp_ns, pose)
 
     def transforms(self) -> tuple[Link, ...]:
         """Return the links of TF."""
@@ -132,7 +146,12 @@ class _Links:
 
     def odometry(self) -> tuple[Link, ...]:
         """Return the links of Odometry topics."""
-        return tuple(self._moved(ODOMETRY))
+        links = self._moved(ODOMETRY)
+        return tuple(k for k in links if not self._twists[k.topic, k.parent, k.child].is_all)
+
+    def velocities(self) -> list[str]:
+        """Return the Odometry topics that measure no poses."""
+        return sorted({names[0] for names, watch in self._twists.items() if watch.is_all})
 
     def _moved(self, kind: str) -> Iterator[Link]:
         """Yield links one after the other, so that few poses are in memory twice."""

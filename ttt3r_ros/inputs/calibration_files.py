@@ -16,6 +16,19 @@ from ttt3r_ros.inputs.calibration_formats import MALFORMED, read_record
 from ttt3r_ros.inputs.colmap_cameras import is_colmap, read_colmap
 from ttt3r_ros.inputs.yaml_text import read_yaml, YamlError
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
+from ttt3r_ros.trajectory import UTF_16
+
+COLMAP_TEXT = '`colmap model_converter --output_type TXT` writes the cameras.txt of a COLMAP model'
+# How files begin that hold numbers, but no text.
+BINARY = {
+    b'PK': 'an archive, as numpy.savez writes: write the calibration as YAML or JSON',
+    b'\x93NUMPY': 'an array of NumPy: write the calibration as YAML or JSON',
+    b'\x80': 'a pickle, which is not read: write the calibration as YAML or JSON',
+}
+KNOWN = (
+    'camera.json, the YAML of ROS or OpenCV, Kalibr, ORB-SLAM, COLMAP (cameras.txt), Nerfstudio, '
+    'Open3D (docs/inputs.md)'
+)
 
 
 def read_intrinsics(path: str | Path) -> CameraIntrinsics:
@@ -72,11 +85,18 @@ def _is_rigid(a_T_b: Array) -> bool:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding='utf-8-sig')
+        data = path.read_bytes()
     except FileNotFoundError:
         raise CalibrationError(f'there is no file {path}') from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CalibrationError(f'cannot read {path} as a calibration: {error}') from error
+    for begin, advice in BINARY.items():
+        if data.startswith(begin):
+            raise CalibrationError(f'{path} is {advice}')
+    if path.name.endswith('.bin') and b'\0' in data:
+        raise CalibrationError(f'{path} is a binary file: {COLMAP_TEXT}')
+    # A comment in an old encoding costs nothing.
+    return data.decode('utf-16' if data[:2] in UTF_16 else 'utf-8-sig', errors='replace')
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
@@ -86,10 +106,14 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     text = text.replace('!!opencv-matrix', '')
     if text.lstrip().startswith('<'):
         raise CalibrationError('XML is not read: write the calibration as YAML or JSON')
+    if re.match(r'\s*(#[^\n]*\n\s*)*\[\w+\]', text):
+        raise CalibrationError(
+            'an INI file is not read: write YAML (camera_calibration has it as ost.yaml)'
+        )
     try:
         record = read_yaml(text)
     except YamlError as error:
         raise CalibrationError(f'cannot read {path} as a calibration: {error}') from error
     if not isinstance(record, dict):
-        raise CalibrationError('no calibration: needed is camera.json or ROS YAML')
+        raise CalibrationError(f'no calibration that is read: needed is {KNOWN}')
     return record

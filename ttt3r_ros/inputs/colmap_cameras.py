@@ -14,7 +14,12 @@ import math
 import re
 from typing import Any
 
-from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, known_distortion
+from ttt3r_ros.intrinsics import (
+    CalibrationError,
+    CameraIntrinsics,
+    known_distortion,
+    OTHER_DISTORTION,
+)
 
 Record = Mapping[str, Any]
 
@@ -38,7 +43,9 @@ SHARED = (
     'fl_y',
     'camera_angle_x',
     'camera_angle_y',
-) + ('cx', 'cy', 'k1', 'k2', 'k3', 'k4', 'p1', 'p2')
+) + ('cx', 'cy', 'k1', 'k2', 'k3', 'k4', 'p1', 'p2', 'distortion_params')
+# What may stand in a transforms.json in place of single coefficients, in this order.
+LISTED = ('k1', 'k2', 'k3', 'k4', 'p1', 'p2')
 COLMAP_LINE = re.compile(r'^\s*[0-9]+\s+([A-Z_]+)\s+[0-9]+\s+[0-9]+\s+[-+.0-9eE\s]+$')
 
 
@@ -124,8 +131,15 @@ def read_nerfstudio(record: Record) -> CameraIntrinsics:
     width, height = int(record['w']), int(record['h'])
     fx = _focal(record, 'fl_x', 'camera_angle_x', width)
     fy = _focal(record, 'fl_y', 'camera_angle_y', height) or fx
-    names = ('k1', 'k2', 'k3', 'k4', 'p1', 'p2')
-    values = {name: float(record[name]) for name in names if name in record}
+    listed = zip(LISTED, map(float, record.get('distortion_params') or ()))
+    values = dict(listed) | {name: float(record[name]) for name in LISTED if name in record}
+    other = [
+        name
+        for name in set(record) - {*LISTED, 'distortion_params'}
+        if OTHER_DISTORTION.fullmatch(str(name)) and record[name] != 0
+    ]
+    if other:
+        raise CalibrationError(f'the distortion {", ".join(sorted(other))} is not understood')
     values |= {'fx': fx, 'fy': fy}
     values |= {'cx': float(record.get('cx', width / 2)), 'cy': float(record.get('cy', height / 2))}
     fisheye = bool(record.get('is_fisheye'))  # of instant-ngp
@@ -143,10 +157,10 @@ def _of_all_frames(record: Record) -> Record:
     own = [frame for frame in frames if set(SHARED) & set(frame)] if frames else []
     shared = {name: own[0][name] for name in SHARED if name in own[0]} if own else {}
     for name in SHARED:
-        values = {one.get(name) for one in own}
+        values = [one.get(name) for one in own]
         if name in record and name in shared:
-            values.add(record[name])
-        if len(values) > 1:
+            values.append(record[name])
+        if any(value != values[0] for value in values):
             raise CalibrationError(
                 f'the frames of the transforms.json have different intrinsics ({name}): those of '
                 'one camera are needed'

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 import re
 
@@ -34,12 +34,19 @@ MOST_LOOKED_AT = 10_000
 # So many images, over the whole run, decide which of 16 bits are used.
 IMAGES_TO_FIT_A_RANGE = 8
 
-# Of depth beside colour: frame-000001.depth.png (7-Scenes), depth_17.png, 3-depth.png.
-DEPTH = re.compile(r'(?:^|[._ -])depth(?:$|[._ -])', re.IGNORECASE)
+# Of depth and masks beside colour: frame-000001.depth.png (7-Scenes), depth000017.png, 3-mask.png.
+DEPTH = re.compile(
+    r'(?:^|[._ -])(depth|disp|disparity|mask|seg|segmentation|semantic)(?:$|[._ 0-9-])',
+    re.IGNORECASE,
+)
+SIDES = re.compile(r'left|right', re.IGNORECASE)
 
 # Of times as names of files; 4.12 may be page 12 of chapter 4.
 SECONDS = re.compile(r'[0-9]+\.([0-9]|[0-9]+[1-9])')
-TIME = re.compile(r'[0-9]{9,10}\.[0-9]+|[0-9]+\.[0-9]{3,9}|[0-9]{13}|[0-9]{16}|[0-9]{19}')
+TIME = re.compile(
+    r'[0-9]{9,10}\.[0-9]+|[0-9]+\.[0-9]{3,9}'
+    r'|1[0-9]{9}|[1-9][0-9]{12}|[1-9][0-9]{15}|[1-9][0-9]{18}'
+)
 
 
 class ImageFolderSource:
@@ -145,9 +152,12 @@ def image_files(folder: Path) -> list[Path]:
         raise InputError(
             f'the folder {folder} holds no image (looked for {", ".join(sorted(SUFFIXES))})'
             + (f'; choose one of those below it that do: {where}' if where else '')
+            + (f'; it holds {kinds}' if (kinds := _kinds_beside(folder, ())[0]) else '')
         )
     _refuse_pairs(folder, files)
-    return sorted(files, key=_natural)
+    files.sort(key=_natural)
+    _refuse_two_cameras(folder, files)
+    return files
 
 
 def _is_image(path: Path) -> bool:
@@ -167,6 +177,25 @@ def _refuse_pairs(folder: Path, files: Sequence[Path]) -> None:
         )
 
 
+def _refuse_two_cameras(folder: Path, files: Sequence[Path]) -> None:
+    """
+    Refuse images of two cameras, such as 1_V.jpg and 1_T.jpg, or left_1.png and right_1.png.
+
+    :param files: in natural order, in which two cameras mostly take turns; left and right do not.
+    """
+    found = [(re.sub('[0-9]+', '*', f.stem), re.findall('[0-9]+', f.stem)) for f in files]
+    turns = [a[0] != b[0] for a, b in pairwise(found) if a[1] and a[1] == b[1]]
+    names = Counter(name for name, _ in found)
+    sides = Counter(SIDES.sub('', name) for name in names if SIDES.search(name))
+    stereo = len(names) == 2 and set(sides.values()) == {2}
+    if stereo or (len(files) > 2 and 2 * sum(turns) >= len(files) - 1):
+        raise InputError(
+            f'the folder {folder} holds several images of each number: '
+            f'{", ".join(name for name, _ in names.most_common(4))}; move those of one camera '
+            'into a folder of their own'
+        )
+
+
 def ignored_files(folder: Path, files: Sequence[Path]) -> list[str]:
     """
     Count what a folder holds beside its images.
@@ -175,28 +204,36 @@ def ignored_files(folder: Path, files: Sequence[Path]) -> list[str]:
     :param files: its images.
     :returns: at most one line.
     """
+    listed, count = _kinds_beside(folder, files)
+    return [f'{folder}: {count} files are ignored ({listed})'] if count else []
+
+
+def _kinds_beside(folder: Path, files: Sequence[Path]) -> tuple[str, int]:
+    """Return how many files of which kinds there are beside some others, and of all kinds."""
     taken = set(files)
     kinds = Counter(
-        'depth' + path.suffix if DEPTH.search(path.stem) else path.suffix or path.name
+        found[1].lower() + path.suffix
+        if (found := DEPTH.search(path.stem))
+        else path.suffix or path.name
         for path in folder.iterdir()
         if path.is_file() and path not in taken and not path.name.startswith('.')
     )
-    if not kinds:
-        return []
     listed = ', '.join(f'{count} {kind}' for kind, count in kinds.most_common())
-    return [f'{folder}: {kinds.total()} files are ignored ({listed})']
+    return listed, kinds.total()
 
 
 def times_in_names(files: Sequence[Path]) -> list[int] | None:
     """
     Return the times that the names of files are.
 
-    :param files: whose names may be seconds since 1970 with decimals, seconds with at least
-        three decimals or without zeros at their ends, or milli-, micro- or nanoseconds since
-        1970.
+    :param files: whose names may be seconds, milli-, micro- or nanoseconds since 1970, or seconds
+        with at least three decimals or without zeros at their ends; all may begin with one word.
     :returns: nanoseconds of each file, or None where not every name is a time of its own.
     """
     stems = [path.stem for path in files]
+    words = {re.split('[0-9]', stem)[0] for stem in stems}
+    if len(words) == 1:
+        stems = [stem.removeprefix(*words) for stem in stems]
     if not (all(TIME.fullmatch(stem) for stem in stems) or _are_seconds(stems)):
         return None
     stamps_ns = times_ns(stems)

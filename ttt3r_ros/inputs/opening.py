@@ -103,7 +103,7 @@ def is_bag(path: Path) -> bool:
     if path.is_dir():
         holds_bag = any(BAG_NAME.fullmatch(file.name) for file in path.iterdir())
         return (holds_bag and not is_sequence(path)) or (path / 'metadata.yaml').is_file()
-    return BAG_NAME.fullmatch(path.name) is not None
+    return BAG_NAME.fullmatch(path.name) is not None or path.name == 'metadata.yaml'
 
 
 def _refuse_ros_1(path: Path) -> None:

@@ -25,7 +25,7 @@ from ttt3r_ros.inputs.source import IGNORED, InputError, NONE_GIVEN
 from ttt3r_ros.inputs.transform_tree import TransformMissing
 from ttt3r_ros.inputs.video import VideoSource
 from ttt3r_ros.intrinsics import CameraIntrinsics, NotCalibrated
-from ttt3r_ros.table import is_number, split_row
+from ttt3r_ros.table import is_header, is_number, split_row
 from ttt3r_ros.trajectory import nanoseconds, read_trajectory, seconds_text, times_ns
 
 TUM_TABLE = 'rgb.txt'
@@ -53,7 +53,9 @@ def open_sequence(folder: Path, with_intrinsics: bool = True) -> VideoSource | I
     intrinsics, note = read_camera(folder) if with_intrinsics else (None, IGNORED)
     if (folder / 'video.mp4').is_file():
         video = folder / 'video.mp4'
-        return VideoSource(video, None, stamps_ns, intrinsics, note)
+        if min(stamps_ns, default=0) == 1:  # a table that counts from 1; images have no numbers
+            stamps_ns = {index - 1: stamp_ns for index, stamp_ns in stamps_ns.items()}
+        return VideoSource(video, None, stamps_ns, intrinsics, note, name=str(folder))
     files = image_files(folder / 'frames')
     try:
         times = [stamps_ns[_index(path, i)] for i, path in enumerate(files)]
@@ -154,7 +156,7 @@ def read_stamps(path: Path) -> dict[int, int]:
     :raises InputError: naming the wrong line.
     """
     lines = read_lines(path)
-    if lines and not any(map(is_number, split_row(lines[0][1]))):
+    if lines and is_header(split_row(lines[0][1])):
         lines = lines[1:]  # a header
     times: list[str] = []
     indices: dict[int, None] = {}  # in their order
@@ -164,6 +166,8 @@ def read_stamps(path: Path) -> dict[int, int]:
             if any(map(is_number, names)):
                 raise ValueError
             index = int(first)
+            if time == 'nan':  # its image has none
+                continue
             nanoseconds(time)
             times.append(time)
         except ValueError:

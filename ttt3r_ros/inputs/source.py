@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ttt3r_ros.arrays import Array, Pixels
@@ -18,8 +19,23 @@ NONE_GIVEN = 'none was given'
 IGNORED = 'none was read: another was given, or none is wanted'
 
 
+LFS_POINTER = b'version https://git-lfs'
+FETCH_LFS = 'it is a pointer of Git LFS: `git lfs pull` fetches the file itself'
+
+
 class InputError(UserError):
     """An input cannot be read."""
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """
+    Return whether a file only names one that Git LFS has elsewhere.
+
+    :param path: an existing file.
+    :raises OSError: when it cannot be read.
+    """
+    with path.open('rb') as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +102,9 @@ class ImageSource(Protocol):
     """
     A source of images, checked by its constructor, so that most errors show before long work.
 
-    name: for messages. length: number of images, or None when unknown. intrinsics: of all its
-    images, or None. calibration: in one sentence, where they come from, or why there are none.
-    notes: what was decided about them that a user should know, a line each. live: whether it
+    name: by which it was opened. length: number of images, or None when unknown. intrinsics: of
+    all its images, or None. calibration: in one sentence, where they come from, or why there are
+    none. notes: what was decided about them that a user should know, a line each. live: whether it
     has no end. odometry: one sentence about the odometry of the images, or why there is none.
     images_without_odometry: number of images read so far that it does not cover; 0 without
     odometry.

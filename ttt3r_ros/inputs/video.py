@@ -17,8 +17,10 @@ import numpy as np
 from ttt3r_ros.inputs.mp4 import shown_seconds
 from ttt3r_ros.inputs.source import (
     BadFrame,
+    FETCH_LFS,
     InputError,
     InputFrame,
+    is_lfs_pointer,
     missing_frames,
     NONE_GIVEN,
 )
@@ -58,6 +60,7 @@ class VideoSource:
         stamps_ns: Mapping[int, int] | None = None,
         intrinsics: CameraIntrinsics | None = None,
         calibration: str = NONE_GIVEN,
+        name: str = '',
     ) -> None:
         """
         Open a video.
@@ -67,12 +70,13 @@ class VideoSource:
         :param stamps_ns: nanoseconds by image index.
         :param intrinsics: of all images.
         :param calibration: where they come from, or why there are none.
+        :param name: of the folder that it is opened by; empty: of the file.
         :raises InputError: when it holds no image that can be decoded.
         """
         self._path = path
         self._fps = fps
         self._stamps_ns = stamps_ns
-        self.name = str(path)
+        self.name = name or str(path)
         self.intrinsics = intrinsics
         self.calibration = calibration
         capture = _open(path)
@@ -176,6 +180,8 @@ def _open(path: Path) -> cv2.VideoCapture:
     with _name_as_text(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
+        if path.is_file() and is_lfs_pointer(path):
+            raise InputError(f'cannot read {path}: {FETCH_LFS}')
         raise InputError(
             f'{path} is no video that can be opened: it is damaged or of an unknown format'
         )

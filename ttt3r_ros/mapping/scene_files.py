@@ -29,24 +29,35 @@ FISHEYE = ('k1', 'k2', 'k3', 'k4')
 
 @dataclass(frozen=True, eq=False)
 class PosedImage:
-    """An image with its pose. name: of its file. map_T_camera: (4, 4), metres, optical frame."""
+    """
+    An image with its pose.
+
+    name: of its file. map_T_camera: (4, 4), metres, optical frame. camera: its calibration.
+    """
 
     name: str
     map_T_camera: Array
+    camera: CameraIntrinsics
 
 
-def write_colmap_camera(file: IO[bytes], camera: CameraIntrinsics) -> None:
+def cameras_of(images: Sequence[PosedImage]) -> list[CameraIntrinsics]:
+    """Return the different cameras of some images, in the order of their first ones."""
+    return list(dict.fromkeys(image.camera for image in images))
+
+
+def write_colmap_cameras(file: IO[bytes], images: Sequence[PosedImage]) -> None:
     """
-    Write cameras.txt with one camera, number 1.
+    Write cameras.txt with the cameras of some images, numbered from 1.
 
     :param file: open for binary writing.
     :raises CalibrationError: when COLMAP has no such distortion.
     """
-    model, named = _colmap_model(camera)
-    pinhole = camera.fx, camera.fy, camera.cx + 0.5, camera.cy + 0.5
-    numbers = ' '.join(repr(float(number)) for number in (*pinhole, *named.values()))
     file.write(b'# CAMERA_ID MODEL WIDTH HEIGHT PARAMS\n')
-    file.write(f'1 {model} {camera.width} {camera.height} {numbers}\n'.encode())
+    for number, camera in enumerate(cameras_of(images), start=1):
+        model, named = _colmap_model(camera)
+        pinhole = camera.fx, camera.fy, camera.cx + 0.5, camera.cy + 0.5
+        numbers = ' '.join(repr(float(number)) for number in (*pinhole, *named.values()))
+        file.write(f'{number} {model} {camera.width} {camera.height} {numbers}\n'.encode())
 
 
 def write_colmap_images(file: IO[bytes], images: Sequence[PosedImage]) -> None:
@@ -54,14 +65,16 @@ def write_colmap_images(file: IO[bytes], images: Sequence[PosedImage]) -> None:
     Write images.txt: camera_T_world, quaternions with w first, and no 2D points.
 
     :param file: open for binary writing.
-    :param images: of camera 1.
+    :param images: of the cameras that write_colmap_cameras writes.
     """
+    camera_number = {camera: k for k, camera in enumerate(cameras_of(images), start=1)}
     file.write(b'# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME, and a line of 2D points\n')
     for number, image in enumerate(images, start=1):
         camera_T_map = invert(image.map_T_camera)
         x, y, z, w = quaternion_from_rotation(camera_T_map[:3, :3]).tolist()
         numbers = ' '.join(f'{value:.9f}' for value in (w, x, y, z, *camera_T_map[:3, 3]))
-        file.write(f'{number} {numbers} 1 {image.name}\n\n'.encode())
+        camera = camera_number[image.camera]
+        file.write(f'{number} {numbers} {camera} {image.name}\n\n'.encode())
 
 
 def write_colmap_points(file: IO[bytes], cloud: VoxelCloud) -> None:
@@ -76,25 +89,28 @@ def write_colmap_points(file: IO[bytes], cloud: VoxelCloud) -> None:
         file.write(f'{number} {x:.5f} {y:.5f} {z:.5f} {red} {green} {blue} 0\n'.encode())
 
 
-def write_nerfstudio(
-    file: IO[bytes], camera: CameraIntrinsics, images: Sequence[PosedImage], cloud: str
-) -> None:
+def write_nerfstudio(file: IO[bytes], images: Sequence[PosedImage], cloud: str) -> None:
     """
-    Write transforms.json.
+    Write transforms.json; the images have their intrinsics each where their cameras differ.
 
     :param file: open for binary writing.
-    :param camera: of all images.
     :param images: with names relative to the file.
     :param cloud: name of the PLY file with the points, relative to the file.
-    :raises CalibrationError: when nerfstudio has no such distortion.
+    :raises CalibrationError: when nerfstudio has no such distortion, or not both of two lenses.
     """
+    cameras = {camera: _nerfstudio_camera(camera) for camera in cameras_of(images)}
+    models = {record['camera_model'] for record in cameras.values()}
+    if len(models) > 1:
+        raise CalibrationError('nerfstudio has one camera model for all images: undistort first')
+    shared = len(cameras) == 1
     record: dict[str, Any] = {
-        **_nerfstudio_camera(camera),
+        **(next(iter(cameras.values())) if shared else {'camera_model': models.pop()}),
         'ply_file_path': cloud,
         'frames': [
             {
                 'file_path': image.name,
                 'transform_matrix': (image.map_T_camera @ OPENCV_T_OPENGL).tolist(),
+                **({} if shared else cameras[image.camera]),
             }
             for image in images
         ],

@@ -476,7 +476,7 @@ class Reporter:
                 'camera.height, a base_frame or imu_topic where that is wrong',
             )
         if located.doubt:
-            self.warn('mount of the camera', located.doubt)
+            self.warn('mount or unit', located.doubt)
         elif located.tracked.pose.slips:
             self.warn(
                 'odometry jumped',

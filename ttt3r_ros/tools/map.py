@@ -256,10 +256,11 @@ def what_to_open(folder: Path) -> str:
     """
     Return the advice to open the pictures of a run.
 
-    :param folder: with preview.png, and map.html where the extra viewer is installed.
+    :param folder: with preview.png, and map.html where the extra viewer is installed; the files
+        that could not be written are missing.
     """
-    page = folder / PAGE
-    return f'open {folder / "preview.png"}' + (f', {page}' if page.is_file() else '')
+    files = [path for name in ('preview.png', PAGE) if (path := folder / name).is_file()]
+    return f'open {", ".join(map(str, files)) or folder}'
 
 
 def refuse_output(name: str, output: Path) -> None:

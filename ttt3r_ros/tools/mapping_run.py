@@ -262,7 +262,7 @@ class MappingRun:
                 raise
             self._skip(f'image {item.index}: {error}')
             return
-        self._record.add(located, time.perf_counter() - began)
+        self._record.add(located, time.perf_counter() - began, self._images.used)
         is_sample = self._draws_gates and self._gates.is_sample
         self._gates.add(located)
         if is_sample:
@@ -464,6 +464,10 @@ class MappingRun:
             'focal_from': 'estimate' if self._images.calibration is None else 'calibration',
             'calibration': self._calibration_note,
             'intrinsics': None if self._images.used is None else self._images.used.to_record(),
+            'calibrations': [
+                {'from_ns': stamp_ns, **camera.to_record()}
+                for stamp_ns, camera in record.calibrations
+            ],
             'checkpoint': {
                 'name': self._predictor.checkpoint_name,
                 'sha256': self._predictor.checkpoint_sha256,

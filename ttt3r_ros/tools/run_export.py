@@ -22,12 +22,12 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.inputs.source import InputFrame
-from ttt3r_ros.intrinsics import CameraIntrinsics
+from ttt3r_ros.intrinsics import CameraIntrinsics, is_same_shape
 from ttt3r_ros.mapping.cloud_files import read_ply, write_ply
 from ttt3r_ros.mapping.files import write_cloud
 from ttt3r_ros.mapping.scene_files import (
     PosedImage,
-    write_colmap_camera,
+    write_colmap_cameras,
     write_colmap_images,
     write_colmap_points,
     write_nerfstudio,
@@ -61,6 +61,10 @@ class RunExport:
         except (OSError, ValueError) as error:
             raise UserError(f'{run} is no output of ttt3r map: {error}') from error
         self._source = source or str(self._summary.get('input', ''))
+        # Runs of older versions have the last calibration alone.
+        last = self._summary.get('intrinsics')
+        self._calibrations = self._summary.get('calibrations') or ([last] if last else [])
+        self._size: tuple[int, int] | None = None
         camera = self._summary.get('settings', {}).get('camera', {})
         self._image_rotation = ImageRotation(camera.get('rotation', 0))
 
@@ -101,11 +105,11 @@ class RunExport:
 
     def _write_colmap(self, folder: Path) -> str:
         scene = folder / 'colmap'
-        images, camera = self._write_images(scene / 'images', '')
+        images = self._write_images(scene / 'images', '')
         model = scene / 'sparse' / '0'
         model.mkdir(parents=True)
         with atomic_file(model / 'cameras.txt') as file:
-            write_colmap_camera(file, camera)
+            write_colmap_cameras(file, images)
         with atomic_file(model / 'images.txt') as file:
             write_colmap_images(file, images)
         with atomic_file(model / 'points3D.txt') as file:
@@ -114,38 +118,34 @@ class RunExport:
 
     def _write_nerfstudio(self, folder: Path) -> str:
         scene = folder / 'nerfstudio'
-        images, camera = self._write_images(scene / 'images', 'images/')
+        images = self._write_images(scene / 'images', 'images/')
         with atomic_file(scene / 'sparse_pc.ply') as file:
             write_ply(file, self._cloud)
         with atomic_file(scene / 'transforms.json') as file:
-            write_nerfstudio(file, camera, images, 'sparse_pc.ply')
+            write_nerfstudio(file, images, 'sparse_pc.ply')
         return f'wrote {scene}: {len(images)} images, {len(self._cloud.points)} points'
 
-    def _write_images(
-        self, folder: Path, prefix: str
-    ) -> tuple[list[PosedImage], CameraIntrinsics]:
-        """Write the mapped images as JPEG; return their names and poses, and the camera."""
+    def _write_images(self, folder: Path, prefix: str) -> list[PosedImage]:
+        """Write the mapped images as JPEG; return their names, poses and cameras."""
         folder.mkdir(parents=True)
-        images, camera = [], None
+        images: list[PosedImage] = []
         total = -(-len(self._trajectory) // self._every)
         frames = tqdm(self._mapped_frames(), total=total, desc='images', unit='image')
         for frame, pose in frames:
             height, width = frame.rgb.shape[:2]
-            camera = camera or self._camera(width, height)
-            if (camera.width, camera.height) != (width, height):
-                raise UserError('images of several sizes are not exported')
+            camera = self._camera(frame.stamp_ns, width, height)
             name = f'{frame.index:06d}.jpg'
             quality = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
             encoded = cv2.imencode('.jpg', frame.rgb[..., ::-1], quality)[1]
             with atomic_file(folder / name) as file:
                 file.write(encoded.tobytes())
-            images.append(PosedImage(f'{prefix}{name}', pose))
-        if camera is None:
+            images.append(PosedImage(f'{prefix}{name}', pose, camera))
+        if not images:
             raise UserError(
                 f'no image of {self._source} has the time of a pose of {self._run}: name the '
                 'recording with --input, and --fps where ttt3r map had it'
             )
-        return images, camera
+        return images
 
     def _mapped_frames(self) -> Iterator[tuple[InputFrame, Any]]:
         """Yield the images that have a pose, with it."""
@@ -161,11 +161,20 @@ class RunExport:
                 if not pose_at:
                     return
 
-    def _camera(self, width: int, height: int) -> CameraIntrinsics:
-        """Return the intrinsics of the run; without calibration the estimate of the network."""
-        record = self._summary.get('intrinsics')
-        if record is not None:
-            return CameraIntrinsics.from_record(record).resized(width, height)
+    def _camera(self, stamp_ns: int, width: int, height: int) -> CameraIntrinsics:
+        """Return the calibration of an image; without one the estimate of the network."""
+        begun = [one for one in self._calibrations if one.get('from_ns', stamp_ns) <= stamp_ns]
+        if begun:
+            camera = CameraIntrinsics.from_record(begun[-1])
+            if is_same_shape(width, height, camera.width, camera.height):
+                return camera.resized(width, height)
+            raise UserError(
+                f'an image of {width}x{height} has the calibration of one of {camera.width}x'
+                f'{camera.height}: is {self._source} what was mapped?'
+            )
+        self._size = self._size or (width, height)
+        if self._size != (width, height):
+            raise UserError('images of several sizes without calibration are not exported')
         focal = float(self._summary['focal_px'])
         return CameraIntrinsics(width, height, focal, focal, 0.5 * (width - 1), 0.5 * (height - 1))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.graph.located import LocatedFrame
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 # At most twice as many sample frames are held.
 SAMPLES = 8
@@ -43,7 +44,8 @@ class RunRecord:
     Collects the results of frames; it grows with time by two numbers a frame.
 
     segments: number of segments so far. lost: number of frames whose place in the map is not
-    known. samples: evenly spread over all frames.
+    known. samples: evenly spread over all frames. calibrations: each with the stamp of the first
+    frame that it holds for, nanoseconds, up to the next one; empty without calibration.
     """
 
     def __init__(self) -> None:
@@ -51,6 +53,7 @@ class RunRecord:
         self.segments = 0
         self.lost = 0
         self.samples: list[Sample] = []
+        self.calibrations: list[tuple[int, CameraIntrinsics]] = []
         self._sample_interval = 1
         self._latencies_s = array('d')
         self._focals_px = array('d')
@@ -59,13 +62,22 @@ class RunRecord:
         """Return the number of frames."""
         return len(self._latencies_s)
 
-    def add(self, located: LocatedFrame, latency_s: float) -> None:
+    def add(
+        self,
+        located: LocatedFrame,
+        latency_s: float,
+        calibration: CameraIntrinsics | None = None,
+    ) -> None:
         """
         Record one frame.
 
         :param located: the result of the next frame.
         :param latency_s: its processing time, seconds.
+        :param calibration: of its image, where there is one.
         """
+        in_force = self.calibrations[-1][1] if self.calibrations else None
+        if calibration is not None and calibration != in_force:
+            self.calibrations.append((located.stamp_ns, calibration))
         tracked = located.tracked
         self._sample(located)
         self.segments = max(self.segments, tracked.segment + 1)

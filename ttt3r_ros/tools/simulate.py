@@ -57,6 +57,7 @@ after Ctrl-C there is none."""
 
 BAG = 'bag'  # folder in the output
 PER_METRE = 1000  # of the depth images
+VIDEO_HEAD_BYTES = 4096
 BAG_START_NS = 1_700_000_000 * NANOSECONDS  # bags begin at a plausible time, videos at 0
 CHUNK = 16  # frames rendered in one call, between two looks at the keyboard
 
@@ -196,9 +197,10 @@ def _png(image: NDArray[np.integer]) -> bytes:
 @contextmanager
 def _video(settings: SimulationSettings, folder: Path) -> Iterator[Write]:
     """Write video.mp4 and timestamps.txt."""
-    codec = cv2.VideoWriter.fourcc(*'mp4v')
+    path, codec = folder / 'video.mp4', cv2.VideoWriter.fourcc(*'mp4v')
+    path.write_bytes(bytes(VIDEO_HEAD_BYTES))  # OpenCV does not tell why it cannot
     video = cv2.VideoWriter(
-        str(folder / 'video.mp4'), codec, settings.image_rate, (settings.width, settings.height)
+        str(path), codec, settings.image_rate, (settings.width, settings.height)
     )
     if not video.isOpened():
         raise OutputError('this OpenCV cannot write mp4v video; use --bag')
@@ -212,6 +214,8 @@ def _video(settings: SimulationSettings, folder: Path) -> Iterator[Write]:
         yield write
     finally:
         video.release()
+    if cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) != len(stamps) - 1:
+        raise OutputError(f'{path} is not whole: is the disk full?')
     (folder / 'timestamps.txt').write_text('\n'.join(stamps) + '\n')
 
 

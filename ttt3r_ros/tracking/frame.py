@@ -91,7 +91,8 @@ class TrackedFrame:
     per unit of the network's depth of this image. pointmap: in units of `track`. fit: from the
     original image to the one that the network saw. camera: of the original image, without
     distortion; its focal length is an estimate where the camera is not calibrated. gains: (S,)
-    how much of each state token this image rewrote, 0 to 1.
+    how much of each state token this image rewrote, 0 to 1. doubt: why its scale is not to be
+    relied on, in one sentence; empty while it is.
     """
 
     index: int
@@ -103,6 +104,7 @@ class TrackedFrame:
     fit: ImageFit
     camera: CameraIntrinsics
     gains: Array32
+    doubt: str = ''
 
     @property
     def gain_mean(self) -> float:

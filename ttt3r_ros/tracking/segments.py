@@ -47,6 +47,18 @@ class Segment:
     number: int
     track_T_world: Similarity
 
+    @property
+    def doubt(self) -> str:
+        """Return that its scale is at the bound, in one sentence; empty while it is within."""
+        scale = self.track_T_world.scale
+        if 1 / LARGEST_SCALE < scale < LARGEST_SCALE:
+            return ''
+        return (
+            f'the depth of the network is {max(scale, 1 / scale):g} times or more '
+            f'{"smaller" if scale > 1 else "larger"} than when the map began, in segment '
+            f'{self.number}: its scale is held at this bound, lengths are wrong until a reset'
+        )
+
 
 def next_segment(
     old: Segment,

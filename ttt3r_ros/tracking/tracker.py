@@ -245,6 +245,7 @@ class Tracker:
             prepared.fit,
             camera,
             prediction.gains,
+            state.segment.doubt,
         )
         return frame, replace(
             state, following=following, frames=state.frames + 1, last_stamp_ns=known.stamp_ns

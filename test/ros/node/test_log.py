@@ -3,12 +3,19 @@
 
 """The log names each cause, once."""
 
+from dataclasses import replace
 import threading
 import time
+from unittest.mock import MagicMock
 
 from std_srvs.srv import SetBool, Trigger
 
+from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.mapping.mapper import Mapper
+from ttt3r_ros.node.diagnostics import Health, Reporter, Surroundings
+from ttt3r_ros.settings import DiagnosticsSettings
+from ttt3r_ros.tracking.scale import LARGEST_SCALE
+from ttt3r_ros.tracking.segments import Segment
 
 ALONE = {'odom_frame': '', 'base_frame': ''}
 SECOND = 1_000_000_000
@@ -98,3 +105,20 @@ def test_a_request_while_the_network_is_loaded_waits_for_it_and_a_pause_does_not
 
     rig.spin_until(answer.done, 'the reset is answered')
     assert answer.result().success
+
+
+def test_a_scale_or_mount_that_is_doubted_degrades_the_state_by_its_cause(located_frame):
+    health, log = Health(), MagicMock()
+    reporter = Reporter(log, health)
+    segment = Segment(7, Similarity(IDENTITY, LARGEST_SCALE))
+    settings = DiagnosticsSettings(stale_timeout=60.0, min_image_rate=0.0)
+
+    for _ in range(3):
+        located = replace(located_frame(), doubt=segment.doubt)
+        reporter.mapped(located, time.monotonic(), lost=False)
+
+    cause = 'the depth of the network is 3 times or more smaller than when the map began'
+    status = health.status('ttt3r', 'none', Surroundings(), settings)
+    assert status.message.startswith(f'DEGRADED: {cause}')
+    (line,) = [call.args[0] for call in log.warning.call_args_list]
+    assert line.startswith(cause)
