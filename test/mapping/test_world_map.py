@@ -264,11 +264,11 @@ def of_person(points):
     return (np.abs(points[:, 0] - 1.5) < 0.3).sum()
 
 
-def with_person():
-    """Return a pointmap of the wall with a person in front of it."""
-    points, confidence = WALL.points_camera.copy(), WALL.confidence
+def with_person(behind=WALL):
+    """Return a pointmap of a wall with a person in front of it."""
+    points, confidence = behind.points_camera.copy(), behind.confidence
     points[:, 30:50] = PERSON.points_camera[:, 30:50]
-    return replace(WALL, points_camera=points, confidence=confidence)
+    return replace(behind, points_camera=points, confidence=confidence)
 
 
 @pytest.mark.parametrize('stayed', [1, 40])
@@ -285,6 +285,19 @@ def test_who_went_away_is_gone_after_twenty_images_and_the_wall_stays(stayed):
     after = world.voxels.points().points
     assert of_person(after) <= 0.05 * of_person(before)
     assert (after[:, 0] > 2.9).sum() >= 0.95 * (before[:, 0] > 2.9).sum()
+
+
+def test_who_stood_half_a_metre_before_a_wall_goes_though_its_depth_is_8_percent_short():
+    world = WorldMap(settings())
+    for number in range(3):
+        world.add(seen(with_person(wall(2.0)), number, at(0, 0.01 * number)))
+    before = of_person(world.voxels.points().points)
+
+    for _ in range(20):
+        world.add(seen(wall(0.92 * 2.0), 3))
+
+    assert before > 100
+    assert of_person(world.voxels.points().points) <= 0.05 * before
 
 
 def test_a_ghost_does_not_come_back_when_its_key_frame_moves():

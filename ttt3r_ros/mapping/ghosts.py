@@ -14,8 +14,9 @@ from ttt3r_ros.arrays import Array32, Mask
 from ttt3r_ros.tracking.frame import Pointmap
 
 # A point is seen through where it lies before so large a share of the depth, and hit where it
-# lies within as much of it; network depth errs by 7 %, its scale by 10 to 20 %.
-MARGIN = 0.2
+# lies within as much of it: two sigmas of a depth that errs by 6 to 7 % in shape and, where the
+# graph has its scale, by some percent in that.
+MARGIN = 0.15
 REACH_M = 4.0
 NEAREST_M = 0.2
 

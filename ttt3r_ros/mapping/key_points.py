@@ -12,12 +12,24 @@ import numpy as np
 from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
 from ttt3r_ros.mapping.tilts import NO_TILT, stretch
-from ttt3r_ros.mapping.voxels import FixedPoints, hashed, Integers, VoxelPoints, WEIGHT_STEPS
+from ttt3r_ros.mapping.voxels import (
+    FixedPoints,
+    hashed,
+    Integers,
+    VoxelPoints,
+    VoxelSums,
+    WEIGHT_STEPS,
+)
 
 # Points stay where they are until one of them is wrong by more than this.
 MOST_SHIFT = 0.5  # voxels
 # Points at the edge of an image, 4 m away, are stretched by no less than 5 cm.
 LEAST_TILT = 0.02
+
+# A key frame that takes over the points of others keeps as many as so many key frames have. What
+# is removed is seen by others too, and each of them errs elsewhere: without a bound walls grow
+# thicker with each pass.
+MOST_TAKEN_OVER = 2
 
 FLAG_BITS = 16
 
@@ -38,7 +50,8 @@ class KeyPoints:
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
     whose points are to be removed. images: number of those that added points. needs: the sum over
     them of the confidence that a voxel needs. stands_for: number of key frames, more than one
-    where the points are those of a saved map. tilt: (2,) by which they were stretched.
+    where the points are those of a saved map. tilt: (2,) by which they were stretched. alone:
+    where those of others were taken over, the most that one of them had by itself.
     """
 
     birth: Similarity
@@ -54,6 +67,7 @@ class KeyPoints:
     needs: float = 0.0
     stands_for: int = 1
     tilt: Array = field(default_factory=NO_TILT.copy)
+    alone: int = 0
 
     def map_T_birth(self) -> Similarity:
         """Return where the map of birth lies now, in metres."""
@@ -109,6 +123,25 @@ class KeyPoints:
         count = min(self.images - 1, MOST_COUNTED)
         least = WEIGHT_STEPS * count * self.needs / max(self.images, 1)
         return points.chosen(points.weight >= least)
+
+    def take_over(self, old: KeyPoints, birth_T_birth: Similarity, voxel_size: float) -> None:
+        """
+        Add the points of a key frame that was removed; if they are too many, the lightest go.
+
+        :param old: the points of the other one.
+        :param birth_T_birth: from its map of birth to that of this one, metres.
+        :param voxel_size: metres.
+        """
+        self.alone = max(one.alone or len(one.points) for one in (self, old))
+        sums = VoxelSums()
+        sums.add(self.points.placed(Similarity(IDENTITY)))
+        sums.add(old.points.placed(in_voxels(birth_T_birth, voxel_size)))
+        sums.bound_weights()
+        points, most = sums.all().points(), MOST_TAKEN_OVER * self.alone
+        if len(points) > most:
+            heaviest = np.argsort(-points.weight, kind='stable')[:most]
+            points = points.chosen(np.sort(heaviest))
+        self.points, self.last_seen = points, max(self.last_seen, old.last_seen)
 
     def take_ghosts(self) -> Integers:
         """Return the cells whose points are to be removed, sorted, and forget them."""

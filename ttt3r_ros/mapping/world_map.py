@@ -226,12 +226,7 @@ class WorldMap:
 
     def _absorb(self, number: int, old: KeyPoints, birth_T_birth: Similarity) -> None:
         """Add the points of a key frame that is no more to those of another one."""
-        key, sums = self._keys[number], VoxelSums()
-        sums.add(key.points.placed(Similarity(IDENTITY)))
-        sums.add(old.points.placed(in_voxels(birth_T_birth, self._voxel_size)))
-        sums.bound_weights()
-        key.points = sums.all().points()
-        key.last_seen = max(key.last_seen, old.last_seen)
+        self._keys[number].take_over(old, birth_T_birth, self._voxel_size)
         self._fuse(number)
 
     def adopt(self, apart: WorldMap, map_T_key: Mapping[int, Similarity]) -> None:
