@@ -121,8 +121,8 @@ def compare(
     :param clock: returns seconds; time.process_time on a CPU with other load.
     :param against: PUBLISHED or TORCH, the slow steps.
     """
-    strict, info = choice.load('strict')
-    network = strict if choice.precision == 'strict' else choice.load()[0]
+    strict, info = choice.load_whole()
+    network, _ = choice.load()
     rule = chosen_rule(choice.settings, info)
     recorder = step_recorder(choice.device)
     compiled = compiled_step(choice.settings, network, choice.precision, rule, info)

@@ -14,8 +14,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ttt3r_ros.bench.timed_predictor import TimedPredictor
-from ttt3r_ros.model import Architecture, Network
-from ttt3r_ros.model.checkpoint import CheckpointInfo, load_network, read_info, resolve_checkpoint
+from ttt3r_ros.model import Architecture, HeadSelection, Network
+from ttt3r_ros.model.checkpoint import (
+    CheckpointInfo,
+    load_network,
+    load_network_of_images,
+    read_info,
+    resolve_checkpoint,
+)
 from ttt3r_ros.model.layers import (
     int8_kind,
     INT8_MOST,
@@ -86,7 +92,7 @@ class NetworkChoice:
 
     def load(self, precision: str = '') -> tuple[Network, CheckpointInfo | None]:
         """
-        Load the network, or construct it with random weights.
+        Load what points and pose need of the network, or construct it with random weights.
 
         :param precision: as of `choose_precision`; empty for that of the settings.
         :returns: the network; its checkpoint, None for random weights.
@@ -94,8 +100,22 @@ class NetworkChoice:
         """
         precision = precision or self.precision
         if self.preset:
-            return random_weights(self.architecture, self.device, precision), None
-        return load_network(resolve_checkpoint(self.settings.checkpoint), self.device, precision)
+            with torch.device('meta'):
+                network = Network.of_images(self.architecture, HeadSelection())
+            return with_random_weights(network, self.device, precision), None
+        path = resolve_checkpoint(self.settings.checkpoint)
+        return load_network_of_images(path, self.device, precision)
+
+    def load_whole(self) -> tuple[Network, CheckpointInfo | None]:
+        """
+        Load the whole network in strict precision, or construct it with random weights.
+
+        :returns: the network; its checkpoint, None for random weights.
+        :raises UserError: when the device or the checkpoint cannot be used.
+        """
+        if self.preset:
+            return random_weights(self.architecture, self.device, 'strict'), None
+        return load_network(resolve_checkpoint(self.settings.checkpoint), self.device, 'strict')
 
     def timed(self) -> TimedPredictor:
         """Load the network into a predictor that measures times."""
@@ -131,8 +151,19 @@ def random_weights(architecture: Architecture, device: torch.device, precision: 
     :param precision: from `choose_precision`.
     """
     with torch.device('meta'):
-        network = Network(architecture).requires_grad_(False)
-    network.use_precision(precision, device).to_empty(device=device)
+        network = Network(architecture)
+    return with_random_weights(network, device, precision)
+
+
+def with_random_weights(network: Network, device: torch.device, precision: str) -> Network:
+    """
+    Fill a network with random weights, directly on the device and in the precision.
+
+    :param network: on the meta device; it is changed.
+    :param device: device of the weights.
+    :param precision: from `choose_precision`.
+    """
+    network.requires_grad_(False).use_precision(precision, device).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(0)
     for parameter in network.parameters():
         parameter.normal_(0, 0.02, generator=generator)

@@ -29,7 +29,7 @@ from torch import Tensor
 from ttt3r_ros.home import expanded
 from ttt3r_ros.model.architecture import Architecture, ArchitectureError
 from ttt3r_ros.model.layers import rounded_to_int8
-from ttt3r_ros.model.network import Network
+from ttt3r_ros.model.network import HeadSelection, Network
 from ttt3r_ros.model.published.config import published_architecture
 from ttt3r_ros.model.published.files import fetched, LICENSE, PUBLISHED, published_with, with_needs
 from ttt3r_ros.model.published.names import own_tensors, without_aliases
@@ -118,7 +118,7 @@ def load_network(
     path: Path | str, device: torch.device | str, precision: str
 ) -> tuple[Network, CheckpointInfo]:
     """
-    Build the network of a checkpoint, ready to run.
+    Build the whole network of a checkpoint, ready to run or to be trained on.
 
     :param path: a .safetensors or .pth file.
     :param device: device of the network.
@@ -129,23 +129,34 @@ def load_network(
     :raises CheckpointError: when the file is damaged or does not fit the network.
     :raises PrecisionError: when the device does not support the precision.
     """
-    checkpoint = _read(Path(path))
-    check_recorded_hash(checkpoint)
-    network = _fitting_network(checkpoint).use_precision(precision, torch.device(device))
-    wanted = network.state_dict()
-    loaded = {}
-    for name, tensor in checkpoint.tensors.items():
-        if wanted[name].dtype == torch.int8:
-            scale = name.removesuffix('weight') + 'scale'
-            loaded[name], loaded[scale] = rounded_to_int8(tensor.to(device))
-        else:
-            # Copied, so that a file that changes later cannot change a network at work.
-            # Not empty_like: of a meta tensor that loads torch's compiler.
-            like = wanted[name]
-            empty = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=device)
-            loaded[name] = empty.copy_(tensor)
-    network.load_state_dict(loaded, strict=True, assign=True)
-    return network.eval(), checkpoint.info
+    checkpoint = _read_checked(path)
+    network = _empty_network(checkpoint.info.architecture)
+    return _filled(network, checkpoint, device, precision), checkpoint.info
+
+
+def load_network_of_images(
+    path: Path | str,
+    device: torch.device | str,
+    precision: str,
+    outputs: HeadSelection = HeadSelection(),
+) -> tuple[Network, CheckpointInfo]:
+    """
+    Build what steps on images need of the network of a checkpoint, see Network.of_images.
+
+    All tensors must be in the file, but the others are not loaded.
+
+    :param path: a .safetensors or .pth file.
+    :param device: device of the network.
+    :param precision: see load_network.
+    :param outputs: all that the network will be asked for besides points and pose.
+    :returns: the network in evaluation mode, and its origin.
+    :raises CheckpointError: when the file is damaged or does not fit the network.
+    :raises PrecisionError: when the device does not support the precision.
+    """
+    checkpoint = _read_checked(path)
+    with torch.device('meta'):
+        network = Network.of_images(checkpoint.info.architecture, outputs)
+    return _filled(network, checkpoint, device, precision), checkpoint.info
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -167,7 +178,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     :raises CheckpointError: when it is no checkpoint or does not fit.
     """
     checkpoint = _read(path)
-    _fitting_network(checkpoint)
+    _check_fit(checkpoint)
     return checkpoint
 
 
@@ -192,7 +203,7 @@ def save_checkpoint(
         raise CheckpointError(f'{path} must end in .safetensors')
     tensors = network.state_dict() if isinstance(network, Network) else dict(network)
     tensors = without_aliases(path, tensors)
-    _fitting_network(Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors))
+    _check_fit(Checkpoint(CheckpointInfo(path.stem, path, architecture, metadata), tensors))
     stored = {
         name: tensor.detach().to('cpu', dtype).contiguous() for name, tensor in tensors.items()
     }
@@ -265,6 +276,36 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _read_checked(path: Path | str) -> Checkpoint:
+    checkpoint = _read(Path(path))
+    check_recorded_hash(checkpoint)
+    _check_fit(checkpoint)
+    return checkpoint
+
+
+def _filled(
+    network: Network, checkpoint: Checkpoint, device: torch.device | str, precision: str
+) -> Network:
+    """Load the tensors of a network on the meta device, or of a part of one."""
+    wanted = network.use_precision(precision, torch.device(device)).state_dict()
+    loaded = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name not in wanted:
+            continue
+        like = wanted[name]
+        tensor = tensor[-len(like) :]  # a part may need the last rows only
+        if like.dtype == torch.int8:
+            scale = name.removesuffix('weight') + 'scale'
+            loaded[name], loaded[scale] = rounded_to_int8(tensor.to(device))
+        else:
+            # Copied, so that a file that changes later cannot change a network at work.
+            # Not empty_like: of a meta tensor that loads torch's compiler.
+            empty = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=device)
+            loaded[name] = empty.copy_(tensor)
+    network.load_state_dict(loaded, strict=True, assign=True)
+    return network.eval()
+
+
 def _read(path: Path) -> Checkpoint:
     if path.suffix == '.safetensors':
         tensors, metadata = _read_safetensors(path)
@@ -309,16 +350,20 @@ def _recorded_architecture(path: Path, metadata: Mapping[str, str]) -> Architect
         ) from None
 
 
-def _fitting_network(checkpoint: Checkpoint) -> Network:
+def _empty_network(architecture: Architecture) -> Network:
+    """Build a network on the meta device: sizes and dtypes, no storage."""
+    with torch.device('meta'):
+        return Network(architecture)
+
+
+def _check_fit(checkpoint: Checkpoint) -> None:
     """
-    Build the network of a checkpoint on the meta device: sizes and dtypes, no storage.
+    Check that a checkpoint has the tensors of its architecture, in their shapes.
 
     :raises CheckpointError: when the tensors of the checkpoint are not just those of it.
     """
     path, tensors = checkpoint.info.path, checkpoint.tensors
-    with torch.device('meta'):
-        network = Network(checkpoint.info.architecture)
-    wanted = network.state_dict()
+    wanted = _empty_network(checkpoint.info.architecture).state_dict()
     missing = [name for name in wanted if name not in tensors]
     extra = [name for name in tensors if name not in wanted]
     if missing or extra:
@@ -344,7 +389,6 @@ def _fitting_network(checkpoint: Checkpoint) -> Network:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f'{path}: {name} is {tensor.dtype}, not floating-point numbers')
-    return network
 
 
 def _first_three(names: list[str]) -> str:

@@ -77,7 +77,7 @@ class Fusion(nn.Module):
         """Construct it for `width` channels."""
         super().__init__()
         self.out_conv = Conv2d(width, width, 1)
-        self.resConfUnit1 = ResidualUnit(width)
+        self.resConfUnit1 = ResidualUnit(width)  # of the finer level: unused at the coarsest
         self.resConfUnit2 = ResidualUnit(width)
 
     def forward(self, x: Tensor, finer: Tensor | None) -> Tensor:
@@ -261,6 +261,12 @@ class Heads(nn.Module):
                 )
                 for _ in range(architecture.world_depth)
             )
+
+    def drop_unused(self) -> None:
+        """Leave out, in place, the layers of dense heads that none of them reads."""
+        for module in self.modules():
+            if isinstance(module, Scratch):
+                del module.get_submodule('refinenet4').resConfUnit1
 
     def camera_points(self, levels: Levels) -> tuple[Tensor, Tensor]:
         """

@@ -15,7 +15,7 @@ from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
-from ttt3r_ros.model.network import BESIDE_INT8, Network, REDUCED
+from ttt3r_ros.model.network import BESIDE_INT8, HeadSelection, Network, REDUCED
 from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.predictor import choose_device, RANDOM_CHECKPOINT
 from ttt3r_ros.settings import ModelSettings
@@ -32,7 +32,7 @@ class MemoryNeed:
     """
     Bytes on one device.
 
-    weights: of the network. step: peak of one frame, without the weights. libraries: of the
+    weights: of what is loaded of the network. step: peak of one frame, without the weights. libraries: of the
     device itself. free: free memory now, None where unknown.
     """
 
@@ -110,12 +110,12 @@ def memory_need(
 
 def weight_bytes(architecture: Architecture, precision: str) -> int:
     """
-    Count the bytes of the weights, without allocating them.
+    Count the bytes of the weights that points and pose need, without allocating them.
 
     :param precision: from `choose_precision`.
     """
     with torch.device('meta'):
-        network = Network(architecture)
+        network = Network.of_images(architecture, HeadSelection())
     # All kinds of int8 layers store the same.
     if precision in BESIDE_INT8:
         network.use_int8(Int8Storage, BESIDE_INT8[precision])

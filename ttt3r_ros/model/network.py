@@ -181,6 +181,29 @@ class Network(nn.Module):
         self.dec_norm = LayerNorm(a.decoder_width)
         self.downstream_head = Heads(a)
 
+    @classmethod
+    def of_images(cls, architecture: Architecture, outputs: HeadSelection) -> Network:
+        """
+        Construct the part of a network that steps on images read, for some outputs.
+
+        It predicts the same; it is neither trained nor saved.
+
+        :param architecture: of the whole network.
+        :param outputs: all that it will be asked for besides points and pose, which it always has.
+        """
+        network = cls(
+            replace(
+                architecture,
+                ray_encoder=False,
+                world_head=architecture.world_head and outputs.world_points,
+                rgb_head=architecture.rgb_head and outputs.rgb,
+            )
+        )
+        network.downstream_head.drop_unused()
+        if architecture.pose_memory:
+            network.pose_retriever.use_shortcuts()
+        return network
+
     def initial_state(self, batch_size: int = 1) -> RecurrentState:
         """Return the state before the first frame of a segment."""
         tokens = self.decoder_embed_state(self.register_tokens.weight[None]).float()

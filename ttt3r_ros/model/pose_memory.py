@@ -9,8 +9,74 @@ import torch
 from torch import nn, Tensor
 
 from ttt3r_ros.model.architecture import Architecture
+from ttt3r_ros.model.attention import CrossAttention, SelfAttention
 from ttt3r_ros.model.blocks import DecoderBlock
 from ttt3r_ros.model.layers import Linear, normal
+
+
+class LoneSelfAttention(nn.Module):
+    """Self-attention of one token, exactly: it attends to itself alone, so only values count."""
+
+    def __init__(self, original: SelfAttention) -> None:
+        """Take over the layers of a self-attention; of its qkv the last rows, the values."""
+        super().__init__()
+        width = original.proj.in_features
+        self.qkv, self.proj = Linear(width, width, device='meta'), original.proj
+        self.qkv.weight = nn.Parameter(original.qkv.weight[-width:])
+        self.qkv.bias = nn.Parameter(original.qkv.bias[-width:])
+
+    def forward(self, x: Tensor, turn: None) -> Tensor:
+        """
+        Project the value.
+
+        :param x: (B, 1, C).
+        :param turn: None, no position.
+        :returns: (B, 1, C).
+        """
+        y: Tensor = self.proj(self.qkv(x))
+        return y
+
+
+class LoneContextAttention(nn.Module):
+    """Cross-attention to one context token, exactly: whatever the query, it gets its value."""
+
+    def __init__(self, original: CrossAttention) -> None:
+        """Take over the layers of a cross-attention that count."""
+        super().__init__()
+        self.projv, self.proj = original.projv, original.proj
+
+    def forward(self, context: Tensor) -> Tensor:
+        """
+        Project the value.
+
+        :param context: (B, 1, C).
+        :returns: (B, 1, C), the same for all tokens that attend to it.
+        """
+        y: Tensor = self.proj(self.projv(context))
+        return y
+
+
+class LoneContextBlock(nn.Module):
+    """A decoder block without positions whose context is one token."""
+
+    def __init__(self, original: DecoderBlock) -> None:
+        """Take over the layers of a block that count."""
+        super().__init__()
+        self.norm1, self.attn = original.norm1, original.attn
+        self.norm_y, self.cross_attn = original.norm_y, LoneContextAttention(original.cross_attn)
+        self.norm3, self.mlp = original.norm3, original.mlp
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, None]:
+        """
+        Update x from itself and from the context.
+
+        :param x: (B, S, C).
+        :param context: (B, 1, C), not normalised.
+        :returns: (B, S, C); no logits.
+        """
+        x = x + self.attn(self.norm1(x), None)
+        x = x + self.cross_attn(self.norm_y(context))
+        return x + self.mlp(self.norm3(x)), None
 
 
 class PoseMemory(nn.Module):
@@ -33,6 +99,19 @@ class PoseMemory(nn.Module):
 
         self.write_blocks = blocks()
         self.read_blocks = blocks()
+
+    def use_shortcuts(self) -> None:
+        """
+        Leave out, in place, the weights that do not change what is read and written.
+
+        One token reads, and one is written: a softmax over one token is one.
+        """
+        for block in self.read_blocks:
+            block.attn = LoneSelfAttention(block.attn)  # type: ignore[arg-type]
+        self.write_blocks = nn.ModuleList(
+            LoneContextBlock(block)  # type: ignore[arg-type]
+            for block in self.write_blocks
+        )
 
     def read(self, look: Tensor, memory: Tensor) -> Tensor:
         """

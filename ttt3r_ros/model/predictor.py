@@ -21,7 +21,7 @@ from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import (
     CheckpointError,
     CheckpointInfo,
-    load_network,
+    load_network_of_images,
     read_info,
     resolve_checkpoint,
 )
@@ -404,7 +404,7 @@ def load_predictor(settings: ModelSettings) -> Predictor:
         path = resolve_checkpoint(settings.checkpoint)
         sizes = read_info(path).architecture
         precision = choose_precision(settings.precision, device, sizes, settings.runtime)
-        network, info = load_network(path, device, precision)
+        network, info = load_network_of_images(path, device, precision)
     rule, recorder = chosen_rule(settings, info), step_recorder(device)
     compiled = compiled_step(settings, network, precision, rule, info)
     return Predictor(network, info, device=device, rule=rule, recorder=recorder, compiled=compiled)

@@ -32,7 +32,7 @@ from ttt3r_ros.model.checkpoint import (
     check_recorded_hash,
     CheckpointError,
     hash_file,
-    load_network,
+    load_network_of_images,
     open_checkpoint,
     resolve_checkpoint,
     save_checkpoint,
@@ -282,7 +282,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from ttt3r_ros.model.predictor import chosen_rule
 
     path = resolve_checkpoint(arguments.file)
-    network, info = load_network(path, 'cpu', EXPORTED[arguments.dtype])
+    network, info = load_network_of_images(path, 'cpu', EXPORTED[arguments.dtype])
     width, height = arguments.resolution
     fit = ImageFit.for_network(width, height, info.architecture)
     rule = chosen_rule(ModelSettings(update_rule=arguments.rule), info)

@@ -50,7 +50,7 @@ PUBLISHED = {
 
 
 # What the network 512 needs on a GPU at 4:3 in precision fast, CUDA included, about.
-GPU_512_GB = 2.3
+GPU_512_GB = 2.1
 
 FETCH = 'ttt3r weights fetch'
 
