@@ -12,6 +12,7 @@ import torch
 
 from ttt3r_ros.model import Architecture, checkpoint, HeadSelection, Network
 from ttt3r_ros.model.checkpoint import load_network, load_network_of_images, save_checkpoint
+from ttt3r_ros.model.network import POINTS_AND_POSE
 
 TINY = Architecture.tiny()
 EVERYTHING = HeadSelection(world_points=True, rgb=True)
@@ -58,7 +59,7 @@ def count(network):
     return sum(tensor.numel() for tensor in network.parameters())
 
 
-def part_of(network, outputs=HeadSelection()):
+def part_of(network, outputs=POINTS_AND_POSE):
     """Return the part that steps on images read, with the weights of a network."""
     part = Network.of_images(network.architecture, outputs)
     whole = network.state_dict()
@@ -66,7 +67,7 @@ def part_of(network, outputs=HeadSelection()):
     return part.eval().requires_grad_(False)
 
 
-def steps(network, outputs=HeadSelection()):
+def steps(network, outputs=POINTS_AND_POSE):
     """Return all that three steps compute, one of which writes nothing."""
     torch.manual_seed(1)
     state, found = network.initial_state(), []
@@ -81,7 +82,7 @@ def steps(network, outputs=HeadSelection()):
 @pytest.mark.parametrize('architecture', [TINY, Architecture.published_512()])
 def test_a_step_needs_as_many_parameters_as_the_formula_counts(architecture):
     with torch.device('meta'):
-        part = Network.of_images(architecture, HeadSelection())
+        part = Network.of_images(architecture, POINTS_AND_POSE)
 
     assert count(part) == needed(architecture)
 
@@ -89,14 +90,14 @@ def test_a_step_needs_as_many_parameters_as_the_formula_counts(architecture):
 def test_a_published_network_is_loaded_without_an_eighth_of_its_parameters():
     with torch.device('meta'):
         whole = Network(Architecture.published_512())
-        part = Network.of_images(Architecture.published_512(), HeadSelection())
+        part = Network.of_images(Architecture.published_512(), POINTS_AND_POSE)
 
     assert count(whole) - count(part) == pytest.approx(106e6, abs=1e6)
     assert count(part) / count(whole) == pytest.approx(0.866, abs=2e-3)
 
 
 @pytest.mark.parametrize('head', ['dpt', 'linear'])
-@pytest.mark.parametrize('outputs', [HeadSelection(), EVERYTHING])
+@pytest.mark.parametrize('outputs', [POINTS_AND_POSE, EVERYTHING])
 def test_the_part_computes_what_the_whole_computes(make_network, head, outputs):
     whole = make_network(replace(TINY, head=head))
 
@@ -138,7 +139,7 @@ def test_a_checkpoint_loads_as_the_part_of_its_whole_network(tmp_path, make_netw
 
 def test_what_is_not_needed_is_not_read(tmp_path, tensors, save_pth, monkeypatch):
     path = save_pth(tmp_path / 'tiny.pth', tensors)
-    needed_names = Network.of_images(TINY, HeadSelection()).state_dict().keys()
+    needed_names = Network.of_images(TINY, POINTS_AND_POSE).state_dict().keys()
     read = checkpoint._read
 
     def without_numbers(path):

@@ -25,6 +25,11 @@ def peak_resident() -> int:
     return _status('VmHWM')
 
 
+def private() -> int:
+    """Return the resident memory without pages of files; on systems without /proc, with them."""
+    return _status('RssAnon')
+
+
 def restart_peak() -> None:
     """Reset the peak, where the system supports it (Linux)."""
     with suppress(OSError):

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ttt3r_ros.bench.timed_predictor import TimedPredictor
-from ttt3r_ros.model import Architecture, HeadSelection, Network
+from ttt3r_ros.model import Architecture, Network
 from ttt3r_ros.model.checkpoint import (
     CheckpointInfo,
     load_network,
@@ -29,6 +29,7 @@ from ttt3r_ros.model.layers import (
     Int8Product,
     LayerNorm,
 )
+from ttt3r_ros.model.network import POINTS_AND_POSE
 from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.predictor import (
     choose_device,
@@ -101,7 +102,7 @@ class NetworkChoice:
         precision = precision or self.precision
         if self.preset:
             with torch.device('meta'):
-                network = Network.of_images(self.architecture, HeadSelection())
+                network = Network.of_images(self.architecture, POINTS_AND_POSE)
             return with_random_weights(network, self.device, precision), None
         path = resolve_checkpoint(self.settings.checkpoint)
         return load_network_of_images(path, self.device, precision)

@@ -29,7 +29,7 @@ from torch import Tensor
 from ttt3r_ros.home import expanded
 from ttt3r_ros.model.architecture import Architecture, ArchitectureError
 from ttt3r_ros.model.layers import rounded_to_int8
-from ttt3r_ros.model.network import HeadSelection, Network
+from ttt3r_ros.model.network import HeadSelection, Network, POINTS_AND_POSE
 from ttt3r_ros.model.published.config import published_architecture
 from ttt3r_ros.model.published.files import fetched, LICENSE, PUBLISHED, published_with, with_needs
 from ttt3r_ros.model.published.names import own_tensors, without_aliases
@@ -138,7 +138,7 @@ def load_network_of_images(
     path: Path | str,
     device: torch.device | str,
     precision: str,
-    outputs: HeadSelection = HeadSelection(),
+    outputs: HeadSelection = POINTS_AND_POSE,
 ) -> tuple[Network, CheckpointInfo]:
     """
     Build what steps on images need of the network of a checkpoint, see Network.of_images.

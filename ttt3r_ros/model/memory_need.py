@@ -15,7 +15,7 @@ from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
 from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
-from ttt3r_ros.model.network import BESIDE_INT8, HeadSelection, Network, REDUCED
+from ttt3r_ros.model.network import BESIDE_INT8, Network, POINTS_AND_POSE, REDUCED
 from ttt3r_ros.model.precision import choose_precision
 from ttt3r_ros.model.predictor import choose_device, RANDOM_CHECKPOINT
 from ttt3r_ros.settings import ModelSettings
@@ -32,8 +32,8 @@ class MemoryNeed:
     """
     Bytes on one device.
 
-    weights: of what is loaded of the network. step: peak of one frame, without the weights. libraries: of the
-    device itself. free: free memory now, None where unknown.
+    weights: of what is loaded of the network. step: peak of one frame, without the weights.
+    libraries: of the device itself. free: free memory now, None where unknown.
     """
 
     device: str
@@ -115,7 +115,7 @@ def weight_bytes(architecture: Architecture, precision: str) -> int:
     :param precision: from `choose_precision`.
     """
     with torch.device('meta'):
-        network = Network.of_images(architecture, HeadSelection())
+        network = Network.of_images(architecture, POINTS_AND_POSE)
     # All kinds of int8 layers store the same.
     if precision in BESIDE_INT8:
         network.use_int8(Int8Storage, BESIDE_INT8[precision])

@@ -53,6 +53,9 @@ class HeadSelection:
     rgb: bool = False
 
 
+POINTS_AND_POSE = HeadSelection()
+
+
 @dataclass(frozen=True)
 class FramePrediction:
     """
