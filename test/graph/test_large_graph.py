@@ -10,7 +10,8 @@ import pytest
 
 from benchmark.speed.graph_cost import large_graph
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph import normal_equations
+from ttt3r_ros.graph import linear_system, normal_equations
+from ttt3r_ros.graph.banded import Band
 from ttt3r_ros.graph.elimination import Edges, Plan
 from ttt3r_ros.graph.gathering import hubs
 from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, ROUNDS_AFTER_LOOP, rounds_at_once
@@ -53,6 +54,39 @@ def test_a_chain_with_loops_is_solved_as_by_the_dense_matrix(matrix):
     found = factorised(pairs, diagonal, across).solve(side)
 
     np.testing.assert_allclose(found.ravel(), np.linalg.solve(dense, side.ravel()), atol=1e-12)
+
+
+@pytest.mark.parametrize('widest', [0, 10**6])
+def test_a_band_and_sparse_factors_solve_alike(matrix, monkeypatch, widest):
+    monkeypatch.setattr(linear_system, 'MOST_WIDTH', widest)
+    pairs, diagonal, across, dense = matrix
+    sides = np.random.default_rng(4).normal(0, 1, (KEYS, SIZE, 2))
+
+    factor = factorised(pairs, diagonal, across)
+
+    exact = np.linalg.solve(dense, sides.reshape(-1, 2))
+    np.testing.assert_allclose(factor.solve(sides).reshape(-1, 2), exact, atol=1e-12)
+
+
+def test_a_matrix_that_has_no_cholesky_factor_is_solved_all_the_same(matrix):
+    pairs, diagonal, across, dense = matrix
+    diagonal[KEYS // 2, 0, 0] -= 200.0
+    at = KEYS // 2 * SIZE
+    dense[at, at] -= 200.0
+    side = np.random.default_rng(4).normal(0, 1, (KEYS, SIZE))
+
+    found = factorised(pairs, diagonal, across).solve(side)
+
+    np.testing.assert_allclose(found.ravel(), np.linalg.solve(dense, side.ravel()), atol=1e-12)
+
+
+def test_key_frames_of_a_ring_are_numbered_so_that_the_band_is_narrow():
+    ring = np.random.default_rng(5).permutation(60)
+
+    band = Band.of(60, ring, np.roll(ring, 1), 7)
+
+    assert band.width == 3 * 7 - 1  # both ways round at once: two key frames apart
+    assert sorted(band.order) == list(range(60))
 
 
 def test_half_of_a_chain_is_eliminated_at_once_and_a_quarter_after_that():

@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Normal equations of key frames: symmetric, sparse, made of blocks, and solved by SuperLU."""
+"""Normal equations of key frames: symmetric, sparse, made of blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +15,52 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu, SuperLU
 
 from ttt3r_ros.arrays import Array
+from ttt3r_ros.graph.banded import Band
 from ttt3r_ros.graph.elimination import Edges, Eliminated, Plan
 from ttt3r_ros.graph.sums import Indices
 
 ENOUGH, MOST_ROUNDS = 0.15, 20  # of conjugate gradients
+MOST_WIDTH = 150  # of a band, numbers; SuperLU is faster beyond where loops are few
+
+
+class Solver(Protocol):
+    """Factors of a matrix."""
+
+    def solve(self, sides: Array) -> Array:
+        """
+        Solve for right-hand sides.
+
+        :param sides: (L S, C).
+        """
+        ...
+
+
+class Pattern(Protocol):
+    """
+    Where the numbers of blocks stand in a matrix.
+
+    order: (L,) in which the key frames stand.
+    """
+
+    @property
+    def order(self) -> Indices:
+        """Return the order."""
+        ...
+
+    def factorised(self, diagonal: Array, between: Array) -> Solver:
+        """
+        Factorise a matrix.
+
+        :param diagonal: (L, S, S) blocks of the key frames.
+        :param between: (E, S, S) those between them.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
     """
     Where the blocks of normal equations stand; the same while only their values change.
-
-    Key frames are eliminated in an order that keeps the factors sparse. It is looked for among
-    key frames, which takes a tenth of the time that it takes among their unknowns.
 
     edge: (P,) number of the off-diagonal block to which each pair contributes. turned: (P,)
     whether with its transpose. edges: their number.
@@ -36,10 +70,7 @@ class Structure:
     turned: NDArray[np.bool_]
     edges: int
     _plan: Plan
-    _order: Indices  # of the key frames that the plan leaves
-    _source: Indices  # of each stored number among those of the blocks
-    _rows: NDArray[np.int32]
-    _starts: NDArray[np.int32]
+    _pattern: Pattern  # of the key frames that the plan leaves
 
     @classmethod
     def of(cls, count: int, here: Indices, there: Indices, size: int) -> Structure:
@@ -58,15 +89,11 @@ class Structure:
         plan = Plan.of(count, edges)
         place = np.empty(count, np.intp)
         place[plan.left] = np.arange(len(plan.left))
-        rows, columns = place[plan.edges.row], place[plan.edges.column]
-        order = _elimination_order(len(plan.left), rows, columns)
-        place[plan.left[order]] = np.arange(len(order))
-        rows, columns = place[plan.edges.row], place[plan.edges.column]
-        pattern = _pattern(rows, columns, plan.edges.number, size, order)
-        source = pattern.data.astype(np.intp)
-        return cls(
-            edge, here < there, len(known), plan, order, source, pattern.indices, pattern.indptr
-        )
+        ends = place[plan.edges.row], place[plan.edges.column]
+        band = Band.of(len(plan.left), *ends, size)
+        narrow = band.width <= MOST_WIDTH
+        pattern: Pattern = band if narrow else Sparse.of(len(plan.left), *ends, size)
+        return cls(edge, here < there, len(known), plan, pattern)
 
     def factorised(self, diagonal: Array, between: Array) -> Factor:
         """
@@ -80,19 +107,59 @@ class Structure:
             fresh = np.zeros((plan.blocks - len(between), size, size))
             diagonal, between = diagonal.copy(), np.concatenate([between, fresh])
         steps = tuple(step.applied(diagonal, between) for step in plan.steps)
-        numbers = np.concatenate([diagonal[plan.left].ravel(), between.ravel()])[self._source]
-        side = len(self._order) * size
-        matrix = sparse.csc_matrix((numbers, self._rows, self._starts), shape=(side, side))
-        return Factor(
-            _factorised(matrix, 'NATURAL'), steps, plan.left[self._order], len(diagonal), size
-        )
+        factor = self._pattern.factorised(diagonal[plan.left], between[plan.edges.number])
+        return Factor(factor, steps, plan.left[self._pattern.order], len(diagonal), size)
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """
+    Where the numbers of the blocks stand in a sparse matrix, for SuperLU.
+
+    The order keeps the factors sparse. It is looked for among key frames, which takes a tenth of
+    the time that it takes among their unknowns.
+
+    order: (L,) in which the key frames stand.
+    """
+
+    order: Indices
+    _source: Indices  # of each stored number among those of the blocks
+    _rows: NDArray[np.int32]
+    _starts: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, count: int, rows: Indices, columns: Indices, size: int) -> Sparse:
+        """
+        Find an order.
+
+        :param count: number of key frames.
+        :param rows: (E,) key frame of each block off the diagonal.
+        :param columns: (E,) the other one.
+        :param size: unknowns of each.
+        """
+        order = _elimination_order(count, rows, columns)
+        place = np.empty(count, np.intp)
+        place[order] = np.arange(count)
+        pattern = _pattern(place[rows], place[columns], size, order)
+        return cls(order, pattern.data.astype(np.intp), pattern.indices, pattern.indptr)
+
+    def factorised(self, diagonal: Array, between: Array) -> SuperLU:
+        """
+        Factorise a matrix.
+
+        :param diagonal: (L, S, S) blocks of the key frames.
+        :param between: (E, S, S) those between them.
+        """
+        numbers = np.concatenate([diagonal.ravel(), between.ravel()])
+        stored, side = (numbers[self._source], self._rows, self._starts), len(self._starts) - 1
+        return _factorised(sparse.csc_matrix(stored, shape=(side, side)), 'NATURAL')
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
     """A factorised matrix: what was eliminated in steps, and the factors of the rest."""
 
-    _factor: SuperLU
+    _factor: Solver
     _steps: tuple[Eliminated, ...]
     _left: Indices
     _count: int
@@ -173,12 +240,10 @@ def _elimination_order(count: int, here: Indices, there: Indices) -> Indices:
     return order
 
 
-def _pattern(
-    rows: Indices, columns: Indices, number: Indices, size: int, order: Indices
-) -> sparse.csc_matrix:
+def _pattern(rows: Indices, columns: Indices, size: int, order: Indices) -> sparse.csc_matrix:
     """Return a matrix whose numbers are their places among those of all blocks."""
     area, count = size * size, len(order)
-    between = (count + number)[:, None] * area + np.arange(area)
+    between = (count + np.arange(len(rows)))[:, None] * area + np.arange(area)
     between = between.reshape(-1, size, size)
     own = order[:, None] * area + np.arange(area)
     everyone = np.arange(count)
