@@ -12,7 +12,7 @@ from benchmark.speed.graph_cost import large_graph
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph import linear_system, normal_equations
 from ttt3r_ros.graph.banded import Band
-from ttt3r_ros.graph.elimination import Edges, Plan
+from ttt3r_ros.graph.elimination import Edges, inverses, Plan
 from ttt3r_ros.graph.gathering import hubs
 from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, ROUNDS_AFTER_LOOP, rounds_at_once
 from ttt3r_ros.graph.linear_system import conjugate_gradients, Structure
@@ -87,6 +87,13 @@ def test_key_frames_of_a_ring_are_numbered_so_that_the_band_is_narrow():
 
     assert band.width == 3 * 7 - 1  # both ways round at once: two key frames apart
     assert sorted(band.order) == list(range(60))
+
+
+def test_inverses_are_those_of_each_block():
+    roots = np.random.default_rng(6).normal(0, 1, (50, 7, 7))
+    blocks = roots @ np.swapaxes(roots, 1, 2) + np.eye(7)
+
+    np.testing.assert_allclose(inverses(blocks), np.linalg.inv(blocks), atol=1e-12)
 
 
 def test_half_of_a_chain_is_eliminated_at_once_and_a_quarter_after_that():

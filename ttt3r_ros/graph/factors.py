@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+import struct
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -37,12 +38,16 @@ class Motion:
     arm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @cached_property
-    def row(self) -> Array:
-        """Return all but the numbers, (57,); the covariance as its inverse Cholesky factor."""
+    def row(self) -> bytes:
+        """
+        Return all but the numbers, 57 float64; the covariance as its inverse Cholesky factor.
+
+        Bytes are joined in a third of the time of arrays.
+        """
         whitening = np.linalg.inv(np.linalg.cholesky(self.covariance))
         return np.concatenate(
             [self.here_T_there.ravel(), whitening.ravel(), [self.scaled, self.kernel, *self.arm]]
-        )
+        ).tobytes()
 
     def renumbered(self, by: int) -> Motion:
         """
@@ -63,6 +68,11 @@ class ScaleStep:
     sigma: float
     kernel: float = 2.0
 
+    @cached_property
+    def row(self) -> bytes:
+        """Return all but the numbers, 3 float64."""
+        return struct.pack('3d', self.log_ratio, self.sigma, self.kernel)
+
     def renumbered(self, by: int) -> ScaleStep:
         """
         Return the same between key frames with other numbers.
@@ -80,6 +90,11 @@ class ScaleFix:
     log_scale: float
     sigma: float
     kernel: float = 2.0
+
+    @cached_property
+    def row(self) -> bytes:
+        """Return all but the number, 3 float64."""
+        return struct.pack('3d', self.log_scale, self.sigma, self.kernel)
 
 
 @dataclass(frozen=True, eq=False)

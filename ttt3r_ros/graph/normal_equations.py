@@ -105,7 +105,7 @@ class Motions:
     @classmethod
     def of(cls, motions: Sequence[Motion], index: dict[int, int]) -> Motions:
         """Collect."""
-        rows = np.concatenate([m.row for m in motions] or [np.empty(0)]).reshape(-1, ROW)
+        rows = _joined(motions, ROW)
         return cls(
             _indices(motions, 'here', index),
             _indices(motions, 'there', index),
@@ -208,9 +208,9 @@ class Scales:
         return cls(
             _indices(steps, 'here', index),
             _indices(steps, 'there', index),
-            np.array([(s.log_ratio, s.sigma, s.kernel) for s in steps]).reshape(-1, 3),
+            _joined(steps, 3),
             _indices(fixes, 'here', index),
-            np.array([(f.log_scale, f.sigma, f.kernel) for f in fixes]).reshape(-1, 3),
+            _joined(fixes, 3),
         )
 
     def _off(self, at: Estimate) -> tuple[Array, Array]:
@@ -339,11 +339,13 @@ class Gathered:
     """
     The same graph with fewer ends of loops, of which the matrix has cheap factors.
 
-    first: index of the first pair of which the ends lie elsewhere; those after it do too.
+    first: index of the first pair of which the ends lie elsewhere; those after it do too. hub:
+    (N,) where they lie instead, for each key frame.
     """
 
     ends: _Ends
     first: int
+    hub: Indices
 
     @classmethod
     def of(cls, exact: _Ends, count: int) -> Gathered:
@@ -352,23 +354,20 @@ class Gathered:
         steps = np.stack([exact.step_here, exact.step_there])
         every = -(-count // MOST_ENDS)
         if every == 1:
-            return cls(exact, len(exact.here))
+            return cls(exact, len(exact.here), np.arange(count))
         far = np.abs(near[0] - near[1]) > 2 * every
         far_steps = np.abs(steps[0] - steps[1]) > 2 * every
         at = hubs(count, near[:, ~far], every)
         ends = np.where(far, at[near], near), np.where(far_steps, at[steps], steps)
-        return cls(_Ends.of(*ends, count), int(np.count_nonzero(~far)))
+        return cls(_Ends.of(*ends, count), int(np.count_nonzero(~far)), at)
 
     def moved(self, exact: _Ends, at: Estimate, blocks: _Blocks) -> _Blocks:
         """Return blocks with their ends here, as if what lies between were rigid."""
-        chosen = slice(self.first, None)
         if self.first == len(exact.here):
             return blocks
-        here, there = (
-            Relative.of(at, old[chosen], new[chosen]).adjoint()
-            for old, new in ((exact.here, self.ends.here), (exact.there, self.ends.there))
-        )
-        return blocks.moved(chosen, here, there)
+        to_hub = Relative.of(at, np.arange(len(self.hub)), self.hub).adjoint()
+        chosen = slice(self.first, None)
+        return blocks.moved(chosen, to_hub[exact.here[chosen]], to_hub[exact.there[chosen]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -477,6 +476,12 @@ def _cauchy(off: Array, sigma: Array, kernel: Array) -> Array:
     """Return the information of errors by a Cauchy kernel."""
     information: Array = 1.0 / (1.0 + (off / sigma / kernel) ** 2) / sigma**2
     return information
+
+
+def _joined(measured: Sequence[Motion | ScaleStep | ScaleFix], numbers: int) -> Array:
+    """Return what was measured, (M, numbers)."""
+    rows: Array = np.frombuffer(b''.join([one.row for one in measured])).reshape(-1, numbers)
+    return rows
 
 
 def _indices(measured: Sequence[object], end: str, index: dict[int, int]) -> Indices:
