@@ -46,6 +46,7 @@ from ttt3r_ros.graph.pose_graph import (
     ScaleStep,
     Solution,
 )
+from ttt3r_ros.mapping.heap import keep_free_memory
 from ttt3r_ros.tools.options import positive_int
 
 ROUND_KEYS = 60  # that the robot makes until it comes by again
@@ -207,6 +208,7 @@ def main(args: Sequence[str] | None = None) -> int:
         '--repeat', type=positive_int, default=9, help='of each; the median counts'
     )
     options = parser.parse_args(args)
+    keep_free_memory()  # as all that map do
     rows = [_row(keys, options.repeat) for keys in options.keys]
     sys.stdout.write(Table('Processor time of the graph, one core', HEAD, rows).markdown())
     return 0

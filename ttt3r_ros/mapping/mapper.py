@@ -14,7 +14,7 @@ from ttt3r_ros.geometry import IDENTITY, invert, Similarity
 from ttt3r_ros.graph.additions import KeyFrames, SynchronousExecutor
 from ttt3r_ros.graph.back_end import BackEnd
 from ttt3r_ros.graph.located import LocatedCamera, LocatedFrame
-from ttt3r_ros.mapping.heap import return_free_memory
+from ttt3r_ros.mapping.heap import keep_free_memory, return_free_memory
 from ttt3r_ros.mapping.storage import fitting_state, MapFileError, StoredMap, StoredTrack
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
@@ -119,6 +119,7 @@ class Mapper:
         self._trail = Trail()
         self._pending: LocatedFrame | None = None
         self._follows_only = False
+        keep_free_memory()
 
     def observe(self, observation: Observation) -> LocatedFrame:
         """
