@@ -594,7 +594,7 @@ class ShrinkingGallery(Gallery):
 
 
 def test_a_unit_that_shrinks_from_segment_to_segment_is_told_once_it_is_at_its_bound():
-    settings = MappingSettings(tracking=TrackingSettings(reset_interval=4))
+    settings = MappingSettings(tracking=TrackingSettings(reset_interval=4, segment_scale='sure'))
     mapper = Mapper(ShrinkingGallery(0.1), settings)
 
     found = walk(mapper, HERE, 0.1 * np.arange(32))
