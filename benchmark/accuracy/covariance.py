@@ -89,7 +89,7 @@ def measure(experiment: Experiment) -> Report:
     )
     return Report(
         [Table(caption, HEAD, [*rows, expected])],
-        pictures={PICTURE: 'Predicted sigmas and errors of live poses; the line is one sigma'},
+        pictures={PICTURE: 'Predicted sigmas and errors of live poses'},
     )
 
 
