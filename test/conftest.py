@@ -41,8 +41,8 @@ def located_frame():
     from ttt3r_ros.geometry import IDENTITY, Similarity
     from ttt3r_ros.graph.belief import Belief, LoopCounts
     from ttt3r_ros.graph.located import LocatedFrame
+    from ttt3r_ros.image_fit import ImageFit
     from ttt3r_ros.intrinsics import CameraIntrinsics
-    from ttt3r_ros.model.image_input import ImageFit
     from ttt3r_ros.tracking.features import begin
     from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
     from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View

@@ -21,9 +21,10 @@ from benchmark.accuracy.sequences import FIRST_SEED, recorded
 from ttt3r_ros.arrays import Array, Array32
 from ttt3r_ros.atomic import new_folder
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import Predictor
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import body_T_camera, CameraPath, hand_path, robot_path
@@ -247,7 +248,7 @@ def filmed(front: Front, world: World, path: CameraPath, base_T_camera: Array) -
     nearest = np.rint(v).astype(int), np.rint(u).astype(int)
     for k, pose in enumerate(poses):
         rgb, depth = render_clip(world, intrinsics, pose[None], sensor=SENSOR, seed=k)
-        images[k] = fit.apply(rgb[0])
+        images[k] = fit.apply(rgb[0], resize_on_host)
         truth[k] = depth[0][nearest]
     return _unseen(
         images,

@@ -46,7 +46,7 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model import FramePrediction, HeadSelection, Network, RecurrentState, update_rule
-from ttt3r_ros.model.image_input import ImageFit, normalised
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.predictor import Predictor
 from ttt3r_ros.settings import MappingSettings, ModelSettings, TrackingSettings
@@ -308,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sequences(network: Network, arguments: argparse.Namespace) -> list[ImageSequence]:
-    fit = ImageFit.for_network(640, 480, network.architecture)
+    fit = network.architecture.fit(640, 480)
     return [
         simulated(family, kind, index, arguments.frames, RATE_HZ, fit)
         for family, kind, index in itertools.product(

@@ -17,10 +17,10 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import Similarity
 from ttt3r_ros.graph.additions import Correction, SynchronousExecutor
 from ttt3r_ros.graph.back_end import BackEnd
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.trail import Trail
 from ttt3r_ros.mapping.world_map import MapImage, WorldMap
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import OdometrySettings, TrackingSettings
 from ttt3r_ros.simulation.odometry import measure_motion, WHEELS

@@ -27,10 +27,10 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.evaluation.errors import align
 from ttt3r_ros.geometry import IDENTITY, invert, transform_points
 from ttt3r_ros.graph.located import LocatedFrame
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import FREE, Occupancy, OCCUPIED
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings, MapSettings, TrackingSettings
 from ttt3r_ros.simulation.building import build_world

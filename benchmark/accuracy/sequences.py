@@ -17,11 +17,12 @@ from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.evaluation.errors import associate
 from ttt3r_ros.geometry import invert
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.inputs.sequence import open_sequence
 from ttt3r_ros.inputs.source import InputError, InputFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.architecture import Architecture
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import hand_path, robot_path
 from ttt3r_ros.simulation.renderer import render_clip
@@ -133,12 +134,12 @@ def recorded(folder: Path, architecture: Architecture, most: int) -> ImageSequen
     mine, theirs = associate(stamps_ns, truth.stamps_ns, MAX_STAMP_DIFFERENCE_NS)
     frames = [frames[i] for i in mine]
     height, width = frames[0].rgb.shape[:2]
-    fit = ImageFit.for_network(width, height, architecture)
+    fit = architecture.fit(width, height)
     return ImageSequence(
         folder.name,
         folder.name,
         'video',
-        np.stack([fit.apply(frame.rgb) for frame in frames]),
+        np.stack([fit.apply(frame.rgb, resize_on_host) for frame in frames]),
         np.stack([_recorded_depth(folder, frame.index, fit) for frame in frames]),
         _from_first(truth.poses[theirs]),
         stamps_ns[mine],

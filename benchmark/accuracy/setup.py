@@ -15,8 +15,8 @@ from benchmark.accuracy.estimates import Method, methods
 from benchmark.accuracy.sequences import FIRST_SEED, ImageSequence, PATHS, simulated
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.model import Network
-from ttt3r_ros.model.image_input import ImageFit
 
 IMAGES_AT_ONCE = 4000  # of a group of sequences; with their predictions about 1 GB
 
@@ -55,7 +55,7 @@ class Experiment:
     @property
     def fit(self) -> ImageFit:
         """Return how images of 640x480 pixels are resized for the network."""
-        return ImageFit.for_network(640, 480, self.network.architecture)
+        return self.network.architecture.fit(640, 480)
 
     @property
     def letters(self) -> str:

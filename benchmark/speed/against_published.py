@@ -43,6 +43,7 @@ from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
 from ttt3r_ros.model import Network, RecurrentState
 from ttt3r_ros.model.predictor import chosen_rule, compiled_step, Predictor, step_recorder
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.bench import PRESETS
 from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
@@ -180,7 +181,7 @@ def _fitted(encoded: list[bytes], network: Predictor) -> list[Pixels]:
     images = [rgb_from_encoded(io.BytesIO(image)) for image in encoded]
     height, width = images[0].shape[:2]
     fit = network.fit(width, height)
-    return [fit.apply(image) for image in images]
+    return [fit.apply(image, resize_on_host) for image in images]
 
 
 def add_pairs(parser: argparse.ArgumentParser) -> None:

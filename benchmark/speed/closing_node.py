@@ -23,6 +23,7 @@ from ttt3r_ros.graph.pose_graph import Covariances
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node import mapping_node
 from ttt3r_ros.node.parameters import Settings
 
@@ -51,7 +52,8 @@ class FilmedNetwork(FreePredictor):
         grid = np.meshgrid(np.arange(1.0 * fit.width), np.arange(1.0 * fit.height))
         columns, rows = (np.rint(part).astype(int) for part in fit.to_original(*grid))
         self._depth = {
-            fit.apply(image).tobytes(): one[rows, columns] for image, one in zip(images, depth)
+            fit.apply(image, resize_on_host).tobytes(): one[rows, columns]
+            for image, one in zip(images, depth)
         }
 
     def step(self, rgb: np.ndarray, state: int, write: bool = True) -> tuple[HostPrediction, int]:

@@ -21,10 +21,10 @@ import numpy as np
 from rclpy.lifecycle.publisher import LifecyclePublisher
 
 from ttt3r_ros.atomic import atomic_file
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import OccupancyGrid
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import HostPrediction, Predictor
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node import mapping_node, messages

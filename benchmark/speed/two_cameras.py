@@ -30,7 +30,6 @@ from ttt3r_ros.bench.network import NetworkChoice
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.model import RecurrentState
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import chosen_rule
 
 CAMERAS = 2
@@ -51,7 +50,7 @@ def compare(
     """
     network, info = choice.load()
     rule = chosen_rule(choice.settings, info)
-    fit = ImageFit.for_network(*resolution, network.architecture)
+    fit = network.architecture.fit(*resolution)
     images = torch.rand(CAMERAS, 3, fit.height, fit.width, device=choice.device) * 2 - 1
 
     def wait() -> None:

@@ -37,6 +37,7 @@ from ttt3r_ros.atomic import atomic_file
 from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.image_formats import rgb_from_encoded
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import ModelSettings
 from ttt3r_ros.tools.options import add_settings, image_size, positive_int, read_settings
 
@@ -183,7 +184,8 @@ def serve(settings: ModelSettings, resolution: tuple[int, int]) -> None:
 
     predictor = load_predictor(settings)
     fit = predictor.fit(*resolution)
-    images = [fit.apply(rgb_from_encoded(io.BytesIO(i))) for i in render_images(*resolution, 8)]
+    decoded = [rgb_from_encoded(io.BytesIO(i)) for i in render_images(*resolution, 8)]
+    images = [fit.apply(rgb, resize_on_host) for rgb in decoded]
     state = predictor.initial_state()
     for image in images[:WARM_UP_STEPS]:
         _, state = predictor.step(image, state)

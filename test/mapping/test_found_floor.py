@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import CameraSettings, MappingSettings
 from ttt3r_ros.tracking.observation import Observation

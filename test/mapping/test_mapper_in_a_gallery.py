@@ -16,9 +16,9 @@ from ttt3r_ros.graph.additions import Correction
 from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.graph.mount import MOST_FACTOR
 from ttt3r_ros.graph.thinning import RemovedKeyFrame
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import (
     CameraSettings,

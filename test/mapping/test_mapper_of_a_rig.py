@@ -11,9 +11,9 @@ import pytest
 
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, transform
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings, OdometrySettings
 from ttt3r_ros.tracking.guard import RefusedImage

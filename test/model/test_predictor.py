@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.model import Architecture, FramePrediction, HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import CheckpointError, CheckpointInfo, save_checkpoint
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import (
     choose_device,
     load_predictor,

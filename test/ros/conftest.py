@@ -23,9 +23,9 @@ import pytest
 
 from ttt3r_ros.doctor.middleware import abandoned_segments
 from ttt3r_ros.geometry import transform
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings
 

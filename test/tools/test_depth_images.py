@@ -6,7 +6,7 @@ import json
 import cv2
 import numpy as np
 
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.tools.depth_images import DepthFolder, millimetres, original_size
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import rotation_about, transform
+from ttt3r_ros.image_fit import BadImage
 from ttt3r_ros.inputs.opening import open_source
 from ttt3r_ros.inputs.source import InputFrame
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.simulation.building import build_world
 from ttt3r_ros.simulation.camera_path import robot_path

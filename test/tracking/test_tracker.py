@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from ttt3r_ros.geometry import invert, rotation_about, transform
+from ttt3r_ros.image_fit import BadImage, ImageFit
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.model.image_input import BadImage, ImageFit
 from ttt3r_ros.model.predictor import Predictor, random_network
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import TrackingSettings

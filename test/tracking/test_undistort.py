@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.tracking.undistort import lens_of
 
 PINHOLE = (160, 120, 110.0, 112.0, 78.0, 61.0)

@@ -15,11 +15,11 @@ from ttt3r_ros.api.cloud import Cloud
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.graph.located import LocatedFrame
+from ttt3r_ros.image_fit import BadImage
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping import files
 from ttt3r_ros.mapping.image_mapper import ImageMapper
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.trajectory import Trajectory
 from ttt3r_ros.units import NANOSECONDS
 

@@ -14,10 +14,10 @@ import torch
 from ttt3r_ros.arrays import Array, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.graph.located import LocatedFrame
+from ttt3r_ros.image_fit import BadImage
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, intrinsics_for
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.elsewhere import NetworkLost
-from ttt3r_ros.model.image_input import BadImage
 from ttt3r_ros.model.predictor import chosen_gain_scale
 from ttt3r_ros.serving.choice import chosen_predictor, memory_here
 from ttt3r_ros.settings import MappingSettings, ModelSettings

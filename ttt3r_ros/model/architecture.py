@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_fit import ImageFit
 
 # A file may claim any size: beyond these it is damaged, and would be built for hours.
 MOST_DEPTH = 128
@@ -115,6 +116,18 @@ class Architecture:
     def stem_stride(self) -> int:
         """Return the factor by which the stem reduces the resolution."""
         return int(2 ** len(self.stem_widths))
+
+    def fit(self, width: int, height: int) -> ImageFit:
+        """
+        Return how images of a size are resized and cropped.
+
+        :param width: of the original image, pixels.
+        :param height: of the original image, pixels.
+        :raises BadImage: when the crop would contain no patch, or a side has one pixel.
+        """
+        return ImageFit.for_image(
+            width, height, self.image_size, self.patch_size, self.square_crop
+        )
 
     @property
     def preset(self) -> str:

@@ -13,7 +13,6 @@ import torch
 
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import read_info, resolve_checkpoint
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.layers import Int8Storage
 from ttt3r_ros.model.network import BESIDE_INT8, Network, POINTS_AND_POSE, REDUCED
 from ttt3r_ros.model.precision import choose_precision
@@ -83,7 +82,7 @@ def expected_memory(settings: ModelSettings) -> MemoryNeed:
     else:
         a = read_info(resolve_checkpoint(settings.checkpoint)).architecture
     precision = choose_precision(settings.precision, device, a, settings.runtime)
-    fit = ImageFit.for_network(640, 480, a)
+    fit = a.fit(640, 480)
     return memory_need(a, precision, device, fit.width, fit.height)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import rotation_from_quaternion, transform
+from ttt3r_ros.image_fit import ImageFit, Resize
 from ttt3r_ros.model.architecture import Architecture
 from ttt3r_ros.model.checkpoint import (
     CheckpointError,
@@ -25,7 +26,7 @@ from ttt3r_ros.model.checkpoint import (
     read_info,
     resolve_checkpoint,
 )
-from ttt3r_ros.model.image_input import ImageFit, normalised
+from ttt3r_ros.model.image_input import normalised
 from ttt3r_ros.model.match_map import match_per_patch
 from ttt3r_ros.model.network import FramePrediction, HeadSelection, Network
 from ttt3r_ros.model.openvino_step import OpenVinoStep, pays
@@ -36,7 +37,7 @@ from ttt3r_ros.model.recorded_step import (
     RecordingRefused,
     StepRecorder,
 )
-from ttt3r_ros.model.resize import DeviceResize, Resize, resize_on_host
+from ttt3r_ros.model.resize import DeviceResize, resize_on_host
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.model.state_update import update_rule, UpdateRule
 from ttt3r_ros.settings import ModelSettings, TrackingSettings
@@ -104,7 +105,7 @@ class NetworkFacts:
         :param height: pixels.
         :raises BadImage: when no image of this size can be used.
         """
-        return ImageFit.for_network(width, height, self.architecture)
+        return self.architecture.fit(width, height)
 
     @property
     def checkpoint_name(self) -> str:

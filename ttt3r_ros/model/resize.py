@@ -25,8 +25,6 @@ from torch.nn import functional as F
 
 from ttt3r_ros.arrays import Array, Pixels
 
-Resize = Callable[[Pixels, tuple[int, int]], Pixels]
-
 LANCZOS_LOBES = 3.0
 BICUBIC_SHARPNESS = -0.5
 WEIGHT_BITS = 22  # Pillow holds its weights in fixed point

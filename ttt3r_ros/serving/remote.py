@@ -16,9 +16,10 @@ import torch
 
 from ttt3r_ros.arrays import Array32, Pixels
 from ttt3r_ros.errors import UserError
+from ttt3r_ros.image_fit import Resize
 from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
 from ttt3r_ros.model.predictor import HostPrediction, NetworkFacts
-from ttt3r_ros.model.resize import Resize, resize_on_host
+from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.serving import messages
 from ttt3r_ros.serving.client import Connection

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array32
 from ttt3r_ros.atomic import atomic_file, OutputError
-from ttt3r_ros.model.image_input import ImageFit
+from ttt3r_ros.image_fit import ImageFit
 
 PER_METRE = 1000
 

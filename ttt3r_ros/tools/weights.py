@@ -277,14 +277,13 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     # Loads the network, which the other commands do without.
-    from ttt3r_ros.model.image_input import ImageFit
     from ttt3r_ros.model.onnx_export import export_step
     from ttt3r_ros.model.predictor import chosen_rule
 
     path = resolve_checkpoint(arguments.file)
     network, info = load_network_of_images(path, 'cpu', EXPORTED[arguments.dtype])
     width, height = arguments.resolution
-    fit = ImageFit.for_network(width, height, info.architecture)
+    fit = info.architecture.fit(width, height)
     rule = chosen_rule(ModelSettings(update_rule=arguments.rule), info)
     export_step(network, rule, fit.width, fit.height, arguments.output)
     print(f'wrote {arguments.output}, for images of {fit.width}x{fit.height}')

@@ -6,17 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32, Mask, Pixels
 from ttt3r_ros.geometry import transform_points
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
-
-if TYPE_CHECKING:  # the recorder reads occupancy grids without loading torch
-    from ttt3r_ros.model.image_input import ImageFit
-    from ttt3r_ros.tracking.tracked_pose import TrackedPose, View
+from ttt3r_ros.tracking.tracked_pose import TrackedPose, View
 
 
 @dataclass(frozen=True, eq=False)

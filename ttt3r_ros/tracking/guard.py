@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import invert, rotation_angle
-from ttt3r_ros.model.image_input import check_image
+from ttt3r_ros.image_fit import check_image
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation

@@ -13,9 +13,9 @@ import numpy as np
 from ttt3r_ros.arrays import Array, Array32, Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import IDENTITY, Similarity
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import (
     BelievedFocal,

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from ttt3r_ros.arrays import Array32, Mask, Pixels
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CalibrationError, CameraIntrinsics, COEFFICIENTS
-from ttt3r_ros.model.image_input import ImageFit
 
 # Bending by less than this does not change a colour.
 STRAIGHT_PX = 1e-3

@@ -22,9 +22,9 @@ from benchmark.accuracy.estimates import Method, methods, RULES
 from benchmark.accuracy.sequences import FIRST_CHOICE_SEED, FIRST_SEED, recorded, simulated
 from training.clips import FIRST_VALIDATION_SEED
 from ttt3r_ros.geometry import invert
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model import Architecture
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.predictor import choose_device, Predictor, random_network
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.guard import OpenGuard

@@ -9,9 +9,9 @@ import torch
 
 from benchmark.accuracy.sequences import simulated
 from benchmark.speed.slow_twin import explicit_attention, Logits, published_network, SlowTwin
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.model import Architecture, HeadSelection, Network, update_rule
 from ttt3r_ros.model.checkpoint import load_network, resolve_checkpoint
-from ttt3r_ros.model.image_input import ImageFit
 
 CPU = torch.device('cpu')
 TINY = Architecture.tiny()

@@ -15,9 +15,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.node import messages
 

@@ -21,9 +21,9 @@ from tf2_ros import Buffer, TransformListener
 import yaml
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, transform, transform_points
+from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
-from ttt3r_ros.model.image_input import ImageFit
 from ttt3r_ros.node import messages
 
 FREE, LETHAL, UNKNOWN = 0, 254, 255
