@@ -25,8 +25,9 @@ from ttt3r_ros.tracking.follower import EarlyPose, Follower
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, OpenGuard
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.prepared import PreparedImage
 from ttt3r_ros.tracking.segments import Segment
-from ttt3r_ros.tracking.tracker import FramePredictor, PreparedImage, Tracker, TrackerState
+from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
 
 # After so many images memory that is free is returned, which takes some milliseconds.
@@ -153,19 +154,19 @@ class Mapper:
             camera.followed_epoch = epoch
         camera.guard.before(observation)
         early = camera.follower.look(observation)
-        located = self._located(early, camera.guard)
+        located = self._located(early, observation, camera.guard)
         if located is not None:
             camera.follower.keep(early)
         return FollowedImage(observation, early.prepared, located)
 
-    def _located(self, early: EarlyPose, guard: Guard) -> LocatedCamera | None:
+    def _located(
+        self, early: EarlyPose, observation: Observation, guard: Guard
+    ) -> LocatedCamera | None:
         """Locate what was followed, unless nothing can move so."""
         tracked_pose, before = early.pose, early.before
         if tracked_pose is None or before is None or guard.motion_fault(before, tracked_pose):
             return None
-        return self._back_end.follow(
-            tracked_pose, early.prepared.observation, before.track_T_camera
-        )
+        return self._back_end.follow(tracked_pose, observation, before.track_T_camera)
 
     def complete(self, image: FollowedImage) -> LocatedFrame:
         """

@@ -11,6 +11,8 @@ import math
 import numpy as np
 
 from ttt3r_ros.arrays import Array32
+from ttt3r_ros.image_fit import ImageFit
+from ttt3r_ros.intrinsics import CameraIntrinsics
 
 ROUNDS = 10
 SMALLEST_RESIDUAL = 1e-8  # pixels; keeps the weights of exact pixels finite
@@ -81,6 +83,17 @@ class SteadyFocal:
         median = float(np.median(estimates))
         held = self.value > 0 and abs(math.log(median / self.value)) <= STEADY_SHARE
         return SteadyFocal(estimates, self.value if held else median)
+
+    def camera(self, fit: ImageFit) -> CameraIntrinsics:
+        """
+        Return the pinhole of the original image, its principal point in the middle.
+
+        :param fit: of the image.
+        """
+        width, height = fit.original
+        focal = self.value * max(width, height)
+        center = 0.5 * (width - 1), 0.5 * (height - 1)
+        return CameraIntrinsics(width, height, focal, focal, *center)
 
 
 UNKNOWN_FOCAL = SteadyFocal()

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ttt3r_ros.tracking.interim import follow_on, InterimState
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.prepared import FittedImage, PreparedImage
 from ttt3r_ros.tracking.tracked_pose import TrackedPose, View
-from ttt3r_ros.tracking.tracker import PreparedImage, Tracker
+from ttt3r_ros.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class Follower:
         prepared = self._tracker.prepare(observation, interim)
         if interim is None or not self._tracker.follows:
             return EarlyPose(prepared, None, None, interim)
-        tracked_pose, after = follow_on(_view_of(prepared, interim), prepared.found, interim)
+        tracked_pose, after = follow_on(_unseen(prepared.fitted, interim), prepared.found, interim)
         return EarlyPose(prepared, tracked_pose, interim.state.last, after)
 
     def keep(self, early: EarlyPose) -> None:
@@ -67,18 +68,9 @@ class Follower:
         self._interim = early.interim
 
 
-def _view_of(prepared: PreparedImage, interim: InterimState) -> View:
+def _unseen(fitted: FittedImage, interim: InterimState) -> View:
     """Return what is known of an image that the network has not seen."""
-    observation, intrinsics = prepared.observation, prepared.observation.intrinsics
-    camera = interim.state.key.view.camera
-    if intrinsics is not None:
-        camera = prepared.fit.intrinsics(intrinsics.without_distortion()).matrix
-    return View(
-        observation.stamp_ns,
-        prepared.image,
-        camera,
-        intrinsics is not None,
-        odom_T_camera=observation.odom_T_camera,
-        base_T_camera=observation.base_T_camera,
-        camera_index=observation.camera_index,
-    )
+    intrinsics = fitted.observation.intrinsics
+    if intrinsics is None:
+        return fitted.unseen(interim.state.key.view.camera)
+    return fitted.unseen(fitted.fit.intrinsics(intrinsics.without_distortion()).matrix)

@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ttt3r_ros.arrays import Array, Array32, Pixels
+from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
 from ttt3r_ros.geometry import IDENTITY, Similarity
 from ttt3r_ros.image_fit import ImageFit
-from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.focal import (
@@ -24,13 +23,13 @@ from ttt3r_ros.tracking.focal import (
     SteadyFocal,
     UNKNOWN_FOCAL,
 )
-from ttt3r_ros.tracking.frame import Pointmap, TrackedFrame
+from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
-from ttt3r_ros.tracking.interim import interim_after, InterimState, rebased
+from ttt3r_ros.tracking.interim import InterimState, rebased
 from ttt3r_ros.tracking.observation import Observation
+from ttt3r_ros.tracking.prepared import FittedImage, Prediction, PreparedImage
 from ttt3r_ros.tracking.segments import next_segment, Segment, SegmentView
-from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures, View
-from ttt3r_ros.tracking.undistort import Lens, lens_of
+from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures
 
 
 class BadStamp(UserError):
@@ -39,19 +38,6 @@ class BadStamp(UserError):
 
 class BadPrediction(UserError):
     """The prediction of the network is not finite."""
-
-
-class Prediction(Protocol):
-    """What a network computes for one image; HostPrediction is one."""
-
-    @property
-    def points_camera(self) -> Array32: ...
-    @property
-    def confidence(self) -> Array32: ...
-    @property
-    def world_T_camera(self) -> Array: ...
-    @property
-    def gains(self) -> Array32: ...
 
 
 class FramePredictor(Protocol):
@@ -99,24 +85,6 @@ class TrackerState:
     frames: int = 0
     segment_frames: int = 0
     last_stamp_ns: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedImage:
-    """
-    An image that is undistorted and has its features, before the network has seen it.
-
-    observation: as it came. image: (h, w, 3) uint8, fitted and undistorted. fit, lens: by which;
-    lens is None without calibration. interim: tracking up to the image before, None for
-    the first image. found: where its features are.
-    """
-
-    observation: Observation
-    image: Pixels
-    fit: ImageFit
-    lens: Lens | None
-    interim: InterimState | None
-    found: TrackedFeatures
 
 
 class Tracker:
@@ -171,15 +139,19 @@ class Tracker:
         :param interim: tracking by features up to the image before.
         :raises UserError: BadImage or CalibrationError.
         """
-        height, width = observation.rgb.shape[:2]
-        fit = self.fit(width, height)
-        lens = lens_of(observation.intrinsics, fit) if observation.intrinsics else None
-        image = fit.apply(
-            lens.undistort(observation.rgb) if lens else observation.rgb, self._predictor.resize
-        )
+        fitted = self._fitted(observation)
         state = None if interim is None else interim.state
-        found = self._front_end.track_features(image, observation.odom_T_camera, state)
-        return PreparedImage(observation, image, fit, lens, interim, found)
+        return PreparedImage(fitted, interim, self._features(fitted, state))
+
+    def _fitted(self, observation: Observation) -> FittedImage:
+        """Undistort, resize and crop an image."""
+        height, width = observation.rgb.shape[:2]
+        return FittedImage.of(observation, self.fit(width, height), self._predictor.resize)
+
+    def _features(self, fitted: FittedImage, state: FollowState | None) -> TrackedFeatures:
+        """Follow the features from a state into an image."""
+        odom_T_camera = fitted.observation.odom_T_camera
+        return self._front_end.track_features(fitted.image, odom_T_camera, state)
 
     def look(
         self, observation: Observation, write: bool = True, next_key: int = 0
@@ -194,8 +166,9 @@ class Tracker:
         """
         self._check_stamp(observation.stamp_ns)
         before = self._state.following
-        prepared = self.prepare(observation, interim_after(before))
-        return self._concluded(prepared, before, prepared.found, write, next_key)
+        fitted = self._fitted(observation)
+        found = self._features(fitted, before)
+        return self._concluded(fitted, before, found, write, next_key)
 
     def complete(
         self, prepared: PreparedImage, write: bool = True, next_key: int = 0
@@ -212,27 +185,25 @@ class Tracker:
         :returns: the frame, and the state to keep.
         :raises UserError: BadStamp, CalibrationError, BadPrediction or NetworkLost.
         """
-        self._check_stamp(prepared.observation.stamp_ns)
+        self._check_stamp(prepared.fitted.observation.stamp_ns)
         before, found = self._before(prepared)
-        return self._concluded(prepared, before, found, write, next_key)
+        return self._concluded(prepared.fitted, before, found, write, next_key)
 
     def _concluded(
         self,
-        prepared: PreparedImage,
+        fitted: FittedImage,
         before: FollowState | None,
         found: TrackedFeatures,
         write: bool,
         next_key: int,
     ) -> tuple[TrackedFrame, TrackerState]:
         """Show an image to the network, and locate it by its features from a state on."""
-        state, prediction = self._shown(prepared.image, write and not found.still)
-        implied = estimate_focal(prediction.points_camera)
-        if prepared.lens and self.follows and not found.still:
-            state = replace(state, believed=state.believed.after(prepared.lens.focal, implied))
-        camera, state = _camera(prepared.observation.intrinsics, prepared.fit, implied, state)
-        pointmap = _pointmap(prepared, prediction, state.believed.depth_factor)
+        state, prediction = self._shown(fitted.image, write and not found.still)
+        state = self._with_focal(state, fitted, prediction, found.still)
+        camera = fitted.camera(state.focal)
+        pointmap = fitted.pointmap(prediction, state.believed.depth_factor)
         place = state.segment.track_T_world
-        known = _known(prepared, camera, pointmap, place, prediction.world_T_camera)
+        known = fitted.seen(camera, pointmap, place, prediction.world_T_camera)
         tracked_pose, following = self._front_end.conclude(known, found, before, next_key)
         scale = place.scale * tracked_pose.depth_scale
         frame = TrackedFrame(
@@ -242,7 +213,7 @@ class Tracker:
             tracked_pose,
             scale * state.believed.depth_factor,
             pointmap.scaled(scale),
-            prepared.fit,
+            fitted.fit,
             camera,
             prediction.gains,
             state.segment.doubt,
@@ -250,6 +221,17 @@ class Tracker:
         return frame, replace(
             state, following=following, frames=state.frames + 1, last_stamp_ns=known.stamp_ns
         )
+
+    def _with_focal(
+        self, state: TrackerState, fitted: FittedImage, prediction: Prediction, still: bool
+    ) -> TrackerState:
+        """Return the state with what the points say of the focal length."""
+        implied = estimate_focal(prediction.points_camera)
+        if fitted.lens is None:
+            return replace(state, focal=state.focal.after(implied / max(fitted.fit.resized)))
+        if self.follows and not still:
+            return replace(state, believed=state.believed.after(fitted.lens.focal, implied))
+        return state
 
     def _shown(self, image: Pixels, write: bool) -> tuple[TrackerState, Prediction]:
         """Show an image to the network; without writing, its state stays as it is."""
@@ -270,9 +252,7 @@ class Tracker:
             known = state.tracks is before.tracks and state.odom_T_camera is before.odom_T_camera
         if known:
             return state, prepared.found
-        return state, self._front_end.track_features(
-            prepared.image, prepared.observation.odom_T_camera, state
-        )
+        return state, self._features(prepared.fitted, state)
 
     def _written(self, state: TrackerState, network: Any, view: SegmentView) -> TrackerState:
         """Return the state after an image that the network's state has taken in."""
@@ -356,50 +336,6 @@ class Tracker:
             if not np.isfinite(getattr(prediction, name)).all():
                 raise BadPrediction(f'the network gave {name} that are not finite: image refused')
         return prediction, state
-
-
-def _camera(
-    intrinsics: CameraIntrinsics | None, fit: ImageFit, implied: float, state: TrackerState
-) -> tuple[CameraIntrinsics, TrackerState]:
-    """Return the pinhole of the original image, its focal length estimated where unknown."""
-    if intrinsics is not None:
-        return intrinsics.without_distortion(), state
-    steady = state.focal.after(implied / max(fit.resized))
-    width, height = fit.original
-    focal = steady.value * max(width, height)
-    center = 0.5 * (width - 1), 0.5 * (height - 1)
-    return CameraIntrinsics(width, height, focal, focal, *center), replace(state, focal=steady)
-
-
-def _pointmap(prepared: PreparedImage, prediction: Prediction, depth_factor: float) -> Pointmap:
-    """Return the points, along the rays of the camera where it is calibrated."""
-    points, confidence = prediction.points_camera, prediction.confidence
-    if prepared.lens is not None:
-        points, confidence = prepared.lens.rebuild(points, confidence)
-    return Pointmap(points, confidence, prepared.image).scaled(depth_factor)
-
-
-def _known(
-    prepared: PreparedImage,
-    camera: CameraIntrinsics,
-    pointmap: Pointmap,
-    track_T_world: Similarity,
-    world_T_camera: Array,
-) -> View:
-    """Return all that is known of an image that the network has seen."""
-    observation = prepared.observation
-    return View(
-        observation.stamp_ns,
-        prepared.image,
-        prepared.fit.intrinsics(camera).matrix,
-        observation.intrinsics is not None,
-        track_T_world.scale * pointmap.depth,
-        pointmap.confidence,
-        track_T_world.pose(world_T_camera),
-        observation.odom_T_camera,
-        observation.base_T_camera,
-        observation.camera_index,
-    )
 
 
 def _view(image: Pixels, prediction: Prediction) -> SegmentView:

@@ -77,6 +77,7 @@ def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
     """
     straight = camera.without_distortion()
     fitted = fit.intrinsics(straight)
+    focal, rays = math.sqrt(fitted.fx * fitted.fy), fitted.rays()
     column, row = _rectify_map(camera)
     u, v = fit.to_original(*np.meshgrid(np.arange(1.0 * fit.width), np.arange(1.0 * fit.height)))
     at = u.astype(np.float32), v.astype(np.float32)
@@ -85,8 +86,7 @@ def lens_of(camera: CameraIntrinsics, fit: ImageFit) -> Lens:
     seen &= (seen_row >= -0.5) & (seen_row <= camera.height - 0.5)
     moved = (column - np.arange(camera.width), row - np.arange(camera.height)[:, None])
     bends = max(float(np.abs(pixels).max()) for pixels in moved) > STRAIGHT_PX
-    focal = math.sqrt(fitted.fx * fitted.fy)
-    return Lens(column, row, focal, fitted.rays(), seen, bends)
+    return Lens(column, row, focal, rays, seen, bends)
 
 
 def _rectify_map(camera: CameraIntrinsics) -> tuple[Array32, Array32]:
