@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How sure key frames are by what was known of their piece a few key frames ago."""
+"""How sure key frames are by what was known of their submap a few key frames ago."""
 
 import numpy as np
 import pytest

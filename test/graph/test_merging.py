@@ -77,12 +77,12 @@ def test_two_places_that_both_know_are_two_overlaps(drive_map):
     assert np.median(begin.known) > np.median(end.known)
 
 
-def test_what_is_merged_can_be_saved_and_is_one_piece(drive_map):
+def test_what_is_merged_can_be_saved_and_is_one_submap(drive_map):
     merged = merge_graphs(drive_map(range(18)).graph, drive_map(range(8, 30), AWAY).graph)
 
     again = from_arrays(to_arrays(merged.graph))
 
-    assert set(again.pieces) == {0}
+    assert set(again.submaps) == {0}
     assert again.next_number > merged.second[-1]
     assert not KeyFrameGraph.resumed(again).belief.apart
 
@@ -124,6 +124,6 @@ def test_what_others_replace_in_a_merged_graph_goes(drive_map):
 
     assert len(merged.graph.frames) < 140
     assert len(merged.after_T_before) == 180
-    assert set(merged.graph.pieces) == {0}
+    assert set(merged.graph.submaps) == {0}
     for number, pose in zip((f.number for f in merged.graph.frames), merged.graph.estimate.poses):
         np.testing.assert_allclose(pose, drive_map.place(rounds[number % 90]), atol=0.05)

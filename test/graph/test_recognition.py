@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pieces of a map in rendered buildings: real features, exact depth."""
+"""Submaps in rendered buildings: real features, exact depth."""
 
 import numpy as np
 import pytest

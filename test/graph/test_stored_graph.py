@@ -36,10 +36,10 @@ def assert_same(one, other):
 @pytest.mark.parametrize('odometry', [False, True])
 def test_a_graph_saved_loaded_and_gone_on_with_is_as_if_never_saved(robot, other_room, odometry):
     graph = mapped(robot, odometry=odometry)
-    for key in robot.drive(range(12), other_room, graph.next_number):  # a piece that stays apart
+    for key in robot.drive(range(12), other_room, graph.next_number):  # a submap that stays apart
         graph.add(key)
     again = reloaded(graph, most_keys=36)
-    graph.begin_piece()
+    graph.begin_submap()
     assert_same(again.belief, graph.belief)
     assert again.next_number == graph.next_number
 
@@ -121,7 +121,7 @@ def _set(index, value):
         ('motion_pair', _set((-1, 0), 1), 'loops are not complete'),
         ('number', _set(3, 2), 'do not rise'),
         ('next_number', _set(0, 5), 'do not rise'),
-        ('piece', _set(5, 5), 'leads from one piece to another'),
+        ('piece', _set(5, 5), 'leads from one submap to another'),
         ('piece', _set(5, 4), 'do not begin with their first'),
         ('features', _set(0, 1), 'features are not those'),
         ('feature_point', _set((0, 0), np.nan), 'neither before the camera nor unknown'),

@@ -41,24 +41,24 @@ def test_strands_that_nothing_joins_need_no_cut():
     assert (cut.pairs, cut.votes) == (frozenset(), 0)
 
 
-def nodes_of(robot, pieces):
-    keys = robot.drive(range(len(pieces)))
+def nodes_of(robot, submaps):
+    keys = robot.drive(range(len(submaps)))
     poses = [robot.place(k) for k in range(len(keys))]
     nodes = Nodes()
-    for key, pose, piece in zip(keys, poses, pieces):
-        nodes.add(robot.frame(key), pose, 0.0, piece)
+    for key, pose, submap in zip(keys, poses, submaps):
+        nodes.add(robot.frame(key), pose, 0.0, submap)
     return nodes
 
 
-def test_what_nothing_holds_any_more_becomes_a_piece_of_its_own(robot):
+def test_what_nothing_holds_any_more_becomes_a_submap_of_its_own(robot):
     nodes = nodes_of(robot, [0] * 30)
     before = nodes.estimate.poses.copy()
 
     assert not part(nodes, STRANDS, WELL | HARDLY, WELL | {(15, 21)})
-    assert set(nodes.pieces.values()) == {0}
+    assert set(nodes.submaps.values()) == {0}
     assert part(nodes, STRANDS, WELL | HARDLY, WELL)
 
-    assert nodes.pieces == {number: 0 if number < 20 else 20 for number in range(30)}
+    assert nodes.submaps == {number: 0 if number < 20 else 20 for number in range(30)}
     np.testing.assert_array_equal(nodes.estimate.poses, before)
 
 
@@ -67,12 +67,12 @@ def test_parts_that_still_hold_together_stay_together(robot):
 
     part(nodes, STRANDS, WELL | HARDLY, HARDLY)
 
-    assert nodes.pieces == {number: 0 if number < 10 else 10 for number in range(30)}
+    assert nodes.submaps == {number: 0 if number < 10 else 10 for number in range(30)}
 
 
-def test_what_was_one_piece_without_loops_stays_one(robot):
+def test_what_was_one_submap_without_loops_stays_one(robot):
     nodes = nodes_of(robot, [0] * 30)
 
     part(nodes, STRANDS, HARDLY, ())
 
-    assert nodes.pieces == {number: 0 if number < 20 else 20 for number in range(30)}
+    assert nodes.submaps == {number: 0 if number < 20 else 20 for number in range(30)}

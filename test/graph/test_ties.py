@@ -189,7 +189,7 @@ def test_a_camera_that_lost_its_track_is_tied_to_the_others_again(robot):
     np.testing.assert_allclose(front_T_left, invert(BODY_T_OPTICAL) @ LEFT, atol=0.02)
 
 
-def test_a_short_piece_of_a_camera_stays_while_another_one_goes_on_in_it(robot):
+def test_a_short_submap_of_a_camera_stays_while_another_one_goes_on_in_it(robot):
     front, left, ties = both(robot, range(4))
     graph = mapped(front[:3], left[:3], ties[:3])
 

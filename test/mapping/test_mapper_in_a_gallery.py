@@ -265,7 +265,7 @@ def test_what_is_attached_to_key_frames_removed_one_after_the_other_moves_with_t
     )
 
 
-def test_what_went_in_a_piece_that_is_apart_comes_along_when_that_is_joined(monkeypatch):
+def test_what_went_in_a_submap_that_is_apart_comes_along_when_that_is_joined(monkeypatch):
     mapper = Mapper(Gallery(0.1), MappingSettings())
     walk(mapper, HERE, 0.1 * np.arange(60))
     keys = walked(mapper, monkeypatch, THERE, first=100)

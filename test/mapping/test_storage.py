@@ -130,7 +130,7 @@ def test_the_graph_comes_back_as_it_was(tmp_path):
 
 
 def test_a_graph_that_cannot_be_is_refused_with_its_file(tmp_path):
-    wrong = replace(graph(), pieces=(3, 4))
+    wrong = replace(graph(), submaps=(3, 4))
     with pytest.raises(MapFileError, match='map is no complete map: its piece names a key frame'):
         read_map(stored_in(tmp_path / 'map', StoredMap(cloud(1), 'weights', graph=wrong)))
 

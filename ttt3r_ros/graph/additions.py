@@ -41,7 +41,7 @@ class Correction:
 
     map_T_key: of each key frame of the map, from the unit of its depth. removed: key frames that
     were removed since the correction before, with their successors. dropped: numbers of those
-    that have none, because their piece was too short. parted: those that are not in the map any
+    that have none, because their submap was too short. parted: those that are not in the map any
     more, in a frame of their own. tilts: (2,) of the depth of each key frame whose depth shows
     some.
     """

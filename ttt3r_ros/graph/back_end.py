@@ -261,7 +261,7 @@ class BackEnd:
                     tracked_pose, observation, placed, self._other_motions(tracked_pose)
                 )
             pose = at.map_T_camera
-            if at.in_map != placed.found.in_map:  # a piece was joined, or begun, meanwhile
+            if at.in_map != placed.found.in_map:  # a submap was joined, or begun, meanwhile
                 pose = placed.map_T_camera
             located = LocatedFrame(
                 at.stamp_ns,

@@ -29,9 +29,9 @@ UNIT_SIGMA = 0.06  # of the logarithm of the unit in which pixels measure a way
 @dataclass(frozen=True, eq=False)
 class Located:
     """
-    Where an image is in the map, or where it is in a piece of which the map knows nothing yet.
+    Where an image is in the map, or where it is in a submap of which the map knows nothing yet.
 
-    map_T_camera: (4, 4), in the frame of the piece unless in_map. covariance: (6, 6) of rotation
+    map_T_camera: (4, 4), in the frame of the submap unless in_map. covariance: (6, 6) of rotation
     and translation to the right of it. map_T_key: of the key frame
     that it is relative to, from the unit of that one's depth. in_map: without it the pose must
     not be given out. by_wheels: whether they, or other cameras of the robot, measured the motion
@@ -61,12 +61,12 @@ class Belief:
     All that others may read, replaced as a whole.
 
     correction: map_T_track, right at the newest key frame. generation: counts the corrections.
-    newest: key frame of each camera, by its index; none before the first one of a piece. poses:
-    map_T_camera of each key frame of the map. apart: of those of other pieces, each in the frame
-    of its piece. log_scales: of both. lost: no piece that grows has a place in the map, correction
-    leads into its own frame. loops: pairs of key frames. counts: of loops. covariance: (6, 6) of
-    the newest key frame, rotation and translation to the right of it, since the first one of its
-    piece. tilts: (2,) of the depths, see `chain.Chain.tilts`.
+    newest: key frame of each camera, by its index; none before the first one of a submap. poses:
+    map_T_camera of each key frame of the map. apart: of those of other submaps, each in the frame
+    of its submap. log_scales: of both. lost: no submap that grows has a place in the map,
+    correction leads into its own frame. loops: pairs of key frames. counts: of loops. covariance:
+    (6, 6) of the newest key frame, rotation and translation to the right of it, since the first
+    one of its submap. tilts: (2,) of the depths, see `chain.Chain.tilts`.
     """
 
     correction: Similarity
@@ -87,7 +87,7 @@ class Belief:
 
         :param tracked_pose: by the tracker.
         :param wheels: how good they are.
-        :param start: (4, 4) pose of the first key frame of a piece in its frame, metres.
+        :param start: (4, 4) pose of the first key frame of a submap in its frame, metres.
         """
         key, noise = tracked_pose.key, (wheels, tracked_pose.key.view.base_T_camera)
         pose, in_map = self.poses.get(key.number, self.apart.get(key.number)), False
@@ -101,7 +101,7 @@ class Belief:
         hangs, covariance = _weighed(by_pixels, tracked_pose.covariance, since, *noise)
         if pose is not None:
             motion, in_map = hangs, key.number in self.poses
-        elif newest is None or newest.track != key.track:  # the first key frame of a piece
+        elif newest is None or newest.track != key.track:  # the first key frame of a submap
             pose, motion, in_map = start, tracked_pose.track_T_camera, self.generation == 0
             motion, covariance = _weighed(motion, tracked_pose.covariance, since, *noise)
         else:  # the key frame has not been thought about yet: go on from one that has
@@ -136,7 +136,7 @@ class Belief:
 
     @property
     def newest_of_all(self) -> KeyFrame | None:
-        """Return the newest key frame, None before the first one of a piece."""
+        """Return the newest key frame, None before the first one of a submap."""
         return max(self.newest.values(), key=lambda frame: frame.number, default=None)
 
     def _across(self, view: View) -> Array:
@@ -150,7 +150,7 @@ class Belief:
 
     def pose_of(self, number: int) -> Array:
         """
-        Return the pose of a key frame in the frame of its piece, (4, 4).
+        Return the pose of a key frame in the frame of its submap, (4, 4).
 
         :param number: of the key frame.
         """

@@ -21,7 +21,7 @@ FIRST_SHARED: Array = np.append(np.zeros(6), SHARED_SCALE_SIGMA)
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Covariances of a whole piece, and where its key frames were in it, by number."""
+    """Covariances of a whole submap, and where its key frames were in it, by number."""
 
     index: dict[int, int]
     newest: int
@@ -38,7 +38,7 @@ class _Known:
 
 
 class Certainty:
-    """The covariance of the newest key frame since the first one of its piece, and of others."""
+    """The covariance of the newest key frame since the first one of its submap, and of others."""
 
     def __init__(self) -> None:
         """Begin with a key frame that is where it is."""
@@ -57,7 +57,7 @@ class Certainty:
 
     def learn(self, numbers: tuple[int, ...], covariances: Covariances) -> None:
         """
-        Take over what the optimisation of a whole piece has found.
+        Take over what the optimisation of a whole submap has found.
 
         :param numbers: of its key frames.
         """
@@ -69,8 +69,8 @@ class Certainty:
 
         What its loops add to a covariance that is carried on is left out until the next full one.
 
-        :param graph: its piece, with loops.
-        :param joined: whether the piece has just become another one.
+        :param graph: its submap, with loops.
+        :param joined: whether the submap has just become another one.
         """
         newest, solved = graph.numbers[-1], self._solved
         count, self._solved = len(graph.numbers), None
@@ -97,10 +97,10 @@ class Certainty:
         """
         Compute how sure one key frame is as seen from another one.
 
-        What was known of the piece a few key frames ago serves for it: loops since then count as
+        What was known of the submap a few key frames ago serves for it: loops since then count as
         little as if they were not there.
 
-        :param graph: their piece, with loops.
+        :param graph: their submap, with loops.
         :param here: number of one, there: of the other, which is newer.
         :returns: (6, 6) of rotation and translation to the right of the pose.
         """

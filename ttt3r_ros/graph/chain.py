@@ -120,7 +120,7 @@ class Chain:
 
     def __init__(self, wheels: WheelNoise, measured: Measurements = NOTHING) -> None:
         """
-        Begin with a piece that has no link to what was measured before.
+        Begin with a submap that has no link to what was measured before.
 
         :param wheels: how good they are.
         :param measured: before.
@@ -171,10 +171,10 @@ class Chain:
 
     def graph(self, nodes: Nodes, numbers: tuple[int, ...]) -> PoseGraph:
         """
-        Return the graph of some pieces without loops.
+        Return the graph of some submaps without loops.
 
         :param nodes: the key frames.
-        :param numbers: of all that belong to the pieces.
+        :param numbers: of all that belong to the submaps.
         """
         known = set(numbers)
         motions = [m for m, _ in self._visual.values()]
@@ -194,13 +194,13 @@ class Chain:
 
         :param frame: what is kept of it.
         :param nodes: to which it is added.
-        :param start: (4, 4) pose where it begins a piece.
+        :param start: (4, 4) pose where it begins a submap.
         """
-        piece, camera = frame.number, frame.camera_index
+        submap, camera = frame.number, frame.camera_index
         recent = self._recent.get(camera, [])
         if recent and key.motion is not None:
             before = nodes.frames[recent[-1].number]
-            piece = nodes.pieces[before.number]
+            submap = nodes.submaps[before.number]
             at = nodes.part([before.number])
             pose, log_scale = self._measured(recent[-1], key, before, frame, at)
             frame = _without_table(frame, log_scale)
@@ -212,7 +212,7 @@ class Chain:
             sigma = FLOOR_SIGMA * self._share(camera)
             self._fixes[key.number] = ScaleFix(key.number, frame.floor.log_scale, sigma)
         self._sights[key.number] = _window_frame(key, frame, pose, log_scale)
-        nodes.add(frame, pose, log_scale, piece)
+        nodes.add(frame, pose, log_scale, submap)
         self._recent[camera] = [*recent, key][-WINDOW:]
         self._sights = {number: self._sights[number] for number in self._held()}
         self._adjust_window(self._recent[camera], nodes)
@@ -301,7 +301,7 @@ class Chain:
                 and np.isfinite(window_frame.floor[:, 0]).sum() > LEAST_ON_FLOOR
             ):
                 self._fixes[number] = ScaleFix(number, window_frame.log_scale, ON_FLOOR_SIGMA)
-        first = 0 if nodes.pieces[numbers[0]] == numbers[0] else 1
+        first = 0 if nodes.submaps[numbers[0]] == numbers[0] else 1
         for i in range(first, count - 1):
             frame = nodes.frames[numbers[i + 1]]
             self._visual[numbers[i]] = _adjusted_link(adjusted, i, numbers[i], frame, share)
@@ -359,7 +359,7 @@ class Chain:
 
     def forget(self, numbers: Collection[int]) -> None:
         """
-        Forget all that was measured in a piece.
+        Forget all that was measured in a submap.
 
         :param numbers: of its key frames.
         """

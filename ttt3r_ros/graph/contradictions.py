@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Whether a piece was joined to the wrong place: more key frames contradict it than hold it there.
+Whether a submap was joined to the wrong place: more key frames contradict it than hold it there.
 
-A place that looks like another one may join a piece wrongly. What it sees later then lies where it
-cannot be: such matches are remembered, and those that agree with each other are counted against
-the loops that hold the piece.
+A place that looks like another one may join a submap wrongly. What it sees later then lies where
+it cannot be: such matches are remembered, and those that agree with each other are counted against
+the loops that hold the submap.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REMEMBERED = 100  # matches that contradict
 @dataclass(frozen=True, eq=False)
 class Contradiction:
     """
-    What shows that two pieces were joined wrongly.
+    What shows that two submaps were joined wrongly.
 
     pairs: loops that are wrong. place_matches: that agree on another place.
     """
@@ -43,20 +43,20 @@ class Contradiction:
 
     def join(self, nodes: Nodes, known: KnownPlaces) -> Join:
         """
-        Return how the pieces belong together instead, once they are apart.
+        Return how the submaps belong together instead, once they are apart.
 
-        :param nodes: with them as pieces of their own.
+        :param nodes: with them as submaps of their own.
         :param known: the same key frames.
         """
         newest = self.place_matches[-1]
-        pieces = nodes.pieces[newest.here], nodes.pieces[newest.there]
+        submaps = nodes.submaps[newest.here], nodes.submaps[newest.there]
         return join_of(
-            pieces, [hypothesis(one, known) for one in self.place_matches], self.place_matches
+            submaps, [hypothesis(one, known) for one in self.place_matches], self.place_matches
         )
 
 
 class Contradictions:
-    """Remember what contradicts how pieces were joined."""
+    """Remember what contradicts how submaps were joined."""
 
     def __init__(self) -> None:
         """Begin without doubts."""
@@ -85,7 +85,7 @@ class Contradictions:
         return Contradiction(cut.pairs, agreeing)
 
     def forget(self) -> None:
-        """Begin anew, after pieces were joined or have fallen apart."""
+        """Begin anew, after submaps were joined or have fallen apart."""
         self._matches.forget()
 
 

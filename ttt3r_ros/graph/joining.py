@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How the pieces of a map are found to belong together.
+How the submaps of a map are found to belong together.
 
-A piece begins where the motion since the key frame before is not known: in a saved map, after the
+A submap begins where the motion since the key frame before is not known: in a saved map, after the
 tracker was lost, when the robot was carried away. One key frame of it that shows a place of
-another piece is a hypothesis; a second one, after the camera has moved, must agree.
+another submap is a hypothesis; a second one, after the camera has moved, must agree.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VIEW_RAD = np.radians(90.0)  # key frames that look farther away show something 
 SIGHT_M = 3.0  # a camera recognises what a key frame saw that is so far away
 # What is recognised must reach so far in all directions, and in two of them: rms metres.
 LEAST_DEPTH_M, LEAST_WIDTH_M = 0.1, 0.2
-DRIFT_SHARE = 0.2  # of the way since the hint, before the scale of a piece is known
+DRIFT_SHARE = 0.2  # of the way since the hint, before the scale of a submap is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +37,22 @@ class Hint:
     """
     An approximate pose of the camera, given by a user.
 
-    map_T_camera: (4, 4). piece_T_camera: (4, 4), where it was then in the piece that grows.
+    map_T_camera: (4, 4). submap_T_camera: (4, 4), where it was then in the submap that grows.
     radius: metres by which that may be wrong. left: key frames for which it still holds.
     """
 
     map_T_camera: Array
-    piece_T_camera: Array
+    submap_T_camera: Array
     radius: float
     left: int = HINT_KEYS
 
-    def expected(self, piece_T_camera: Array) -> tuple[Array, float]:
+    def expected(self, submap_T_camera: Array) -> tuple[Array, float]:
         """
         Return where the camera should be now, and by how many metres that may be wrong.
 
-        :param piece_T_camera: (4, 4) now.
+        :param submap_T_camera: (4, 4) now.
         """
-        motion = invert(self.piece_T_camera) @ piece_T_camera
+        motion = invert(self.submap_T_camera) @ submap_T_camera
         way = float(np.linalg.norm(motion[:3, 3]))
         return self.map_T_camera @ motion, self.radius + DRIFT_SHARE * way
 
@@ -60,7 +60,7 @@ class Hint:
         """
         Check a hypothesis against the hint.
 
-        :param hypothesis: its track is the piece.
+        :param hypothesis: its track is the submap.
         """
         expected, radius = self.expected(hypothesis.track_T_camera)
         return near(expected, hypothesis.map_T_camera, radius, HINT_RAD)
@@ -69,7 +69,7 @@ class Hint:
 @dataclass(frozen=True, eq=False)
 class Join:
     """
-    Two pieces that belong together.
+    Two submaps that belong together.
 
     moves: the younger one. stays: the older one. stays_T_moves: from the frame of one to that of
     the other. place_matches: what shows it.
@@ -82,13 +82,13 @@ class Join:
 
     def applied(self, nodes: Nodes, numbers: Sequence[int]) -> Estimate:
         """
-        Return the estimate of both once the younger piece has moved.
+        Return the estimate of both once the younger submap has moved.
 
         :param nodes: all key frames.
-        :param numbers: of those of both pieces.
+        :param numbers: of those of both submaps.
         """
         at = nodes.part(numbers)
-        moves = np.array([nodes.pieces[number] == self.moves for number in numbers])
+        moves = np.array([nodes.submaps[number] == self.moves for number in numbers])
         moved = self.stays_T_moves.pose(at.poses)
         return Estimate(
             np.where(moves[:, None, None], moved, at.poses),
@@ -118,7 +118,7 @@ class UnconfirmedMatches:
         """
         Remember a place match.
 
-        :param belongs: what is tracked as one, of each key frame: its piece or strand.
+        :param belongs: what is tracked as one, of each key frame: its submap or strand.
         :param known: the key frames.
         :returns: those before that agree with it, and it; nothing where none does.
         """
@@ -137,7 +137,7 @@ class UnconfirmedMatches:
 
 
 class Joining:
-    """Look for places of other pieces in the one that grows."""
+    """Look for places of other submaps in the one that grows."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
@@ -145,7 +145,7 @@ class Joining:
         self._hint: Hint | None = None
 
     def forget(self) -> None:
-        """Begin anew, with another piece."""
+        """Begin anew, with another submap."""
         self._matches.forget()
         self._hint = None
 
@@ -153,22 +153,22 @@ class Joining:
         """
         Take over a hint; what was seen before does not count any more.
 
-        :param hint: about the piece that grows.
+        :param hint: about the submap that grows.
         """
         self._matches.forget()
         self._hint = hint
 
     def look(self, nodes: Nodes, known: KnownPlaces, number: int) -> Join | None:
         """
-        Look at a key frame: the newest one, or one by one those of a piece that has ended.
+        Look at a key frame: the newest one, or one by one those of a submap that has ended.
 
         :param nodes: all key frames.
         :param known: the same, as places.
         :param number: of the key frame.
         :returns: what it confirms, or None.
         """
-        own, frame = nodes.pieces[number], nodes.frames[number]
-        others = [n for n in nodes.numbers if nodes.pieces[n] != own]
+        own, frame = nodes.submaps[number], nodes.frames[number]
+        others = [n for n in nodes.numbers if nodes.submaps[n] != own]
         if self._hint is not None:
             others = self._near_hint(self._hint, nodes, known.poses)
         place_match = _certain(known.recognise(frame, others), nodes, known)
@@ -181,26 +181,26 @@ class Joining:
     def _near_hint(self, hint: Hint, nodes: Nodes, poses: Mapping[int, Array]) -> list[int]:
         """Return the key frames of the map that a camera near the hint could recognise."""
         expected, radius = hint.expected(poses[nodes.numbers[-1]])
-        members = nodes.members(nodes.map_piece)
+        members = nodes.members(nodes.main_submap)
         return [n for n in members if near(expected, poses[n], radius + SIGHT_M, VIEW_RAD)]
 
     def _confirmed(self, place_match: PlaceMatch, nodes: Nodes, known: KnownPlaces) -> Join | None:
         """Remember a place match; return what follows if earlier ones agree with it."""
         if self._hint is not None and not self._hint.agrees(hypothesis(place_match, known)):
             return None
-        agreeing = self._matches.confirmed(place_match, nodes.pieces, known)
+        agreeing = self._matches.confirmed(place_match, nodes.submaps, known)
         if not agreeing or not is_solid(seen_points(agreeing, known)):
             return None
-        pieces = nodes.pieces[place_match.here], nodes.pieces[place_match.there]
-        return join_of(pieces, [hypothesis(one, known) for one in agreeing], agreeing)
+        submaps = nodes.submaps[place_match.here], nodes.submaps[place_match.there]
+        return join_of(submaps, [hypothesis(one, known) for one in agreeing], agreeing)
 
 
 def _certain(found: Sequence[PlaceMatch], nodes: Nodes, known: KnownPlaces) -> PlaceMatch | None:
-    """Return the best of what one image seems to show, unless its piece has that place twice."""
+    """Return the best of what one image seems to show, unless its submap has that place twice."""
     if not found:
         return None
-    piece = nodes.pieces[found[0].here]
-    places = [hypothesis(one, known) for one in found if nodes.pieces[one.here] == piece]
+    submap = nodes.submaps[found[0].here]
+    places = [hypothesis(one, known) for one in found if nodes.submaps[one.here] == submap]
     return found[0] if places[0].is_only_one(places) else None
 
 
@@ -220,9 +220,9 @@ def seen_points(place_matches: Sequence[PlaceMatch], known: KnownPlaces) -> Arra
     """
     Return the points that agree.
 
-    :param place_matches: of places of one piece.
+    :param place_matches: of places of one submap.
     :param known: all key frames.
-    :returns: (N, 3) in the frame of that piece.
+    :returns: (N, 3) in the frame of that submap.
     """
     return np.concatenate([_seen(one, known) for one in place_matches])
 
@@ -245,18 +245,18 @@ def is_solid(points: Array) -> bool:
 
 
 def join_of(
-    pieces: tuple[int, int],
+    submaps: tuple[int, int],
     places: Sequence[PoseHypothesis],
     place_matches: tuple[PlaceMatch, ...],
 ) -> Join:
     """
-    Return how the younger of two pieces joins the older one, by the newest match.
+    Return how the younger of two submaps joins the older one, by the newest match.
 
-    :param pieces: of the known key frames, and of those that recognised them.
+    :param submaps: of the known key frames, and of those that recognised them.
     :param places: where the matches put these.
-    :param place_matches: of one by the other piece.
+    :param place_matches: of one by the other submap.
     """
-    other, own = pieces
+    other, own = submaps
     newest = places[-1]
     scale = float(np.exp(np.mean([one.log_scale for one in places])))
     there, here = newest.map_T_camera, newest.track_T_camera

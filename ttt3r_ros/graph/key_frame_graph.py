@@ -4,13 +4,13 @@
 """
 Key frames, what was measured between them, and what is estimated from it.
 
-They form pieces: within one the motion from key frame to key frame is known. The oldest piece
+They form submaps: within one the motion from key frame to key frame is known. The oldest submap
 holds the frame of the map, the newest one grows. As soon as two key frames recognise places of
-another piece, and agree, the younger of both pieces is moved to the older one. It is moved away
+another submap, and agree, the younger of both submaps is moved to the older one. It is moved away
 again when more of them recognise it elsewhere.
 
 Each camera of a robot adds key frames of its own. Ties, which follow from how the cameras are
-mounted, hold them together, and join their pieces.
+mounted, hold them together, and join their submaps.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ MOTIONS_AT_ONCE = 5500
 SETTLED = 3e-3  # metres and radians; else the next key frame goes on with the whole
 NEAR = 0.02  # to the optimum, so that it shows which loops are wrong
 MOVING = 40  # newest key frames that move while no loop is closed
-# A piece that ends with fewer key frames is dropped; if it was the map, the next one is the map.
-LEAST_PIECE = VOCABULARY_KEYS
+# A submap that ends with fewer key frames is dropped; if it was the map, the next one is the map.
+LEAST_SUBMAP = VOCABULARY_KEYS
 HINT_RADIUS = 2.0
 # A map that has ended has time for more comparisons: so many of each key frame with another map.
 BETWEEN = 20
@@ -76,8 +76,8 @@ class Change:
 
     jump: metres by which the correction moved the newest camera, 0 where the camera was or is not
     in the map. closed: whether a loop was closed, which moves older key frames too. removed: a key
-    frame that went, or None. joined: whether pieces were joined, which may bring key frames into
-    the map. dropped: numbers of the key frames of a piece that was too short to be kept. parted:
+    frame that went, or None. joined: whether submaps were joined, which may bring key frames into
+    the map. dropped: numbers of the key frames of a submap that was too short to be kept. parted:
     of those that were in the map and are not any more, because they were joined to it wrongly.
     """
 
@@ -122,7 +122,7 @@ class KeyFrameGraph:
         self._certainty = Certainty()
         self._settled = True  # else the optimum was not reached in all rounds
         self._next_number = 0
-        self._begins = False  # a piece, with the next key frame
+        self._begins = False  # a submap, with the next key frame
         self._belief = Belief(
             Similarity(self._start), 0, {}, {}, {}, {}, False, (), LoopCounts(), np.zeros((6, 6))
         )
@@ -135,19 +135,19 @@ class KeyFrameGraph:
         most_keys: int = MOST_KEYS,
     ) -> KeyFrameGraph:
         """
-        Go on in a map that was saved; the next key frame begins a piece.
+        Go on in a map that was saved; the next key frame begins a submap.
 
         :param stored: the map.
         :param wheels: how good those of now are.
         :param most_keys: key frames that are kept, at most.
         """
         graph = cls(wheels, stored.start, most_keys)
-        graph._nodes = Nodes(stored.frames, stored.estimate, stored.pieces)
+        graph._nodes = Nodes(stored.frames, stored.estimate, stored.submaps)
         graph._chain = Chain(wheels, stored.measured)
         graph._ties = Ties(stored.ties)
         graph._loops = Loops(stored.vocabulary, stored.counts, stored.loops)
         graph._next_number = stored.next_number
-        graph.begin_piece()
+        graph.begin_submap()
         return graph
 
     def stored(self) -> StoredGraph:
@@ -160,7 +160,7 @@ class KeyFrameGraph:
         return StoredGraph(
             tuple(nodes.frames.values()),
             nodes.estimate,
-            tuple(nodes.pieces.values()),
+            tuple(nodes.submaps.values()),
             self._chain.measured,
             loops.accepted,
             self._vocabulary(),
@@ -193,9 +193,9 @@ class KeyFrameGraph:
         """
         return self._belief.locate(tracked_pose, self._wheels, self._start)
 
-    def begin_piece(self) -> None:
+    def begin_submap(self) -> None:
         """
-        Begin a piece with the next key frame: how it lies to those before is not known.
+        Begin a submap with the next key frame: how it lies to those before is not known.
 
         A key frame of another track begins one by itself.
         """
@@ -209,13 +209,13 @@ class KeyFrameGraph:
 
     def expect(self, map_T_camera: Array, radius: float = HINT_RADIUS) -> None:
         """
-        Look for the piece that grows near a pose, and nowhere else for the next key frames.
+        Look for the submap that grows near a pose, and nowhere else for the next key frames.
 
         The pose itself is not taken over: places must be recognised as without it.
 
         :param map_T_camera: (4, 4) now.
         :param radius: metres by which it may be wrong.
-        :raises ValueError: when the camera is in the map already; begin a piece to doubt that.
+        :raises ValueError: when the camera is in the map already; begin a submap to doubt that.
         """
         if not self._belief.lost:
             raise ValueError('the camera is in the map: there is nothing to look for')
@@ -233,14 +233,14 @@ class KeyFrameGraph:
             raise ValueError(f'key frame {key.number} comes after {self._next_number - 1}')
         self._next_number = key.number + 1
         frame = KeyFrame.of(key)
-        dropped = self._begin_piece_before(key)
+        dropped = self._begin_submap_before(key)
         before = self._belief
         self._chain.append(key, frame, self._nodes, self._start)
         closed, moved = self._close_loops()
         joined = self._join(key.number) or moved
         removed = self._thin()
         self._loops.bound(self._strands())
-        numbers = self._nodes.members(self._nodes.newest_piece)
+        numbers = self._nodes.members(self._nodes.newest_submap)
         self._certainty.update(self._whole(numbers), joined)
         self._publish()
         jump = 0.0
@@ -252,7 +252,7 @@ class KeyFrameGraph:
 
     def tie(self, ties: Sequence[Motion]) -> Change:
         """
-        Hold key frames of different cameras together; pieces that are tied become one.
+        Hold key frames of different cameras together; submaps that are tied become one.
 
         :param ties: those of which a key frame went meanwhile are ignored.
         """
@@ -260,22 +260,22 @@ class KeyFrameGraph:
         known = [tie for tie in ties if {tie.here, tie.there} <= nodes.frames.keys()]
         for tie in known:
             self._ties.add(tie)
-            if nodes.pieces[tie.here] != nodes.pieces[tie.there]:
+            if nodes.submaps[tie.here] != nodes.submaps[tie.there]:
                 self._pull_together(tie)
                 joined = True
-        for piece in dict.fromkeys(nodes.pieces[tie.there] for tie in known):
-            self._adjust_newest(nodes.members(piece))
+        for submap in dict.fromkeys(nodes.submaps[tie.there] for tie in known):
+            self._adjust_newest(nodes.members(submap))
         if known:
             self._publish()
         return Change(0.0, joined, None, joined)
 
     def _pull_together(self, tie: Motion) -> None:
-        """Join the pieces of two key frames that are tied; both have the metre."""
+        """Join the submaps of two key frames that are tied; both have the metre."""
         nodes, (here, there) = self._nodes, (tie.here, tie.there)
         at = nodes.part([here, there])
         pose = at.poses[0] @ metric(tie, float(at.log_scales[0]))
         places = Similarity(pose), Similarity(at.poses[1])
-        stays, moves = nodes.pieces[here], nodes.pieces[there]
+        stays, moves = nodes.submaps[here], nodes.submaps[there]
         if stays > moves:
             stays, moves, places = moves, stays, places[::-1]
         join = Join(moves, stays, places[0].after(places[1].inverse()), ())
@@ -288,10 +288,10 @@ class KeyFrameGraph:
 
     def revisit(self, numbers: Sequence[int]) -> bool:
         """
-        Look at key frames of pieces that have ended once more: for other pieces, then for loops.
+        Look at key frames of submaps that have ended once more: for other submaps, then for loops.
 
         :param numbers: of them, rising; loops among themselves are not looked for.
-        :returns: whether pieces were joined.
+        :returns: whether submaps were joined.
         """
         self._loops.describe(self._nodes.frames)
         joined = False
@@ -303,14 +303,14 @@ class KeyFrameGraph:
         return joined
 
     def _close_between(self, numbers: Sequence[int]) -> None:
-        """Close loops from key frames to those of their piece that are not among them."""
+        """Close loops from key frames to those of their submap that are not among them."""
         nodes, own = self._nodes, set(numbers)
         for number in numbers:
-            members = nodes.members(nodes.pieces[number])
+            members = nodes.members(nodes.submaps[number])
             others = [n for n in members if n not in own]
             self._split_wrong_joins(self._look_for_loops(members, number, others, BETWEEN))
-        for piece in dict.fromkeys(nodes.pieces[number] for number in numbers):
-            self._settle(self._whole(nodes.members(piece)))
+        for submap in dict.fromkeys(nodes.submaps[number] for number in numbers):
+            self._settle(self._whole(nodes.members(submap)))
 
     def thin(self) -> tuple[RemovedKeyFrame, ...]:
         """Remove all key frames that are of no use, or too many; return who has what they had."""
@@ -335,18 +335,18 @@ class KeyFrameGraph:
         """
         Compute how sure one key frame is as seen from another one.
 
-        :param here: number of one, there: of the other, of the same piece.
+        :param here: number of one, there: of the other, of the same submap.
         :returns: (6, 6) of rotation and translation, metres, to the right of the pose.
         """
         nodes = self._nodes
-        numbers = nodes.members(nodes.pieces[here])
+        numbers = nodes.members(nodes.submaps[here])
         graph = self._whole(numbers)
         i, j = numbers.index(here), numbers.index(there)
         motion = invert(graph.estimate.poses[i]) @ graph.estimate.poses[j]
         return Covariances.of(graph).between(i, j, motion)
 
-    def _begin_piece_before(self, key: KeyView) -> tuple[int, ...]:
-        """Begin a piece where one is due; return the key frames that go for it."""
+    def _begin_submap_before(self, key: KeyView) -> tuple[int, ...]:
+        """Begin a submap where one is due; return the key frames that go for it."""
         nodes, camera = self._nodes, key.view.camera_index
         ended = self._chain.ends.get(camera)
         if self._begins:
@@ -357,12 +357,12 @@ class KeyFrameGraph:
             last = ended.number
         else:
             return ()
-        piece = nodes.pieces[last]
-        members = nodes.members(piece)
-        grows = piece in {nodes.pieces[end.number] for end in self._chain.ends.values()}
-        if grows or len(members) >= LEAST_PIECE:
+        submap = nodes.submaps[last]
+        members = nodes.members(submap)
+        grows = submap in {nodes.submaps[end.number] for end in self._chain.ends.values()}
+        if grows or len(members) >= LEAST_SUBMAP:
             return ()
-        if piece == nodes.map_piece:  # a new map, that begins where the old one ended
+        if submap == nodes.main_submap:  # a new map, that begins where the old one ended
             self._start = nodes.part([last]).poses[0]
         self._chain.forget(members)
         self._ties.forget(members)
@@ -379,17 +379,17 @@ class KeyFrameGraph:
         return PoseGraph(numbers, self._nodes.part(numbers), (), ())
 
     def _whole(self, numbers: tuple[int, ...]) -> PoseGraph:
-        """Return the graph of some pieces with loops."""
+        """Return the graph of some submaps with loops."""
         return self._loops.added_to(self._graph(numbers))
 
     def _close_loops(self) -> tuple[bool, bool]:
         """
-        Close loops in the piece that grows, and optimise it.
+        Close loops in the submap that grows, and optimise it.
 
-        :returns: whether all of it moved, and whether pieces lie elsewhere now.
+        :returns: whether all of it moved, and whether submaps lie elsewhere now.
         """
         nodes = self._nodes
-        numbers = nodes.members(nodes.newest_piece)
+        numbers = nodes.members(nodes.newest_submap)
         newest, old = numbers[-1], self._long_ago(numbers)
         found = self._look_for_loops(numbers, newest, old)
         if not (self._settled and self._loops.fit(self._estimated(numbers))):
@@ -401,7 +401,7 @@ class KeyFrameGraph:
         return False, self._split_wrong_joins(found)
 
     def _adjust_newest(self, numbers: tuple[int, ...]) -> None:
-        """Optimise the newest key frames of a piece; the others stay."""
+        """Optimise the newest key frames of a submap; the others stay."""
         recent = numbers[-MOVING:]
         graph = self._whole(numbers).around(MOVING)
         at, count = graph.optimised(ROUNDS).estimate, len(recent)
@@ -422,7 +422,7 @@ class KeyFrameGraph:
         old: Sequence[int],
         most: int = CANDIDATES,
     ) -> Found:
-        """Close loops from one key frame of a piece to others."""
+        """Close loops from one key frame of a submap to others."""
         graph, certainty = self._whole(numbers), self._certainty
         between = partial(certainty.between, graph)
         return self._loops.close(self._nodes.frames, graph, newest, old, between, most)
@@ -430,33 +430,33 @@ class KeyFrameGraph:
     def _settle(
         self, graph: PoseGraph, rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
     ) -> None:
-        """Optimise a piece, without the loops that the optimum contradicts."""
+        """Optimise a submap, without the loops that the optimum contradicts."""
         nodes, before = self._nodes, self._loops.pairs
         step = self._optimise(graph, rounds, far)
         there = rounds == ROUNDS_AFTER_LOOP or step < NEAR
         if there and self._loops.reject(self._estimated(graph.numbers)):
             self._part(before)
-            for piece in dict.fromkeys(nodes.pieces[number] for number in graph.numbers):
-                self._optimise(self._whole(nodes.members(piece)), rounds)
+            for submap in dict.fromkeys(nodes.submaps[number] for number in graph.numbers):
+                self._optimise(self._whole(nodes.members(submap)), rounds)
         self._loops.remember(self._estimated(nodes.numbers))
 
     def _optimise(
         self, graph: PoseGraph, rounds: int = ROUNDS_AFTER_LOOP, far: int = FAR_FIRST
     ) -> float:
-        """Optimise a piece; return the last step."""
+        """Optimise a submap; return the last step."""
         solution = graph.solved(rounds, far)
         self._take(graph.numbers, solution)
         return solution.step
 
     def _take(self, numbers: tuple[int, ...], solution: Solution) -> None:
-        """Take over the optimum of a piece."""
+        """Take over the optimum of a submap."""
         self._nodes.update(numbers, solution.graph.estimate)
         if numbers[-1] == self._nodes.numbers[-1]:
             self._settled = solution.step < SETTLED
             self._certainty.learn(numbers, solution.covariances)
 
     def _part(self, before: Pairs) -> None:
-        """Make pieces of their own of what loops do not hold any more."""
+        """Make submaps of their own of what loops do not hold any more."""
         if part(self._nodes, self._strands(), before, self._loops.pairs):
             self._joining.forget()
             self._contradictions.forget()
@@ -465,7 +465,7 @@ class KeyFrameGraph:
         return self._ties.bundled(self._chain.strands(self._nodes.numbers))
 
     def _split_wrong_joins(self, found: Found) -> bool:
-        """Take pieces apart that were joined wrongly; return whether they were."""
+        """Take submaps apart that were joined wrongly; return whether they were."""
         if not found.elsewhere:
             return False
         nodes, before = self._nodes, self._loops.pairs
@@ -475,15 +475,15 @@ class KeyFrameGraph:
             return False
         self._loops.discard(contradiction.pairs)
         self._part(before)
-        for piece in dict.fromkeys(nodes.pieces.values()):
-            self._optimise(self._whole(nodes.members(piece)))
+        for submap in dict.fromkeys(nodes.submaps.values()):
+            self._optimise(self._whole(nodes.members(submap)))
         join = contradiction.join(nodes, self._known())
         if join.moves != join.stays:
             self._apply(join)
         return True
 
     def _known(self) -> KnownPlaces:
-        """Return all key frames, each in the frame of its piece."""
+        """Return all key frames, each in the frame of its submap."""
         nodes, at = self._nodes, self._nodes.estimate
         return KnownPlaces(
             nodes.frames,
@@ -493,7 +493,7 @@ class KeyFrameGraph:
         )
 
     def _join(self, number: int) -> bool:
-        """Join two pieces where a key frame confirms that they belong together."""
+        """Join two submaps where a key frame confirms that they belong together."""
         nodes = self._nodes
         if self._loops.vocabulary is None or nodes.whole:
             return False
@@ -501,7 +501,7 @@ class KeyFrameGraph:
         return join is not None and self._apply(join)
 
     def _apply(self, join: Join) -> bool:
-        """Move one piece to another, unless the optimum of both contradicts that."""
+        """Move one submap to another, unless the optimum of both contradicts that."""
         nodes = self._nodes
         numbers = nodes.members(join.moves, join.stays)
         focal_known = nodes.frames[join.place_matches[-1].there].focal_known
@@ -524,7 +524,7 @@ class KeyFrameGraph:
         least = ENOUGH_OTHERS if count <= self._most_keys else 0
         numbers, at, inner = nodes.numbers, nodes.estimate, self._chain.inner()
         may_go = [i for i in range(count - WINDOW - RECENT_KEYS) if numbers[i] in inner]
-        chosen = most_covered(at.poses, list(nodes.pieces.values()), may_go, least)
+        chosen = most_covered(at.poses, list(nodes.submaps.values()), may_go, least)
         if chosen is None:
             return None
         removed, successor = chosen
@@ -546,7 +546,7 @@ class KeyFrameGraph:
     def _publish(self) -> None:
         nodes, at = self._nodes, self._nodes.estimate
         poses = dict(zip(nodes.numbers, at.poses))
-        inside = set(nodes.members(nodes.map_piece))
+        inside = set(nodes.members(nodes.main_submap))
         ends = {camera: nodes.frames[end.number] for camera, end in self._chain.ends.items()}
         correction = Similarity(self._start)
         if ends:

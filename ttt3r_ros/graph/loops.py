@@ -198,10 +198,10 @@ class Loops:
         most: int = CANDIDATES,
     ) -> Found:
         """
-        Look for key frames of its piece that saw the same place as another one.
+        Look for key frames of its submap that saw the same place as another one.
 
         :param frames: all, of which the places are described on the way.
-        :param graph: of the piece.
+        :param graph: of the submap.
         :param number: of the key frame, among: of those that come into question.
         :param certainty: returns the covariance of a key frame as seen from another one, (6, 6).
         :param most: that are compared, those that look most like it.

@@ -4,7 +4,7 @@
 """
 Two graphs of key frames become one where they show the same places.
 
-The second one is a piece of the first, like that of a robot that was carried away, and is joined
+The second one is a submap of the first, like that of a robot that was carried away, and is joined
 by the same rules; more is asked for, because nothing that comes later could contradict it.
 """
 

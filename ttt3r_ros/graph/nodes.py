@@ -21,26 +21,26 @@ class Nodes:
     """
     Key frames by their numbers, which rise, and one estimate of all in the same order.
 
-    Each belongs to a piece, which has the number of the key frame that it began with. Poses of
-    one piece are in one frame; those of the oldest piece are in the map.
+    Each belongs to a submap, which has the number of the key frame that it began with. Poses of
+    one submap are in one frame; those of the oldest submap are in the map.
 
-    frames: by number; they may be replaced. estimate: in their order. pieces: by number.
+    frames: by number; they may be replaced. estimate: in their order. submaps: by number.
     """
 
     def __init__(
         self,
         frames: Sequence[KeyFrame] = (),
         estimate: Estimate = NOTHING,
-        pieces: Sequence[int] = (),
+        submaps: Sequence[int] = (),
     ) -> None:
         """
         Begin with some.
 
-        :param frames: by rising numbers; estimate, pieces: of each.
+        :param frames: by rising numbers; estimate, submaps: of each.
         """
         self.frames = {frame.number: frame for frame in frames}
         self.estimate = estimate
-        self.pieces = dict(zip(self.frames, pieces))
+        self.submaps = dict(zip(self.frames, submaps))
 
     def __len__(self) -> int:
         """Return the number of key frames."""
@@ -52,27 +52,27 @@ class Nodes:
         return tuple(self.frames)
 
     @property
-    def map_piece(self) -> int:
-        """Return the piece that holds the map frame; there must be a key frame."""
-        return self.pieces[self.numbers[0]]
+    def main_submap(self) -> int:
+        """Return the submap that holds the map frame; there must be a key frame."""
+        return self.submaps[self.numbers[0]]
 
     @property
-    def newest_piece(self) -> int:
-        """Return the piece that grows; there must be a key frame."""
-        return self.pieces[self.numbers[-1]]
+    def newest_submap(self) -> int:
+        """Return the submap that grows; there must be a key frame."""
+        return self.submaps[self.numbers[-1]]
 
     @property
     def whole(self) -> bool:
-        """Return whether all key frames are of one piece."""
-        return len(set(self.pieces.values())) < 2
+        """Return whether all key frames are of one submap."""
+        return len(set(self.submaps.values())) < 2
 
-    def members(self, *pieces: int) -> tuple[int, ...]:
+    def members(self, *submaps: int) -> tuple[int, ...]:
         """
-        Return the numbers of the key frames of some pieces.
+        Return the numbers of the key frames of some submaps.
 
-        :param pieces: one or more.
+        :param submaps: one or more.
         """
-        return tuple(number for number, piece in self.pieces.items() if piece in pieces)
+        return tuple(number for number, submap in self.submaps.items() if submap in submaps)
 
     def indices(self, numbers: Iterable[int]) -> NDArray[np.intp]:
         """
@@ -92,17 +92,17 @@ class Nodes:
         index = self.indices(numbers)
         return Estimate(self.estimate.poses[index], self.estimate.log_scales[index])
 
-    def add(self, frame: KeyFrame, pose: Array, log_scale: float, piece: int) -> None:
+    def add(self, frame: KeyFrame, pose: Array, log_scale: float, submap: int) -> None:
         """
         Append a key frame.
 
-        :param pose: (4, 4) in the frame of its piece, metres.
+        :param pose: (4, 4) in the frame of its submap, metres.
         :param log_scale: of its depth.
-        :param piece: to which it belongs.
+        :param submap: to which it belongs.
         """
         at = self.estimate
         self.frames[frame.number] = frame
-        self.pieces[frame.number] = piece
+        self.submaps[frame.number] = submap
         self.estimate = Estimate(
             np.concatenate([at.poses, pose[None]]), np.append(at.log_scales, log_scale)
         )
@@ -118,15 +118,15 @@ class Nodes:
         poses[index], scales[index] = estimate.poses, estimate.log_scales
         self.estimate = Estimate(poses, scales)
 
-    def merge(self, piece: int, into: int) -> None:
+    def merge(self, submap: int, into: int) -> None:
         """
-        Move the key frames of one piece to another, whose frame their poses already have.
+        Move the key frames of one submap to another, whose frame their poses already have.
 
-        :param piece: the younger one, which ends.
+        :param submap: the younger one, which ends.
         :param into: the older one.
         """
-        for number in self.members(piece):
-            self.pieces[number] = into
+        for number in self.members(submap):
+            self.submaps[number] = into
 
     def remove(self, numbers: Collection[int]) -> None:
         """
@@ -139,4 +139,4 @@ class Nodes:
             np.delete(at.poses, index, axis=0), np.delete(at.log_scales, index)
         )
         for number in numbers:
-            del self.frames[number], self.pieces[number]
+            del self.frames[number], self.submaps[number]

@@ -83,15 +83,15 @@ class StoredGraph:
     """
     What is kept of a graph.
 
-    frames: all key frames, by rising numbers. estimate: of them. pieces: to which they belong.
+    frames: all key frames, by rising numbers. estimate: of them. submaps: to which they belong.
     measured: between them. loops: that are accepted. vocabulary: by which places are described.
-    counts: of loops. start: (4, 4) pose of the first key frame of a piece. next_number: of the
+    counts: of loops. start: (4, 4) pose of the first key frame of a submap. next_number: of the
     next key frame, at least. ties: between key frames of different cameras.
     """
 
     frames: tuple[KeyFrame, ...]
     estimate: Estimate
-    pieces: tuple[int, ...]
+    submaps: tuple[int, ...]
     measured: Measurements
     loops: tuple[Loop, ...]
     vocabulary: Vocabulary
@@ -118,8 +118,8 @@ class StoredGraph:
         """
         strands = self.measured.strands(frame.number for frame in self.frames)
         rows: dict[int, list[Array]] = {}
-        for frame, pose, piece in zip(self.frames, self.estimate.poses, self.pieces):
-            if frame.number in numbers and piece == self.pieces[0]:
+        for frame, pose, submap in zip(self.frames, self.estimate.poses, self.submaps):
+            if frame.number in numbers and submap == self.submaps[0]:
                 rows.setdefault(strands[frame.number], []).append(pose[:3, 3])
         return [np.stack(row) for row in rows.values()]
 
@@ -136,7 +136,7 @@ class StoredGraph:
                 replace(frame, number=frame.number + by, track=frame.track + by)
                 for frame in self.frames
             ),
-            pieces=tuple(piece + by for piece in self.pieces),
+            submaps=tuple(submap + by for submap in self.submaps),
             measured=self.measured.renumbered(by),
             loops=tuple(loop.renumbered(by) for loop in self.loops),
             next_number=self.next_number + by,
@@ -145,7 +145,7 @@ class StoredGraph:
 
     def beside(self, other: StoredGraph) -> StoredGraph:
         """
-        Return one graph with the key frames of two, those of the other in pieces of their own.
+        Return one graph with the key frames of two, those of the other in submaps of their own.
 
         :param other: with numbers from next_number on.
         """
@@ -158,7 +158,7 @@ class StoredGraph:
                 np.concatenate([at.poses, theirs.poses]),
                 np.concatenate([at.log_scales, theirs.log_scales]),
             ),
-            pieces=(*self.pieces, *other.pieces),
+            submaps=(*self.submaps, *other.submaps),
             measured=self.measured.beside(other.measured),
             loops=(*self.loops, *other.loops),
             counts=LoopCounts(
@@ -184,7 +184,7 @@ def to_arrays(stored: StoredGraph) -> Arrays:
         **_frame_arrays(stored.frames),
         'pose': stored.estimate.poses,
         'log_scale': stored.estimate.log_scales,
-        'piece': np.array(stored.pieces, dtype=np.int64),
+        'piece': np.array(stored.submaps, dtype=np.int64),
         **_motion_arrays(stored),
         **_scale_arrays(stored.measured, stored.loops),
         'words': stored.vocabulary.words,
@@ -422,19 +422,19 @@ def _check_numbers(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _check_references(arrays: Mapping[str, NDArray[Any]]) -> None:
-    numbers, pieces = arrays['number'], arrays['piece']
+    numbers, submaps = arrays['number'], arrays['piece']
     if (np.diff(numbers, prepend=-1) <= 0).any() or arrays['next_number'][0] <= numbers[-1]:
         raise StoredGraphError('the numbers of its key frames do not rise')
     for name in ('motion_pair', 'step_pair', 'fix_number', 'piece'):
         if not np.isin(arrays[name], numbers).all():
             raise StoredGraphError(f'its {name} names a key frame that it does not have')
-    first = pieces[np.searchsorted(numbers, pieces)]
-    if (pieces > numbers).any() or (first != pieces).any() or pieces[0] != numbers[0]:
-        raise StoredGraphError('its pieces do not begin with their first key frames')
+    first = submaps[np.searchsorted(numbers, submaps)]
+    if (submaps > numbers).any() or (first != submaps).any() or submaps[0] != numbers[0]:
+        raise StoredGraphError('its submaps do not begin with their first key frames')
     kind, pair = arrays['motion_kind'], arrays['motion_pair']
-    apart = pieces[np.searchsorted(numbers, pair)]
+    apart = submaps[np.searchsorted(numbers, pair)]
     if (pair[:, 0] == pair[:, 1]).any() or (apart[:, 0] != apart[:, 1]).any():
-        raise StoredGraphError('its motion_pair leads from one piece to another or nowhere')
+        raise StoredGraphError('its motion_pair leads from one submap to another or nowhere')
     for one in (VISUAL, BY_WHEELS, BY_NETWORK):
         here, there = pair[kind == one].T
         if len(np.unique(here)) < len(here) or (here >= there).any():

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What holds a piece together: strands, and the loops between them.
+What holds a submap together: strands, and the loops between them.
 
 A strand is a row of key frames of which each was tracked from the one before. Strands of one
-piece are held to each other by nothing but the loops by which they were joined, so a piece falls
+submap are held to each other by nothing but the loops by which they were joined, so a submap falls
 apart where these go.
 """
 
@@ -64,15 +64,15 @@ def minimum_cut(strands: Mapping[int, int], pairs: Pairs, here: int, there: int)
 
 def part(nodes: Nodes, strands: Mapping[int, int], before: Pairs, after: Pairs) -> bool:
     """
-    Make pieces of their own of what does not hold together any more.
+    Make submaps of their own of what does not hold together any more.
 
     The oldest part stays what it was; the poses of the others stay, and are in a frame of their
     own then.
 
-    :param nodes: their pieces are changed.
+    :param nodes: their submaps are changed.
     :param strands: number of the strand of each key frame.
     :param before: loops until now, after: from now on.
-    :returns: whether a piece fell apart.
+    :returns: whether a submap fell apart.
     """
     then, now = (_groups(strands, pairs) for pairs in (before, after))
     oldest: dict[int, int] = {}
@@ -83,7 +83,7 @@ def part(nodes: Nodes, strands: Mapping[int, int], before: Pairs, after: Pairs) 
     for number in nodes.numbers:
         group = now[strands[number]]
         if group != oldest[then[strands[number]]]:
-            nodes.pieces[number] = first.setdefault(group, number)
+            nodes.submaps[number] = first.setdefault(group, number)
             fallen = True
     return fallen
 

@@ -45,13 +45,13 @@ class RemovedKeyFrame:
 
 
 def most_covered(
-    poses: Array, pieces: Sequence[int], may_go: Sequence[int], least: int = 0
+    poses: Array, submaps: Sequence[int], may_go: Sequence[int], least: int = 0
 ) -> tuple[int, int] | None:
     """
     Choose the key frame that others replace best.
 
     :param poses: (K, 4, 4) of all, metres.
-    :param pieces: (K,); only those of one piece have poses in one frame.
+    :param submaps: (K,); only those of one submap have poses in one frame.
     :param may_go: indices of those that need not stay.
     :param least: so many others must show the same place.
     :returns: its index and that of its nearest neighbour; None where all must stay.
@@ -65,8 +65,8 @@ def most_covered(
     turned = np.arccos(np.clip(cosine, -1.0, 1.0))
     distance = np.hypot(apart / SAME_PLACE_M, turned / SAME_VIEW_RAD)
     distance[np.arange(len(chosen)), chosen] = np.inf
-    piece = np.asarray(pieces)
-    distance[piece[chosen, None] != piece] = np.inf
+    submap = np.asarray(submaps)
+    distance[submap[chosen, None] != submap] = np.inf
     covered = (distance < 1.0).sum(axis=1)
     order = np.lexsort((distance.min(axis=1), -covered))
     if covered[order[0]] < least:

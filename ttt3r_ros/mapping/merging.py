@@ -145,7 +145,7 @@ class _Mover:
         poses, scales = graph.estimate.poses, np.exp(graph.estimate.log_scales)
         owners, seen = [], []
         for i, frame in enumerate(graph.frames):
-            if graph.pieces[i] != graph.pieces[0]:
+            if graph.submaps[i] != graph.submaps[0]:
                 continue  # in a frame of its own: no point of the map is attached to it
             points = frame.feature_points.points[np.isfinite(frame.feature_points.points[:, 2])]
             seen += [transform_points(poses[i], scales[i] * points), poses[i][None, :3, 3]]

@@ -116,8 +116,8 @@ def scene_of_map(path: Path) -> Scene:
     graph = stored.graph
     if graph is None:
         return scene
-    # Key frames of younger pieces are in frames of their own until they are joined.
-    placed = [at for at, piece in enumerate(graph.pieces) if piece == min(graph.pieces)]
+    # Key frames of younger submaps are in frames of their own until they are joined.
+    placed = [at for at, submap in enumerate(graph.submaps) if submap == min(graph.submaps)]
     poses = graph.estimate.poses[placed]
     stamps = np.array([graph.frames[at].stamp_ns for at in placed], np.int64)
     places = {graph.frames[at].number: graph.estimate.poses[at][:3, 3] for at in placed}

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The ttt3r_ros authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pieces of a map: begun when the robot does not know where it is, joined when it recognises."""
+"""Submaps: begun when the robot does not know where it is, joined when it recognises."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from ttt3r_ros.geometry import invert, rotation_about, Similarity, transform
 from ttt3r_ros.graph import key_frame_graph, loops, relocalisation
 from ttt3r_ros.graph.closure import Closure
 from ttt3r_ros.graph.joining import DRIFT_SHARE, Hint, Join
-from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, LEAST_PIECE
+from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph, LEAST_SUBMAP
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.relocalisation import MOST_APART_M, MOST_APART_SHARE, PoseHypothesis
 from ttt3r_ros.graph.thinning import most_covered
@@ -36,7 +36,7 @@ def go_on(graph, keys):
 
 
 def joined_at(changes):
-    """Return the index of the key frame that joined pieces, None if none did."""
+    """Return the index of the key frame that joined submaps, None if none did."""
     return next((i for i, change in enumerate(changes) if change.joined), None)
 
 
@@ -64,7 +64,7 @@ def test_a_second_drive_is_joined_to_the_first_one_in_its_scale(robot):
         assert stretched == pytest.approx(np.log(1.3), abs=0.02)
 
 
-def test_a_long_piece_is_moved_as_a_whole(robot, other_room):
+def test_a_long_submap_is_moved_as_a_whole(robot, other_room):
     graph = mapped(robot)
     first = graph.next_number
     # It sees another room for a while, so there is nothing to recognise.
@@ -143,10 +143,10 @@ def test_two_suppositions_must_have_the_tracked_motion_between_them(robot, sidew
     assert PoseHypothesis(there, robot.place(1), 0.0).confirms(first) == confirmed
 
 
-def test_a_robot_that_is_carried_away_begins_a_piece_and_joins_it(robot):
+def test_a_robot_that_is_carried_away_begins_a_submap_and_joins_it(robot):
     graph = mapped(robot)
     keys = robot.drive(range(20, 30), first_number=graph.next_number)
-    graph.begin_piece()
+    graph.begin_submap()
     assert graph.belief.lost
 
     changes = go_on(graph, keys)
@@ -157,7 +157,7 @@ def test_a_robot_that_is_carried_away_begins_a_piece_and_joins_it(robot):
 
 
 @pytest.mark.usefixtures('unthinned')
-def test_pieces_that_are_all_apart_are_joined_one_after_the_other(robot):
+def test_submaps_that_are_all_apart_are_joined_one_after_the_other(robot):
     graph = mapped(robot, range(12))
     far = robot.drive(range(18, 30), first_number=graph.next_number)
     assert joined_at(go_on(graph, far)) is None
@@ -171,14 +171,14 @@ def test_pieces_that_are_all_apart_are_joined_one_after_the_other(robot):
     assert max(errors) < 0.35
 
 
-@pytest.mark.parametrize('count', [LEAST_PIECE - 1, LEAST_PIECE])
+@pytest.mark.parametrize('count', [LEAST_SUBMAP - 1, LEAST_SUBMAP])
 def test_a_map_that_is_too_short_to_be_recognised_makes_way(robot, count):
     graph = mapped(robot, range(count))
     last = graph.belief.poses[count - 1]
 
     changes = go_on(graph, robot.drive(range(20, 24), first_number=graph.next_number))
 
-    if count == LEAST_PIECE:
+    if count == LEAST_SUBMAP:
         assert changes[0].dropped == ()
         assert graph.belief.lost
     else:
@@ -188,7 +188,7 @@ def test_a_map_that_is_too_short_to_be_recognised_makes_way(robot, count):
         np.testing.assert_allclose(graph.belief.poses[count], last, atol=1e-3)
 
 
-def test_the_number_of_key_frames_of_all_pieces_is_bounded(robot, other_room):
+def test_the_number_of_key_frames_of_all_submaps_is_bounded(robot, other_room):
     graph = KeyFrameGraph(most_keys=50)
     go_on(graph, robot.drive(range(40)))
     go_on(graph, robot.drive(range(40), other_room, graph.next_number))
@@ -214,7 +214,7 @@ def test_a_hint_limits_what_is_compared(robot, monkeypatch):
         return verify(here, there, least_inliers)
 
     monkeypatch.setattr(relocalisation, 'verify', counted)
-    graph.begin_piece()
+    graph.begin_submap()
     graph.expect(graph.belief.poses[10], radius=0.5)
     changes = go_on(graph, robot.drive(range(10, 14), first_number=graph.next_number))
 
@@ -228,7 +228,7 @@ def test_a_hint_limits_what_is_compared(robot, monkeypatch):
 @pytest.mark.parametrize('wrong', [28, 4])
 def test_a_wrong_hint_gives_no_wrong_pose_and_is_forgotten(robot, wrong):
     graph = mapped(robot)
-    graph.begin_piece()
+    graph.begin_submap()
     graph.expect(graph.belief.poses[wrong], radius=0.5)
 
     keys = robot.drive(range(8, 22), first_number=graph.next_number)
@@ -254,7 +254,7 @@ def test_of_two_rooms_that_look_alike_only_a_hint_tells_which(robot, two_rooms):
     go_on(graph, keys)
     assert graph.belief.lost
 
-    graph.begin_piece()
+    graph.begin_submap()
     graph.expect(graph.belief.poses[numbers[1010]])
     keys = robot.drive(range(10, 20), two_rooms, graph.next_number)
     assert joined_at(go_on(graph, keys)) is not None
@@ -271,7 +271,7 @@ def rolled(robot, room):
 
 
 @pytest.mark.usefixtures('unthinned')
-def test_a_piece_that_was_joined_to_a_place_that_looks_alike_moves_to_its_own(robot, three_rooms):
+def test_a_submap_that_was_joined_to_a_place_that_looks_alike_moves_to_its_own(robot, three_rooms):
     graph = rolled(robot, three_rooms)
     there = [*range(1000, 1008), *range(2000, 2024)]
     keys = robot.drive(there, three_rooms, graph.next_number, odometry=True, seed=6)
@@ -290,7 +290,7 @@ def test_a_piece_that_was_joined_to_a_place_that_looks_alike_moves_to_its_own(ro
 
 
 @pytest.mark.usefixtures('unthinned')
-def test_a_piece_that_is_where_it_belongs_stays_when_a_place_looks_like_another(
+def test_a_submap_that_is_where_it_belongs_stays_when_a_place_looks_like_another(
     robot, three_rooms
 ):
     graph = rolled(robot, three_rooms)
@@ -305,7 +305,7 @@ def test_a_piece_that_is_where_it_belongs_stays_when_a_place_looks_like_another(
 
 
 @pytest.mark.usefixtures('unthinned')
-def test_a_piece_whose_loops_go_leaves_the_map(robot, monkeypatch):
+def test_a_submap_whose_loops_go_leaves_the_map(robot, monkeypatch):
     graph = mapped(robot)
     keys = robot.drive(range(4, 12), first_number=graph.next_number)
     go_on(graph, keys[:-1])
@@ -381,7 +381,7 @@ def test_what_the_optimum_contradicts_is_not_joined(robot, monkeypatch):
 
 
 @pytest.mark.usefixtures('unthinned')
-def test_a_piece_is_joined_from_the_map_too(robot):
+def test_a_submap_is_joined_from_the_map_too(robot):
     graph = mapped(robot, range(12))
     far = robot.drive(range(18, 30), first_number=graph.next_number)
     go_on(graph, far)
@@ -391,13 +391,13 @@ def test_a_piece_is_joined_from_the_map_too(robot):
 
     first = joined_at(changes)
     second = first + 1 + joined_at(changes[first + 1 :])
-    assert second > first + 5  # in between the robot is in the map, and the far piece is not
+    assert second > first + 5  # in between the robot is in the map, and the far submap is not
     assert robot.error(graph.belief.poses[0], 0) < 1e-3  # the map stays where it is
     errors = [robot.error(graph.belief.poses[key.number], 18 + i) for i, key in enumerate(far)]
     assert max(errors) < 0.35
 
 
-def test_a_join_moves_poses_and_scales_of_the_younger_piece(robot):
+def test_a_join_moves_poses_and_scales_of_the_younger_submap(robot):
     nodes = Nodes()
     poses = [robot.place(k) for k in range(4)]
     for number, (key, pose) in enumerate(zip(robot.drive(range(4)), poses)):
@@ -425,7 +425,7 @@ def test_a_hint_holds_for_the_motion_since(robot, off, agrees):
     assert hint.agrees(PoseHypothesis(there, robot.place(4), 0.0)) == agrees
 
 
-def test_what_covers_a_key_frame_is_of_its_own_piece():
+def test_what_covers_a_key_frame_is_of_its_own_submap():
     poses = np.tile(np.eye(4), (4, 1, 1))
     poses[:, 0, 3] = [0.0, 0.3, 0.3, 0.4]
 
