@@ -35,6 +35,9 @@ def year(tmp_path):
         'tum/rgb/1.5.png',
         'pictures/a.JPG',
         'walk.MP4',
+        'simulated/bag/metadata.yaml',
+        'simulated/groundtruth.txt',
+        'simulated/depth/000000.png',
         'notes.txt',
         '.trash/gone.mp4',
         'empty/readme.md',
@@ -54,14 +57,16 @@ def test_a_folder_holds_every_kind_of_recording_once(year):
         'old.bag': f'{year}/old.bag',
         'pictures': f'{year}/pictures',
         'sequence': f'{year}/sequence',
+        'simulated__bag': f'{year}/simulated/bag',
         'tum': f'{year}/tum',
         'walk.MP4': f'{year}/walk.MP4',
     }
     truths = {recording.name: recording.groundtruth for recording in found}
     assert truths.pop('monday__loose__two.db3') == f'{year}/monday/loose/two.groundtruth.txt'
+    assert truths.pop('simulated__bag') == f'{year}/simulated/groundtruth.txt'
     assert set(truths.values()) == {''}
     assert [recording.name for recording in found] == sorted(
-        truths.keys() | {'monday__loose__two.db3'}
+        truths.keys() | {'monday__loose__two.db3', 'simulated__bag'}
     )
 
 

@@ -292,6 +292,21 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
         open_source(str(folder / '2.png'))
 
 
+def test_bags_in_folders_below_are_told(tmp_path):
+    def add_bag(name):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'metadata.yaml').touch()
+
+    images(tmp_path / 'depth', ['1.png'])
+    add_bag('bag')
+    with pytest.raises(InputError, match='no image but a bag: choose bag in it'):
+        open_source(str(tmp_path))
+    for number in range(6):
+        add_bag(str(number))
+    with pytest.raises(InputError, match='bags: choose 0 or 1 or 2 or 3 or 4 or one of 2 more in'):
+        open_source(str(tmp_path))
+
+
 def test_images_in_folders_below_and_pairs_are_told(tmp_path):
     below = images(tmp_path / 'below', ['left/1.png', 'right/1.png'])
     with pytest.raises(InputError, match='choose one of those below it that do: left, right'):

@@ -24,7 +24,7 @@ import fsspec
 from ttt3r_ros.archive.recording import is_url, Recording
 from ttt3r_ros.archive.results import Result
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.inputs.image_folder import SUFFIXES
+from ttt3r_ros.inputs.image_folder import DEPTH, SUFFIXES
 from ttt3r_ros.inputs.opening import BAG_NAME
 from ttt3r_ros.inputs.sequence import TUM_TABLE
 
@@ -87,8 +87,12 @@ def _refuse_twins(source: str, found: list[Recording]) -> None:
 # ---- folders
 
 
-def _in_folder(system: Any, folder: str, root: str) -> Iterator[Recording]:
-    """Yield the recordings in a folder; one that is a recording itself is not searched."""
+def _in_folder(system: Any, folder: str, root: str, truth: str = '') -> Iterator[Recording]:
+    """
+    Yield the recordings in a folder; one that is a recording itself is not searched.
+
+    :param truth: ground truth beside the folder, empty where there is none.
+    """
     listing = {}
     for entry in system.ls(folder, detail=True):
         name = entry['name'].rstrip('/').rpartition('/')[2]
@@ -97,20 +101,23 @@ def _in_folder(system: Any, folder: str, root: str) -> Iterator[Recording]:
     files = {name for name, kind in listing.items() if kind == 'file'}
     folders = sorted(name for name, kind in listing.items() if kind == 'directory')
     if _is_recording(files, folders):
-        yield Recording(_name(folder, root), _address(system, folder))
+        has_own = TRUTH in files
+        yield Recording(_name(folder, root), _address(system, folder), '' if has_own else truth)
         return
     for name in sorted(files):
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in VIDEOS or BAG_NAME.fullmatch(name) or suffix == '.bag':
             path = f'{folder}/{name}'
-            truth = f'{stem}.{TRUTH}'
+            named = f'{stem}.{TRUTH}'
             yield Recording(
                 _name(path, root),
                 _address(system, path),
-                _address(system, f'{folder}/{truth}') if truth in files else '',
+                _address(system, f'{folder}/{named}') if named in files else '',
             )
+    below = _address(system, f'{folder}/{TRUTH}') if TRUTH in files else ''
     for name in folders:
-        yield from _in_folder(system, f'{folder}/{name}', root)
+        if not DEPTH.search(name):
+            yield from _in_folder(system, f'{folder}/{name}', root, below)
 
 
 def _is_recording(files: set[str], folders: list[str]) -> bool:

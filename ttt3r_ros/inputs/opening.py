@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 BAG_NAME = re.compile(r'.*\.(db3|mcap)(\.zstd?)?')
 ROS_1 = b'#ROSBAG V'  # how its bags begin
 DEFAULT_IMAGE_FPS = 1.0
+MOST_NAMED = 5  # bags, where one has to be chosen
 
 
 def open_source(
@@ -124,6 +125,20 @@ def _refuse_ros_1(path: Path) -> None:
     )
 
 
+def _refuse_folder_of_bags(folder: Path) -> None:
+    """Refuse a folder that holds no image itself, but folders with bags."""
+    entries = list(folder.iterdir())
+    bags = sorted(path.name for path in entries if path.is_dir() and is_bag(path))
+    if bags and not any(path.suffix.lower() in SUFFIXES for path in entries):
+        named, more = bags[:MOST_NAMED], len(bags) - MOST_NAMED
+        if more > 0:
+            named.append(f'one of {more} more')
+        raise InputError(
+            f'{folder} holds no image but {"a bag" if len(bags) == 1 else "bags"}: choose '
+            f'{" or ".join(named)} in it'
+        )
+
+
 def _begins(path: Path, content: bytes) -> bool:
     try:
         with path.open('rb') as file:
@@ -179,6 +194,7 @@ def _open_folder(
         if odometry.wanted == NONE:
             return images
         return SourceWithOdometry(images, read_odometry(path))
+    _refuse_folder_of_bags(path)
     files = image_files(path)
     notes = ignored_files(path, files)
     times = None if fps else times_in_names(files)
