@@ -188,7 +188,7 @@ def drive_map():
     from ttt3r_ros.graph.closure import FeaturePoints
     from ttt3r_ros.graph.keyframes import KeyFrame
     from ttt3r_ros.graph.places import Vocabulary
-    from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
+    from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, ScaleStep
     from ttt3r_ros.graph.stored_graph import StoredGraph
     from ttt3r_ros.mapping.storage import StoredMap
     from ttt3r_ros.mapping.voxels import VoxelCloud

@@ -155,6 +155,15 @@ def test_a_turned_arrow_is_found(room, source):
     assert turned_arrows(room, source) != []
 
 
+def test_the_solver_of_the_graph_knows_no_images_and_no_map(repository):
+    solver = f'{PACKAGE}.graph.solver'
+    for path in sorted((repository / solver.replace('.', '/')).rglob('*.py')):
+        for module in imported_modules(path.read_text()):
+            top, _, rest = module.partition('.')
+            if top == PACKAGE and not module.startswith(f'{solver}.'):
+                assert rest.partition('.')[0] in FOUNDATION, f'{path.name} imports {module}'
+
+
 def test_the_architecture_page_has_every_room(repository):
     page = (repository / 'docs' / 'architecture.md').read_text()
     for room in ROOMS:

@@ -65,6 +65,19 @@ def motion_between(then: Array | None, now: Array | None) -> Array | None:
     return None if then is None or now is None else invert(then) @ now
 
 
+def cross_matrices(vectors: Array) -> Array:
+    """
+    Return the matrices that multiply as a cross product does.
+
+    :param vectors: (N, 3).
+    :returns: (N, 3, 3).
+    """
+    x, y, z = vectors.T
+    zero = np.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def adjoint(a_T_b: Array) -> Array:
     """
     Return what takes a small motion (rotation, translation) in b's axes to a's.
@@ -72,10 +85,10 @@ def adjoint(a_T_b: Array) -> Array:
     :param a_T_b: (4, 4).
     :returns: (6, 6).
     """
-    rotation, (x, y, z) = a_T_b[:3, :3], a_T_b[:3, 3]
+    rotation = a_T_b[:3, :3]
     result = np.zeros((6, 6))
     result[:3, :3] = result[3:, 3:] = rotation
-    result[3:, :3] = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation
+    result[3:, :3] = cross_matrices(a_T_b[None, :3, 3])[0] @ rotation
     return result
 
 

@@ -20,7 +20,7 @@ from ttt3r_ros.bench.tables import Table
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.belief import GRAPH_INFLATION
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
-from ttt3r_ros.graph.rotations import log_pose
+from ttt3r_ros.graph.solver.rotations import log_pose
 from ttt3r_ros.graph.wheels import NOISES
 from ttt3r_ros.tracking.following import look
 from ttt3r_ros.tracking.tracked_pose import FollowState

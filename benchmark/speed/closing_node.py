@@ -19,7 +19,7 @@ from benchmark.speed.camera_process import FIELD_OF_VIEW
 from benchmark.speed.graph_cost import close_loop, large_graph
 from benchmark.speed.timed_node import FreePredictor
 from ttt3r_ros.atomic import atomic_file
-from ttt3r_ros.graph.pose_graph import Covariances
+from ttt3r_ros.graph.solver.pose_graph import Covariances
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.model.predictor import HostPrediction

@@ -37,7 +37,7 @@ from ttt3r_ros.graph.key_frame_graph import (
     rounds_at_once,
     SETTLED,
 )
-from ttt3r_ros.graph.pose_graph import (
+from ttt3r_ros.graph.solver.pose_graph import (
     Covariances,
     Estimate,
     Motion,

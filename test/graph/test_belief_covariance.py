@@ -12,7 +12,7 @@ from ttt3r_ros.geometry import transform
 from ttt3r_ros.graph.belief import GRAPH_INFLATION
 from ttt3r_ros.graph.chain import LEAST_SHIFT_SIGMA, LEAST_TURN_SIGMA
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
-from ttt3r_ros.graph.pose_graph import SCALE_SIGMA, SHARED_SCALE_SIGMA
+from ttt3r_ros.graph.solver.pose_graph import SCALE_SIGMA, SHARED_SCALE_SIGMA
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
 STEPS = 8

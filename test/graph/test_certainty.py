@@ -9,7 +9,7 @@ import pytest
 from benchmark.speed.graph_cost import large_graph
 from ttt3r_ros.geometry import invert
 from ttt3r_ros.graph.certainty import Certainty
-from ttt3r_ros.graph.pose_graph import Covariances, Estimate, PoseGraph
+from ttt3r_ros.graph.solver.pose_graph import Covariances, Estimate, PoseGraph
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,7 @@ from ttt3r_ros.geometry import invert, scaled, transform
 from ttt3r_ros.graph.closure import Closure
 from ttt3r_ros.graph.loops import _plausible, Loop, Loops, MOST_LOOPS
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.pose_graph import Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.solver.pose_graph import Motion, PoseGraph, ScaleStep
 from ttt3r_ros.tracking.relative_pose import RelativePose
 
 SURE = 1e-4 * np.eye(6)

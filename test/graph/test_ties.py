@@ -12,7 +12,7 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, scaled, t
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, PoseGraph
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
 from ttt3r_ros.graph.ties import fused, metric, Rig, tie_to, Ties
 from ttt3r_ros.tracking.tracked_pose import TrackedPose

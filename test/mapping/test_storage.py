@@ -14,7 +14,7 @@ from ttt3r_ros.graph.chain import Measurements
 from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, ScaleStep
 from ttt3r_ros.graph.stored_graph import StoredGraph, to_arrays
 from ttt3r_ros.mapping.mapper import Mapper
 from ttt3r_ros.mapping.occupancy import Occupancy

@@ -11,7 +11,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph.rotations import exp_pose, log_pose
+from ttt3r_ros.graph.solver.rotations import exp_pose, log_pose
 from ttt3r_ros.units import NANOSECONDS
 
 # Planners stumble over larger steps, however long ago the image before was.

@@ -21,9 +21,9 @@ from ttt3r_ros.graph.ground import floor_below
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
-from ttt3r_ros.graph.pose_graph import Motion
 from ttt3r_ros.graph.rig_motion import OtherMotions
 from ttt3r_ros.graph.robot import Robot
+from ttt3r_ros.graph.solver.pose_graph import Motion
 from ttt3r_ros.graph.start import Start
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.ties import fused, Rig

@@ -13,7 +13,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, IDENTITY, invert, motion_between, scaled, Similarity
 from ttt3r_ros.graph.keyframes import KeyFrame
-from ttt3r_ros.graph.rotations import exp_pose, log_pose
+from ttt3r_ros.graph.solver.rotations import exp_pose, log_pose
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose, View
 

@@ -12,7 +12,7 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
 from ttt3r_ros.graph.chain import WINDOW
-from ttt3r_ros.graph.pose_graph import Covariances, PoseGraph, SHARED_SCALE_SIGMA
+from ttt3r_ros.graph.solver.pose_graph import Covariances, PoseGraph, SHARED_SCALE_SIGMA
 
 FULL_EVERY = 5  # key frames; it takes as long as a step of the optimisation of the whole graph
 # Of the first key frame, which is where it is; but its depth errs as those of all do.

@@ -18,7 +18,7 @@ from ttt3r_ros.graph.floor import depth_on_floor
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.network_motion import NetworkMotion
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
 from ttt3r_ros.graph.thinning import joined, joined_step
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
 from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, WindowFrame

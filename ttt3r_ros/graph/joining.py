@@ -19,8 +19,8 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, Similarity
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.pose_graph import Estimate
 from ttt3r_ros.graph.relocalisation import KnownPlaces, near, PlaceMatch, PoseHypothesis
+from ttt3r_ros.graph.solver.pose_graph import Estimate
 
 REMEMBERED = 5  # matches that wait for another one
 HINT_KEYS = 10  # key frames after which a hint that led nowhere is forgotten

@@ -41,8 +41,8 @@ from ttt3r_ros.graph.loops import (
 )
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Covariances, Estimate, Motion, PoseGraph, Solution
 from ttt3r_ros.graph.relocalisation import KnownPlaces
+from ttt3r_ros.graph.solver.pose_graph import Covariances, Estimate, Motion, PoseGraph, Solution
 from ttt3r_ros.graph.stored_graph import StoredGraph
 from ttt3r_ros.graph.strands import Pairs, part
 from ttt3r_ros.graph.thinning import ENOUGH_OTHERS, most_covered, RemovedKeyFrame

@@ -18,9 +18,9 @@ from ttt3r_ros.graph.closure import Closure, verify
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.places import Vocabulary, WORDS
-from ttt3r_ros.graph.pose_graph import Estimate, Motion, PoseGraph, ScaleStep
 from ttt3r_ros.graph.relocalisation import PlaceMatch
-from ttt3r_ros.graph.rotations import log_pose
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, PoseGraph, ScaleStep
+from ttt3r_ros.graph.solver.rotations import log_pose
 from ttt3r_ros.graph.thinning import joined, joined_step
 
 VOCABULARY_KEYS = 10  # from which words are learned, as soon as they have a feature for each

@@ -12,7 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import motion_between
-from ttt3r_ros.graph.rotations import log_pose
+from ttt3r_ros.graph.solver.rotations import log_pose
 from ttt3r_ros.tracking.tracked_pose import KeyView
 
 # From key frame to key frame: shorter motions and turns do not show their direction.

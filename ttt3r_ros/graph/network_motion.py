@@ -11,7 +11,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, rotation_angle
-from ttt3r_ros.graph.pose_graph import Motion
+from ttt3r_ros.graph.solver.pose_graph import Motion
 
 TURN_SIGMA, SHIFT_SIGMA, SHARE = np.radians(1.9), 0.05, 0.1
 KERNEL = 1.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.graph.keyframes import KeyFrame
-from ttt3r_ros.graph.pose_graph import Estimate
+from ttt3r_ros.graph.solver.pose_graph import Estimate
 
 NOTHING = Estimate(np.empty((0, 4, 4)), np.empty(0))
 

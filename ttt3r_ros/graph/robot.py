@@ -14,7 +14,7 @@ from ttt3r_ros.geometry import IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.anchor import Anchor, flattened, is_planar, longest_step, towards
 from ttt3r_ros.graph.located import at_base, base_pose, camera_pose, LocatedCamera, Placed
 from ttt3r_ros.graph.rig_motion import OtherMotions, RigMotion
-from ttt3r_ros.graph.rotations import exp_pose, log_pose
+from ttt3r_ros.graph.solver.rotations import exp_pose, log_pose
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracked_pose import TrackedPose

@@ -26,7 +26,7 @@ from ttt3r_ros.graph.closure import FeaturePoints
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.loops import Loop
 from ttt3r_ros.graph.places import Vocabulary
-from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleFix, ScaleStep
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, ScaleFix, ScaleStep
 from ttt3r_ros.tracking.local_features import LocalFeatures
 
 Arrays = dict[str, NDArray[Any]]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert, scaled, Similarity
-from ttt3r_ros.graph.pose_graph import Estimate, Motion, ScaleStep
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, ScaleStep
 
 # Two key frames so close to each other show the same.
 SAME_PLACE_M = 0.5

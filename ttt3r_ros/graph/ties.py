@@ -20,8 +20,8 @@ import numpy as np
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert, scaled, transform
 from ttt3r_ros.graph.nodes import Nodes
-from ttt3r_ros.graph.pose_graph import Estimate, Motion
-from ttt3r_ros.graph.rotations import exp_pose, log_pose
+from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion
+from ttt3r_ros.graph.solver.rotations import exp_pose, log_pose
 from ttt3r_ros.tracking.tracked_pose import KeyView, TrackedPose
 from ttt3r_ros.units import NANOSECONDS
 

@@ -21,8 +21,8 @@ import scipy.linalg
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import transform
-from ttt3r_ros.tracking.relative_pose import cross_matrices, rays_at
+from ttt3r_ros.geometry import cross_matrices, transform
+from ttt3r_ros.tracking.relative_pose import rays_at
 
 ROUNDS = 4
 HELD = 2  # the oldest key frames stay where the graph has them

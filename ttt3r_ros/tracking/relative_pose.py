@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import invert, transform, transform_points
+from ttt3r_ros.geometry import cross_matrices, invert, transform, transform_points
 
 RANSAC_PX = 3.0
 ROUNDS = 100
@@ -172,16 +172,3 @@ def pixel_jacobians(key_T_camera: Array, points_key: Array, camera: Array) -> tu
     by_pose = np.concatenate([by_point @ cross_matrices(points), -by_point], axis=2)
     along = points_key @ key_T_camera[:3, :3]  # d point / d log depth, in the camera's axes
     return by_pose, np.einsum('nij,nj->ni', by_point, along)
-
-
-def cross_matrices(vectors: Array) -> Array:
-    """
-    Return the matrices that multiply as a cross product does.
-
-    :param vectors: (N, 3).
-    :returns: (N, 3, 3).
-    """
-    x, y, z = vectors.T
-    zero = np.zeros_like(x)
-    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmark.speed.graph_cost import ROUND_KEYS
-from ttt3r_ros.graph.pose_graph import Covariances
+from ttt3r_ros.graph.solver.pose_graph import Covariances
 
 SECOND = 1_000_000_000
 

@@ -15,7 +15,7 @@ from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, transform
-from ttt3r_ros.graph.pose_graph import Estimate
+from ttt3r_ros.graph.solver.pose_graph import Estimate
 from ttt3r_ros.node import messages
 from ttt3r_ros.node.map_updates import read_map_update
 from ttt3r_ros.node.mapping_node import HOUSEKEEPING_S

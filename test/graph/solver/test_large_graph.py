@@ -10,13 +10,13 @@ import pytest
 
 from benchmark.speed.graph_cost import large_graph
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph import linear_system, normal_equations
-from ttt3r_ros.graph.banded import Band
-from ttt3r_ros.graph.elimination import Edges, inverses, Plan
-from ttt3r_ros.graph.gathering import hubs
+from ttt3r_ros.graph.solver import linear_system, normal_equations
 from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, ROUNDS_AFTER_LOOP, rounds_at_once
-from ttt3r_ros.graph.linear_system import conjugate_gradients, Structure
-from ttt3r_ros.graph.pose_graph import Covariances
+from ttt3r_ros.graph.solver.banded import Band
+from ttt3r_ros.graph.solver.elimination import Edges, inverses, Plan
+from ttt3r_ros.graph.solver.gathering import hubs
+from ttt3r_ros.graph.solver.linear_system import conjugate_gradients, Structure
+from ttt3r_ros.graph.solver.pose_graph import Covariances
 
 KEYS, SIZE = 400, 3
 

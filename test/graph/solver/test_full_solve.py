@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from benchmark.speed.graph_cost import large_graph
-from ttt3r_ros.geometry import adjoint, invert, transform
-from ttt3r_ros.graph.pose_graph import (
+from ttt3r_ros.geometry import adjoint, cross_matrices, invert, transform
+from ttt3r_ros.graph.solver.pose_graph import (
     Covariances,
     DAMPING,
     GAUGE_SIGMA,
@@ -20,7 +20,6 @@ from ttt3r_ros.graph.pose_graph import (
     SCALE_SIGMA,
     SHARED_SCALE_SIGMA,
 )
-from ttt3r_ros.tracking.relative_pose import cross_matrices
 
 
 def solved(graph, bounds):

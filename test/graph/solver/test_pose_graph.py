@@ -8,7 +8,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from ttt3r_ros.geometry import invert, transform
-from ttt3r_ros.graph.pose_graph import (
+from ttt3r_ros.graph.solver.pose_graph import (
     Covariances,
     Estimate,
     GAUGE_SIGMA,
@@ -19,7 +19,7 @@ from ttt3r_ros.graph.pose_graph import (
     ScaleStep,
     SHARED_SCALE_SIGMA,
 )
-from ttt3r_ros.graph.rotations import log_pose
+from ttt3r_ros.graph.solver.rotations import log_pose
 
 
 def pose(turn, shift):

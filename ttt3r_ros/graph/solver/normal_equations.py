@@ -18,12 +18,12 @@ from operator import attrgetter
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.graph.factors import Estimate, Motion, ScaleFix, ScaleStep, SIZE
-from ttt3r_ros.graph.gathering import hubs
-from ttt3r_ros.graph.linear_system import conjugate_gradients, Factor, Structure
-from ttt3r_ros.graph.rotations import rotation_vectors
-from ttt3r_ros.graph.sums import Indices, Summed
-from ttt3r_ros.tracking.relative_pose import cross_matrices
+from ttt3r_ros.geometry import cross_matrices
+from ttt3r_ros.graph.solver.factors import Estimate, Motion, ScaleFix, ScaleStep, SIZE
+from ttt3r_ros.graph.solver.gathering import hubs
+from ttt3r_ros.graph.solver.linear_system import conjugate_gradients, Factor, Structure
+from ttt3r_ros.graph.solver.rotations import rotation_vectors
+from ttt3r_ros.graph.solver.sums import Indices, Summed
 
 SCALE_SIGMA = 0.3  # of the depth of a key frame, a property of the network
 GAUGE_SIGMA = 1e-4  # the first key frame stays where it is

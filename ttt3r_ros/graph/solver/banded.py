@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import splu, SuperLU
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.graph.sums import Indices
+from ttt3r_ros.graph.solver.sums import Indices
 
 
 @dataclass(frozen=True, eq=False)

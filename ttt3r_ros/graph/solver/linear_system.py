@@ -15,9 +15,9 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu, SuperLU
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.graph.banded import Band
-from ttt3r_ros.graph.elimination import Edges, Eliminated, Plan
-from ttt3r_ros.graph.sums import Indices
+from ttt3r_ros.graph.solver.banded import Band
+from ttt3r_ros.graph.solver.elimination import Edges, Eliminated, Plan
+from ttt3r_ros.graph.solver.sums import Indices
 
 ENOUGH, MOST_ROUNDS = 0.15, 20  # of conjugate gradients
 MOST_WIDTH = 150  # of a band, numbers; SuperLU is faster beyond where loops are few

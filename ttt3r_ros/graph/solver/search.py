@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.graph.factors import Estimate
-from ttt3r_ros.graph.linear_system import Factor
-from ttt3r_ros.graph.normal_equations import System
+from ttt3r_ros.graph.solver.factors import Estimate
+from ttt3r_ros.graph.solver.linear_system import Factor
+from ttt3r_ros.graph.solver.normal_equations import System
 
 # Steps so small, and so much smaller than the one before, change derivatives and weights little.
 SMALL, SHRINKS = 0.03, 0.6

@@ -4,7 +4,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ttt3r_ros.graph.rotations import rotation_vectors
+from ttt3r_ros.graph.solver.rotations import rotation_vectors
 
 
 def test_rotations_become_the_vectors_that_made_them():

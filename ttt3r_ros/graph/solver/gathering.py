@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ttt3r_ros.graph.sums import Indices
+from ttt3r_ros.graph.solver.sums import Indices
 
 
 def hubs(count: int, links: Indices, every: int) -> Indices:

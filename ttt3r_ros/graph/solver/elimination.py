@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.graph.sums import Indices, Summed
+from ttt3r_ros.graph.solver.sums import Indices, Summed
 
 LEAST = 100  # key frames at once; below, a band is as fast
 

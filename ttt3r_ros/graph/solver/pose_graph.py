@@ -17,17 +17,17 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, invert
-from ttt3r_ros.graph.factors import Estimate, Motion, ScaleFix, ScaleStep, SIZE
-from ttt3r_ros.graph.linear_system import Factor
-from ttt3r_ros.graph.normal_equations import (
+from ttt3r_ros.graph.solver.factors import Estimate, Motion, ScaleFix, ScaleStep, SIZE
+from ttt3r_ros.graph.solver.linear_system import Factor
+from ttt3r_ros.graph.solver.normal_equations import (
     DAMPING,
     GAUGE_SIGMA,
     Motions,
     SCALE_SIGMA,
     System,
 )
-from ttt3r_ros.graph.search import search_of
-from ttt3r_ros.graph.sums import Indices
+from ttt3r_ros.graph.solver.search import search_of
+from ttt3r_ros.graph.solver.sums import Indices
 
 __all__ = [
     'DAMPING',
