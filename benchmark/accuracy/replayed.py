@@ -226,5 +226,5 @@ def fuse(
         if step.correction is not None:
             for removed in step.correction.removed:
                 world_map.hand_over(removed.number, removed.successor, removed.similarity())
-            world_map.move(step.correction.map_T_key, step.correction.tilts)
+            world_map.move(step.correction.map_T_key, step.correction.bends)
         after(step.image)

@@ -8,7 +8,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from ttt3r_ros.geometry import transform_points
-from ttt3r_ros.graph.chain import Chain, TRUE_TILT
+from ttt3r_ros.graph.bends import stretch
+from ttt3r_ros.graph.chain import Chain
 from ttt3r_ros.graph.floor import FloorScale
 from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.wheels import NOISES
@@ -89,18 +90,24 @@ def named_by_place(keys, room, places):
     return named
 
 
-def test_the_tilts_of_depths_are_found_but_not_believed_in_full(robot, other_room):
-    tilt, numbers = np.array([0.2, -0.15]), range(8)
+@pytest.mark.parametrize(('noise', 'believed'), [(0.06, 1.0), (0.0, 0.5)])
+def test_bends_of_depths_are_found_and_believed_less_where_depths_agree(
+    robot, other_room, noise, believed
+):
+    tilt, numbers, rng = np.array([0.1, -0.08]), range(8), np.random.default_rng(0)
     chain, nodes = Chain(NOISES['usual']), Nodes()
     drive, places = robot.drive(numbers, other_room), [robot.place(k) for k in numbers]
 
     for key in named_by_place(drive, other_room, places):
+        log_depth = key.log_depth + rng.normal(0, noise, len(key.log_depth))
         if key.number >= HELD:  # the first two are held with exact depths
-            tangents = rays_at(key.tracks.px, key.view.camera)[:, :2]
-            key = replace(key, log_depth=key.log_depth - tangents @ tilt)
+            log_depth -= rays_at(key.tracks.px, key.view.camera)[:, :2] @ tilt
+        key = replace(key, log_depth=log_depth)
         chain.append(key, robot.frame(key), nodes, robot.place(0))
 
-    for number in range(HELD, 8):
-        np.testing.assert_allclose(chain.tilts[number], TRUE_TILT * tilt, atol=0.03)
+    for number in range(HELD, 7):
+        rays = rays_at(drive[number].tracks.px, drive[number].view.camera)
+        found, true = np.log(stretch(tuple(rays.T), chain.bends[number])), rays[:, :2] @ tilt
+        assert found @ true / (true @ true) == pytest.approx(believed, abs=0.2)
     chain.forget(numbers)
-    assert not chain.tilts
+    assert not chain.bends

@@ -78,6 +78,28 @@ def test_scales_and_tilts_of_depths_are_found():
         np.testing.assert_allclose(one.tilt, tilt, atol=0.02)
 
 
+def test_parallax_shows_by_what_the_depth_of_features_is_bent():
+    bent = [
+        replace(s, log_depth=s.log_depth + 0.1 - 0.5 * rays_at(s.px, CAMERA)[:, 0] ** 2)
+        for s in exact_sights()
+    ]
+    scaled = [replace(s, log_depth=s.log_depth - 0.3, log_scale=0.3) for s in bent]
+
+    for found in adjust(scaled, rounds=0).parallax:
+        assert len(found.sigma) > 50
+        sure = found.sigma < 0.05
+        expected = 0.5 * found.tangents[sure, 0] ** 2 - 0.1
+        np.testing.assert_allclose(found.log_ratio[sure], expected, atol=5e-3)
+
+
+def test_from_one_place_there_is_no_parallax():
+    first = exact_sights(1)[0]
+
+    found = adjust([first, first, first], rounds=0).parallax
+
+    assert [len(one.sigma) for one in found] == [0, 0, 0]
+
+
 def test_features_that_slid_away_do_not_count():
     frames = exact_sights()
     rng = np.random.default_rng(2)

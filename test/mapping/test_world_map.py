@@ -20,8 +20,9 @@ from ttt3r_ros.geometry import (
     transform,
     transform_points,
 )
+from ttt3r_ros.graph.bends import FARTHEST, NO_BEND, SIDE
 from ttt3r_ros.intrinsics import CameraIntrinsics
-from ttt3r_ros.mapping.key_points import LEAST_TILT
+from ttt3r_ros.mapping.key_points import LEAST_BEND
 from ttt3r_ros.mapping.occupancy import FREE, OCCUPIED, UNKNOWN
 from ttt3r_ros.mapping.voxels import VoxelCloud
 from ttt3r_ros.mapping.world_map import MapImage, STEP_POINTS, WorldMap
@@ -494,7 +495,14 @@ def room_look():
     return seen(room, 0, transform(np.eye(3), [0, 0, 0.8]) @ AHEAD, base_T_camera=FLOOR_T_CAMERA)
 
 
+def bend_of(tilt):
+    """Return the bend of a depth that is tilted over the image."""
+    line = np.linspace(-FARTHEST, FARTHEST, SIDE)
+    return (tilt[0] * line + tilt[1] * line[:, None]).ravel()
+
+
 TILT = np.array([0.25, -0.15])
+BEND = bend_of(TILT)
 
 
 def tilted_wall(distance, turned=0.0):
@@ -507,7 +515,7 @@ def tilted_wall(distance, turned=0.0):
 
 
 @pytest.mark.parametrize('newest', [True, False])
-def test_a_tilt_that_is_found_later_is_taken_out_of_all_points_of_its_key_frame(newest):
+def test_a_bend_that_is_found_later_is_taken_out_of_all_points_of_its_key_frame(newest):
     world, turned = WorldMap(settings()), 0.15
     key_T_camera = Similarity(transform(rotation_about([0, 1, 0], turned), [0.0, 0, 0]))
     world.add(seen(tilted_wall(2.0), 0, at(1.0)))
@@ -516,8 +524,8 @@ def test_a_tilt_that_is_found_later_is_taken_out_of_all_points_of_its_key_frame(
     poses = {0: Similarity(at(1.0)), 1: Similarity(at(0.0, yaw=math.pi))}
     assert np.ptp(ahead(world)) > 0.5
 
-    world.move(poses, {0: 2 * TILT})  # a first guess, too large
-    world.move(poses, {0: TILT})
+    world.move(poses, {0: 2 * BEND})  # a first guess, too large
+    world.move(poses, {0: BEND})
     world.add(seen(tilted_wall(2.0, turned), 0, at(1.0), key_T_camera))
 
     np.testing.assert_allclose(ahead(world), 3.0, atol=0.01)
@@ -529,33 +537,33 @@ def ahead(world):
     return points[points[:, 0] > 0, 0]
 
 
-def test_a_key_frame_that_begins_with_a_known_tilt_has_none_in_its_points():
+def test_a_key_frame_that_begins_with_a_known_bend_has_none_in_its_points():
     world = WorldMap(settings())
-    world.move({}, {5: TILT})
+    world.move({}, {5: BEND})
 
     world.add(seen(tilted_wall(2.0), 5))
 
     np.testing.assert_allclose(ahead(world), 2.0, atol=0.01)
 
 
-def test_tilts_that_hardly_change_fuse_nothing_anew():
+def test_bends_that_hardly_change_fuse_nothing_anew():
     world = WorldMap(settings())
     world.add(seen(wall(2.0), 0))
     world.add(seen(wall(2.0), 1, at(0.0, yaw=math.pi)))
     before, poses = bits(world), {0: Similarity(AHEAD), 1: Similarity(at(0.0, yaw=math.pi))}
 
-    world.move(poses, {0: 0.9 * LEAST_TILT * np.ones(2)})
+    world.move(poses, {0: NO_BEND + 0.9 * LEAST_BEND})
 
     np.testing.assert_array_equal(bits(world), before)
 
 
-def test_ghosts_of_a_key_frame_of_which_the_tilt_changes_are_gone():
-    world, tilt = WorldMap(settings()), np.array([0.1, 0.0])
+def test_ghosts_of_a_key_frame_of_which_the_bend_changes_are_gone():
+    world, bend = WorldMap(settings()), bend_of([0.1, 0.0])
     for number in range(2):
         world.add(seen(wall(1.5), number))
     for _ in range(5):
         world.add(seen(wall(3.0), 2))
-    world.move({}, {0: tilt, 1: tilt})
+    world.move({}, {0: bend, 1: bend})
 
     assert ahead(world).min() > 2.5
 

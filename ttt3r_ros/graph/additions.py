@@ -42,15 +42,15 @@ class Correction:
     map_T_key: of each key frame of the map, from the unit of its depth. removed: key frames that
     were removed since the correction before, with their successors. dropped: numbers of those
     that have none, because their submap was too short. parted: those that are not in the map any
-    more, in a frame of their own. tilts: (2,) of the depth of each key frame whose depth shows
-    some.
+    more, in a frame of their own. bends: of the depth of each key frame whose depth shows
+    one.
     """
 
     map_T_key: Mapping[int, Similarity]
     removed: tuple[RemovedKeyFrame, ...]
     dropped: tuple[int, ...] = ()
     parted: Mapping[int, Similarity] = field(default_factory=dict)
-    tilts: Mapping[int, Array] = field(default_factory=dict)
+    bends: Mapping[int, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,4 +127,4 @@ class Additions:
             }
             for poses in (belief.poses, {n: belief.apart[n] for n in left & belief.apart.keys()})
         )
-        return Correction(map_T_key, removed, dropped, parted, belief.tilts)
+        return Correction(map_T_key, removed, dropped, parted, belief.bends)

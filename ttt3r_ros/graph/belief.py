@@ -66,7 +66,7 @@ class Belief:
     of its submap. log_scales: of both. lost: no submap that grows has a place in the map,
     correction leads into its own frame. loops: pairs of key frames. counts: of loops. covariance:
     (6, 6) of the newest key frame, rotation and translation to the right of it, since the first
-    one of its submap. tilts: (2,) of the depths, see `chain.Chain.tilts`.
+    one of its submap. bends: of the depths, see `bends`.
     """
 
     correction: Similarity
@@ -79,7 +79,7 @@ class Belief:
     loops: tuple[tuple[int, int], ...]
     counts: LoopCounts
     covariance: Array
-    tilts: Mapping[int, Array] = field(default_factory=dict)
+    bends: Mapping[int, Array] = field(default_factory=dict)
 
     def locate(self, tracked_pose: TrackedPose, wheels: WheelNoise, start: Array) -> Located:
         """

@@ -12,6 +12,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import invert, motion_between, rotation_angle, scaled
+from ttt3r_ros.graph.bends import fit
 from ttt3r_ros.graph.closure import verify
 from ttt3r_ros.graph.depth_noise import DepthNoise
 from ttt3r_ros.graph.floor import depth_on_floor
@@ -21,11 +22,20 @@ from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, PoseGraph, ScaleFix, ScaleStep
 from ttt3r_ros.graph.thinning import joined, joined_step
 from ttt3r_ros.graph.wheels import camera_covariance, WheelNoise
-from ttt3r_ros.graph.window import adjust, Adjusted, relative_covariance, WindowFrame
+from ttt3r_ros.graph.window import (
+    adjust,
+    Adjusted,
+    Parallax,
+    relative_covariance,
+    WindowFrame,
+)
 from ttt3r_ros.tracking.feature_depth import depth_ratios
 from ttt3r_ros.tracking.tracked_pose import KeyView
 
 WINDOW = 8
+# So many of them get the bend of their depth anew: what older ones share with those before them
+# has left the window.
+BENT_ANEW = 5
 
 # Of the log scale of a key frame's depth against the one before, and by the floor.
 STEP_SIGMA, ADJUSTED_STEP_SIGMA = 0.06, 0.04
@@ -42,10 +52,6 @@ LEAST_TURN_SIGMA, LEAST_SHIFT_SIGMA = 0.002, 0.005
 
 # Without calibration the focal length errs by this share, the same in so many key frames.
 FOCAL_SIGMA, FOCAL_STEPS = 0.1, 10.0
-
-# So much of an estimated tilt is true, the rest is what the shape of the depth errs otherwise:
-# the slope of true tilts over those of the window, 0.4 to 1.1 on ten drives.
-TRUE_TILT = 0.7
 
 LEAST_SHARED = 20  # features of two key frames, so that they are adjusted together
 
@@ -130,7 +136,7 @@ class Chain:
         self._recent: dict[int, list[KeyView]] = {}  # by camera
         self._sights: dict[int, WindowFrame] = {}
         self._noise: dict[int, DepthNoise] = {}  # by camera
-        self._tilts: dict[int, Array] = {}
+        self._bends: dict[int, Array] = {}
         # Each by the key frame from which it leads to the next.
         self._visual = {link[0].here: link for link in measured.visual}
         self._by_wheels = {motion.here: motion for motion in measured.by_wheels}
@@ -148,13 +154,9 @@ class Chain:
         )
 
     @property
-    def tilts(self) -> dict[int, Array]:
-        """
-        Return the tilts of depths of key frames that were adjusted, by their numbers.
-
-        Each is (2,), what is to be added to the log depth for each unit of the tangents.
-        """
-        return dict(self._tilts)
+    def bends(self) -> dict[int, Array]:
+        """Return the bends of depths of key frames that were adjusted, by their numbers."""
+        return dict(self._bends)
 
     @property
     def ends(self) -> dict[int, KeyView]:
@@ -291,7 +293,8 @@ class Chain:
         ]
         adjusted = adjust(window_frames)
         self._sights.update(zip(numbers, adjusted.frames))
-        self._tilts.update((n, TRUE_TILT * f.tilt) for n, f in zip(numbers, adjusted.frames))
+        for number, parallax in [*zip(numbers, adjusted.parallax)][-BENT_ANEW:]:
+            self._bends[number] = _bend(parallax, share)
         # Depths that agree are taken from the floor itself: adjusted ones depend on where the
         # graph had the oldest key frames.
         surer = adjusted.frames if FLOOR_SIGMA * share > ON_FLOOR_SIGMA else ()
@@ -355,7 +358,7 @@ class Chain:
             step = None if onward_step is None else joined_step(step, onward_step)
         self._visual[before] = joined(motion, onward, at, 0, 1), step
         self._fixes.pop(number, None)
-        self._tilts.pop(number, None)
+        self._bends.pop(number, None)
 
     def forget(self, numbers: Collection[int]) -> None:
         """
@@ -368,7 +371,7 @@ class Chain:
             self._fixes.pop(number, None)
             self._by_wheels.pop(number, None)
             self._by_network.pop(number, None)
-            self._tilts.pop(number, None)
+            self._bends.pop(number, None)
 
 
 def _sharing(recent: Sequence[KeyView]) -> list[int]:
@@ -407,6 +410,12 @@ def _window_frame(
         key.log_depth,
         floor,
     )
+
+
+def _bend(parallax: Parallax, share: float) -> Array:
+    """Find the bend of a key frame's depth, of which all sigmas have a share."""
+    log_ratio, sigma = parallax.log_ratio / share, parallax.sigma / share
+    return share * fit(parallax.tangents, log_ratio, sigma)
 
 
 def _adjusted_link(adjusted: Adjusted, i: int, number: int, frame: KeyFrame, share: float) -> Link:

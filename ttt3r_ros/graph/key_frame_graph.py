@@ -564,7 +564,7 @@ class KeyFrameGraph:
             self._loops.pairs,
             self._loops.counts,
             self._certainty.covariance if ends else np.zeros((6, 6)),
-            self._chain.tilts,
+            self._chain.bends,
         )
 
 

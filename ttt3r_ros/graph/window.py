@@ -35,6 +35,8 @@ FIRST_DAMPING = 1e-4
 ENOUGH = 1e-3  # smaller gains, as a share of the cost, end the search
 LARGEST_STEP = 0.5  # of a log depth
 NEAREST = 0.05  # metres, of a point before a camera
+# With less than this information on its log depth a feature has no parallax.
+PARALLAX_ROUNDS, LEAST_PARALLAX = 4, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +63,31 @@ class WindowFrame:
 
 
 @dataclass(frozen=True, eq=False)
+class Parallax:
+    """
+    What the pixels of features say of the depth of one of the key frames that see them.
+
+    tangents: (N, 2) of the features. log_ratio: (N,) of their depth to that of the network,
+    which has its scale but no tilt. sigma: (N,) of it, with exact poses.
+    """
+
+    tangents: Array
+    log_ratio: Array
+    sigma: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Adjusted:
     """
     The key frames after adjustment.
 
     frames: as they came, moved. information: (9 K, 9 K) of all unknowns, the depths eliminated,
-    without what holds the oldest ones.
+    without what holds the oldest ones. parallax: what it says of the depth of each.
     """
 
     frames: tuple[WindowFrame, ...]
     information: Array
+    parallax: tuple[Parallax, ...]
 
 
 def adjust(frames: Sequence[WindowFrame], rounds: int = ROUNDS, held: int = HELD) -> Adjusted:
@@ -96,7 +113,7 @@ def adjust(frames: Sequence[WindowFrame], rounds: int = ROUNDS, held: int = HELD
                 break
         else:
             damping *= 100.0
-    return Adjusted(at.frames, system.matrix)
+    return Adjusted(at.frames, system.matrix, problem.parallax(at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +281,33 @@ class _Problem:
         depth = DEPTH_KERNEL**2 * np.log1p(error[:, 2:][known] ** 2 / DEPTH_KERNEL**2).sum()
         before = (self.prior * _shapes(at.frames) ** 2).sum()
         return float(pixel + depth + before)
+
+    def parallax(self, at: _Point) -> tuple[Parallax, ...]:
+        """
+        Triangulate the features by pixels alone.
+
+        :param at: key frames, which stay, and depths, from which the search begins.
+        """
+        own = np.zeros(len(self.ray))
+        for _ in range(PARALLAX_ROUNDS):
+            point, at_anchor, j_R_a = self._points(at)
+            error, known = self._errors(at.frames, point)
+            weight = self._weights(error, known)[:, :2]
+            by_depth = self._by_point(point)[:, :2] @ (j_R_a @ at_anchor[..., None])
+            pull = weight * by_depth[..., 0]
+            own = _per_feature(self.feature, (pull * by_depth[..., 0]).sum(axis=1), len(own))
+            gradient = _per_feature(self.feature, (pull * error[:, :2]).sum(axis=1), len(own))
+            step = np.clip(gradient / (own + LEAST_PARALLAX), -LARGEST_STEP, LARGEST_STEP)
+            at = replace(at, log_depth=at.log_depth - step)
+        depth = self._points(at)[0][:, 2]
+        scale = np.array([s.log_scale for s in at.frames])[self.seer]
+        log_ratio = np.log(depth) - self.log_depth - scale
+        information = own[self.feature]
+        known = np.isfinite(log_ratio) & (information > LEAST_PARALLAX)
+        chosen = (known & (self.seer == k) for k in range(self.frames))
+        return tuple(
+            Parallax(self.tangent[c], log_ratio[c], information[c] ** -0.5) for c in chosen
+        )
 
     def _points(self, at: _Point) -> tuple[Array, Array, Array]:
         """Return the points as seers see them, (M, 3), as anchors do, and how those turn."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32, Mask
 from ttt3r_ros.geometry import IDENTITY, scaled, Similarity
-from ttt3r_ros.mapping.tilts import NO_TILT, stretch
+from ttt3r_ros.graph.bends import NO_BEND, stretch
 from ttt3r_ros.mapping.voxels import (
     FixedPoints,
     hashed,
@@ -23,8 +23,8 @@ from ttt3r_ros.mapping.voxels import (
 
 # Points stay where they are until one of them is wrong by more than this.
 MOST_SHIFT = 0.5  # voxels
-# Points at the edge of an image, 4 m away, are stretched by no less than 5 cm.
-LEAST_TILT = 0.02
+# Points 4 m away are moved by no less than 8 cm.
+LEAST_BEND = 0.02
 
 # A key frame that takes over the points of others keeps as many as so many key frames have. What
 # is removed is seen by others too, and each of them errs elsewhere: without a bound walls grow
@@ -50,7 +50,7 @@ class KeyPoints:
     fused points, corners: of the parts of the map in which they lie. ghosts: cells of the map
     whose points are to be removed. images: number of those that added points. needs: the sum over
     them of the confidence that a voxel needs. stands_for: number of key frames, more than one
-    where the points are those of a saved map. tilt: (2,) by which they were stretched. alone:
+    where the points are those of a saved map. bend: by which they were stretched. alone:
     where those of others were taken over, the most that one of them had by itself.
     """
 
@@ -66,7 +66,7 @@ class KeyPoints:
     images: int = 0
     needs: float = 0.0
     stands_for: int = 1
-    tilt: Array = field(default_factory=NO_TILT.copy)
+    bend: Array = field(default_factory=NO_BEND.copy)
     alone: int = 0
 
     def map_T_birth(self) -> Similarity:
@@ -91,20 +91,20 @@ class KeyPoints:
         change += now.a_T_b[:3, 3] - then.a_T_b[:3, 3]
         return bool((change**2).sum(axis=1).max() > MOST_SHIFT**2)
 
-    def is_tilted(self, tilt: Array) -> bool:
+    def is_bent(self, bend: Array) -> bool:
         """
-        Return whether points are clearly beside where a newer tilt has them.
+        Return whether points are clearly beside where a newer bend has them.
 
-        :param tilt: (2,).
+        :param bend: (NODES,), see `bends`.
         """
-        return bool(np.abs(tilt - self.tilt).max() > LEAST_TILT)
+        return bool(np.abs(bend - self.bend).max() > LEAST_BEND)
 
-    def tilted(self, points: VoxelPoints, tilt: Array, voxel_size: float) -> VoxelPoints:
+    def straightened(self, points: VoxelPoints, bend: Array, voxel_size: float) -> VoxelPoints:
         """
-        Move points along the rays of the key frame to where a newer tilt has them.
+        Move points along the rays of the key frame to where a newer bend has them.
 
         :param points: of the key frame, as it has them by now.
-        :param tilt: (2,).
+        :param bend: (NODES,), see `bends`.
         :param voxel_size: metres.
         """
         birth = in_voxels(self.birth, voxel_size).a_T_b.astype(np.float32)
@@ -112,7 +112,7 @@ class KeyPoints:
         rays = points.columns - camera
         # Written out, like all placing: the same bits everywhere.
         ahead = [m[0] * rays[0] + m[1] * rays[1] + m[2] * rays[2] for m in axes.T]
-        return replace(points, columns=camera + rays * stretch(ahead, tilt - self.tilt))
+        return replace(points, columns=camera + rays * stretch(ahead, bend - self.bend))
 
     def supported(self, points: VoxelPoints) -> VoxelPoints:
         """

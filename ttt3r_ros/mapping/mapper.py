@@ -234,7 +234,7 @@ class Mapper:
             self._map.adopt(apart, correction.map_T_key)
             if not len(apart):
                 del self._apart[track]
-        self._map.move(correction.map_T_key, correction.tilts)
+        self._map.move(correction.map_T_key, correction.bends)
         return True
 
     def catch_up(self, seconds: float) -> None:

@@ -13,13 +13,13 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array, Mask
 from ttt3r_ros.geometry import IDENTITY, Similarity, transform
+from ttt3r_ros.graph.bends import NO_BEND, stretch
 from ttt3r_ros.graph.located import LocatedFrame
 from ttt3r_ros.mapping.ghosts import DepthView, REACH_M
 from ttt3r_ros.mapping.key_frame_support import ENOUGH
 from ttt3r_ros.mapping.key_points import in_voxels, KeyPoints, linear_part, needed
 from ttt3r_ros.mapping.occupancy import Occupancy, OccupancyGrid
 from ttt3r_ros.mapping.parts import PART_MASK, PartedVoxels, Parts
-from ttt3r_ros.mapping.tilts import NO_TILT, stretch
 from ttt3r_ros.mapping.voxels import (
     FixedPoints,
     Integers,
@@ -41,7 +41,7 @@ POINTS_PER_VOXEL = 4
 # About so many columns of an image are used; at 5 m two are 3 cm apart then.
 COLUMNS = 224
 
-NO_TILTS: Mapping[int, Array] = MappingProxyType({})
+NO_BENDS: Mapping[int, Array] = MappingProxyType({})
 
 # A loaded map is attached to no key frame; pieces of it, of about so many points, have negative
 # numbers.
@@ -86,17 +86,17 @@ class MapImage:
             located.floor_z,
         )
 
-    def stretched(self, tilt: Array) -> Pointmap:
+    def stretched(self, bend: Array) -> Pointmap:
         """
-        Return the points without the tilt of the key frame's depth.
+        Return the points without the bend of the key frame's depth.
 
-        :param tilt: (2,), see `tilts.stretch`.
+        :param bend: (NODES,), see `bends`.
         """
-        if not tilt.any():
+        if not bend.any():
             return self.pointmap
         points = self.pointmap.points_camera
         at_key = self.pointmap.scaled(self.key_T_camera.scale).points_in(self.key_T_camera.a_T_b)
-        factor = stretch(tuple(np.moveaxis(at_key, -1, 0)), tilt)
+        factor = stretch(tuple(np.moveaxis(at_key, -1, 0)), bend)
         return replace(self.pointmap, points_camera=points * factor[..., None])
 
     def floor_T_camera(self, map_T_camera: Array) -> Array | None:
@@ -130,7 +130,7 @@ class WorldMap:
         self._voxels = PartedVoxels(self._voxel_size)
         self.grid = OccupancyGrid(settings.occupancy, settings.camera.height)
         self._keys: dict[int, KeyPoints] = {}
-        self._tilts: Mapping[int, Array] = {}  # of all key frames, the newest
+        self._bends: Mapping[int, Array] = {}  # of all key frames, the newest
         self._stale: set[int] = set()  # key frames whose share of the map is an old one
         # Key frames that may have ghosts among their points, those that have waited longest first.
         self._with_ghosts: dict[int, None] = {}
@@ -169,7 +169,7 @@ class WorldMap:
         good = image.pointmap.reliable(bounds.confidence_threshold, farthest / scale)
         key = self._begun(image)
         self.follow()
-        upright = replace(image, pointmap=image.stretched(key.tilt))
+        upright = replace(image, pointmap=image.stretched(key.bend))
         self._see_through(upright.pointmap, scale)
         self._sum_up(upright, key, good)
         floor_T_camera = None
@@ -182,20 +182,20 @@ class WorldMap:
             self.grid.add(image.key, seen, key.map_T_birth())
 
     def move(
-        self, map_T_key: Mapping[int, Similarity], tilts: Mapping[int, Array] = NO_TILTS
+        self, map_T_key: Mapping[int, Similarity], bends: Mapping[int, Array] = NO_BENDS
     ) -> None:
         """
         Move points and grid with their key frames; a bounded number of points, the nearest first.
 
         :param map_T_key: newest estimates of all key frames; unknown ones are left out.
-        :param tilts: of their depths, (2,); points are stretched by them. The grid is not: it
+        :param bends: of their depths; points are stretched by them. The grid is not: it
             sums what was known at each image.
         """
         self._set_poses({n: pose for n, pose in map_T_key.items() if n in self._keys})
-        self._tilts = tilts
-        for number in sorted(tilts.keys() & self._keys.keys()):
-            if self._keys[number].is_tilted(tilts[number]):
-                self._tilt(number, tilts[number])
+        self._bends = bends
+        for number in sorted(bends.keys() & self._keys.keys()):
+            if self._keys[number].is_bent(bends[number]):
+                self._straighten(number, bends[number])
         self.follow()
 
     def hand_over(self, removed: int, successor: int, successor_T_removed: Similarity) -> None:
@@ -214,9 +214,9 @@ class WorldMap:
         if successor not in self._keys:
             map_T_successor = old.map_T_key.after(successor_T_removed.inverse())
             none = old.points.chosen(np.zeros(len(old.points), bool))
-            tilt = self._tilts.get(successor, NO_TILT)
+            bend = self._bends.get(successor, NO_BEND)
             self._keys[successor] = KeyPoints(
-                map_T_successor, map_T_successor, old.last_seen, none, tilt=tilt
+                map_T_successor, map_T_successor, old.last_seen, none, bend=bend
             )
         new = self._keys[successor]
         successor_T_birth = new.birth.after(successor_T_removed).after(old.birth.inverse())
@@ -248,7 +248,7 @@ class WorldMap:
                 self._absorb(number, old, self._keys[number].birth.after(old.birth.inverse()))
             else:
                 self._keys[number] = KeyPoints(
-                    old.birth, map_T_key[number], self._images, old.points, tilt=old.tilt
+                    old.birth, map_T_key[number], self._images, old.points, bend=old.bend
                 )
                 self._stale.add(number)
             if number in evidence:
@@ -329,8 +329,8 @@ class WorldMap:
         key = self._keys.get(image.key)
         if key is None:
             none = VoxelSums().all().points()
-            tilt = self._tilts.get(image.key, NO_TILT)
-            key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none, tilt=tilt)
+            bend = self._bends.get(image.key, NO_BEND)
+            key = KeyPoints(image.map_T_key, image.map_T_key, self._images, none, bend=bend)
             self._keys[image.key] = key
         key.last_seen = self._images
         self._set_poses({image.key: image.map_T_key})
@@ -347,20 +347,20 @@ class WorldMap:
                 self._stale.add(number)
         self.grid.move({number: self._keys[number].map_T_birth() for number in map_T_key})
 
-    def _tilt(self, number: int, tilt: Array) -> None:
+    def _straighten(self, number: int, bend: Array) -> None:
         """Stretch the points of a key frame."""
         key = self._keys[number]
         if self._open is not None and self._is_newest(number):
             points, sums = (
-                key.tilted(self._open[1].all().points(), tilt, self._voxel_size),
+                key.straightened(self._open[1].all().points(), bend, self._voxel_size),
                 VoxelSums(),
             )
             sums.add(points.placed(Similarity(IDENTITY)))
             self._open = number, sums
         else:
             self._drop_ghosts(number)  # while they are in the cells in which they were seen
-            key.points = key.tilted(key.points, tilt, self._voxel_size)
-        key.tilt = tilt
+            key.points = key.straightened(key.points, bend, self._voxel_size)
+        key.bend = bend
         self._stale.add(number)
 
     def _sum_up(self, image: MapImage, key: KeyPoints, good: Mask) -> None:
