@@ -14,9 +14,9 @@ from ttt3r_ros.arrays import Array32, Mask
 from ttt3r_ros.tracking.frame import Pointmap
 
 # A point is seen through where it lies before so large a share of the depth, and hit where it
-# lies within as much of it: two sigmas of a depth that errs by 6 to 7 % in shape and, where the
-# graph has its scale, by some percent in that.
-MARGIN = 0.15
+# lies within as much of it: over a sigma of a depth of which the graph has the scale and part of
+# the shape, and several images must agree.
+MARGIN = 0.12
 REACH_M = 4.0
 NEAREST_M = 0.2
 
