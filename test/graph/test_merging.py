@@ -3,13 +3,19 @@
 
 """Two graphs become one where they show the same places, and never where they do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import rotation_about, Similarity, transform
+from ttt3r_ros.graph.chain import Chain
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
+from ttt3r_ros.graph.loops import with_loops
 from ttt3r_ros.graph.merging import LEAST_VOTES, merge_graphs
+from ttt3r_ros.graph.nodes import Nodes
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
+from ttt3r_ros.graph.wheels import NOISES
 
 REACH = 6  # steps between two key frames that recognise each other, at most
 AWAY = Similarity(transform(rotation_about([0, 0, 1], 2.0), [7.0, -3.0, 0.2]), 1.3)
@@ -64,6 +70,25 @@ def test_a_key_frame_is_compared_with_all_that_look_like_it(drive_map):
     across = [there for here, there in pairs if here < merged.second[0] <= there]
     # Key frames that are five steps apart still have half of an image in common.
     assert max(map(across.count, merged.second)) >= 6
+
+
+@pytest.mark.usefixtures('unthinned')
+def test_a_merged_graph_lies_where_the_loops_that_it_keeps_have_it(drive_map, monkeypatch):
+    monkeypatch.setattr('ttt3r_ros.graph.loops.MOST_LOOPS', 4)
+    second = drive_map(range(8, 30), AWAY).graph
+    bend = transform(rotation_about([0, 1, 0], 0.02), [0.0, 0.0, 0.0])
+    bent = [
+        (replace(motion, here_T_there=motion.here_T_there @ bend), step)
+        for motion, step in second.measured.visual
+    ]
+    second = replace(second, measured=replace(second.measured, visual=tuple(bent)))
+
+    merged = merge_graphs(drive_map(range(18)).graph, second).graph
+
+    nodes = Nodes(merged.frames, merged.estimate, merged.submaps)
+    chain = Chain(NOISES['usual'], merged.measured)
+    best = with_loops(chain.graph(nodes, nodes.numbers), merged.loops).optimised(20)
+    np.testing.assert_allclose(merged.estimate.poses, best.estimate.poses, atol=1e-3)
 
 
 def test_two_places_that_both_know_are_two_overlaps(drive_map):

@@ -309,6 +309,7 @@ class KeyFrameGraph:
             members = nodes.members(nodes.submaps[number])
             others = [n for n in members if n not in own]
             self._split_wrong_joins(self._look_for_loops(members, number, others, BETWEEN))
+        self._loops.bound(self._strands())  # before they count, as in a map that grows
         for submap in dict.fromkeys(nodes.submaps[number] for number in numbers):
             self._settle(self._whole(nodes.members(submap)))
 
