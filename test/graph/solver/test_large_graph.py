@@ -10,8 +10,8 @@ import pytest
 
 from benchmark.speed.graph_cost import large_graph
 from ttt3r_ros.geometry import invert
-from ttt3r_ros.graph.solver import linear_system, normal_equations
 from ttt3r_ros.graph.key_frame_graph import FAR_FIRST, ROUNDS_AFTER_LOOP, rounds_at_once
+from ttt3r_ros.graph.solver import linear_system, normal_equations
 from ttt3r_ros.graph.solver.banded import Band
 from ttt3r_ros.graph.solver.elimination import Edges, inverses, Plan
 from ttt3r_ros.graph.solver.gathering import hubs
