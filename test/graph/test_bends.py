@@ -31,7 +31,8 @@ def test_points_are_stretched_by_the_exponential_of_what_lies_between_the_nodes(
 
     factor = stretch((x, y, z), (0.2 * LINE - 0.4 * LINE[:, None]).ravel())
 
-    np.testing.assert_allclose(factor, math.exp(0.2 * 0.3 + 0.4 * 0.15), atol=1e-6)
+    # OpenCV before 5 rounds places to 1/32 of a node.
+    np.testing.assert_allclose(factor, math.exp(0.2 * 0.3 + 0.4 * 0.15), atol=2e-3)
 
 
 def test_points_far_aside_are_stretched_as_at_the_edge_and_those_behind_stay():

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ from ttt3r_ros.arrays import Array, Array32
 FARTHEST = 1.0
 SIDE = 9
 NODES = SIDE**2
+TABLE = 1024
 
 NO_BEND: Array = np.zeros(NODES)
 
@@ -80,22 +82,29 @@ def stretch(points: Sequence[Array32], bend: Array) -> Array32:
     x, y, z = points
     ahead = np.where(z > 0, z, np.float32(np.inf))
     with np.errstate(invalid='ignore'):  # points that are not finite stay so
-        corners = _around(x / ahead, y / ahead)
-    nodes = bend.astype(np.float32)
-    deeper = np.zeros_like(ahead)
-    for node, share in corners:
-        deeper += share * nodes.take(node)
-    factor: Array32 = np.exp(np.where(z > 0, deeper, np.float32(0)))
+        column, row = (_in_nodes(axis / ahead) for axis in (x, y))
+    # OpenCV interpolates in tables, of bounded sides.
+    table = -(-column.size // TABLE) or 1, TABLE
+    deeper = cv2.remap(
+        bend.reshape(SIDE, SIDE).astype(np.float32),
+        np.resize(column, table),
+        np.resize(row, table),
+        cv2.INTER_LINEAR,
+    ).ravel()[: column.size]
+    factor: Array32 = np.exp(np.where(z > 0, deeper.reshape(z.shape), np.float32(0)))
     return factor
+
+
+def _in_nodes(tangent: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the place between the nodes of a line, 0 to SIDE - 1."""
+    to_nodes = 0.5 * (SIDE - 1) / FARTHEST
+    place: NDArray[np.floating] = np.fmin(np.fmax((tangent + FARTHEST) * to_nodes, 0), SIDE - 1)
+    return place
 
 
 def _around(along: Array, across: Array) -> list[tuple[NDArray[np.intp], Array]]:
     """Return the four nodes around tangents, and the share that each has of their bend."""
-    to_nodes = 0.5 * (SIDE - 1) / FARTHEST
-    places = [
-        np.fmin(np.fmax(axis * to_nodes + to_nodes * FARTHEST, 0), SIDE - 1)
-        for axis in (along, across)
-    ]
+    places = [_in_nodes(axis) for axis in (along, across)]
     column, row = (np.minimum(np.floor(place), SIDE - 2) for place in places)
     right, below = places[0] - column, places[1] - row
     first = (row * SIDE + column).astype(np.intp)
