@@ -35,6 +35,17 @@ def test_points_are_stretched_by_the_exponential_of_what_lies_between_the_nodes(
     np.testing.assert_allclose(factor, math.exp(0.2 * 0.3 + 0.4 * 0.15), atol=2e-3)
 
 
+@pytest.mark.parametrize('shape', [(0,), (1025,), (3, 700)])
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_points_of_any_number_are_stretched_each_by_its_own(shape, dtype):
+    x, y, z = np.random.default_rng(2).uniform(-0.5, 0.5, (3, *shape)).astype(dtype)
+    z += 2.0
+
+    factor = stretch((x, y, z), (0.2 * LINE - 0.4 * LINE[:, None]).ravel())
+
+    np.testing.assert_allclose(factor, np.exp(0.2 * x / z - 0.4 * y / z), atol=2e-3)
+
+
 def test_points_far_aside_are_stretched_as_at_the_edge_and_those_behind_stay():
     x, z = np.array([50.0, FARTHEST, 1.0], np.float32), np.array([1.0, 1.0, -1.0], np.float32)
     bend = np.tile(0.1 + 0.2 * LINE, SIDE)

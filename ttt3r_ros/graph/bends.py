@@ -83,14 +83,11 @@ def stretch(points: Sequence[Array32], bend: Array) -> Array32:
     ahead = np.where(z > 0, z, np.float32(np.inf))
     with np.errstate(invalid='ignore'):  # points that are not finite stay so
         column, row = (_in_nodes(axis / ahead) for axis in (x, y))
-    # OpenCV interpolates in tables, of bounded sides.
+    # OpenCV interpolates in tables of float32, of bounded sides.
     table = -(-column.size // TABLE) or 1, TABLE
-    deeper = cv2.remap(
-        bend.reshape(SIDE, SIDE).astype(np.float32),
-        np.resize(column, table),
-        np.resize(row, table),
-        cv2.INTER_LINEAR,
-    ).ravel()[: column.size]
+    columns, rows = (np.resize(axis.astype(np.float32), table) for axis in (column, row))
+    nodes = bend.reshape(SIDE, SIDE).astype(np.float32)
+    deeper = cv2.remap(nodes, columns, rows, cv2.INTER_LINEAR).ravel()[: column.size]
     factor: Array32 = np.exp(np.where(z > 0, deeper.reshape(z.shape), np.float32(0)))
     return factor
 
