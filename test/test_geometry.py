@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from ttt3r_ros.geometry import (
     BODY_T_OPTICAL,
     invert,
+    join_poses,
     quaternion_from_rotation,
     rotation_about,
     rotation_angle,
@@ -21,6 +22,11 @@ from ttt3r_ros.geometry import (
 
 def random_rotations(count: int, seed: int = 0) -> Rotation:
     return Rotation.random(count, rng=np.random.default_rng(seed))
+
+
+def random_poses(count: int) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return transform(random_rotations(count).as_matrix(), rng.normal(size=(count, 3)))
 
 
 def test_the_optical_axis_is_the_forward_axis_of_the_body():
@@ -53,6 +59,40 @@ def test_the_inverse_undoes_many_transforms_at_once():
     rng = np.random.default_rng(1)
     a_T_b = transform(random_rotations(6).as_matrix(), rng.normal(size=(6, 3))).reshape(2, 3, 4, 4)
     np.testing.assert_allclose(invert(a_T_b), np.linalg.inv(a_T_b), atol=1e-12)
+
+
+def test_one_shared_camera_joins_by_its_two_poses():
+    a_T_camera, b_T_camera = random_poses(2)
+
+    a_T_b = join_poses(a_T_camera[None], b_T_camera[None])
+
+    np.testing.assert_allclose(a_T_b, a_T_camera @ np.linalg.inv(b_T_camera), atol=1e-14)
+
+
+def test_exact_shared_cameras_join_exactly():
+    a_T_b, *b_T_camera = random_poses(6)
+
+    np.testing.assert_allclose(
+        join_poses(a_T_b @ np.stack(b_T_camera), np.stack(b_T_camera)), a_T_b, atol=1e-13
+    )
+
+
+def test_one_wrong_translation_among_five_is_outvoted():
+    a_T_b, *b_T_camera = random_poses(6)
+    a_T_camera = a_T_b @ np.stack(b_T_camera)
+    a_T_camera[3, :3, 3] += 10.0
+
+    np.testing.assert_allclose(join_poses(a_T_camera, np.stack(b_T_camera)), a_T_b, atol=1e-13)
+
+
+def test_opposite_rotation_errors_cancel():
+    a_T_camera = transform(
+        [rotation_about([0, 0, 1], angle) for angle in (0.3, 0.5)], np.zeros((2, 3))
+    )
+
+    joined = join_poses(a_T_camera, np.stack([np.eye(4)] * 2))
+
+    np.testing.assert_allclose(joined[:3, :3], rotation_about([0, 0, 1], 0.4), atol=1e-14)
 
 
 def test_quaternions_become_the_rotations_that_scipy_gives():

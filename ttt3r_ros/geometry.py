@@ -199,6 +199,23 @@ def rotation_about(axis: ArrayLike, angle: float) -> Array:
     return rotation_from_quaternion([*(np.sin(half) * unit), np.cos(half)])
 
 
+def join_poses(a_T_camera: Array, b_T_camera: Array) -> Array:
+    """
+    Return the transform between two frames that saw the same cameras.
+
+    For one camera it is a_T_camera * inv(b_T_camera). For several, the rotation is the mean
+    in the chordal sense and the translation the median over the cameras.
+
+    :param a_T_camera: (K, 4, 4), K >= 1.
+    :param b_T_camera: (K, 4, 4), the same cameras.
+    :returns: (4, 4) a_T_b, a proper rotation to the last digit.
+    """
+    rotations = a_T_camera[:, :3, :3] @ np.swapaxes(b_T_camera[:, :3, :3], -1, -2)
+    rotation = rotation_from_quaternion(quaternion_from_rotation(rotations.mean(axis=0)))
+    turned = (rotation @ b_T_camera[:, :3, 3:])[..., 0]  # (K, 3)
+    return transform(rotation, np.median(a_T_camera[:, :3, 3] - turned, axis=0))
+
+
 @dataclass(frozen=True, eq=False)
 class Similarity:
     """

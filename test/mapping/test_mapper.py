@@ -15,7 +15,7 @@ from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import MappingSettings, MapSettings
 from ttt3r_ros.tracking.guard import RefusedImage
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.tracker import BadPrediction
+from ttt3r_ros.tracking.segmented_network import BadPrediction
 
 WIDTH, HEIGHT, BROKEN = 64, 48, 250
 
@@ -123,7 +123,7 @@ def test_a_due_segment_begins_ahead_unless_nothing_is_written(follows_only):
         mapper.follow_only(follows_only)
         mapper.integrate()
 
-    assert mapper.state.segment.number == (0 if follows_only else 1)
+    assert mapper.state.network.segment.number == (0 if follows_only else 1)
     assert predictor.written == ([0] if follows_only else [0, 1, 1])
 
 
@@ -200,8 +200,8 @@ def test_thirty_bad_images_in_the_middle_end_with_exactly_the_state_without_them
                 with_them.observe(Observation(rgb, round(number * 1e8) + 1 + i))
             with_them.integrate()
 
-    assert with_them.state.network == without.state.network
-    assert with_them.state.segment.number == without.state.segment.number
+    assert with_them.state.network.recurrent == without.state.network.recurrent
+    assert with_them.state.network.segment.number == without.state.network.segment.number
     assert with_them.frames == without.frames == 10
     ours, theirs = (m.map.voxels.points() for m in (with_them, without))
     np.testing.assert_array_equal(ours.points, theirs.points)

@@ -118,7 +118,7 @@ def test_a_camera_that_stands_still_writes_nothing_and_stays():
     network = Gallery()
     mapper = Mapper(network, MappingSettings())
     walk(mapper, HERE, STEPS)
-    state, voxels = mapper.state.network, mapper.map.voxels.points()
+    state, voxels = mapper.state.network.recurrent, mapper.map.voxels.points()
     written = network.written
 
     found = walk(mapper, HERE, [STEPS[-1]] * 50, first=100)
@@ -127,7 +127,7 @@ def test_a_camera_that_stands_still_writes_nothing_and_stays():
     assert all(located.tracked.pose.still for located in found)
     assert all(np.array_equal(located.map_T_camera, first) for located in found)
     assert network.written == written
-    assert mapper.state.network == state
+    assert mapper.state.network.recurrent == state
     np.testing.assert_array_equal(mapper.map.voxels.points().points, voxels.points)
     assert len(mapper.trail) == len(STEPS) + 50
 

@@ -21,7 +21,8 @@ from ttt3r_ros.model.resize import resize_on_host
 from ttt3r_ros.settings import TrackingSettings
 from ttt3r_ros.tracking.interim import interim_after
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.tracker import BadPrediction, BadStamp, Tracker
+from ttt3r_ros.tracking.segmented_network import BadPrediction
+from ttt3r_ros.tracking.tracker import BadStamp, Tracker
 from ttt3r_ros.units import NANOSECONDS
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 28.0
@@ -314,7 +315,7 @@ def test_a_segment_begun_ahead_gives_the_same_frames(interval, overlap):
     for number in range(9):
         frames += run(ahead, [number])
         ahead.look_ahead()
-        started = ahead.state.segment.number > frames[-1].segment
+        started = ahead.state.network.segment.number > frames[-1].segment
         assert started == (frames[-1].segment < (number + 1) // interval)
 
     assert_same(frames, run(Tracker(ExactPredictor(scales={3: 2.0}), settings), range(9)))
@@ -333,11 +334,11 @@ def test_looking_without_writing_gives_the_pose_and_changes_nothing():
     predictor = ExactPredictor()
     tracker = Tracker(predictor, TrackingSettings(reset_interval=3))
     run(tracker, range(3))
-    state = tracker.state.network
+    state = tracker.state.network.recurrent
 
     frames = [follow(tracker, picture(n), 1000 + 10 * n, write=False) for n in range(3, 9)]
 
-    assert tracker.state.network is state
+    assert tracker.state.network.recurrent is state
     assert {f.segment for f in frames} == {0}
     for number, frame in enumerate(frames, start=3):
         np.testing.assert_allclose(
@@ -429,7 +430,7 @@ def test_memory_does_not_grow_with_the_number_of_frames():
 
     # Python and numpy keep some tens of kilobytes ready; a pose of each frame would be 200 bytes.
     assert late - early < 100 * 800
-    assert len(tracker.state.views) == 3
+    assert len(tracker.state.network.views) == 3
 
 
 def test_the_memory_of_a_real_network_is_a_value_too():

@@ -222,13 +222,13 @@ class BenchRun:
     def _fork(self, young: TrackerState) -> Fork:
         """Alternate steps from both states, so that other load affects both alike."""
         old = self._mapper.state
-        image = old.views[-1].image
+        image = old.network.views[-1].image
         self._predictor.staged = False
         times = self._predictor.times[WHOLE]
         first = len(times)
         for _ in range(FORK_STEPS):
             for state in (young, old):
-                self._predictor.step(image, state.network)
+                self._predictor.step(image, state.network.recurrent)
         taken = times[first:]
         return Fork(
             FORK_STEPS,

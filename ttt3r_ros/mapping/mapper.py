@@ -22,12 +22,12 @@ from ttt3r_ros.model.elsewhere import StateElsewhere
 from ttt3r_ros.model.state import RecurrentState
 from ttt3r_ros.settings import MappingSettings, TrackingSettings
 from ttt3r_ros.tracking.follower import EarlyPose, Follower
-from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.guard import Guard, OpenGuard
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.prepared import PreparedImage
+from ttt3r_ros.tracking.segmented_network import FramePredictor, NetworkState
 from ttt3r_ros.tracking.segments import Segment
-from ttt3r_ros.tracking.tracker import FramePredictor, Tracker, TrackerState
+from ttt3r_ros.tracking.tracker import Tracker, TrackerState
 from ttt3r_ros.trajectory import Trajectory
 
 # After so many images memory that is free is returned, which takes some milliseconds.
@@ -130,10 +130,13 @@ class Mapper:
             RefusedPrediction.
         """
         camera = self._camera(observation.camera_index)
-        camera.guard.before(observation)
         write, next_key = not self._follows_only, self._back_end.next_key
+        camera.guard.before(observation)
         tracked, state = camera.tracker.look(observation, write, next_key)
-        return self._accepted(camera, tracked, state, observation, None)
+        camera.guard.after(tracked, observation)
+        camera.tracker.keep(state)
+        self._pending = located = self._back_end.locate(tracked, observation)
+        return located
 
     def _camera(self, index: int) -> _Camera:
         """Return the front end of a camera, which begins with its first image."""
@@ -174,22 +177,12 @@ class Mapper:
 
         :raises UserError: BadStamp, BadPrediction or RefusedPrediction.
         """
-        write, known = not self._follows_only, image.camera
+        observation, known = image.observation, image.camera
         if known is not None and not self.is_current(known):
             known = None
-        camera, next_key = self._camera(image.observation.camera_index), self._back_end.next_key
+        camera = self._camera(observation.camera_index)
+        write, next_key = not self._follows_only, self._back_end.next_key
         tracked, state = camera.tracker.complete(image.prepared, write, next_key)
-        return self._accepted(camera, tracked, state, image.observation, known)
-
-    def _accepted(
-        self,
-        camera: _Camera,
-        tracked: TrackedFrame,
-        state: TrackerState,
-        observation: Observation,
-        known: LocatedCamera | None,
-    ) -> LocatedFrame:
-        """Keep what was found, unless the guard refuses it."""
         camera.guard.after(tracked, observation)
         camera.tracker.keep(state)
         self._pending = located = self._back_end.locate(tracked, observation, known)
@@ -362,12 +355,12 @@ class Mapper:
         :raises NetworkLost: when the state of the network is elsewhere and cannot be had.
         """
         state, grid = self.state, self._map.grid
-        track, network = None, state.network
-        if isinstance(network, StateElsewhere):
-            network = network.fetched()
-        if isinstance(network, RecurrentState):
-            map_T_world = self._back_end.map_T_network.after(state.segment.track_T_world)
-            track = StoredTrack(network, map_T_world, state.segment.number, state.frames)
+        track, recurrent, segment = None, state.network.recurrent, state.network.segment
+        if isinstance(recurrent, StateElsewhere):
+            recurrent = recurrent.fetched()
+        if isinstance(recurrent, RecurrentState):
+            map_T_world = self._back_end.map_T_network.after(segment.track_T_world)
+            track = StoredTrack(recurrent, map_T_world, segment.number, state.frames)
         return StoredMap(
             self._map.voxels.points(),
             self.network_name,
@@ -394,9 +387,9 @@ class Mapper:
         track = stored.track
         state = None
         if track is not None:
-            network = fitting_state(track.network, self.predictor.initial_state())
-            segment = Segment(track.segment, Similarity(IDENTITY))
-            state = TrackerState(network, segment, frames=track.frames)
+            recurrent = fitting_state(track.network, self.predictor.initial_state())
+            network = NetworkState(recurrent, Segment(track.segment, Similarity(IDENTITY)))
+            state = TrackerState(network, frames=track.frames)
         self.reset()
         self._map = resumed
         if track is not None and state is not None:

@@ -32,7 +32,7 @@ from ttt3r_ros.node.parameters import Settings
 from ttt3r_ros.node.transforms import TransformMissing
 from ttt3r_ros.tracking.guard import RefusedImage, RefusedPrediction
 from ttt3r_ros.tracking.image_rotation import ImageRotation
-from ttt3r_ros.tracking.tracker import BadPrediction
+from ttt3r_ros.tracking.segmented_network import BadPrediction
 
 # Longest time that no image is mapped for the sake of what moves with a correction.
 CATCH_UP_S = 0.1

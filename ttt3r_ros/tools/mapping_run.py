@@ -243,7 +243,7 @@ class MappingRun:
             self._skip(item.reason, item.count)
             return
         self._with_wheels |= item.odom_T_base is not None
-        began, before = time.perf_counter(), self._mapper.state.network
+        began, before = time.perf_counter(), self._mapper.state.network.recurrent
         if self._start_pose is not None and not len(self._record):
             # The base of a camera alone is its optical frame.
             alone = BODY_T_OPTICAL if item.base_T_camera is None else IDENTITY

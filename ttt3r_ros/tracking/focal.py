@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
@@ -131,3 +131,31 @@ class BelievedFocal:
 
 
 NO_BELIEF = BelievedFocal()
+
+
+@dataclass(frozen=True)
+class ImpliedFocal:
+    """
+    What the points of all images of one camera say of its focal length.
+
+    steady: of a camera without calibration. believed: of a calibrated one.
+    """
+
+    steady: SteadyFocal = UNKNOWN_FOCAL
+    believed: BelievedFocal = NO_BELIEF
+
+    def after(self, points_camera: Array32, side: int, true_focal: float | None) -> ImpliedFocal:
+        """
+        Return it after one more image.
+
+        :param points_camera: (h, w, 3) float32, by the network, camera frame.
+        :param side: the longest of the resized image before it was cropped, pixels.
+        :param true_focal: of the same image, pixels; None without calibration.
+        """
+        implied = estimate_focal(points_camera)
+        if true_focal is None:
+            return replace(self, steady=self.steady.after(implied / side))
+        return replace(self, believed=self.believed.after(true_focal, implied))
+
+
+NOTHING_IMPLIED = ImpliedFocal()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ttt3r_ros.tracking.interim import follow_on, InterimState
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.prepared import FittedImage, PreparedImage
+from ttt3r_ros.tracking.seen import unseen
 from ttt3r_ros.tracking.tracked_pose import TrackedPose, View
 from ttt3r_ros.tracking.tracker import Tracker
 
@@ -72,5 +73,5 @@ def _unseen(fitted: FittedImage, interim: InterimState) -> View:
     """Return what is known of an image that the network has not seen."""
     intrinsics = fitted.observation.intrinsics
     if intrinsics is None:
-        return fitted.unseen(interim.state.key.view.camera)
-    return fitted.unseen(fitted.fit.intrinsics(intrinsics.without_distortion()).matrix)
+        return unseen(fitted, interim.state.key.view.camera)
+    return unseen(fitted, fitted.fit.intrinsics(intrinsics.without_distortion()).matrix)

@@ -11,13 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ttt3r_ros.arrays import Array, Array32, Pixels
-from ttt3r_ros.geometry import (
-    quaternion_from_rotation,
-    rotation_from_quaternion,
-    scaled,
-    Similarity,
-    transform,
-)
+from ttt3r_ros.geometry import join_poses, scaled, Similarity
 from ttt3r_ros.tracking.scale import estimate_scale, LARGEST_SCALE
 
 
@@ -90,20 +84,3 @@ def next_segment(
     scale = min(max(compounded, 1 / LARGEST_SCALE), LARGEST_SCALE)
     place = join_poses(old.track_T_world.pose(before_poses), scaled(after_poses, scale))
     return Segment(old.number + 1, Similarity(place, scale))
-
-
-def join_poses(a_T_camera: Array, b_T_camera: Array) -> Array:
-    """
-    Return the transform between two frames that saw the same cameras.
-
-    For one camera it is a_T_camera * inv(b_T_camera). For several, the rotation is the mean
-    in the chordal sense and the translation the median over the cameras.
-
-    :param a_T_camera: (K, 4, 4), K >= 1.
-    :param b_T_camera: (K, 4, 4), the same cameras.
-    :returns: (4, 4) a_T_b, a proper rotation to the last digit.
-    """
-    rotations = a_T_camera[:, :3, :3] @ np.swapaxes(b_T_camera[:, :3, :3], -1, -2)
-    rotation = rotation_from_quaternion(quaternion_from_rotation(rotations.mean(axis=0)))
-    turned = (rotation @ b_T_camera[:, :3, 3:])[..., 0]  # (K, 3)
-    return transform(rotation, np.median(a_T_camera[:, :3, 3] - turned, axis=0))

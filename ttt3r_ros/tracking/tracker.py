@@ -6,29 +6,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
-import numpy as np
-
-from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.errors import UserError
-from ttt3r_ros.geometry import IDENTITY, Similarity
-from ttt3r_ros.image_fit import ImageFit
-from ttt3r_ros.model.elsewhere import NetworkLost, StateGone
 from ttt3r_ros.settings import TrackingSettings
-from ttt3r_ros.tracking.focal import (
-    BelievedFocal,
-    estimate_focal,
-    NO_BELIEF,
-    SteadyFocal,
-    UNKNOWN_FOCAL,
-)
+from ttt3r_ros.tracking.focal import ImpliedFocal, NOTHING_IMPLIED
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.front_end import FRONT_ENDS
 from ttt3r_ros.tracking.interim import InterimState, rebased
 from ttt3r_ros.tracking.observation import Observation
-from ttt3r_ros.tracking.prepared import FittedImage, Prediction, PreparedImage
-from ttt3r_ros.tracking.segments import next_segment, Segment, SegmentView
+from ttt3r_ros.tracking.prepared import FittedImage, PreparedImage
+from ttt3r_ros.tracking.seen import SeenImage
+from ttt3r_ros.tracking.segmented_network import (
+    FramePredictor,
+    NetworkState,
+    Prediction,
+    SegmentedNetwork,
+)
 from ttt3r_ros.tracking.tracked_pose import FollowState, TrackedFeatures
 
 
@@ -36,54 +29,19 @@ class BadStamp(UserError):
     """The time of an image does not lie after that of the image before."""
 
 
-class BadPrediction(UserError):
-    """The prediction of the network is not finite."""
-
-
-class FramePredictor(Protocol):
-    """
-    A network with its device and update rule; its state is immutable.
-
-    Predictor documents the methods.
-    """
-
-    @property
-    def patch(self) -> int: ...
-    @property
-    def checkpoint_name(self) -> str: ...
-    @property
-    def checkpoint_sha256(self) -> str: ...
-    @property
-    def checkpoint_note(self) -> str: ...
-    def advise(self, settings: TrackingSettings, /) -> TrackingSettings: ...
-    def fit(self, width: int, height: int, /) -> ImageFit: ...
-    def resize(self, rgb: Pixels, size: tuple[int, int], /) -> Pixels: ...
-    def initial_state(self) -> Any: ...
-    def step(
-        self, rgb_fitted: Pixels, state: Any, /, write: bool = True
-    ) -> tuple[Prediction, Any]: ...
-
-
 @dataclass(frozen=True, eq=False)
 class TrackerState:
     """
     The state of the tracker between images; immutable.
 
-    network: the recurrent state. segment: the current one. views: its last images, newest last,
-    as many as the next segment needs. following: of the features, None before the first image.
-    focal: by the images so far where there is no calibration; believed: where there is one.
-    frames, segment_frames: images since the reset and in this segment. last_stamp_ns: of the
-    newest image, or None.
+    network: its memory. following: of the features, None before the first image. focal: by the
+    images so far. frames: images since the reset. last_stamp_ns: of the newest image, or None.
     """
 
-    network: Any
-    segment: Segment
-    views: tuple[SegmentView, ...] = ()
+    network: NetworkState
     following: FollowState | None = None
-    focal: SteadyFocal = UNKNOWN_FOCAL
-    believed: BelievedFocal = NO_BELIEF
+    focal: ImpliedFocal = NOTHING_IMPLIED
     frames: int = 0
-    segment_frames: int = 0
     last_stamp_ns: int | None = None
 
 
@@ -105,7 +63,8 @@ class Tracker:
         self._settings = settings
         self._front_end = FRONT_ENDS[settings.front_end]
         chosen = settings.segment_scale
-        self._segment_scale = self._front_end.segment_scale if chosen == 'auto' else chosen
+        scale = self._front_end.segment_scale if chosen == 'auto' else chosen
+        self._network = SegmentedNetwork(predictor, settings, scale)
         self.reset()
 
     @property
@@ -115,8 +74,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Return to the initial state; the next image is the first one again."""
-        origin = Segment(0, Similarity(IDENTITY))
-        self._state = TrackerState(self._predictor.initial_state(), origin)
+        self._state = TrackerState(self._network.initial_state())
 
     @property
     def follows(self) -> bool:
@@ -146,7 +104,8 @@ class Tracker:
     def _fitted(self, observation: Observation) -> FittedImage:
         """Undistort, resize and crop an image."""
         height, width = observation.rgb.shape[:2]
-        return FittedImage.of(observation, self.fit(width, height), self._predictor.resize)
+        fit = self._predictor.fit(width, height)
+        return FittedImage.of(observation, fit, self._predictor.resize)
 
     def _features(self, fitted: FittedImage, state: FollowState | None) -> TrackedFeatures:
         """Follow the features from a state into an image."""
@@ -198,48 +157,37 @@ class Tracker:
         next_key: int,
     ) -> tuple[TrackedFrame, TrackerState]:
         """Show an image to the network, and locate it by its features from a state on."""
-        state, prediction = self._shown(fitted.image, write and not found.still)
-        state = self._with_focal(state, fitted, prediction, found.still)
-        camera = fitted.camera(state.focal)
-        pointmap = fitted.pointmap(prediction, state.believed.depth_factor)
-        place = state.segment.track_T_world
-        known = fitted.seen(camera, pointmap, place, prediction.world_T_camera)
-        tracked_pose, following = self._front_end.conclude(known, found, before, next_key)
-        scale = place.scale * tracked_pose.depth_scale
+        state = self._state
+        prediction, network = self._network.step(
+            fitted.image, state.network, write and not found.still
+        )
+        focal = self._focal(fitted, prediction, found.still)
+        segment = network.segment
+        seen = SeenImage.of(fitted, prediction, segment.track_T_world, focal)
+        tracked_pose, following = self._front_end.conclude(seen.view, found, before, next_key)
+        scale = segment.track_T_world.scale * tracked_pose.depth_scale
         frame = TrackedFrame(
             state.frames,
-            state.segment.number,
-            known,
+            segment.number,
+            seen.view,
             tracked_pose,
-            scale * state.believed.depth_factor,
-            pointmap.scaled(scale),
+            scale * focal.believed.depth_factor,
+            seen.pointmap.scaled(scale),
             fitted.fit,
-            camera,
+            seen.camera,
             prediction.gains,
-            state.segment.doubt,
+            segment.doubt,
         )
-        return frame, replace(
-            state, following=following, frames=state.frames + 1, last_stamp_ns=known.stamp_ns
-        )
+        stamp_ns = fitted.observation.stamp_ns
+        return frame, TrackerState(network, following, focal, state.frames + 1, stamp_ns)
 
-    def _with_focal(
-        self, state: TrackerState, fitted: FittedImage, prediction: Prediction, still: bool
-    ) -> TrackerState:
-        """Return the state with what the points say of the focal length."""
-        implied = estimate_focal(prediction.points_camera)
-        if fitted.lens is None:
-            return replace(state, focal=state.focal.after(implied / max(fitted.fit.resized)))
-        if self.follows and not still:
-            return replace(state, believed=state.believed.after(fitted.lens.focal, implied))
-        return state
-
-    def _shown(self, image: Pixels, write: bool) -> tuple[TrackerState, Prediction]:
-        """Show an image to the network; without writing, its state stays as it is."""
-        state = self._in_due_segment(self._state) if write else self._state
-        state, prediction, network = self._predicted(image, state, write=write)
-        if write:
-            state = self._written(state, network, _view(image, prediction))
-        return state, prediction
+    def _focal(self, fitted: FittedImage, prediction: Prediction, still: bool) -> ImpliedFocal:
+        """Return what the images up to this one say of the focal length."""
+        focal, lens = self._state.focal, fitted.lens
+        if lens is not None and (still or not self.follows):
+            return focal
+        true_focal = None if lens is None else lens.focal
+        return focal.after(prediction.points_camera, max(fitted.fit.resized), true_focal)
 
     def _before(self, prepared: PreparedImage) -> tuple[FollowState | None, TrackedFeatures]:
         """Return the state up to an image, from the newest key frame on, and its features."""
@@ -254,13 +202,6 @@ class Tracker:
             return state, prepared.found
         return state, self._features(prepared.fitted, state)
 
-    def _written(self, state: TrackerState, network: Any, view: SegmentView) -> TrackerState:
-        """Return the state after an image that the network's state has taken in."""
-        views = (*state.views, view)[-self._settings.overlap_frames :]
-        return replace(
-            state, network=network, views=views, segment_frames=state.segment_frames + 1
-        )
-
     def keep(self, state: TrackerState) -> None:
         """
         Continue from a state.
@@ -271,17 +212,8 @@ class Tracker:
 
     def look_ahead(self) -> None:
         """Begin a segment that is due now, so that the next image does not wait for it."""
-        self._state = self._in_due_segment(self._state)
-
-    def fit(self, width: int, height: int) -> ImageFit:
-        """
-        Return how images of a size are resized and cropped.
-
-        :param width: pixels.
-        :param height: pixels.
-        :raises BadImage: when no image of this size can be used.
-        """
-        return self._predictor.fit(width, height)
+        network = self._network.in_due_segment(self._state.network)
+        self._state = replace(self._state, network=network)
 
     def _check_stamp(self, stamp_ns: int) -> None:
         last = self._state.last_stamp_ns
@@ -290,55 +222,3 @@ class Tracker:
                 f'an image of {stamp_ns} ns came after one of {last} ns: stamps must increase; '
                 'reset the mapper when time jumps back'
             )
-
-    def _in_due_segment(self, state: TrackerState) -> TrackerState:
-        """Begin the next segment if it is time: its network sees the last images again."""
-        if not 0 < self._settings.reset_interval <= state.segment_frames:
-            return state
-        return self._in_new_segment(state)
-
-    def _in_new_segment(self, state: TrackerState) -> TrackerState:
-        """Begin a segment, whose network sees the last images again."""
-        network, views = self._predictor.initial_state(), []
-        if not state.views:  # nothing was written yet
-            return replace(state, network=network)
-        for old in state.views:
-            try:
-                prediction, network = self._predict(old.image, network)
-            except (BadPrediction, NetworkLost):
-                # The old segment goes on; the next frame offers another image to begin with.
-                return state
-            views.append(_view(old.image, prediction))
-        segment = next_segment(
-            state.segment,
-            state.views,
-            views,
-            self._segment_scale,
-            self._predictor.patch**2,
-        )
-        return replace(
-            state, network=network, segment=segment, views=tuple(views), segment_frames=0
-        )
-
-    def _predicted(
-        self, image: Pixels, state: TrackerState, write: bool
-    ) -> tuple[TrackerState, Prediction, Any]:
-        """Predict an image, in a new segment where the network has lost the state of this one."""
-        try:
-            return (state, *self._predict(image, state.network, write))
-        except StateGone:
-            state = self._in_new_segment(state)
-            return (state, *self._predict(image, state.network, write))
-
-    def _predict(self, image: Pixels, state: Any, write: bool = True) -> tuple[Prediction, Any]:
-        prediction, state = self._predictor.step(image, state, write=write)
-        for name in ('points_camera', 'confidence', 'world_T_camera'):
-            if not np.isfinite(getattr(prediction, name)).all():
-                raise BadPrediction(f'the network gave {name} that are not finite: image refused')
-        return prediction, state
-
-
-def _view(image: Pixels, prediction: Prediction) -> SegmentView:
-    # Copies, because a prediction may be cut out of one large array, which would stay.
-    depth, confidence = prediction.points_camera[..., 2].copy(), prediction.confidence.copy()
-    return SegmentView(image, depth, confidence, prediction.world_T_camera)
