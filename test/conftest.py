@@ -122,7 +122,7 @@ def _scope(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Distribute the tests over processes; those of ROS wait for answers, so they run last."""
+    """Distribute the tests over processes; those of ROS begin, in one."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ScopeScheduling(LoadScopeScheduling):
@@ -135,11 +135,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Take the tests of ROS last, and skip those for which there is no device or processor.
+    Take the tests of ROS first, and skip those for which there is no device or processor.
 
-    These are marked `gpu` and `int8`.
+    One process has all of ROS, since they wait for answers; the others have the rest meanwhile.
+    Those that need something are marked `gpu` and `int8`.
     """
-    items.sort(key=lambda item: _scope(item.nodeid) == ROS_TESTS)
+    items.sort(key=lambda item: _scope(item.nodeid) != ROS_TESTS)
     needs = {
         'gpu': (_has_cuda, 'needs a CUDA device'),
         'int8': (_multiplies_int8, 'needs a processor that multiplies int8 exactly'),
