@@ -151,7 +151,7 @@ def test_a_key_frame_keeps_a_bounded_number_of_loops_however_often_it_is_seen(
     robot, monkeypatch, most
 ):
     monkeypatch.setattr('ttt3r_ros.graph.loops.MOST_LOOPS', most)
-    found, rounds = KeyFrameGraph(), 4
+    found, rounds = KeyFrameGraph(), 3
     for key in robot.drive(range(36 * rounds)):
         found.add(key)
 

@@ -474,8 +474,7 @@ def test_followed_and_completed_at_once_an_image_is_what_it_is_when_observed():
     np.testing.assert_array_equal(ours.points, theirs.points)
 
 
-@pytest.mark.parametrize('busy', [1, 6, 14])
-@pytest.mark.parametrize('wheels', [False, True])
+@pytest.mark.parametrize(('busy', 'wheels'), [(1, False), (6, False), (6, True), (14, True)])
 def test_images_that_come_while_the_network_works_are_located(busy, wheels):
     """The camera walks at 0.6 m/s; the network makes a key frame about every second."""
     mapper, places = Mapper(Gallery(0.02 * (busy + 1)), MappingSettings()), 0.02 * np.arange(150)

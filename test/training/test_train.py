@@ -35,14 +35,14 @@ def rows(folder, kind):
 def trained(tmp_path_factory):
     """Train a few seconds on two families, stop, go on with one of them and larger images."""
     folder, rules = tmp_path_factory.mktemp('run'), []
-    common = ['--preset', 'tiny', '--minutes', '0.3', '--device', 'cpu', '--out', str(folder)]
+    common = ['--preset', 'tiny', '--minutes', '0.16', '--device', 'cpu', '--out', str(folder)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             'training.run.update_rule', lambda name: rules.append(name) or update_rule(name)
         )
-        assert main([*common, '--family', 'SL', '--until', '0.15']) == 0
+        assert main([*common, '--family', 'SL', '--until', '0.08']) == 0
         first = rows(folder, 'validation')[-1]
-        assert first['seconds'] < 0.25 * 60
+        assert first['seconds'] < 0.13 * 60
         assert main([*common, '--family', 'S', '--resolution', '96x64', '--resume']) == 0
     return folder, first['frames'], rules
 
@@ -53,7 +53,7 @@ def test_a_run_goes_on_where_it_stopped(trained):
 
     assert frames_of_first_part > 0
     assert checks[-1]['frames'] > frames_of_first_part
-    assert checks[-1]['seconds'] >= 0.3 * 60
+    assert checks[-1]['seconds'] >= 0.16 * 60
     assert (folder / 'log.png').stat().st_size > 1000
 
 
