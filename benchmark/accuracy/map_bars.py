@@ -55,6 +55,17 @@ HEAD = [
     'bar',
 ]
 
+GHOST_HEAD = [
+    'depth',
+    'drives',
+    'ghost points',
+    'left in their place [%]',
+    'there by later images alone [%]',
+    'gone [%]',
+    'good points lost [%]',
+    'bar',
+]
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -72,6 +83,26 @@ class Kind:
 
 EXACT = Kind('exact depth', 0.1, '98, -, -, -, -, 98, 5')
 SHIPPED = Kind('shipped weights', 0.2, '80, 5, -, -, -, 90, 5')
+
+
+@dataclass(frozen=True)
+class Ghosts:
+    """
+    Points where a thing was that are on no other surface.
+
+    before: just before it vanishes. left: at the end. later: at the end, of a map of only the
+    images after it vanished: errors of their depth. lost: share of the good points.
+    """
+
+    before: int
+    left: int
+    later: int
+    lost: float
+
+    @property
+    def gone(self) -> float:
+        """Return the share of the ghost that is gone."""
+        return 1 - max(self.left - self.later, 0) / self.before
 
 
 @dataclass(frozen=True)
@@ -100,7 +131,7 @@ def measure(experiment: Experiment) -> Report:
     front, count = front_of(experiment), experiment.sequences or EACH
     names = [f'{family}_robot_{i}' for family in 'SM' for i in range(count)]
     ghosts = [*GHOSTS['S'][:count], *GHOSTS['M'][:count]]
-    rows, details, gone = [], [], []
+    rows, details, gone, details_of_ghosts = [], [], [], []
     for kind in (EXACT, SHIPPED):
         scores = []
         for name in names:
@@ -112,6 +143,10 @@ def measure(experiment: Experiment) -> Report:
         rows.append(_row(f'{kind.label}, within {kind.within} m', scores, kind.bar))
         found = [_ghosts(vanishing(front, *which), which[1], kind) for which in ghosts]
         gone.append(_ghost_row(kind, found))
+        details_of_ghosts += [
+            _ghost_row(replace(kind, label=f'{family} {number}, {kind.label}'), [one])
+            for (family, number), one in zip(ghosts, found)
+        ]
         print(gone[-1], found, flush=True)
     return Report(
         [
@@ -123,11 +158,14 @@ def measure(experiment: Experiment) -> Report:
             Table(
                 'Something of the size of a person that vanishes 2 m before the robot, after 20 '
                 'images',
-                ['depth', 'drives', 'ghost points', 'gone [%]', 'good points lost [%]', 'bar'],
+                GHOST_HEAD,
                 gone,
             ),
         ],
-        details=[Table('Each drive', HEAD, details)],
+        details=[
+            Table('Each drive', HEAD, details),
+            Table('Each drive with a ghost', GHOST_HEAD, details_of_ghosts),
+        ],
     )
 
 
@@ -225,15 +263,19 @@ def _row(label: str, scores: Sequence[MapScore], bar: str) -> list[str]:
     return [label, points, *(f'{mean:.1f}' for mean in means), bar]
 
 
-def _ghosts(seen: Vanishing, seed: int, kind: Kind) -> tuple[int, int, float]:
-    """Return the ghost points before and after, and the share of good points that were lost."""
+def _ghosts(seen: Vanishing, seed: int, kind: Kind) -> Ghosts:
+    """Return what is left of a ghost, and the share of good points that were lost."""
     located = locate(_with_depth(seen.drive, kind), WHEELS, seed)
     before, points = _twice(located, WorldMap(MappingSettings()))
+    later = WorldMap(MappingSettings())
+    fuse(located, later, first=BEFORE)
     _, kept = _twice(located, AllKept(MappingSettings()))
     kept = kept[_counts(kept)]
     good = kept[np.abs(from_surface(seen.world, kept)) <= kind.within]
     lost = 1 - float(still_there(good, points, SAME).mean())
-    return _count_ghosts(seen, before, kind), _count_ghosts(seen, points, kind), lost
+    maps = before, points, _points(later, _world_T_map(located))
+    number, left, by_later = (_count_ghosts(seen, one, kind) for one in maps)
+    return Ghosts(number, left, by_later, lost)
 
 
 def _twice(located: Located, world_map: WorldMap) -> tuple[Array, Array]:
@@ -256,14 +298,12 @@ def _count_ghosts(seen: Vanishing, points: Array, kind: Kind) -> int:
     return int((np.abs(from_surface(seen.world, points)) > kind.within).sum())
 
 
-def _ghost_row(kind: Kind, found: Sequence[tuple[int, int, float]]) -> list[str]:
-    before, after, lost = (np.array(column, np.float64) for column in zip(*found))
-    gone = 100 * float(np.mean(1 - after / before))
+def _ghost_row(kind: Kind, found: Sequence[Ghosts]) -> list[str]:
+    shares = [(one.left / one.before, one.later / one.before, one.gone, one.lost) for one in found]
     return [
         kind.label,
         str(len(found)),
-        f'{before.mean():.0f}',
-        f'{gone:.1f}',
-        f'{100 * lost.mean():.1f}',
+        f'{np.mean([one.before for one in found]):.0f}',
+        *(f'{100 * share:.1f}' for share in np.mean(shares, axis=0)),
         kind.ghost_bar,
     ]

@@ -212,16 +212,20 @@ def images_of(located: Located) -> Iterator[tuple[Step, MapImage | None]]:
 
 
 def fuse(
-    located: Located, world_map: WorldMap, after: Callable[[int], None] = lambda image: None
+    located: Located,
+    world_map: WorldMap,
+    after: Callable[[int], None] = lambda image: None,
+    first: int = 0,
 ) -> None:
     """
     Show a drive to a map, as the mapper does.
 
     :param world_map: an empty one.
     :param after: is called with the number of each image when the map has taken it.
+    :param first: image that the map sees.
     """
     for step, image in images_of(located):
-        if image is not None:
+        if image is not None and step.image >= first:
             world_map.add(image)
         if step.correction is not None:
             for removed in step.correction.removed:
