@@ -12,9 +12,10 @@ from ttt3r_ros.geometry import BODY_T_OPTICAL, invert, rotation_about, scaled, t
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.keyframes import KeyFrame
 from ttt3r_ros.graph.nodes import Nodes
+from ttt3r_ros.graph.rig import Rig
 from ttt3r_ros.graph.solver.pose_graph import Estimate, Motion, PoseGraph
 from ttt3r_ros.graph.stored_graph import from_arrays, to_arrays
-from ttt3r_ros.graph.ties import fused, metric, Rig, tie_to, Ties
+from ttt3r_ros.graph.ties import metric, tie_to, Ties
 from ttt3r_ros.tracking.tracked_pose import TrackedPose
 
 FRONT = BODY_T_OPTICAL
@@ -93,55 +94,6 @@ def test_a_key_frame_waits_for_the_next_image_of_the_other_camera(robot):
     (tie,) = rig.ties(at(key, 10))
     assert (tie.here, tie.there) == (0, 1)
     assert rig.ties(at(key, 20)) == []
-
-
-@pytest.mark.parametrize(('stamp', 'moved'), [(0.05, 0.2), (0.1, 0.4), (0.15, 0.6)])
-def test_the_other_camera_is_where_it_was_or_goes_on_as_before(robot, stamp, moved):
-    key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
-    other = replace(other, view=replace(other.view, camera_index=1))
-    rig = Rig()
-    for k in range(2):
-        rig.see(at(key, k * SECOND // 10, transform(np.eye(3), [0, 0, 0.4 * k])))
-
-    (beside,) = rig.beside(at(other, round(stamp * SECOND)))
-
-    np.testing.assert_allclose(beside.key_T_camera[:3, 3], [0, 0, moved], atol=1e-9)
-    sure = np.diag(beside.covariance)
-    assert (sure[5] > 1e-5) == (stamp > 0.1)  # what it has not done yet is not known well
-    assert rig.beside(at(other, SECOND)) == []
-
-
-@pytest.mark.parametrize('stamp', [0.05, 0.1, 0.15])
-def test_the_wheels_of_another_camera_do_not_count_once_more(robot, stamp):
-    key, other = (robot.drive([0], mount=mount)[0] for mount in (FRONT, LEFT))
-    other = replace(other, view=replace(other.view, camera_index=1))
-    rig = Rig()
-    for k in range(2):
-        rig.see(replace(at(key, k * SECOND // 10), odom_T_camera=FRONT))
-
-    (beside,) = rig.beside(at(other, round(stamp * SECOND)))
-
-    assert beside.odom_T_camera is None
-
-
-def test_what_two_of_three_contradict_does_not_count():
-    right = transform(rotation_about([0, 0, 1], 0.3), [1.0, 2.0, 0.0])
-    wrong = right @ transform(np.eye(3), [0.5, 0.0, 0.0])
-    sure = 0.02**2 * np.eye(6)
-
-    pose, covariance = fused([wrong, right, right], [sure, sure, sure])
-
-    np.testing.assert_allclose(pose, right, atol=0.005)
-    np.testing.assert_allclose(covariance, sure / 2, atol=2e-5)
-
-
-def test_of_two_poses_the_surer_one_counts_by_its_covariance():
-    first, second = np.eye(4), transform(np.eye(3), [0.03, 0.0, 0.0])
-
-    pose, _ = fused([first, second], [0.1**2 * np.eye(6), 0.05**2 * np.eye(6)])
-
-    # Inverse variances are as 1 to 4; both errors are below a sigma, where kernels change little.
-    np.testing.assert_allclose(pose[0, 3], 0.8 * 0.03, atol=0.001)
 
 
 def test_the_map_of_two_cameras_is_one_and_each_is_where_it_is_mounted(robot):

@@ -11,31 +11,23 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 import threading
 
-import numpy as np
-
 from ttt3r_ros.arrays import Array
-from ttt3r_ros.geometry import adjoint, IDENTITY, invert, scaled, Similarity
+from ttt3r_ros.geometry import IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.additions import Additions, Correction, KeyFrames
-from ttt3r_ros.graph.belief import Located
 from ttt3r_ros.graph.ground import floor_below
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
-from ttt3r_ros.graph.rig_motion import OtherMotions
+from ttt3r_ros.graph.rig import Rig
 from ttt3r_ros.graph.robot import Robot
 from ttt3r_ros.graph.solver.pose_graph import Motion
 from ttt3r_ros.graph.start import Start
 from ttt3r_ros.graph.stored_graph import StoredGraph
-from ttt3r_ros.graph.ties import fused, Rig
 from ttt3r_ros.graph.wheels import NOISES, WheelNoise
 from ttt3r_ros.settings import OdometrySettings
 from ttt3r_ros.tracking.frame import TrackedFrame
 from ttt3r_ros.tracking.observation import Observation
 from ttt3r_ros.tracking.tracked_pose import TrackedPose
-
-# What the pose of an image errs from its key frame beyond its covariance: turns, then metres.
-TRACKING_INFLATION = 4.0
-UNTRACKED = np.diag([0.003**2] * 3 + [0.005**2] * 3)
 
 
 @dataclass
@@ -234,9 +226,8 @@ class BackEnd:
                 return None
             self._rig.see(tracked_pose)
             placed = self._placed(self._cameras[observation.camera_index], tracked_pose)
-            return self._robot.advance(
-                tracked_pose, observation, placed, self._other_motions(tracked_pose)
-            )
+            others = self._rig.motions(tracked_pose, self._robot.newest, self._graph)
+            return self._robot.advance(tracked_pose, observation, placed, others)
 
     def locate(
         self, tracked: TrackedFrame, observation: Observation, known: LocatedCamera | None = None
@@ -257,9 +248,8 @@ class BackEnd:
             placed = self._placed(camera, tracked_pose)
             at = known
             if at is None:
-                at = self._robot.advance(
-                    tracked_pose, observation, placed, self._other_motions(tracked_pose)
-                )
+                others = self._rig.motions(tracked_pose, self._robot.newest, self._graph)
+                at = self._robot.advance(tracked_pose, observation, placed, others)
             pose = at.map_T_camera
             if at.in_map != placed.found.in_map:  # a submap was joined, or begun, meanwhile
                 pose = placed.map_T_camera
@@ -295,60 +285,11 @@ class BackEnd:
         found = self._graph.locate(replace(tracked_pose, slipped=True) if doubt else tracked_pose)
         if not belief.generation and camera is not self._cameras[self._first_camera or 0]:
             found = replace(found, in_map=False)  # the map begins with another camera
-        found = self._with_others(found, tracked_pose)
+        found = self._rig.weighed(found, tracked_pose, self._graph)
         in_graph = found.map_T_key
         map_T_key = Similarity(self._map_T_graph @ in_graph.a_T_b, in_graph.scale)
         key_T_camera = scaled(invert(in_graph.a_T_b) @ found.map_T_camera, 1 / in_graph.scale)
         return Placed(found, map_T_key, key_T_camera, belief, doubt or camera.mount.unit_doubt)
-
-    def _with_others(self, found: Located, tracked_pose: TrackedPose) -> Located:
-        """Weigh where an image was taken by itself with where the other cameras were then."""
-        mount = tracked_pose.key.view.base_T_camera
-        if mount is None:
-            return found
-        poses, covariances = [found.map_T_camera], [_weight(found.since_key, IDENTITY)]
-        for other in self._rig.beside(tracked_pose):
-            theirs, beside = self._graph.locate(other), other.key.view.base_T_camera
-            if beside is not None and theirs.in_map and found.in_map:
-                across = invert(beside) @ mount
-                poses.append(theirs.map_T_camera @ across)
-                covariances.append(_weight(theirs.since_key, across))
-        if len(poses) == 1:
-            return found
-        pose, covariance = fused(poses, covariances)
-        key = found.map_T_key
-        key_T_camera = scaled(invert(key.a_T_b) @ found.map_T_camera, 1 / key.scale)
-        if (
-            tracked_pose.key.number in self._graph.belief.poses
-        ):  # else its key frame is off as much
-            key_T_camera = key_T_camera @ scaled(invert(found.map_T_camera) @ pose, 1 / key.scale)
-        return replace(
-            found,
-            map_T_camera=pose,
-            covariance=found.covariance - found.since_key + covariance,
-            map_T_key=Similarity.through(pose, key_T_camera, key.scale),
-            by_wheels=True,
-            since_key=covariance,
-        )
-
-    def _other_motions(self, tracked_pose: TrackedPose) -> OtherMotions | None:
-        """Return how the other cameras have moved the robot since its newest image."""
-        newest, mount = self._robot.newest, tracked_pose.key.view.base_T_camera
-        if newest is None or mount is None or not self._rig.has_others(tracked_pose):
-            return None
-        before, own = self._rig.before(tracked_pose), None
-        if before is not None:
-            own = _of_motion(before, tracked_pose, mount)
-        others = []
-        for first, last in self._rig.motions(newest.stamp_ns, tracked_pose):
-            theirs = last.key.view.base_T_camera
-            if theirs is not None:
-                scale = self._graph.locate(last).map_T_key.scale
-                metres = scale / float(np.exp(last.key.log_scale))
-                moved = scaled(invert(first.track_T_camera) @ last.track_T_camera, metres)
-                step = theirs @ moved @ invert(theirs)
-                others.append((step, _of_motion(first, last, theirs)))
-        return OtherMotions(own, others)
 
     def add(self, located: LocatedFrame) -> None:
         """
@@ -374,16 +315,3 @@ class BackEnd:
             newest = graph.belief.newest_of_all
             camera = min(mounts, default=0) if newest is None else newest.camera_index
             graph.expect(camera_pose(map_T_base, mounts.get(camera)))
-
-
-def _weight(since_key: Array, across: Array) -> Array:
-    """Return the covariance of an image's pose among those of others, at another camera."""
-    turned = adjoint(invert(across))
-    covariance: Array = turned @ (TRACKING_INFLATION * since_key + UNTRACKED) @ turned.T
-    return covariance
-
-
-def _of_motion(first: TrackedPose, last: TrackedPose, base_T_camera: Array) -> Array:
-    """Return the covariance of the robot's motion between two images of a camera."""
-    since_key = 0.5 * (first.covariance + last.covariance)  # much of it is of both
-    return _weight(since_key, invert(base_T_camera))

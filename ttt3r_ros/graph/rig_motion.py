@@ -19,8 +19,9 @@ import numpy as np
 
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import adjoint, IDENTITY, invert
+from ttt3r_ros.graph.between_images import MOST_GAP_S, unknown_motion
+from ttt3r_ros.graph.solver.fusion import fused
 from ttt3r_ros.graph.solver.rotations import exp_pose, log_pose
-from ttt3r_ros.graph.ties import fused, MOST_GAP_S, unknown_motion
 from ttt3r_ros.units import NANOSECONDS
 
 REMEMBERED = 4
