@@ -107,9 +107,14 @@ def test_few_matches_are_a_doubt():
 
 
 def test_quaternions_with_w_first_are_recognised():
-    quaternions = rotations_with_w_first(TRUTH.poses[:, :3, :3])
-    read = transform(rotation_from_quaternion(quaternions), TRUTH.poses[:, :3, 3])
-    assert 'qw qx qy qz' in the_doubt(noisy(), Trajectory(STAMPS, read))
+    assert 'ground truth are read as qw qx' in the_doubt(noisy(), with_w_first(TRUTH.poses))
+    estimate = with_w_first(noisy()).poses
+    assert 'estimate are read as qw qx' in the_doubt(estimate, TRUTH)
+
+
+def with_w_first(poses):
+    quaternions = rotations_with_w_first(poses[:, :3, :3])
+    return Trajectory(STAMPS, transform(rotation_from_quaternion(quaternions), poses[:, :3, 3]))
 
 
 def rotations_with_w_first(rotations):

@@ -207,21 +207,23 @@ def _doubts_of_scale(
 
 def _doubts_of_frames(poses: Array, truth: Array) -> list[str]:
     """Recognise rotations and poses of another convention: they agree once it is undone."""
-    turns = relative_motion(truth, 1)[:, :3, :3]
-    typical = float(np.degrees(np.sqrt(np.mean(rotation_angle(turns) ** 2))))
+    typical = float(np.degrees(np.sqrt(np.mean(rotation_angle(_turns(truth, 1)) ** 2))))
     step = max(1, min(len(truth) - 1, round(LEAST_TURN_DEG / max(typical, 1e-3))))
-    theirs = relative_motion(truth, step)[:, :3, :3]
-    mine = relative_motion(poses, step)[:, :3, :3]
+    theirs, mine = _turns(truth, step), _turns(poses, step)
     turned = _spread(theirs, np.broadcast_to(np.eye(3), theirs.shape))
     now = _spread(mine, theirs)
     if turned < LEAST_TURN_DEG or now < FAR_BETTER * turned:
         return []
-    reordered = _other_order(truth)
-    if _spread(mine, relative_motion(reordered, step)[:, :3, :3]) < FAR_BETTER * now:
-        return [
-            'the rotations agree once the quaternions of the ground truth are read as qw qx qy qz '
-            '(EuRoC): TUM has qx qy qz qw; name the columns in a first line # ... qw qx qy qz'
-        ]
+    reordered = {
+        'ground truth': (mine, _turns(_other_order(truth), step)),
+        'estimate': (_turns(_other_order(poses), step), theirs),
+    }
+    for name, pair in reordered.items():
+        if _spread(*pair) < FAR_BETTER * now:
+            return [
+                f'the rotations agree once the quaternions of the {name} are read as qw qx qy qz '
+                '(EuRoC): TUM has qx qy qz qw; name the columns in a first line # ... qw qx qy qz'
+            ]
     inverted = min(_misfit(invert(poses), truth), _misfit(poses, invert(truth)))
     if inverted < FAR_BETTER * _misfit(poses, truth):
         return [
@@ -236,6 +238,11 @@ def _doubts_of_frames(poses: Array, truth: Array) -> list[str]:
             'the body of a car; RPE in degrees means nothing, ATE holds but for the lever arm'
         ]
     return []
+
+
+def _turns(poses: Array, step: int) -> Array:
+    """Return the rotations over so many frames, (M, 3, 3)."""
+    return relative_motion(poses, step)[:, :3, :3]
 
 
 def _misfit(poses: Array, truth: Array) -> float:
