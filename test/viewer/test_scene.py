@@ -8,7 +8,7 @@ import pytest
 
 from ttt3r_ros.geometry import invert, rotation_about, transform
 from ttt3r_ros.trajectory import Trajectory
-from ttt3r_ros.viewer.scene import Cloud, Scene, truth_in_map, View
+from ttt3r_ros.viewer.scene import Cloud, KeyPlaces, Scene, truth_in_map, View
 
 SECOND = 1_000_000_000
 
@@ -63,13 +63,15 @@ def test_a_scene_until_a_time_has_the_path_and_the_image_of_that_time():
         View(int(stamp), pose, rgb, None, 1.0)
         for stamp, pose in zip(path.stamps_ns[::3], path.poses[::3])
     )
-    scene = Scene(path=path, truth=path, views=views, newest=views[-1], finished=True)
+    keys = KeyPlaces(np.zeros((10, 3), np.float32), np.zeros((0, 2, 3), np.float32))
+    scene = Scene(path=path, truth=path, keys=keys, views=views, newest=views[-1], finished=True)
 
     then = scene.until(4.5)
 
     assert then.path.stamps_ns.tolist() == (SECOND * np.arange(5, 10)).tolist()
     assert then.truth.stamps_ns.tolist() == then.path.stamps_ns.tolist()
     assert then.newest is views[1]
+    assert then.keys is None  # those of the end are elsewhere
     assert scene.until(math.inf) is scene
 
 

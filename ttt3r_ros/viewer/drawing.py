@@ -110,7 +110,7 @@ class Drawing:
             self._draw_path(REFERENCE, '/true_path', scene.truth, TRUTH, line, look)
             self._draw_keys(scene.keys, line, look)
             size = float(np.clip(FRUSTUM_PART * side, *FRUSTUM_M))
-            self._draw_views(scene.views, size, look)
+            self._draw_views(scene, size, look)
             self._draw_camera(scene.newest, size, look)
             self._draw_floor(scene.floor, float(low[2]), look)
 
@@ -190,12 +190,16 @@ class Drawing:
         if len(keys.loops):
             self._add_lines('/loops', keys.loops.astype(np.float64), LOOPS, line)
 
-    def _draw_views(self, views: tuple[View, ...], size: float, look: Look) -> None:
-        shown = IMAGES not in look.hidden
-        if not self._changed(IMAGES, views, size, shown):
-            return
+    def _draw_views(self, scene: Scene, size: float, look: Look) -> None:
+        views, stamps = scene.views, scene.path.stamps_ns
+        end = stamps[-1] if len(stamps) else math.inf
         some = np.linspace(0, len(views) - 1, min(MOST_VIEWS, len(views))).round().astype(int)
-        chosen = [views[number] for number in some] if shown else []
+        # Chosen from all, so that they stay while the time of a finished run goes on.
+        along = [views[number] for number in some if views[number].stamp_ns <= end]
+        shown = IMAGES not in look.hidden
+        if not self._changed(IMAGES, views, len(along), size, shown):
+            return
+        chosen = along if shown else []
         for number, view in enumerate(chosen):
             self._add_frustum(f'/images/{number}', view, size, VIEWS)
         for number in range(len(chosen), self._frusta):
@@ -262,7 +266,7 @@ GRID_STEP_M = 0.1
 
 
 def _same(before: Any, now: Any) -> bool:
-    return before is now or (isinstance(now, (float, str, bool)) and bool(before == now))
+    return before is now or (isinstance(now, (int, float, str)) and bool(before == now))
 
 
 def _wxyz(map_T_camera: Array) -> tuple[float, float, float, float]:

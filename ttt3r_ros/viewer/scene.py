@@ -138,7 +138,7 @@ class Scene:
 
     def until(self, seconds: float) -> Scene:
         """
-        Return the scene as it was; the points of the map are all there.
+        Return the scene as it was; the points of the map are all there, the graph was another one.
 
         :param seconds: since the first pose of the path.
         """
@@ -153,6 +153,7 @@ class Scene:
             truth=None if self.truth is None else _before(self.truth, end),
             newest=taken[-1] if taken else None,
             fresh=None,
+            keys=None,
         )
 
     def limits(self) -> tuple[Array, Array]:
