@@ -197,6 +197,24 @@ class Browser:
         for kind in ('keyDown', 'keyUp'):
             self.call('Input.dispatchKeyEvent', type=kind, key='Enter', windowsVirtualKeyCode=13)
 
+    def tick(self, label: str) -> None:
+        """
+        Click the box of a control.
+
+        :param label: of the control.
+        """
+        self.wait_for(f'{self.field(label)} !== null')
+        self.value(f'{self.field(label)}.click()')
+
+    def press(self, text: str) -> None:
+        """
+        Click a button, or an option of a list.
+
+        :param text: on it.
+        """
+        self.wait_for(f'{self.text_is(text)} !== null')
+        self.value(f'{self.text_is(text)}.click()')
+
     def choose(self, label: str, option: str) -> None:
         """
         Choose an option of a list.
@@ -204,9 +222,8 @@ class Browser:
         :param label: of the list.
         :param option: its text.
         """
-        self.value(f'{self.field(label)}.click()')
-        self.wait_for(f'{self.text_is(option)} !== null')
-        self.value(f'{self.text_is(option)}.click()')
+        self.tick(label)
+        self.press(option)
 
     def picture(self) -> Pixels:
         """Return what the page looks like, (h, w, 3) uint8 RGB."""

@@ -3,6 +3,7 @@
 
 """The page in a real browser: what it draws, and that its controls change it."""
 
+from dataclasses import replace
 import time
 
 import cv2
@@ -34,11 +35,21 @@ def scene():
 
 
 @pytest.fixture
-def viewer():
+def asked():
+    """Return what the buttons of the page have asked for."""
+    return []
+
+
+@pytest.fixture
+def viewer(asked):
     pytest.importorskip('viser', reason='needs the package viser')
     from ttt3r_ros.viewer.viewer import Viewer
 
-    with Viewer(port=0) as viewer:
+    def pause():
+        asked.append('pause')
+        return 'it stands still'
+
+    with Viewer(0, {'pause': pause}) as viewer:
         yield viewer
 
 
@@ -100,6 +111,97 @@ def test_a_control_changes_what_is_seen(browser, viewer, scene):
     assert browser.has_text('points shown 20')
 
 
+def red_pixels(picture):
+    left = picture[:, :-PANEL_PX].astype(int)
+    return int(((left[..., 0] > 150) & (left[..., 1:] < 50).all(axis=-1)).sum())
+
+
+def test_a_larger_point_covers_the_square_of_its_size(browser, viewer, scene):
+    viewer.take(lambda: only_points(scene))
+    browser.open(viewer.url)
+    small = red_pixels(wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2))
+
+    browser.type('point size', 2)
+
+    wait_for_picture(browser, lambda picture: 3.0 < red_pixels(picture) / small < 5.0)
+
+
+def test_what_is_above_the_cut_is_hidden_until_it_is_switched_off(browser, viewer, scene):
+    rising = scene.cloud.points + np.float32([0, 0, 1]) * scene.cloud.points[:, :1]
+    viewer.take(lambda: replace(only_points(scene), cloud=replace(scene.cloud, points=rising)))
+    browser.open(viewer.url)
+    browser.wait_for(f'window.drawn?.points === {SIDE**2}')
+
+    browser.type('cut at (m)', 1.5)
+    browser.wait_for(f'window.drawn.points === {2 * SIDE}')
+
+    browser.tick('cut the ceiling')
+    browser.wait_for(f'window.drawn.points === {SIDE**2}')
+
+
+@pytest.mark.parametrize('coloring', ['height', 'confidence'])
+def test_the_points_can_be_coloured_by(browser, viewer, scene, coloring):
+    viewer.take(lambda: only_points(scene))
+    browser.open(viewer.url)
+    wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
+
+    browser.choose('colour by', coloring)
+    wait_for_picture(browser, lambda picture: blobs(picture) < SIDE)
+
+    browser.choose('colour by', 'image')
+    wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
+
+
+def test_the_eye_goes_along_with_the_camera_until_that_is_switched_off(browser, viewer, scene):
+    """The camera steps to the side, so points on the floor step to the other one."""
+
+    def at(y):
+        pose = transform(np.eye(3), [2, y, 0.5]) @ BODY_T_OPTICAL
+        newest = View(1, pose, np.zeros((24, 32, 3), np.uint8), None, 1.0)
+        return replace(only_points(scene), newest=newest, finished=False)
+
+    def middle(picture):
+        red = (picture[..., 0] > 150) & (picture[..., 1:] < 50).all(axis=-1)
+        return np.argwhere(red).mean(axis=0)
+
+    viewer.take(lambda: at(2.0))
+    browser.open(viewer.url)
+    before = middle(wait_for_picture(browser, lambda picture: blobs(picture) > SIDE))
+
+    viewer.take(lambda: at(1.0))
+    moved = wait_for_picture(browser, lambda p: np.ptp([middle(p), before], axis=0).max() > 30)
+    browser.tick('follow the camera')
+    time.sleep(1.0)
+    viewer.take(lambda: at(0.0))
+    time.sleep(2.0)
+
+    assert np.abs(middle(browser.picture()) - middle(moved)).max() < 10
+
+
+def test_a_button_asks_the_node_and_shows_its_answer(browser, viewer, asked):
+    browser.open(viewer.url)
+
+    browser.press('pause')
+
+    browser.wait_for(f'{browser.text_is("it stands still")} !== null')
+    assert asked == ['pause']
+
+
+def test_a_layer_can_be_hidden(browser, viewer, scene):
+    plan = Occupancy(np.full((4, 4), 100, np.int8), 1.0, 0.0, 0.0)
+
+    def white(picture):
+        return int((picture[:, :-PANEL_PX].astype(int) > 90).all(axis=-1).sum())
+
+    viewer.take(lambda: replace(only_points(scene), floor=plan))
+    browser.open(viewer.url)
+    with_plan = white(wait_for_picture(browser, lambda picture: white(picture) > 10_000))
+
+    browser.tick('floor plan')
+
+    wait_for_picture(browser, lambda picture: white(picture) < 0.1 * with_plan)
+
+
 def test_the_time_of_a_finished_run_can_be_chosen(browser, viewer, scene):
     viewer.take(lambda: scene)
     browser.open(viewer.url)
@@ -108,6 +210,10 @@ def test_the_time_of_a_finished_run_can_be_chosen(browser, viewer, scene):
     browser.type('until (s)', 1.5)
 
     browser.wait_for(f'window.drawn.points === {2 * SIDE}')
+
+    browser.tick('play')  # from there to the end, and again
+    browser.wait_for(f'window.drawn.points === {4 * SIDE}')
+    browser.wait_for(f'window.drawn.points === {SIDE}')
 
 
 def test_all_of_a_scene_is_drawn_without_an_error(browser, viewer, scene):
@@ -163,6 +269,7 @@ def test_the_file_opens_from_the_disk(browser, scene, tmp_path):
     browser.wait_for(f'window.drawn?.points === {SIDE**2}')
     wait_for_picture(browser, lambda picture: blobs(picture) == SIDE**2)
     assert browser.value('document.title') == 'drive & house'
+    assert browser.has_text('drive & house images 5 drag')
 
 
 def test_the_floor_plan_lies_under_the_points_of_its_cells(browser, viewer):

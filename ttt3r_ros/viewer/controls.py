@@ -16,6 +16,7 @@ import viser
 from ttt3r_ros.arrays import Pixels
 from ttt3r_ros.viewer.colors import colorings, depth_picture, IMAGE
 from ttt3r_ros.viewer.drawing import FRESH, LAYERS, Look, REFERENCE
+from ttt3r_ros.viewer.legend import legend
 from ttt3r_ros.viewer.scene import Cloud, Scene, View
 
 Request = Callable[[], str]
@@ -24,6 +25,7 @@ Request = Callable[[], str]
 PLAY_S, PLAY_STEP_S = 20.0, 0.1
 LOWEST_CUT_M, HIGHEST_CUT_M = 0.2, 10.0
 PICTURE_PX = 240
+PANEL_TEXT = '<div style="padding:0 0.7em;font-size:0.8em;opacity:0.8">{}</div>'
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -46,6 +48,7 @@ class Controls:
         """
         self._gui, self._chosen = server.gui, chosen
         self._status = self._gui.add_markdown('*nothing mapped yet*')
+        self._legend = self._gui.add_html('')
         self._pictures = self._gui.add_image(
             NO_PICTURE, label='newest image, depth', visible=False
         )
@@ -183,6 +186,8 @@ class Controls:
         text = '\n'.join(f'**{name}** {value}  ' for name, value in values.items())
         if text != self._text:
             self._status.content = self._text = text
+        if (colors := PANEL_TEXT.format(legend(scene))) != self._legend.content:
+            self._legend.content = colors
         if scene.newest is not None and scene.newest is not self._picture_of:
             self._picture_of = scene.newest
             self._pictures.visible = True

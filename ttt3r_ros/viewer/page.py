@@ -14,6 +14,7 @@ import numpy as np
 
 from ttt3r_ros.viewer.colors import visible
 from ttt3r_ros.viewer.drawing import Drawing, Look, start_camera
+from ttt3r_ros.viewer.legend import caption
 from ttt3r_ros.viewer.scene import Scene
 from ttt3r_ros.viewer.server import LocalServer
 
@@ -48,9 +49,10 @@ def write_page(file: IO[bytes], scene: Scene, title: str) -> None:
         page = recording.as_html(dark_mode=True)
     finally:
         server.stop()
-    named = page.replace('<title>Viser</title>', f'<title>{html.escape(title)}</title>', 1)
+    page = page.replace('<title>Viser</title>', f'<title>{html.escape(title)}</title>', 1)
+    head, end, rest = page.rpartition('</body>')
     # Names of files may have bytes that are no text.
-    file.write(named.encode(errors='replace'))
+    file.write(f'{head}{caption(scene, title)}{end}{rest}'.encode(errors='replace'))
 
 
 def below(scene: Scene, ceiling: float) -> Scene:
