@@ -15,6 +15,8 @@ from ttt3r_ros.tools.captions import Caption
 from ttt3r_ros.tools.preview import (
     chosen_samples,
     draw_preview,
+    MARGIN,
+    Sheet,
     STRIP,
     strip_height,
     truth_text,
@@ -58,6 +60,17 @@ def test_the_samples_stay_few_and_cover_the_whole_run(located_frame, count):
     assert indices[0] == 0
     assert len(set(np.diff(indices))) <= 1
     assert count - indices[-1] <= max(1, count / SAMPLES)
+
+
+def test_a_long_headline_is_written_smaller_instead_of_cut_off():
+    width = 600
+    sheet = Sheet(width, 100)
+
+    sheet.write(Caption('of many words ' * 8, 'of few'))
+
+    headline, details = sheet.figure.texts
+    assert headline.get_window_extent().x1 <= width - MARGIN + 2
+    assert details.get_fontsize() == 9
 
 
 @pytest.mark.parametrize('empty', [False, True])

@@ -132,13 +132,14 @@ class Sheet:
 
     def write(self, caption: Caption) -> None:
         """Write the text at the top."""
+        room = self._width - 2 * MARGIN
         lines = [(caption.headline, 14, '#111111', 'bold'), (caption.details, 9, '#555555', None)]
         if caption.warning:
             # The first sentence fits into the picture; the screen has the rest.
             first = caption.warning.partition(' (')[0]
             lines.append((first, 10, '#a03000', 'bold'))
         for number, (text, size, color, weight) in enumerate(lines):
-            self.figure.text(
+            line = self.figure.text(
                 MARGIN / self._width,
                 1 - (12 + LINE * number) / self._height,
                 # Names of files may have dollars, and bytes that are no text.
@@ -149,6 +150,7 @@ class Sheet:
                 va='top',
                 parse_math=False,
             )
+            line.set_fontsize(size * room / max(line.get_window_extent().width, room))
 
     def save(self, file: IO[bytes]) -> None:
         """
