@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
-from ttt3r_ros.graph.ground import find_ground, levelled
+from ttt3r_ros.graph.ground import FEWEST_FLOORS, find_ground, FoundFloor, levelled
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.tracking.frame import Pointmap
 
@@ -54,6 +54,39 @@ def test_a_table_is_no_floor_and_does_not_hide_it():
     ground = find_ground(room(map_R_camera, 1.2, table=0.7), LEVEL_UP)
 
     assert ground.height == pytest.approx(1.2, abs=0.02)
+
+
+def at_height(z, tilt=0.2):
+    return transform(tilted(tilt, 0.0), [0.0, 0.0, z])
+
+
+def test_the_floor_is_known_once_five_key_frames_showed_it_and_one_that_errs_does_not_count():
+    floor, seen = FoundFloor(), []
+    # The camera rises; the floor is at 0.5 m. In the second image depth is half of what is true.
+    for z, height in [(1.5, 1.0), (1.6, 0.55), (1.7, 1.2), (1.8, 1.3), (1.9, 1.4)]:
+        floor.see(room(tilted(0.2, 0.0), height), at_height(z))
+        seen.append(floor.z)
+
+    assert seen[: FEWEST_FLOORS - 1] == [None] * (FEWEST_FLOORS - 1)
+    assert floor.z == pytest.approx(0.5, abs=0.02)
+    floor.move(-0.25)
+    assert floor.z == pytest.approx(0.25, abs=0.02)
+
+
+def test_floors_that_lean_against_the_map_count_less():
+    floor = FoundFloor()
+    for lean in (0.0, 0.3, 0.3, 0.3, 0.0):  # radians; those that lean err by 0.4 m
+        floor.see(room(tilted(0.2 + lean, 0.0), 1.0 + 0.4 * bool(lean)), at_height(1.0))
+
+    assert floor.z == pytest.approx(0.0, abs=0.02)
+
+
+def test_the_floor_is_that_of_the_last_key_frames():
+    floor = FoundFloor()
+    for k in range(40):  # a ramp that rises by 5 cm a key frame
+        floor.see(room(tilted(0.2, 0.0), 1.0), at_height(1.0 + 0.05 * k))
+
+    assert floor.z == pytest.approx(0.05 * 32, abs=0.02)
 
 
 def test_a_camera_that_sees_only_a_wall_finds_none():

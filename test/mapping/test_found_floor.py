@@ -60,7 +60,7 @@ def seen(number, **more):
     return Observation(rgb, number * 10**8, **more)
 
 
-def mapped(mapper, images=2, **more):
+def mapped(mapper, images=8, **more):
     for number in range(images):
         located = mapper.observe(seen(number, **more))
         mapper.integrate()

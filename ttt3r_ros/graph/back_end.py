@@ -14,7 +14,7 @@ import threading
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.additions import Additions, Correction, KeyFrames
-from ttt3r_ros.graph.ground import floor_below
+from ttt3r_ros.graph.ground import FoundFloor
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
@@ -78,7 +78,7 @@ class BackEnd:
         self._ties: list[Motion] = []  # that wait for the key frames which they tie
         self._next_key = 0
         self._start = Start()
-        self._floor_z: float | None = None
+        self._floor = FoundFloor()
         self._additions = Additions(self._executor)
 
     def _noise(self) -> WheelNoise:
@@ -204,8 +204,7 @@ class BackEnd:
             if camera.mapped is not None:
                 pose = moved @ camera.mapped.map_T_camera
                 camera.mapped = replace(camera.mapped, map_T_camera=pose)
-        if self._floor_z is not None:
-            self._floor_z += float(moved[2, 3])
+        self._floor.move(float(moved[2, 3]))
         self._additions.move_all()
 
     # ---- one image
@@ -269,13 +268,11 @@ class BackEnd:
                 placed.doubt or tracked.doubt,
                 by_wheels=placed.found.by_wheels,
             )
-            if (
-                tracked_pose.new_key
-                and observation.base_T_camera is None
-                and self._floor_z is None
-            ):
-                self._floor_z = floor_below(located.pointmap, located.map_T_camera)
-            camera.mapped = located = replace(located, floor_z=self._floor_z)
+            if observation.base_T_camera is None:
+                if tracked_pose.new_key:
+                    self._floor.see(located.pointmap, located.map_T_camera)
+                located = replace(located, floor_z=self._floor.z)
+            camera.mapped = located
             self._ties += self._rig.ties(tracked_pose)
             return located
 
