@@ -69,7 +69,7 @@ def test_the_floor_is_known_once_five_key_frames_showed_it_and_one_that_errs_doe
 
     assert seen[: FEWEST_FLOORS - 1] == [None] * (FEWEST_FLOORS - 1)
     assert floor.z == pytest.approx(0.5, abs=0.02)
-    floor.move(-0.25)
+    floor.move(transform(np.eye(3), [1.0, 0.0, -0.25]))
     assert floor.z == pytest.approx(0.25, abs=0.02)
 
 
@@ -79,6 +79,25 @@ def test_floors_that_lean_against_the_map_count_less():
         floor.see(room(tilted(0.2 + lean, 0.0), 1.0 + 0.4 * bool(lean)), at_height(1.0))
 
     assert floor.z == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize(('lean', 'leans'), [(0.02, False), (0.1, True)])
+def test_a_map_that_leans_is_told_and_is_level_when_it_was_turned(lean, leans):
+    floor = FoundFloor()
+    for turn in np.linspace(0, 2, 6):  # a camera that turns about what is up, in a map that leans
+        R = rotation_about([1, 1, 0], lean) @ rotation_about([0, 0, 1], turn)
+        pose = transform(R @ BODY_T_OPTICAL[:3, :3], [3.0, 0.0, 1.0])
+        floor.see(room(BODY_T_OPTICAL[:3, :3], 1.0), pose)
+
+    up = floor.leaning_up
+    assert (up is not None) == leans
+    if leans:
+        np.testing.assert_allclose(up, rotation_about([1, 1, 0], lean) @ UP, atol=1e-3)
+        here = pose[:3, 3]
+        level = rotation_about([1, 1, 0], -lean)
+        floor.move(transform(level, here - level @ here))
+        assert floor.leaning_up is None
+        assert floor.z == pytest.approx(0.0, abs=0.02)
 
 
 def test_the_floor_is_that_of_the_last_key_frames():

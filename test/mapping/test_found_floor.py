@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about
+from ttt3r_ros.geometry import BODY_T_OPTICAL, rotation_about, transform
 from ttt3r_ros.image_fit import ImageFit
 from ttt3r_ros.intrinsics import CameraIntrinsics
 from ttt3r_ros.mapping.mapper import Mapper
@@ -81,6 +81,44 @@ def test_the_map_is_level_with_the_floor_that_the_first_image_shows(height):
     assert (cells == 100).any()
     points = mapper.map.voxels.points().points
     assert points[:, 2].min() == pytest.approx(-height, abs=0.08)
+
+
+class CrookedHall(Hall):
+    """The first image shows a floor that leans by a tenth."""
+
+    def __init__(self, height):
+        super().__init__(height)
+        self.first = (self.points @ rotation_about([0, 0, 1], 0.1).T).astype(np.float32)
+
+    def step(self, rgb, state, write=True):
+        prediction, state = super().step(rgb, state, write)
+        if self.first is not None:
+            prediction.points_camera, self.first = self.first, None
+        return prediction, state
+
+
+@pytest.mark.parametrize('settled', [False, True])
+def test_a_map_that_leans_by_its_first_image_is_levelled_by_the_others(settled):
+    mapper = Mapper(CrookedHall(1.0), MappingSettings())
+
+    mapped(mapper, 16 if settled else 4)
+
+    poses = np.stack(list(mapper.key_frames().map_T_camera.values()))
+    lean = np.arccos(np.clip((poses[:, :3, :3] @ MAP_R_CAMERA.T)[:, 2, 2], -1, 1))
+    assert lean == pytest.approx(0.0 if settled else 0.1, abs=0.02)
+
+
+def test_a_pose_that_a_user_has_set_is_not_levelled():
+    mapper = Mapper(CrookedHall(1.0), MappingSettings())
+    asked = transform(rotation_about([0, 1, 0], 0.2) @ BODY_T_OPTICAL[:3, :3], [1.0, 2.0, 3.0])
+
+    mapped(mapper, 2)
+    mapper.place_base(asked)
+    for number in range(2, 12):
+        located = mapper.observe(seen(number))
+        mapper.integrate()
+
+    np.testing.assert_allclose(located.map_T_camera, asked, atol=0.02)
 
 
 def test_an_imu_is_believed_before_the_floor():

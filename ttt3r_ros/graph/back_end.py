@@ -14,7 +14,7 @@ import threading
 from ttt3r_ros.arrays import Array
 from ttt3r_ros.geometry import IDENTITY, invert, scaled, Similarity
 from ttt3r_ros.graph.additions import Additions, Correction, KeyFrames
-from ttt3r_ros.graph.ground import FoundFloor
+from ttt3r_ros.graph.ground import FoundFloor, levelled
 from ttt3r_ros.graph.key_frame_graph import KeyFrameGraph
 from ttt3r_ros.graph.located import camera_pose, LocatedCamera, LocatedFrame, Placed
 from ttt3r_ros.graph.mount import MountCheck
@@ -79,6 +79,7 @@ class BackEnd:
         self._next_key = 0
         self._start = Start()
         self._floor = FoundFloor()
+        self._levels = False  # whether the floor is all that shows what is up
         self._additions = Additions(self._executor)
 
     def _noise(self) -> WheelNoise:
@@ -197,14 +198,18 @@ class BackEnd:
                 self._move_map(newest, map_T_base)
 
     def _move_map(self, newest: LocatedCamera, map_T_base: Array) -> None:
-        moved = map_T_base @ invert(newest.map_T_base)
-        self._map_T_graph = moved @ self._map_T_graph
+        self._levels = False  # as it was asked for
         self._robot.place(newest, map_T_base)
+        self._move(map_T_base @ invert(newest.map_T_base))
+
+    def _move(self, moved: Array) -> None:
+        """Move the map; where the robot is follows as it does after a loop, unless it is set."""
+        self._map_T_graph = moved @ self._map_T_graph
         for camera in self._cameras.values():
             if camera.mapped is not None:
                 pose = moved @ camera.mapped.map_T_camera
                 camera.mapped = replace(camera.mapped, map_T_camera=pose)
-        self._floor.move(float(moved[2, 3]))
+        self._floor.move(moved)
         self._additions.move_all()
 
     # ---- one image
@@ -240,8 +245,10 @@ class BackEnd:
         """
         with self._lock:
             tracked_pose, camera = tracked.pose, self._cameras[observation.camera_index]
+            self._level()
             if self._robot.newest is None and not self._graph.belief.lost:
                 self._first_camera = observation.camera_index
+                self._levels = self._start.levels(observation)
                 start = self._start.map_T_camera(tracked, observation)
                 self._map_T_graph = start @ invert(tracked.track_T_camera)
             placed = self._placed(camera, tracked_pose)
@@ -269,12 +276,20 @@ class BackEnd:
                 by_wheels=placed.found.by_wheels,
             )
             if observation.base_T_camera is None:
-                if tracked_pose.new_key:
-                    self._floor.see(located.pointmap, located.map_T_camera)
+                if tracked_pose.new_key and located.in_map:
+                    self._floor.see(located.pointmap, placed.map_T_camera)
                 located = replace(located, floor_z=self._floor.z)
             camera.mapped = located
             self._ties += self._rig.ties(tracked_pose)
             return located
+
+    def _level(self) -> None:
+        """Turn the map about where the camera was, so that the floors that were seen are level."""
+        newest, up = self._robot.newest, self._floor.leaning_up
+        if self._levels and newest is not None and newest.in_map and up is not None:
+            map_T_camera = newest.map_T_camera
+            level = levelled(map_T_camera, map_T_camera[:3, :3].T @ up)
+            self._move(level @ invert(map_T_camera))
 
     def _placed(self, camera: _Camera, tracked_pose: TrackedPose) -> Placed:
         """Compute where an image is by the newest estimate."""

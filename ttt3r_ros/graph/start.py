@@ -28,6 +28,16 @@ class Start:
     map_T_base: Array | None = None
     map_T_network: Similarity | None = None
 
+    def levels(self, observation: Observation) -> bool:
+        """
+        Return whether nothing but the floor shows what is up.
+
+        :param observation: the first image.
+        """
+        placed = self.map_T_base is not None or self.map_T_network is not None
+        known = (observation.base_T_camera, observation.odom_T_base, observation.up_camera)
+        return not placed and all(one is None for one in known)
+
     def map_T_camera(self, tracked: TrackedFrame, observation: Observation) -> Array:
         """
         Return the pose of the camera at the first image, (4, 4).
